@@ -1,0 +1,89 @@
+"""Which works may be read: listings with their links, and the catalog that unites them.
+
+Knows nothing of prompt documents, of questions, or of how bytes are fetched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+Role = Literal["recommended", "related"]
+
+
+@dataclass(frozen=True, slots=True)
+class ArxivLink:
+    """A paper on arXiv. `version` is None where the link names none: then the newest is meant."""
+
+    written: str
+    id: str
+    version: int | None = None
+
+    @property
+    def source_id(self) -> str:
+        """`arxiv:2404.13784v1`, or without `vN` where the link has none."""
+        return f"arxiv:{self.id}" + (f"v{self.version}" if self.version else "")
+
+
+@dataclass(frozen=True, slots=True)
+class GithubLink:
+    """A repository on GitHub; owner and name in the case they were written in."""
+
+    written: str
+    owner: str
+    name: str
+
+    @property
+    def source_id(self) -> str:
+        """`github:owner/name` in lower case: GitHub does not tell cases apart."""
+        return f"github:{self.owner}/{self.name}".lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One work as a prompt lists it. `line` is where its block begins, 1-based."""
+
+    name: str
+    role: Role
+    paper: ArxivLink | None = None
+    github: GithubLink | None = None
+    summary: str | None = None
+    line: int = 0
+
+    @property
+    def summary_id(self) -> str | None:
+        """The source id of the summary: it names the text, so equal summaries are one source."""
+        if self.summary is None:
+            return None
+        return "summary:" + hashlib.sha256(self.summary.encode()).hexdigest()[:16]
+
+    @property
+    def source_ids(self) -> tuple[str, ...]:
+        """Every source this listing gives: paper, README, summary, in this order."""
+        found = (
+            self.paper and self.paper.source_id,
+            self.github and self.github.source_id,
+            self.summary_id,
+        )
+        return tuple(source_id for source_id in found if source_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """The union of listings: each distinct one once, ordered by name and links, so that the
+    order in which prompts were given changes nothing."""
+
+    listings: tuple[Listing, ...]
+
+    @classmethod
+    def of(cls, listings: Iterable[Listing]) -> Catalog:
+        """Unite `listings`, whatever their order or number of repetitions."""
+        distinct = {(item.name, item.role, item.source_ids): item for item in listings}
+        return cls(tuple(distinct[key] for key in sorted(distinct)))
+
+    @property
+    def source_ids(self) -> tuple[str, ...]:
+        """Every source of every listing, once, sorted."""
+        return tuple(sorted({sid for item in self.listings for sid in item.source_ids}))

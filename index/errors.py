@@ -1,0 +1,84 @@
+"""The one error tree. Every message says what is wrong, in which work, and what to do.
+
+RagError
+├── PromptError       a prompt document cannot be read (carries the line)
+│   └── LinkError     a link is neither arXiv nor GitHub
+├── SourceError       a source's bytes cannot be had or trusted (carries the source id)
+│   ├── FetchError    no bytes: network, limits, unknown or withdrawn works
+│   └── ExtractionError  bytes, but no text can be read from them
+├── EncoderError      the embedding model cannot be loaded or does not fit the index
+├── SegmentError      a file of the index is damaged
+├── WriterError       a writer cannot run, or its model cannot be loaded
+└── AnswerError       an answer file cannot be read or does not have the documented form
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AnswerError",
+    "EncoderError",
+    "ExtractionError",
+    "FetchError",
+    "LinkError",
+    "PromptError",
+    "RagError",
+    "SegmentError",
+    "SourceError",
+    "WriterError",
+]
+
+
+class RagError(Exception):
+    """The root: whatever this project refuses on purpose is one of these."""
+
+
+class PromptError(RagError):
+    """A prompt document cannot be read; `line` is 1-based, 0 where no line can be blamed."""
+
+    def __init__(self, message: str, *, line: int = 0, path: str = "") -> None:
+        self.message = message
+        self.line = line
+        self.path = path
+        where = ":".join(part for part in (path, str(line) if line else "") if part)
+        super().__init__(f"{where}: {message}" if where else message)
+
+    def at(self, path: str) -> PromptError:
+        """The same error, naming the file it was found in."""
+        return type(self)(self.message, line=self.line, path=path)
+
+
+class LinkError(PromptError):
+    """A link is neither arXiv nor GitHub."""
+
+
+class SourceError(RagError):
+    """A source's bytes cannot be had or trusted; `source_id` names it."""
+
+    def __init__(self, source_id: str, reason: str) -> None:
+        self.source_id = source_id
+        self.reason = reason
+        super().__init__(f"{source_id}: {reason}")
+
+
+class FetchError(SourceError):
+    """No bytes came: the reason says whether it is worth trying again."""
+
+
+class ExtractionError(SourceError):
+    """There are bytes, but no text can be read from them."""
+
+
+class EncoderError(RagError):
+    """The embedding model cannot be loaded, or is not the one the index was built with."""
+
+
+class SegmentError(RagError):
+    """A file of the index is damaged or not of this format."""
+
+
+class WriterError(RagError):
+    """A writer cannot run, or its model cannot be loaded."""
+
+
+class AnswerError(RagError):
+    """An answer file cannot be read or does not have the documented form."""
