@@ -192,9 +192,9 @@ class Http:
                 content = self._read(answer, site, limit)
                 return Response(200, str(url), response.headers, content)
         except httpx.ConnectTimeout as error:
-            raise UnreachableError(f"{site} cannot be reached (no answer)", tries=1) from error
+            raise UnreachableError(f"{site} cannot be reached: no answer", tries=1) from error
         except (httpx.ConnectError, httpx.ProxyError) as error:
-            raise UnreachableError(f"{site} cannot be reached ({error})", tries=2) from error
+            raise UnreachableError(f"{site} cannot be reached: {error}", tries=2) from error
         except httpx.TimeoutException as error:
             raise NotNowError(f"{site} did not answer in time") from error
         except httpx.RequestError as error:
@@ -224,7 +224,7 @@ class Http:
         after = f"; gave up after {tries} tries" if tries > 1 else ""
         until = math.inf
         if isinstance(error, UnreachableError):
-            reason = HttpError(error.complaint)
+            reason = HttpError(f"{error.complaint} (is this machine online?)")
         elif isinstance(error, NotNowError):
             reason = BusyError(error.complaint + after)
             if self.patience.is_too_long(error.wait):
