@@ -50,9 +50,10 @@ _FIELD = re.compile(
     r"(?(bold)(?::\s*\*\*|\*\*\s*:)|:)(?P<value>.*)",
     _CASELESS,
 )
+# Possessive (`*+`), since several runs of spaces may meet: else a long one takes quadratic time.
 _SECTION = re.compile(
-    r"(?:#{1,6}\s*)?(?:\*\*)?(?:(?P<recommended>recommended(?: ai)? models?)|related papers?)\s*"
-    r"(?::\s*(?:\*\*)?|\*\*\s*:?)?\s*(?:#*|none)",
+    r"(?:#{1,6}\s*)?(?:\*\*)?(?:(?P<recommended>recommended(?: ai)? models?)|related papers?)\s*+"
+    r"(?::\s*+(?:\*\*)?|\*\*\s*+:?)?\s*+(?:#*|none)",
     _CASELESS,
 )
 _HEADING = re.compile(r"#{1,6}\s+\S")

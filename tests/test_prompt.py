@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,6 +59,13 @@ def asking(question: str) -> str:
 def listing(body: str) -> str:
     """A document with these lines under the heading of related papers."""
     return f"{PREAMBLE}### Related Papers:\n{body}\n\nAnswer:\n"
+
+
+def outcome(text: str) -> Prompt | PromptError:
+    try:
+        return parse_prompt(text)
+    except PromptError as refused:
+        return refused
 
 
 def line_of(text: str, part: str) -> int:
@@ -355,6 +363,24 @@ def test_a_file_or_text_beyond_the_limit_is_refused_and_not_cut(tmp_path: Path) 
         parse_prompt(DOCUMENT + " " * MAX_SIZE)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "related papers" + " " * 300_000 + "x",
+        "Model" + " " * 300_000,
+        "**answer" + "*" * 300_000,
+        "“" * 300_000,
+        "#" * 300_000,
+        "1." + " " * 300_000,
+    ],
+)
+def test_a_line_made_to_be_slow_is_read_as_fast_as_any_other(line: str) -> None:
+    for text in (listing(f"Model: A\nSummary: x\n{line}"), PREAMBLE.replace("explain:", line)):
+        start = time.process_time()
+        outcome(text)
+        assert time.process_time() - start < 2  # a quadratic match would take minutes
+
+
 # --- from Python objects --------------------------------------------------------------------
 
 
@@ -464,13 +490,6 @@ def test_the_order_of_the_blocks_is_kept(works: tuple[list[str], tuple[bool, ...
 
 pieces = st.sampled_from([*DOCUMENT.split("\n"), "", "Paper: https://github.com/o/r", "“", "\r"])
 documents = st.lists(pieces | words, max_size=30).map("\n".join)
-
-
-def outcome(text: str) -> Prompt | PromptError:
-    try:
-        return parse_prompt(text)
-    except PromptError as refused:
-        return refused
 
 
 @given(st.text() | documents | documents.map(lambda text: PREAMBLE + text))
