@@ -129,6 +129,13 @@ def without_furniture(pages: Sequence[Sequence[Line]], sizes: Sequence[Page]) ->
                 text, y = key(line)
                 for near in (y - 1, y, y + 1):
                     seen[(text, near)].add(line.page)
+    def repeated(line: Line, page: Sequence[Line]) -> bool:
+        """Said on other pages too, and not part of a paragraph that is not."""
+        near = [other for other in page if 0 < abs(other.y - line.y) < 1.6 * line.size]
+        return all(
+            margin(item) and len(seen[key(item)]) >= 2 for item in (line, *near) if item.words
+        )
+
     kept = []
     for page in pages:
         ys = [line.y for line in page]
@@ -137,7 +144,7 @@ def without_furniture(pages: Sequence[Sequence[Line]], sizes: Sequence[Page]) ->
             [
                 line
                 for line in page
-                if not (margin(line) and (len(seen[key(line)]) >= 2 or NOTICE.match(line.text)))
+                if not (margin(line) and (repeated(line, page) or NOTICE.match(line.text)))
                 and not (line.y in outer and PAGE_NUMBER.fullmatch(line.text))
             ]
         )
