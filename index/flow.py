@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from index.document import Document, Section
+from index.errors import ExtractionError
 from index.layout import (
     ABSTRACT,
     BIBLIOGRAPHY,
@@ -52,7 +53,10 @@ class Paragraph:
 
 def extract_pdf(source_id: str, data: bytes) -> Document:
     """The clean text of a PDF."""
-    return document_of(read_pdf(source_id, data))
+    document = document_of(read_pdf(source_id, data))
+    if not document.text:
+        raise ExtractionError(source_id, "no text can be read from the PDF: only numbers or signs")
+    return document
 
 
 def document_of(read: Pages) -> Document:

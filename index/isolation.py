@@ -27,7 +27,9 @@ from index.errors import ExtractionError
 Task = tuple[str, bytes, str]
 Result = tuple[str, Document | ExtractionError]
 
-START = "import sys; sys.path[:] = sys.argv[2:]; from index.isolation import work; work(sys.argv[1])"
+START = (
+    "import sys; sys.path[:] = sys.argv[2:]; from index.isolation import work; work(sys.argv[1])"
+)
 
 
 @dataclass(slots=True)
@@ -186,4 +188,6 @@ def _attempt(source_id: str, data: bytes, media_type: str, memory: int) -> tuple
 
 def _limit(what: int, wanted: int) -> None:
     _, hard = resource.getrlimit(what)
-    resource.setrlimit(what, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+    resource.setrlimit(
+        what, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
+    )

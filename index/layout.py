@@ -129,6 +129,7 @@ def without_furniture(pages: Sequence[Sequence[Line]], sizes: Sequence[Page]) ->
                 text, y = key(line)
                 for near in (y - 1, y, y + 1):
                     seen[(text, near)].add(line.page)
+
     def repeated(line: Line, page: Sequence[Line]) -> bool:
         """Said on other pages too, and not part of a paragraph that is not."""
         near = [other for other in page if 0 < abs(other.y - line.y) < 1.6 * line.size]

@@ -104,6 +104,7 @@ def _page(page: Any, faces: dict[int, tuple[Any, Face | None]]) -> Page:
 
     if "/Contents" not in page or page["/Contents"] is None:
         return Page(width, height, ())
+
     def face(resources: Any, name: str) -> Face | None:
         found = resources["/Font"][name].get_object()
         if id(found) not in faces:

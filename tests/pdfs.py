@@ -35,7 +35,9 @@ def text(
 ) -> bytes:
     """Operators that show one string; `setup` goes before, in its own graphics state."""
     return (
-        f"q {setup} BT /{font} {size} Tf 1 0 0 1 {x} {y} Tm ".encode() + shown(string) + b" Tj ET Q\n"
+        f"q {setup} BT /{font} {size} Tf 1 0 0 1 {x} {y} Tm ".encode()
+        + shown(string)
+        + b" Tj ET Q\n"
     )
 
 

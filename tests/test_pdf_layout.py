@@ -205,9 +205,7 @@ def test_tables_are_not_quotable() -> None:
                                                                               500 - 12 * n)
         for n, name in enumerate(("granite", "basalt", "marble"))
     )  # fmt: skip
-    document = article(
-        heading("1 Introduction", 640) + body(LOREM, 610) + rows + body(OTHER, 400)
-    )
+    document = article(heading("1 Introduction", 640) + body(LOREM, 610) + rows + body(OTHER, 400))
     assert "basalt" not in quotable(document)
     assert LOREM in document.text
     assert OTHER in quotable(document)
