@@ -94,7 +94,7 @@ def flowing(blocks: Sequence[Block]) -> list[Paragraph]:
         elif current and block.kind == "prose" and _reads_on(current, block, bool(waiting)):
             current.blocks.append(block)
             waiting = _settle(done, current, waiting)
-        elif block.kind != "formula" or (not waiting and _displayed(block, current)):
+        elif block.kind != "formula" or _displayed(block, current, bool(waiting)):
             done += [current, *waiting] if current else waiting
             waiting = []
             current = Paragraph([block]) if block.kind != "formula" else None
@@ -103,14 +103,15 @@ def flowing(blocks: Sequence[Block]) -> list[Paragraph]:
     return done + waiting
 
 
-def _displayed(formula: Block, current: Paragraph | None) -> bool:
+def _displayed(formula: Block, current: Paragraph | None, interrupted: bool) -> bool:
     """Whether the formula stands in the paragraph, and is not debris of a drawing or a table."""
-    line = formula.lines[0]
     if current is None or not any(item.math > 0.1 for item in formula.lines):
         return False
-    last = current.lines[-1]
-    below = last.page == line.page and 0 < last.y - line.y < 5 * last.size
-    return below or (last.page, last.y) != (line.page, line.y) and not ENDS.search(last.text)
+    line, last = formula.lines[0], current.lines[-1]
+    beside = min(line.x1, last.x1) > max(line.x0, last.x0)
+    if last.page == line.page and beside and 0 < last.y - line.y < 5 * last.size:
+        return True
+    return not interrupted and not ENDS.search(last.text)
 
 
 def _settle(done: list[Paragraph], current: Paragraph, waiting: list[Paragraph]) -> list[Paragraph]:

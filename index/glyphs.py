@@ -22,6 +22,8 @@ BLACK: Colour = (0.0, 0.0, 0.0)
 UNREADABLE = 1.0  # points: nobody reads text lower than this
 SAME_COLOUR = 0.04
 KERNING = 0.1  # em: a smaller shift inside one string is no gap
+# Knuth's font of large signs has an encoding of its own, and old files do not say which.
+LARGE_SIGNS = dict(zip("PQRXYZpqrs", "∑∏∫∑∏∫√√√√", strict=True))
 FORM_DEPTH = 12
 PAINTED_AREAS = 4000
 LONGEST_PATH = 100_000
@@ -119,6 +121,8 @@ class Face:
     def _read(self, code: str, encoding: Any) -> tuple[str, float]:
         name = code if isinstance(encoding, str) else encoding.get(ord(code), code)
         text = self.font.character_map.get(name, name)
+        if text == code and "CMEX" in self.name:
+            text = LARGE_SIGNS.get(code, " ")
         is_space = code == self.font.space_char
         width = self.font.space_width if is_space else self.font.get_text_width(code)
         return (text if isinstance(text, str) else str(text)), float(width) / 1000

@@ -49,6 +49,7 @@ PAGE_NUMBER = re.compile(r"(page )?[-–—·|]?\s*(\d{1,4}|[ivxl]{1,6})\s*[-–
 BULLET = re.compile(r"([•·∙◦▪■●○‣–—*✓➢►»-]|\(?(\d{1,2}|[a-z]|[ivx]{1,4})\)|\d{1,2}\.|\[\d+\])\s+\S")
 FORMULA_TEXT = re.compile(r"[=+−×÷∑∏∫√∞≈≤≥≠∈∀∃∂∇→←↔∥⟨⟩⊙⊗⊕|^_{}<>/\\~(),.;:\[\]\d\s]")
 EQUATION_NUMBER = re.compile(r"\(?[A-Z]?\d+(\.\d+)?[a-z]?\)")
+STEP = re.compile(r"(\d{1,2}:\s|(end )?(for|while|if|until)\b.*|(Input|Output|Require|Ensure):)")
 ENDS = re.compile(r"[.!?:][\"”’')\]]*$")
 
 
@@ -206,6 +207,10 @@ def _mended(page: Sequence[Line], usual: Measures) -> list[Line]:
 
 
 def _row_mended(row: list[Line], usual: Measures, above: Line | None) -> list[Line]:
+    if any(line.math > 0.3 and line.words <= 2 and len(line.text) > 1 for line in row) or (
+        len(row) > 1 and EQUATION_NUMBER.fullmatch(row[-1].text)
+    ):
+        return [replace(line, math=max(line.math, 0.31)) for line in row]
     first, last = row[0], row[-1]
     gaps = [b.x0 - a.x1 for a, b in pairwise(row)]
     if not gaps or max(gaps) > 4 * first.size:
@@ -245,6 +250,8 @@ def _groups(page: Sequence[Line], usual: Measures) -> Iterator[list[Line]]:
 def _is_formula(line: Line, usual: Measures) -> bool:
     letters = re.sub(FORMULA_TEXT, "", line.text)
     words = line.words
+    if line.cells > 1 and line.math > 0.3:
+        return True
     if line.cells > 1 and line.math < 0.1 and not EQUATION_NUMBER.fullmatch(line.text):
         return False
     if line.math > 0.3 and words <= 2:
@@ -349,7 +356,8 @@ def _is_prose(group: Sequence[Line], usual: Measures) -> bool:
     text = " ".join(line.text for line in group)
     words = sum(line.words for line in group)
     letters = sum(char.isalpha() for char in text)
-    if letters < 0.6 * len(text.replace(" ", "")):
+    steps = sum(bool(STEP.match(line.text)) for line in group)
+    if letters < 0.6 * len(text.replace(" ", "")) or steps > max(1, 0.3 * len(group)):
         return False
     if len(group) == 1:
         line = group[0]

@@ -180,6 +180,7 @@ def _text(parts: Sequence[Run], size: float, base: float) -> tuple[str, bool]:
     """The characters with spaces where the gaps are, without raised marks of footnotes."""
     text, marked = "", False
     end: float | None = None
+    above: Run | None = None
     for run in parts:
         raised = run.y > base + 0.15 * size and run.size < SCRIPT * size
         apart = end is not None and run.x0 - end > SPACE * (size if not raised else run.size)
@@ -188,10 +189,14 @@ def _text(parts: Sequence[Run], size: float, base: float) -> tuple[str, bool]:
             if not text.strip():
                 marked = True
                 continue
-            if MARKED_WORD.search(text) and not POWERS.search(text):
+            if apart or (MARKED_WORD.search(text) and not POWERS.search(text)):
                 continue
         power = raised and not apart and BASE.search(text) and POWER.fullmatch(run.text)
         written = run.text.translate(RAISED) if power else run.text
+        lowered = base - run.y > 0.3 * size and run.size < SCRIPT * size
+        if lowered and above is not None and run.x0 < above.x1 - 0.1 * size:
+            text = f"{text.rstrip()}/"  # the bar of a fraction is a drawing: without it 1/2 is 12
+        above = run if raised else None
         text += (" " if apart and text and not text.endswith(" ") else "") + written
     return text, marked
 
