@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from index.document import Document, Section
 from index.errors import ExtractionError
-from index.flow import extract_pdf
 from index.markup import extract_markdown, extract_rst
+from index.paper import extract_pdf
 from index.repair import encodable
 
 PLAIN = "plain-1"
@@ -16,7 +16,7 @@ PLAIN = "plain-1"
 def extract(source_id: str, data: bytes, media_type: str) -> Document:
     """Raises ExtractionError, with a reason in plain words, where no text can be had."""
     try:
-        reader = READERS[media_type.split(";")[0].strip().lower()]
+        reader = READERS[media_type.partition(";")[0].strip().lower()]
     except KeyError:
         raise ExtractionError(
             source_id, f"files of type {media_type!r} are not read; {', '.join(READERS)} are"
