@@ -66,6 +66,8 @@ def _with_notes(blocks: list[Block], usual: Measures) -> list[Block]:
                 and done[-1].lines[0].page == block.lines[0].page
             ):
                 kind = "caption"
+            elif block.lines[0].size < 0.82 * usual.size:
+                kind = "aside"  # sentences in cells of a table
         done.append(replace(block, kind=kind))
     return done
 
@@ -147,10 +149,13 @@ def _is_prose(group: Sequence[Line], usual: Measures) -> bool:
     steps = sum(bool(STEP.match(line.text)) for line in group)
     if letters < 0.6 * len(text.replace(" ", "")) or steps > max(1, 0.3 * len(group)):
         return False
+    ended = bool(ENDS.search(text))
     if len(group) == 1:
         line = group[0]
         full = usual.full(line) and not usual.indented(line)
-        return words >= 1 and (bool(ENDS.search(text)) or (words >= 4 and full))
+        return words >= 1 and (ended or (words >= 4 and full))
+    if len(group) <= 3 and not ended and not any(usual.full(line) for line in group):
+        return False
     return words / len(group) >= 3.5
 
 

@@ -170,7 +170,8 @@ def _text(parts: Sequence[Run], size: float, base: float) -> tuple[str, bool]:
     above: Run | None = None
     for run in parts:
         raised = run.y > base + 0.15 * size and run.size < SCRIPT * size
-        apart = end is not None and run.x0 - end > SPACE * (size if not raised else run.size)
+        gap = run.x0 - end if end is not None else 0.0
+        apart = gap > SPACE * (run.size if raised else size)
         end = run.x1 if end is None else max(end, run.x1)
         if raised and NOTE_MARK.fullmatch(run.text):
             if not text.strip():
@@ -183,6 +184,7 @@ def _text(parts: Sequence[Run], size: float, base: float) -> tuple[str, bool]:
         lowered = base - run.y > 0.3 * size and run.size < SCRIPT * size
         if lowered and above is not None and run.x0 < above.x1 - 0.1 * size:
             text = f"{text.rstrip()}/"  # the bar of a fraction is a drawing: without it 1/2 is 12
-        above = run if raised else None
+        # An index stands close to its letter, a fraction keeps away from what is before it.
+        above = run if raised and gap > 0.1 * size else None
         text += (" " if apart and text and not text.endswith(" ") else "") + written
     return text, marked
