@@ -37,7 +37,7 @@ def is_heading(group: Sequence[Line], usual: Measures) -> bool:
     larger = first.size > 1.08 * usual.size
     strong = all(line.bold for line in group) or larger
     capitals = text.upper() == text or first.font != usual.font
-    if named and (strong or capitals):
+    if named and (strong or capitals) and first.size > 0.85 * usual.size:
         return True
     numbered = bool(NUMBERED.match(text))
     small = first.size < 0.97 * usual.size

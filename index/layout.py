@@ -103,7 +103,7 @@ def _follows(group: list[Line], line: Line, usual: Measures) -> bool:
         last.bold != line.bold and not usual.full(last) and not (line.bold and len(group) > 1)
     )
     next_note = line.marked and last.size < 0.95 * usual.size
-    caption = CAPTION.match(line.text) and drop > 1.25 * line.size
+    caption = _is_caption(line, usual) and drop > 1.05 * usual.leading
     if abs(last.size - line.size) > 0.06 * last.size or other_weight or next_note or caption:
         return False
     leading = max(usual.leading, 1.2 * line.size) if line.size > usual.size else usual.leading
@@ -134,7 +134,10 @@ def _classified(group: list[Line], usual: Measures) -> Iterator[Block]:
 def _is_caption(line: Line, usual: Measures) -> bool:
     """In small print any beginning will do; in the body's size it takes a colon or a full stop."""
     found = CAPTION.match(line.text)
-    return bool(found and (line.size < 0.97 * usual.size or found["end"] in tuple(".:|–—-")))
+    if not found:
+        return False
+    marked = found["end"] in tuple(".:|–—-") or line.text.startswith("Algorithm")
+    return marked or line.size < 0.97 * usual.size
 
 
 def _numbered_note(line: Line) -> bool:
@@ -152,8 +155,9 @@ def _is_prose(group: Sequence[Line], usual: Measures) -> bool:
     ended = bool(ENDS.search(text))
     if len(group) == 1:
         line = group[0]
-        full = usual.full(line) and not usual.indented(line)
-        return words >= 1 and (ended or (words >= 4 and full))
+        of_body = abs(line.size - usual.size) < 0.3 and line.font == usual.font
+        goes_on = not usual.indented(line) and (usual.full(line) or of_body)
+        return words >= 1 and (ended or (words >= 4 and goes_on))
     if len(group) <= 3 and not ended and not any(usual.full(line) for line in group):
         return False
     return words / len(group) >= 3.5

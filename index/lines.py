@@ -11,7 +11,7 @@ from index.glyphs import Run
 from index.pdf import Page
 from index.repair import repaired
 
-SPACE = 0.14  # em: words of justified text stand at least this far apart, letters never do
+SPACE = 0.12  # em: words of justified text stand at least this far apart, letters never do
 CELL = 1.6  # em: a wider gap divides cells or columns
 SCRIPT = 0.86  # of the line's size: what is smaller and shifted is a sub- or superscript
 BOLD = re.compile(r"bold|black|heavy|semibold|-medi|demi|cmbx|sfbx|cmb\d|ptmb|phvb|-bd|tib\d", re.I)
@@ -163,12 +163,17 @@ def _is_bold(fonts: Counter[str]) -> bool:
     return bold > 0 and plain <= 0.03 * (bold + plain)
 
 
+def _lowered(run: Run, size: float, base: float) -> bool:
+    """Whether it stands as low as the lower half of a fraction."""
+    return base - run.y > 0.3 * size and run.size < SCRIPT * size
+
+
 def _text(parts: Sequence[Run], size: float, base: float) -> tuple[str, bool]:
     """The characters with spaces where the gaps are, without raised marks of footnotes."""
     text, marked = "", False
     end: float | None = None
     above: Run | None = None
-    for run in parts:
+    for number, run in enumerate(parts):
         raised = run.y > base + 0.15 * size and run.size < SCRIPT * size
         gap = run.x0 - end if end is not None else 0.0
         apart = gap > SPACE * (run.size if raised else size)
@@ -177,12 +182,13 @@ def _text(parts: Sequence[Run], size: float, base: float) -> tuple[str, bool]:
             if not text.strip():
                 marked = True
                 continue
-            if apart or (MARKED_WORD.search(text) and not POWERS.search(text)):
+            below = parts[number + 1] if number + 1 < len(parts) else run
+            divided = _lowered(below, size, base) and below.x0 < run.x1 - 0.1 * size
+            if (apart and not divided) or (MARKED_WORD.search(text) and not POWERS.search(text)):
                 continue
         power = raised and not apart and BASE.search(text) and POWER.fullmatch(run.text)
         written = run.text.translate(RAISED) if power else run.text
-        lowered = base - run.y > 0.3 * size and run.size < SCRIPT * size
-        if lowered and above is not None and run.x0 < above.x1 - 0.1 * size:
+        if _lowered(run, size, base) and above is not None and run.x0 < above.x1 - 0.1 * size:
             text = f"{text.rstrip()}/"  # the bar of a fraction is a drawing: without it 1/2 is 12
         # An index stands close to its letter, a fraction keeps away from what is before it.
         above = run if raised and gap > 0.1 * size else None

@@ -47,7 +47,8 @@ SUFFIXES = re.compile(
     r"(?:(?:ab|ib)l[ey]|ability|al|ally|ance|at?ed|ence|ers?|es|est|ful|ic|ical|ings?|ions?|is[mt]s?"
     r"|ity|ive|ized|less|ly|ments?|ness|ors?|ous|[st]ions?|ties|tive|tures?)"
 )
-PREFIXES = {"cross", "self", "semi", "quasi", "well", "zero", "few", "state", "non", "ex"}
+PREFIXES = {"cross", "self", "semi", "quasi", "well", "zero", "few", "state", "non"}
+SECONDS = {"aware", "based", "driven", "free", "level", "scale", "shot", "specific", "trained"}
 LONGEST_WORD = 20  # letters: longer ones are compounds, such as expectation-maximization
 HYPHENS = "-\u00ad\u2010"
 WORD = re.compile(r"[^\W\d_]+(?:[-’'][^\W\d_]+)*")
@@ -98,6 +99,9 @@ class Vocabulary:
         left = re.split(r"[^\w-]", before)[-1].lower()
         match = re.match(r"[\w-]+", after)
         right = match[0].lower() if match else ""
+        capitals = before[-2:].isupper() and after[:2].isupper()
+        if capitals and self.words[left + right]:
+            return False
         if not left or not right or not after[:1].islower() or not left[-1].isalpha():
             return True
         first, second = left.split("-")[-1], right.split("-")[0]
@@ -107,7 +111,7 @@ class Vocabulary:
             return with_hyphen > without
         if SUFFIXES.fullmatch(second):
             return False
-        if first in PREFIXES:
+        if first in PREFIXES or second in SECONDS:
             return True
         both_are_words = self.words[first] > 0 and self.words[second] > 0 and len(first) > 1
         return both_are_words or len(first + second) > LONGEST_WORD
