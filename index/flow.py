@@ -39,9 +39,11 @@ def flowing(blocks: Sequence[Block]) -> list[Paragraph]:
     current: Paragraph | None = None
     waiting: list[Paragraph] = []
     for block in blocks:
+        if block.kind == "footnote" and _ends_note([*done, *waiting], block):
+            continue
         if block.kind in FLOATS:
             waiting.append(Paragraph([block]))
-        elif current and block.kind == "prose" and _reads_on(current, block, bool(waiting)):
+        elif current and block.kind == "prose" and _reads_on(current, block, waiting):
             current.blocks.append(block)
             waiting = _settle(done, current, waiting)
         elif block.kind != "formula" or _displayed(block, current, bool(waiting)):
@@ -51,6 +53,19 @@ def flowing(blocks: Sequence[Block]) -> list[Paragraph]:
     if current:
         done.append(current)
     return done + waiting
+
+
+def _ends_note(paragraphs: Sequence[Paragraph], block: Block) -> bool:
+    """Give the rest of a footnote, at the foot of the next column, back to its beginning."""
+    first = block.lines[0]
+    for item in reversed(paragraphs[-12:]):
+        last = item.lines[-1]
+        if item.blocks[0].kind == "footnote" and last.page == first.page:
+            if ENDS.search(last.text) or not first.text[0].islower():
+                return False
+            item.blocks.append(block)
+            return True
+    return False
 
 
 def _displayed(formula: Block, current: Paragraph | None, interrupted: bool) -> bool:
@@ -73,11 +88,14 @@ def _settle(done: list[Paragraph], current: Paragraph, waiting: list[Paragraph])
     return stay
 
 
-def _reads_on(current: Paragraph, block: Block, interrupted: bool) -> bool:
-    """Whether `block`, in another place than the paragraph, is its continuation."""
+def _reads_on(current: Paragraph, block: Block, waiting: Sequence[Paragraph]) -> bool:
+    """Whether `block`, in another place than the paragraph, is its continuation. Not so where a
+    float in between could go neither before nor after the paragraph without changing its page."""
     before, after = current.blocks[-1], block
     last, first = before.lines[-1], after.lines[0]
-    apart = first.page != last.page or first.y > last.y or interrupted
+    if any(current.pages[0] < item.pages[0] < first.page for item in waiting):
+        return False
+    apart = first.page != last.page or first.y > last.y or bool(waiting)
     alike = before.kind == "prose" and abs(last.size - first.size) <= 0.06 * last.size
     if not (apart and alike) or first.page > last.page + 1:
         return False

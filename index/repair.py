@@ -99,7 +99,7 @@ class Vocabulary:
         left = re.split(r"[^\w-]", before)[-1].lower()
         match = re.match(r"[\w-]+", after)
         right = match[0].lower() if match else ""
-        capitals = before[-2:].isupper() and after[:2].isupper()
+        capitals = re.search(r"[A-Z]{2}$", before) and re.match(r"[A-Z]{2}", after)
         if capitals and self.words[left + right]:
             return False
         if not left or not right or not after[:1].islower() or not left[-1].isalpha():
