@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import io
+import logging
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.metadata import version
 from typing import Any
 
+from index.content import Interpreter
 from index.errors import ExtractionError
-from index.glyphs import Box, Face, Interpreter, Matrix, Run
+from index.glyphs import Box, Face, Matrix, Run
 
+LOG = logging.getLogger(__name__)
+for name in ("pypdf", "index"):  # warnings are for the log: where there is none, they go nowhere
+    logging.getLogger(name).addHandler(logging.NullHandler())
 MAX_PAGES = 2000
 
 
@@ -33,16 +39,14 @@ class Pages:
 @lru_cache(maxsize=1)
 def pdf_extractor() -> str:
     """The name and version of this reading: the text depends on pypdf's, so that is in it."""
-    from importlib.metadata import version
-
     return f"pdf-1 (pypdf {version('pypdf')})"
 
 
 def read_pdf(source_id: str, data: bytes) -> Pages:
     """Raises ExtractionError where there is no PDF, a locked or a broken one, or one that holds
     no text."""
-    from pypdf import PdfReader
-    from pypdf.errors import PyPdfError
+    from pypdf import PdfReader  # noqa: PLC0415
+    from pypdf.errors import PyPdfError  # noqa: PLC0415
 
     _check_kind(source_id, data)
     try:
@@ -95,7 +99,8 @@ def _title(reader: Any) -> str:
 
 
 def _page(page: Any, faces: dict[int, tuple[Any, Face | None]]) -> Page:
-    from pypdf.generic import ContentStream
+    from pypdf.errors import PyPdfError  # noqa: PLC0415
+    from pypdf.generic import ContentStream  # noqa: PLC0415
 
     box, base, width, height = _frame(page)
 
@@ -111,7 +116,14 @@ def _page(page: Any, faces: dict[int, tuple[Any, Face | None]]) -> Page:
             faces[id(found)] = found, _face(found)  # kept, or another could get its id
         return faces[id(found)][1]
 
-    interpreter = Interpreter(box, base, face, operations)
+    def form_operations(form: Any) -> Any:
+        try:
+            return operations(form)
+        except PyPdfError as error:  # a drawing that cannot be read costs nothing else
+            LOG.warning("A form of the page is passed over: %s", error)
+            return []
+
+    interpreter = Interpreter(box, base, face, form_operations)
     resources = page.get("/Resources", {})
     resources = resources.get_object() if hasattr(resources, "get_object") else resources
     interpreter.follow(operations(page["/Contents"].get_object()), resources)
@@ -119,7 +131,7 @@ def _page(page: Any, faces: dict[int, tuple[Any, Face | None]]) -> Page:
 
 
 def _face(resource: Any) -> Face | None:
-    from pypdf.generic._font import Font
+    from pypdf.generic._font import Font  # noqa: PLC0415
 
     font = Font.from_font_resource(resource)
     return Face(font.name, font) if font.interpretable else None
