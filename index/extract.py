@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from index.document import Document, Section
 from index.errors import ExtractionError
-from index.markup import extract_markdown, extract_rst
-from index.paper import extract_pdf
+from index.markup import MARKDOWN, RST, extract_markdown, extract_rst
+from index.pdf.pages import pdf_extractor
+from index.pdf.paper import extract_pdf
 from index.repair import encodable
 
 PLAIN = "plain-1"
@@ -39,3 +40,12 @@ READERS: dict[str, Callable[[str, bytes], Document]] = {
     "text/x-rst": extract_rst,
     "text/plain": extract_plain,
 }
+
+
+def extractor_of(media_type: str) -> str:
+    """What `Document.extractor` will say of a file of this type, without reading one."""
+    kind = media_type.partition(";")[0].strip().lower()
+    return pdf_extractor() if kind == "application/pdf" else _MARKS.get(kind, PLAIN)
+
+
+_MARKS = {"text/markdown": MARKDOWN, "text/x-rst": RST}

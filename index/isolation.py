@@ -197,7 +197,7 @@ def work(argument: str) -> None:
 def _attempt(source_id: str, data: bytes, media_type: str, memory: int) -> tuple[bytes, str]:
     try:
         # Only after the task has come: until it is taken, the caller has to wait.
-        from index.extract import extract  # noqa: PLC0415
+        from index.extract import extract
 
         return b"document", extract(source_id, data, media_type).to_json()
     except ExtractionError as error:

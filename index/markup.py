@@ -147,7 +147,7 @@ def _is_decoration(char: str) -> bool:
 
 def extract_markdown(source_id: str, data: bytes) -> Document:
     """CommonMark with tables, and the HTML inside it."""
-    from markdown_it import MarkdownIt  # noqa: PLC0415
+    from markdown_it import MarkdownIt
 
     source = FRONT_MATTER.sub("", _decoded(data))
     html = MarkdownIt("commonmark", {"html": True}).enable("table").render(source)

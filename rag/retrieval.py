@@ -17,8 +17,8 @@ from index.encoder import Encoder
 from index.segments import Segment, Vectors
 from index.sources import Tier
 from rag.evidence import FACETS, Evidence, Facet, Hit, Nearness, Reading, Span
-from rag.prose import readable
 from rag.prompt import Prompt
+from rag.prose import readable
 from rag.ranking import Lexicon, Scores, fuse, order
 
 # What each part of the answer looks for: the words in which papers and READMEs say what the

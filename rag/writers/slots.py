@@ -63,7 +63,9 @@ _NO_START = re.compile(
     r"(?:of|to|are|is|these|those|this|that|it|them|more|not|such|each|any|their|how|what|only)\b",
     re.IGNORECASE,
 )
-_NO_END = re.compile(r"\b(?:and|or|together|taken|even|of|the|a|an|taking|given|result)$", re.IGNORECASE)
+_NO_END = re.compile(
+    r"\b(?:and|or|together|taken|even|of|the|a|an|taking|given|result)$", re.IGNORECASE
+)
 
 
 def input_of(sentence: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from index.lines import Line, is_bold
-from index.measures import Measures
+from index.pdf.lines import Line, is_bold
+from index.pdf.measures import Measures
 
 NAMED_HEADING = re.compile(
     r"(abstract|introduction|background|related works?|preliminaries|methods?|methodology|"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from index.glyphs import Box
+from index.pdf.glyphs import Box
 
 Colour = tuple[float, float, float] | None  # None: a pattern or an ink, which is never invisible
 

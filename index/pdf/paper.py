@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from index.columns import lines_of
-from index.composition import composed, read
 from index.document import Document
 from index.errors import ExtractionError
-from index.flow import flowing
-from index.furniture import without_furniture
-from index.layout import blocks_of
-from index.lines import Line
-from index.measures import Measures, measures_of
-from index.pdf import Pages, pdf_extractor, read_pdf
+from index.pdf.columns import lines_of
+from index.pdf.composition import composed, read
+from index.pdf.flow import flowing
+from index.pdf.furniture import without_furniture
+from index.pdf.layout import blocks_of
+from index.pdf.lines import Line
+from index.pdf.measures import Measures, measures_of
+from index.pdf.pages import Pages, pdf_extractor, read_pdf
+from index.pdf.sections import sectioned
 from index.repair import Vocabulary
-from index.sections import sectioned
 
 
 def extract_pdf(source_id: str, data: bytes) -> Document:

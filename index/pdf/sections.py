@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from index.composition import read
-from index.flow import Paragraph
-from index.furniture import NOTICE
-from index.headings import ABSTRACT, BIBLIOGRAPHY, CONTENTS, NAMED_HEADING, NUMBERED
-from index.layout import Block
-from index.measures import ENDS
+from index.pdf.composition import read
+from index.pdf.flow import Paragraph
+from index.pdf.furniture import NOTICE
+from index.pdf.headings import ABSTRACT, BIBLIOGRAPHY, CONTENTS, NAMED_HEADING, NUMBERED
+from index.pdf.layout import Block
+from index.pdf.measures import ENDS
 from index.repair import Vocabulary
 
 

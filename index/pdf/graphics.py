@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from index.glyphs import IDENTITY, Matrix
-from index.paint import BLACK, Colour, colour_of
+from index.pdf.glyphs import IDENTITY, Matrix
+from index.pdf.paint import BLACK, Colour, colour_of
 
 COLOURS = {b"g", b"rg", b"k", b"sc", b"scn", b"G", b"RG", b"K", b"SC", b"SCN"}
 OWN_SPACE = {b"g", b"rg", b"k", b"G", b"RG", b"K"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from index.layout import Block
-from index.lines import Line
-from index.measures import ENDS
+from index.pdf.layout import Block
+from index.pdf.lines import Line
+from index.pdf.measures import ENDS
 from index.repair import HYPHENS
 
 FLOATS = {"caption", "footnote", "aside"}

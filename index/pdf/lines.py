@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from index.glyphs import Run
-from index.pdf import Page
+from index.pdf.glyphs import Run
+from index.pdf.pages import Page
 from index.repair import repaired
 
 SPACE = 0.12  # em: words of justified text stand at least this far apart, letters never do

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from index.glyphs import IDENTITY, Box, Face, Matrix, Run, times
-from index.graphics import COLOURS, PLAIN_SPACES, State, numbers
-from index.paint import SAME_COLOUR, Colour, Ground
+from index.pdf.glyphs import IDENTITY, Box, Face, Matrix, Run, times
+from index.pdf.graphics import COLOURS, PLAIN_SPACES, State, numbers
+from index.pdf.paint import SAME_COLOUR, Colour, Ground
 
 UNREADABLE = 1.0  # points: nobody reads text lower than this
 KERNING = 0.1  # em: half of the smallest shift inside one string that is a gap

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from index.document import Document, Section
-from index.flow import Paragraph
-from index.lines import Line
+from index.pdf.flow import Paragraph
+from index.pdf.lines import Line
 from index.repair import Vocabulary, joined
 
 BREAK = "\n\n"

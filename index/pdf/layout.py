@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from index.headings import is_heading
-from index.lines import Line
-from index.measures import ENDS, Measures, overlap
-from index.rows import kind_of_line, mended
+from index.pdf.headings import is_heading
+from index.pdf.lines import Line
+from index.pdf.measures import ENDS, Measures, overlap
+from index.pdf.rows import kind_of_line, mended
 
 Kind = Literal["heading", "prose", "caption", "footnote", "aside", "formula"]
 

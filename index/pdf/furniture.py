@@ -6,8 +6,8 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 
-from index.lines import Line
-from index.pdf import Page
+from index.pdf.lines import Line
+from index.pdf.pages import Page
 
 NOTICE = re.compile(
     r"(published (as a conference paper )?(at|in)\b|(under|in) review\b|preprint\b|arxiv:\s*\d|"

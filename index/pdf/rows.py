@@ -8,9 +8,9 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Literal
 
-from index.headings import NUMBERED
-from index.lines import Line
-from index.measures import Measures
+from index.pdf.headings import NUMBERED
+from index.pdf.lines import Line
+from index.pdf.measures import Measures
 
 FORMULA_TEXT = re.compile(r"[=+−×÷∑∏∫√∞≈≤≥≠∈∀∃∂∇→←↔∥⟨⟩⊙⊗⊕|^_{}<>/\\~(),.;:\[\]\d\s]")
 EQUATION_NUMBER = re.compile(r"\(?[A-Z]?\d+(\.\d+)?[a-z]?\)")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from index.lines import Line, lines_of_page
-from index.pdf import Page
+from index.pdf.lines import Line, lines_of_page
+from index.pdf.pages import Page
 
 
 def lines_of(pages: Sequence[Page]) -> list[list[Line]]:

@@ -9,9 +9,9 @@ from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
-from index.content import Interpreter
 from index.errors import ExtractionError
-from index.glyphs import Box, Face, Matrix, Run
+from index.pdf.content import Interpreter
+from index.pdf.glyphs import Box, Face, Matrix, Run
 
 LOG = logging.getLogger(__name__)
 for name in ("pypdf", "index"):  # warnings are for the log: where there is none, they go nowhere
@@ -45,8 +45,8 @@ def pdf_extractor() -> str:
 def read_pdf(source_id: str, data: bytes) -> Pages:
     """Raises ExtractionError where there is no PDF, a locked or a broken one, or one that holds
     no text."""
-    from pypdf import PdfReader  # noqa: PLC0415
-    from pypdf.errors import PyPdfError  # noqa: PLC0415
+    from pypdf import PdfReader
+    from pypdf.errors import PyPdfError
 
     _check_kind(source_id, data)
     try:
@@ -99,8 +99,8 @@ def _title(reader: Any) -> str:
 
 
 def _page(page: Any, faces: dict[int, tuple[Any, Face | None]]) -> Page:
-    from pypdf.errors import PyPdfError  # noqa: PLC0415
-    from pypdf.generic import ContentStream  # noqa: PLC0415
+    from pypdf.errors import PyPdfError
+    from pypdf.generic import ContentStream
 
     box, base, width, height = _frame(page)
 
@@ -131,7 +131,7 @@ def _page(page: Any, faces: dict[int, tuple[Any, Face | None]]) -> Page:
 
 
 def _face(resource: Any) -> Face | None:
-    from pypdf.generic._font import Font  # noqa: PLC0415
+    from pypdf.generic._font import Font
 
     font = Font.from_font_resource(resource)
     return Face(font.name, font) if font.interpretable else None

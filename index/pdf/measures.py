@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from index.lines import Line
+from index.pdf.lines import Line
 
 ENDS = re.compile(r"[.!?:][\"”’')\]]*$")
 
