@@ -18,7 +18,7 @@ TOP, BOTTOM, LEADING = 700, 470, 12
 def paper(title: str, sections: Sections, bibliography: Sequence[str] = ()) -> bytes:
     """A PDF with a title, sections of one paragraph each, and a bibliography."""
     pages = [text(title, 90, 730, size=15, font="F2")]
-    y = TOP
+    y: float = TOP
 
     def line(words: str, *, size: float = 10, font: str = "F1") -> None:
         nonlocal y
