@@ -3,10 +3,12 @@ that list them. All of them are invented."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from rag.evidence import Evidence, Span
 from rag.prompt import Prompt
+from rag.writers.draft import Draft, DraftStatement, WriterRecord
 from tests.pdfs import pdf, text, wrapped
 
 Sections = Sequence[tuple[str, str]]
@@ -241,3 +243,25 @@ def write_mirror(folder: Path, files: Mapping[str, bytes | str] = MIRROR) -> Pat
 def write_prompts(folder: Path, prompts: Mapping[str, Prompt] = PROMPTS) -> dict[str, Path]:
     """Each prompt's document, by its name."""
     return {name: write(folder / f"{name}.txt", item.text) for name, item in prompts.items()}
+
+
+class PlainWriter:
+    """A writer whose answers a test can foretell: each part of the workflow is told by the next
+    sentence of the first listed work, each bearing by a sentence of its own work."""
+
+    def write(self, evidence: Evidence, *, stream: Callable[[str], None] | None = None) -> Draft:
+        told = [self._sentences(evidence, n) for n in range(len(evidence.prompt.listings))]
+        parts = [self._said(told[0]) for _ in range(4)]
+        bearings = [self._said(sentences) if sentences else None for sentences in told]
+        if stream is not None:
+            stream(parts[0].text)
+        task, taken, done, given = ((part,) for part in parts)
+        record = WriterRecord("plain", note="A test.")
+        return Draft(task, taken, done, given, tuple(bearings), record)
+
+    def _sentences(self, evidence: Evidence, listing: int) -> list[tuple[Span, str]]:
+        return [found for hit in evidence.openings[listing] for found in hit.sentences()]
+
+    def _said(self, sentences: list[tuple[Span, str]]) -> DraftStatement:
+        span, words = sentences.pop(0)
+        return DraftStatement(f"It says so: {words}", (span,))
