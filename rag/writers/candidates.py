@@ -47,7 +47,7 @@ _CENTRAL = re.compile(
 _ASIDE = re.compile(
     r"related work|background|experiment|evaluation|datasets\b|training details|setup|install|requirements"
     r"|appendix|supplement|acknowledg|ablation|implementation|comparison|limitation|broader impact"
-    r"|tips|sampling|script|modification with|weights|tuning|other ways|generate dataset|edit a single"
+    r"|tips|fine-?tun|(?:generate|write) a|sampling|script|modification with|weights|tuning|other ways|generate dataset|edit a single"
     r"|data (?:augment|prep)|news|getting started|quick ?start|usage|download|license|comments",
     re.IGNORECASE,
 )

@@ -36,6 +36,9 @@ _NEAR = 0.3
 """The cosine with the question from which on a sentence is told though its work neither is
 recommended nor names the task."""
 
+_FAR = 0.05
+"""The cosine with the question that any sentence needs to be told in the workflow."""
+
 _PLAIN = 0.9
 """The merit a sentence needs for a phrase of it to stand for what goes in or comes out."""
 
@@ -205,7 +208,8 @@ class _Desk:
 
     def _on_topic(self, item: Candidate) -> bool:
         """Whether the sentence, or the work it is from, has to do with the question at all."""
-        return self._is_recommended(item) or item.work in self.on_task or item.near >= _NEAR
+        own = self._is_recommended(item) or item.work in self.on_task
+        return item.near >= (_FAR if own else _NEAR)
 
     def _own_first(self, facet: Facet) -> Sequence[Candidate]:
         """The unused sentences by score, but for the best of a recommended model: that is first."""
