@@ -13,8 +13,8 @@ from itertools import pairwise
 import pytest
 
 from index.fetch import Endpoints
-from index.http import BusyError, Http, HttpError, Response, origin_of
-from index.patience import Patience
+from index.network.http import BusyError, Http, HttpError, Response, origin_of
+from index.network.patience import Patience
 from tests.servers import HTML, PDF, Reply, Server
 
 LIMIT = 10_000
