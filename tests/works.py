@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rag.evidence import Evidence, Span
 from rag.prompt import Prompt
-from rag.writers.draft import Draft, DraftStatement, WriterRecord
+from rag.writers.draft import NOT_SAID, Draft, DraftStatement, WriterRecord
 from tests.pdfs import pdf, text, wrapped
 
 Sections = Sequence[tuple[str, str]]
@@ -263,5 +263,7 @@ class PlainWriter:
         return [found for hit in evidence.openings[listing] for found in hit.sentences()]
 
     def _said(self, sentences: list[tuple[Span, str]]) -> DraftStatement:
+        if not sentences:
+            return DraftStatement(NOT_SAID, ())
         span, words = sentences.pop(0)
         return DraftStatement(f"It says so: {words}", (span,))

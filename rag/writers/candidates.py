@@ -68,7 +68,7 @@ _COMPLAINT = re.compile(
 # How it was tried out.
 _TRIAL = re.compile(
     r"\b(?:evaluat\w+|validation|test sets?|baselines?|outperform\w*|state[- ]of[- ]the[- ]art"
-    r"|accurac\w+|experiment\w*|benchmark\w*|ablation\w*|annotat\w+|compar\w+|best known|datasets?"
+    r"|accurac\w+|experiment\w*|benchmark\w*|ablation\w*|annotat\w+|compar\w+|best known|datasets?|collections?"
     r"|training images|during training|error rate|significant\w*)\b",
     re.IGNORECASE,
 )
