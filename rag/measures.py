@@ -74,7 +74,7 @@ def question_measures(
 ) -> dict[str, Values]:
     """[questions] for each of MEASURES. Each ranking orders all passages of its document; a
     question none of whose passages hits counts as 0 in the measures of rank."""
-    import ir_measures  # noqa: PLC0415 - heavy, and nothing but an evaluation needs it
+    import ir_measures
 
     relevant, ranked = [], []
     for number, (ranking, gold) in enumerate(zip(rankings, golds, strict=True)):

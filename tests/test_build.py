@@ -77,7 +77,7 @@ def test_passages_are_slices_of_the_document_and_vectors_are_theirs(
     store = SegmentStore(own_settings.index)
     for name in store.names():
         segment = store.load(name)
-        again = encoder.encode_passages([passage.text for passage in segment.passages])
+        again = passage_vectors(encoder, segment.passages)
         assert segment.vectors.tobytes() == again.tobytes()
 
 
