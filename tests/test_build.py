@@ -11,6 +11,7 @@ import pytest
 
 from index.build import Build, build
 from index.catalog import Catalog
+from index.embedding import passage_vectors
 from index.encoder import Encoder, Vectors
 from index.errors import EncoderError
 from index.late import LateEncoder
