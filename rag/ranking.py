@@ -1,0 +1,114 @@
+"""From a query and candidate passages to scores. Pure functions: no files, no models.
+
+Scores of a candidate depend on the query and on the set of candidates, never on their order:
+sums that run over candidates are taken over integers or sorted values, and every dot product
+is taken row by row.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Scores = npt.NDArray[np.float64]
+
+# Okapi BM25 (Robertson and Zaragoza 2009).
+K1 = 1.2
+B = 0.75
+# Share of the dense score in the fusion.
+DENSE_WEIGHT = 0.5
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_WORD = re.compile(r"[^\W_]+")
+_STOP = _words(
+    "a about also an and any are as at be been being both but by can could did do does for from "
+    "had has have having how i if in into is it its itself may might my no nor not of on or our "
+    "should so some such than that the their them then there these they this those to up use used "
+    "using was we were what when where which while who whom why will with would you your"
+)
+
+
+@lru_cache(maxsize=1)
+def _stemmer() -> Any:
+    import Stemmer  # noqa: PLC0415
+
+    return Stemmer.Stemmer("english")
+
+
+def terms(text: str) -> list[str]:
+    """The text's terms as BM25 counts them: lower case, without function words, stemmed."""
+    words = [word for word in _WORD.findall(text.lower()) if word not in _STOP]
+    stems: list[str] = _stemmer().stemWords(words)
+    return stems
+
+
+class Lexicon:
+    """The terms of a set of candidates, counted once for any number of queries."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._size = len(texts)
+        lengths = np.zeros(self._size, dtype=np.int64)
+        postings: dict[str, list[tuple[int, int]]] = {}
+        for row, text in enumerate(texts):
+            counts = Counter(terms(text))
+            lengths[row] = counts.total()
+            for term, count in counts.items():
+                postings.setdefault(term, []).append((row, count))
+        self._postings = postings
+        mean = max(int(lengths.sum()), 1) / max(self._size, 1)
+        self._norm = K1 * (1 - B + B * lengths / mean)
+
+    def scores(self, query: str) -> Scores:
+        """[n]: BM25 of each candidate, exact, with the statistics of this set alone. 0 where a
+        candidate has no term of the query."""
+        found = np.zeros(self._size, dtype=np.float64)
+        for term, repeated in sorted(Counter(terms(query)).items()):
+            postings = self._postings.get(term)
+            if not postings:
+                continue
+            rows, counts = np.array(postings, dtype=np.int64).T
+            df = len(postings)
+            idf = np.log1p((self._size - df + 0.5) / (df + 0.5))
+            found[rows] += repeated * idf * counts * (K1 + 1) / (counts + self._norm[rows])
+        return found
+
+
+def similarities(vectors: npt.NDArray[np.float32], query: npt.NDArray[np.float32]) -> Scores:
+    """[n]: the dot product of each row of `vectors` [n, d] with `query` [d]. Taken row by row in
+    double precision: a matrix product may sum a row otherwise when its neighbours change."""
+    products: Scores = (vectors.astype(np.float64) * query.astype(np.float64)).sum(axis=1)
+    return products
+
+
+def standardise(scores: Scores) -> Scores:
+    """z-scores over the candidates; all 0 where they are all alike."""
+    if not scores.size:
+        return scores.astype(np.float64)
+    ordered = np.sort(scores)
+    mean = ordered.mean()
+    deviation = np.sqrt(np.square(ordered - mean).mean())
+    if deviation <= 1e-12 * max(1.0, float(np.abs(ordered[-1]))):
+        return np.zeros_like(scores, dtype=np.float64)
+    standard: Scores = (scores - mean) / deviation
+    return standard
+
+
+def fuse(dense: Scores, lexical: Scores, *, dense_weight: float = DENSE_WEIGHT) -> Scores:
+    """[n]: one score for each candidate from its dense and lexical scores, each standardised."""
+    return dense_weight * standardise(dense) + (1 - dense_weight) * standardise(lexical)
+
+
+def order(scores: Scores, keys: Sequence[Any]) -> list[int]:
+    """Rows from best to worst; ties in ascending order of `keys`, which must be distinct for
+    the order to be independent of the rows' own."""
+    return sorted(range(len(keys)), key=lambda row: (-scores[row], keys[row]))
