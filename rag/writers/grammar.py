@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rag.evidence import Hit, Span
@@ -20,7 +20,8 @@ from rag.writers.draft import NOT_SAID, DraftStatement
 LONGEST_QUOTE = 320
 # A shorter piece says nothing alone ("See Fig.", "However,").
 SHORTEST_QUOTE = 24
-FEWEST_WORDS = 3
+# Characters of prose that remain once a statement has to come to its quotes.
+ROOM_TO_CLOSE = 48
 
 _CLAUSE = re.compile(r"(?<=[;:—–])\s+|(?<=,)\s+(?=(?:and|but|or|which|while|where|whereas|so)\s)")
 _COMMA = re.compile(r"(?<=,)\s+")
@@ -54,16 +55,6 @@ class Candidate:
     def quoted(self) -> str:
         """The very characters the model has to produce."""
         return f'"{self.text}" [{self.number}]'
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How much a model may say. `characters` bounds the prose of one statement and with it the
-    tokens: a token is never less than a character."""
-
-    characters: int = 320
-    words: int = 36
-    quotes: int = 2
 
 
 def clauses(span: Span, text: str) -> Iterator[tuple[Span, str]]:
@@ -113,42 +104,60 @@ def statement_grammar(
     candidates: Sequence[Candidate],
     numbers: Collection[str],
     *,
-    bounds: Bounds = Bounds(),
+    quotes: int = 2,
     silence: bool = True,
     stop: bool = False,
+    characters: int | None = None,
 ) -> str:
     """The llguidance grammar (Lark) of one statement over these candidates. `silence` allows
-    `NOT_SAID` in its place, `stop` allows nothing at all."""
+    `NOT_SAID` in its place, `stop` allows nothing at all.
+
+    `characters` bounds the prose. A counter gives every position its own states in the lexer,
+    which makes masks ten times dearer, so the bound is laid on by `closing` and only when it is
+    needed.
+    """
     forms = []
     if candidates:
-        more = f'(" " QUOTE){{0,{bounds.quotes - 1}}}' if bounds.quotes > 1 else ""
+        more = f'(" " QUOTE){{0,{quotes - 1}}}' if quotes > 1 else ""
         forms.append(f'PROSE " " QUOTE {more}')
     if silence or not candidates:
-        forms.append(json.dumps(NOT_SAID))
+        forms.append(_literal(NOT_SAID))
     if stop:
         forms.append('""')
     lines = ["start: TEXT", "TEXT: " + " | ".join(forms)]
     if candidates:
-        limit = f"/.{{1,{bounds.characters}}}/"
-        lines.append(f"PROSE: /{_prose(numbers, bounds)}/ & {limit}")
-        # As rules of their own these strings would be one token class each: one regular
-        # expression over all of them is what keeps the mask quick.
-        lines.append("QUOTE: " + " | ".join(json.dumps(item.quoted) for item in candidates))
+        bound = f" & /.{{1,{characters}}}/" if characters else ""
+        lines.append(f"PROSE: /{_prose(numbers)}/{bound}")
+        # All in one terminal: the whole statement is one regular expression, with no ambiguity
+        # between where prose could go on and where a quote begins.
+        lines.append("QUOTE: " + " | ".join(_literal(item.quoted) for item in candidates))
     return "\n".join(lines) + "\n"
 
 
-def _prose(numbers: Collection[str], bounds: Bounds) -> str:
-    """One or two sentences. Two numbers never touch, so that every longest run of digits in the
-    prose is one of `numbers`; a full stop stands at a sentence's end or inside such a number."""
-    number = "|".join(re.escape(item) for item in sorted(numbers, key=lambda n: (-len(n), n)))
-    letters = "[A-Za-z]+(?:['-][A-Za-z]+)*"
-    if number:
-        tail = f"(?:-?(?:{number})-?{letters})*(?:-?(?:{number}))?"
-        word = f"(?:(?:(?:{number})-?)?{letters}{tail}|(?:{number})(?:-(?:{number}))?%?)"
-    else:
-        tail, word = "", f"(?:{letters})"
-    first = f"[A-Z][A-Za-z]*(?:['-][A-Za-z]+)*{tail}"
-    sentence = f"{first}(?:[,;:]? {word}){{{FEWEST_WORDS - 1},{bounds.words}}}\\."
+def closing(text: str, grammar: Callable[[int], str]) -> str | None:
+    """The grammar that brings what is written so far to its quotes: `grammar` with as many
+    characters of prose as there are and `ROOM_TO_CLOSE` more. None where the quotes have begun,
+    which end by themselves."""
+    return None if '"' in text else grammar(len(text) + ROOM_TO_CLOSE)
+
+
+def _literal(text: str) -> str:
+    """A Lark string: JSON's escapes, but no surrogate pairs, which Lark does not join."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _prose(numbers: Collection[str]) -> str:
+    """One or two sentences of three words or more. Every piece with a number ends in a letter,
+    so two numbers never touch and each longest run of digits in the prose is one of `numbers`;
+    a full stop stands at a sentence's end or inside such a number."""
+    gap, piece, end = "[,;:]? ", "[A-Za-z]|[-'][A-Za-z]|[,;:]? [A-Za-z]", ""
+    if numbers:
+        known = "|".join(re.escape(item) for item in sorted(numbers))
+        several = f"(?:{gap}|-)?(?:{known})(?:%?(?:{gap}|-)(?:{known}))*"
+        piece += f"|{several}(?:%?{gap}|-)?[A-Za-z]"
+        end = f"(?:(?:{gap}|-){several.removeprefix(f'(?:{gap}|-)?')}%?)?"
+    word = f"{gap}[A-Za-z]"
+    sentence = f"[A-Z](?:{piece})*{word}(?:{piece})*{word}(?:{piece})*{end}\\."
     return f"{sentence}(?: {sentence})?"
 
 
