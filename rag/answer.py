@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from index.catalog import Role
@@ -181,3 +182,11 @@ def _statement(raw: dict[str, Any]) -> Statement:
         Quote(**{**quote, "pages": tuple(quote["pages"])}) for quote in raw["quotes"]
     )
     return Statement(**{**raw, "quotes": quotes})
+
+
+def read_answer(path: Path) -> Answer:
+    """The answer in a file. Raises AnswerError where there is none."""
+    try:
+        return Answer.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise AnswerError(f"{path} cannot be read: {error}") from None

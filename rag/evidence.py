@@ -5,10 +5,11 @@ Knows nothing of how it was retrieved (`rag.retrieval`) or of what will be writt
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from index.document import pages_of
 from index.passages import Passage
 from index.sources import Tier
 from rag.prompt import Prompt
@@ -40,6 +41,10 @@ class Reading:
     extractor: str = ""
     version: str | None = None
     page_starts: tuple[int, ...] = ()
+
+    def pages(self, start: int, end: int) -> tuple[int, ...]:
+        """The 1-based pages that the half-open span touches."""
+        return pages_of(self.page_starts, start, end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +94,17 @@ class Evidence:
             for number, listing in enumerate(self.prompt.listings)
             if source_id in listing.source_ids
         )
+
+    def hits(self) -> Iterator[Hit]:
+        """Every retrieved passage, those of the facets first; a passage may come repeatedly."""
+        for found in (*self.facets.values(), *self.works):
+            yield from found
+
+    def text(self, span: Span) -> str:
+        """The words that `span` points to. Raises ValueError where no retrieved passage holds it."""
+        for hit in self.hits():
+            passage = hit.passage
+            inside = passage.start <= span.start < span.end <= passage.end
+            if hit.source_id == span.source_id and inside:
+                return passage.text[span.start - passage.start : span.end - passage.start]
+        raise ValueError(f"{span} lies in no retrieved passage")

@@ -1,0 +1,293 @@
+"""Lines → blocks that know what they are: headings, prose, captions, footnotes, tables, formulas;
+running heads, page numbers and notices are gone. Knows nothing of the text that comes of it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from index.lines import Line
+from index.pdf import Page
+
+Kind = Literal["title", "heading", "prose", "caption", "footnote", "aside", "formula"]
+
+NAMED_HEADING = re.compile(
+    r"(abstract|introduction|background|related works?|preliminaries|methods?|methodology|"
+    r"experiments?|results?|evaluation|discussions?|limitations?|conclusions?|"
+    r"conclusions? and .{3,30}|discussions? and .{3,30}|broader impacts?|ethics statement|"
+    r"acknowledge?ments?|references|bibliography|literature cited|appendix|appendices|"
+    r"supplementary materials?|author contributions|contents|table of contents)",
+    re.I,
+)
+NUMBERED = re.compile(
+    r"((\d{1,2}|[A-Z])(\.\d{1,2}){0,3}\.?|[IVX]{1,5}\.|appendix( [A-Z])?[.:]?)\s+\S", re.I
+)
+BIBLIOGRAPHY = re.compile(
+    r"((\d{1,2}|[IVX]+)\.?\s*)?(references|bibliography|literature cited|references and notes)",
+    re.I,
+)
+CONTENTS = re.compile(r"(table of )?contents", re.I)
+ABSTRACT = re.compile(r"abstract\b", re.I)
+CAPTION = re.compile(
+    r"((extended data )?(figure|fig\.?|table|tab\.|algorithm|listing|scheme)\s*"
+    r"([A-Z]?\d+(\.\d+)*|[A-Z]\b|[IVX]+\b)(\s*\([a-z]\))?)\s*([.:|–—-]|[A-Z]|$)",
+    re.I,
+)
+NOTICE = re.compile(
+    r"(published (as a conference paper )?(at|in)\b|(under|in) review\b|preprint\b|arxiv:\s*\d|"
+    r"to appear in|accepted (at|to|by|as|for)\b|proceedings of|copyright\b|©|\(c\) \d{4}|"
+    r"permission to make|.{0,60}\bcopyright \d{4}|this is the author.s version|"
+    r"\d+(st|nd|rd|th) (international )?(conference|workshop)|submitted to\b|"
+    r"the published version|this .{3,40} version is .{3,60} open access|"
+    r"(advances in )?neural information processing systems|(http\S+doi|doi)[.:])",
+    re.I,
+)
+PAGE_NUMBER = re.compile(r"(page )?[-–—·|]?\s*(\d{1,4}|[ivxl]{1,6})\s*[-–—·|]?( (of|/) \d+)?", re.I)
+BULLET = re.compile(r"([•·∙◦▪■●○‣–—*✓➢►»-]|\(?(\d{1,2}|[a-z]|[ivx]{1,4})\)|\d{1,2}\.|\[\d+\])\s+\S")
+FORMULA_TEXT = re.compile(r"[=+−×÷∑∏∫√∞≈≤≥≠∈∀∃∂∇→←↔∥⟨⟩⊙⊗⊕|^_{}<>/\\~(),.;:\[\]\d\s]")
+ENDS = re.compile(r"[.!?:][\"”’')\]]*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Lines of one paragraph (or what is left of one at the foot of a column). `opens` where
+    its first line begins a paragraph, `closes` where its last one visibly ends one."""
+
+    kind: Kind
+    lines: tuple[Line, ...]
+    opens: bool = True
+    closes: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """What is usual in this document: body font and size, distance of lines, column edges."""
+
+    size: float
+    font: str
+    leading: float
+    lefts: tuple[float, ...]
+    rights: tuple[float, ...]
+
+    def left_of(self, line: Line) -> float:
+        """The left edge of the column the line stands in."""
+        return max((x for x in self.lefts if x <= line.x0 + 2), default=line.x0)
+
+    def right_of(self, line: Line) -> float:
+        """The right edge of the column the line stands in."""
+        return min((x for x in self.rights if x >= line.x1 - 2), default=line.x1)
+
+
+def measures_of(pages: Sequence[Sequence[Line]]) -> Measures:
+    """Counted in characters, over lines that could be prose."""
+    lines = [line for page in pages for line in page]
+    style = Counter[tuple[float, str]]()
+    for line in lines:
+        if line.cells == 1:
+            style[(line.size, line.font)] += len(line.text)
+    (size, font), _ = style.most_common(1)[0] if style else ((10.0, ""), 0)
+    body = [line for line in lines if abs(line.size - size) < 0.3 and line.cells == 1]
+    steps = Counter(
+        round(a.y - b.y, 1)
+        for a, b in zip(body, body[1:], strict=False)
+        if a.page == b.page and 0 < a.y - b.y < 3 * size
+    )
+    leading = steps.most_common(1)[0][0] if steps else 1.2 * size
+    return Measures(size, font, leading, _edges(body, "x0"), _edges(body, "x1"))
+
+
+def _edges(lines: Sequence[Line], side: str) -> tuple[float, ...]:
+    """The few places where many lines begin (or end)."""
+    counts = Counter(round(getattr(line, side)) for line in lines)
+    found: list[int] = []
+    for edge, count in counts.most_common():
+        if count < max(3, 0.04 * len(lines)):
+            break
+        if all(abs(edge - other) > 30 for other in found):
+            found.append(edge)
+    return tuple(float(edge) for edge in sorted(found))
+
+
+def without_furniture(pages: Sequence[Sequence[Line]], sizes: Sequence[Page]) -> list[list[Line]]:
+    """Without running heads, page numbers, line numbers and notices of the venue."""
+    seen: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
+
+    def key(line: Line) -> tuple[str, int]:
+        return re.sub(r"\d+", "#", line.text).strip("# "), round(line.y / 4)
+
+    def margin(line: Line) -> bool:
+        height = sizes[line.page - 1].height
+        return not 0.1 * height < line.y < 0.88 * height
+
+    for page in pages:
+        for line in page:
+            if margin(line):
+                text, y = key(line)
+                for near in (y - 1, y, y + 1):
+                    seen[(text, near)].add(line.page)
+    kept = []
+    for page in pages:
+        ys = [line.y for line in page]
+        outer = {max(ys), min(ys)} if ys else set()
+        kept.append(
+            [
+                line
+                for line in page
+                if not (margin(line) and (len(seen[key(line)]) >= 2 or NOTICE.match(line.text)))
+                and not (line.y in outer and PAGE_NUMBER.fullmatch(line.text))
+            ]
+        )
+    return kept
+
+
+def blocks_of(pages: Sequence[Sequence[Line]], usual: Measures) -> list[Block]:
+    """The blocks of the document in reading order."""
+    blocks: list[Block] = []
+    for page in pages:
+        for group in _groups(page, usual):
+            blocks += _classified(group, usual)
+    return blocks
+
+
+def _groups(page: Sequence[Line], usual: Measures) -> Iterator[list[Line]]:
+    """Lines directly under each other, in one size and on no shared baseline."""
+    group: list[Line] = []
+    for line in page:
+        if group and not _follows(group, line, usual):
+            yield group
+            group = []
+        group.append(line)
+    if group:
+        yield group
+
+
+def _is_formula(line: Line, usual: Measures) -> bool:
+    letters = re.sub(FORMULA_TEXT, "", line.text)
+    words = line.words
+    if line.math > 0.3 and words <= 2:
+        return True
+    return (
+        (line.math > 0.12 or len(letters) < 0.35 * len(line.text))
+        and words <= 3
+        and (line.x0 > usual.left_of(line) + 2 * usual.size or line.cells > 1 or words == 0)
+    )
+
+
+def _kind_of_line(line: Line, usual: Measures) -> str:
+    if _is_formula(line, usual):
+        return "formula"
+    return "cells" if line.cells > 1 else "text"
+
+
+def _follows(group: list[Line], line: Line, usual: Measures) -> bool:
+    last = group[-1]
+    kinds = _kind_of_line(last, usual), _kind_of_line(line, usual)
+    if kinds[0] != kinds[1]:
+        return False
+    drop = last.y - line.y
+    if kinds[0] != "text":
+        return abs(drop) < 3 * usual.leading
+    if abs(last.size - line.size) > 0.06 * last.size or last.bold != line.bold:
+        if not (last.bold != line.bold and abs(last.size - line.size) < 0.3 and len(group) > 1):
+            return False
+    if line.marked and last.size < 0.95 * usual.size:
+        return False
+    if CAPTION.match(line.text) and drop > 1.25 * line.size:
+        return False
+    leading = max(usual.leading, 1.2 * line.size) if line.size > usual.size else usual.leading
+    overlap = min(last.x1, line.x1) - max(last.x0, line.x0)
+    if len(group) > 1:
+        leading = min(leading, max(group[-2].y - last.y, 0.8 * line.size))
+    return 0.4 * line.size < drop < 1.22 * leading + 0.5 and overlap > 0
+
+
+def _classified(group: list[Line], usual: Measures) -> Iterator[Block]:
+    first = group[0]
+    kind = _kind_of_line(first, usual)
+    if kind == "formula":
+        yield Block("formula", tuple(group))
+    elif kind == "cells":
+        yield Block("aside", tuple(group))
+    elif CAPTION.match(first.text) and (
+        first.size < 0.97 * usual.size or len(group) < 16 and CAPTION.match(first.text)[6] != ""  # type: ignore[index]
+    ):
+        yield Block("caption", tuple(group))
+    elif is_heading(group, usual):
+        yield Block("heading", tuple(group))
+    elif not _is_prose(group, usual):
+        yield Block("aside", tuple(group))
+    else:
+        small = first.size < 0.95 * usual.size
+        name: Kind = "footnote" if small and (first.marked or _numbered_note(first)) else "prose"
+        yield from _paragraphs(group, usual, name)
+
+
+def _numbered_note(line: Line) -> bool:
+    return bool(re.match(r"(\d{1,2}|[∗*†‡§])\s?[A-Z(h]", line.text)) and line.y < 250
+
+
+def is_heading(group: Sequence[Line], usual: Measures) -> bool:
+    """Short, set apart by weight or size, and not the end of a sentence."""
+    text = " ".join(line.text for line in group)
+    first = group[0]
+    if len(group) > 3 or len(text) > 150 or not re.search(r"[^\W\d_]{3,}", text):
+        return False
+    named = NAMED_HEADING.fullmatch(re.sub(r"^[\dIVX.]+\s+", "", text).strip(" .:"))
+    larger = first.size > 1.08 * usual.size
+    strong = all(line.bold for line in group) or larger
+    capitals = text.upper() == text or first.font != usual.font
+    if named and (strong or capitals):
+        return True
+    if text.endswith((",", ";")) or (text.endswith(".") and not NUMBERED.match(text)):
+        return False
+    if not strong:
+        return bool(NUMBERED.match(text)) and text.upper() == text and len(text) < 80
+    if not larger and first.size < 0.97 * usual.size:
+        return False
+    return bool(NUMBERED.match(text)) or text[0].isupper()
+
+
+def _is_prose(group: Sequence[Line], usual: Measures) -> bool:
+    """Whether these lines read on: several words in a line, mostly letters."""
+    text = " ".join(line.text for line in group)
+    words = sum(line.words for line in group)
+    letters = sum(char.isalpha() for char in text)
+    if letters < 0.6 * len(text.replace(" ", "")):
+        return False
+    if len(group) == 1:
+        return words >= 4 or (words >= 1 and bool(ENDS.search(text)) and text[0].isalpha())
+    return words / len(group) >= 3.5
+
+
+def _paragraphs(group: list[Line], usual: Measures, kind: Kind) -> Iterator[Block]:
+    start = 0
+    opens = _indented(group[0], usual) or group[0].bold
+    for index in range(1, len(group)):
+        if _begins(group, index, usual):
+            yield Block(kind, tuple(group[start:index]), opens)
+            start, opens = index, True
+    last = group[-1]
+    short = last.x1 < usual.right_of(last) - 2 * last.size
+    closes = bool(ENDS.search(last.text)) and short
+    yield Block(kind, tuple(group[start:]), opens, closes)
+
+
+def _indented(line: Line, usual: Measures) -> bool:
+    return line.x0 > usual.left_of(line) + 0.7 * line.size
+
+
+def _begins(group: list[Line], index: int, usual: Measures) -> bool:
+    line, last = group[index], group[index - 1]
+    em = line.size
+    ended = bool(ENDS.search(last.text))
+    short = last.x1 < max(item.x1 for item in group) - 1.5 * em
+    if BULLET.match(line.text) and (ended or short):
+        return True
+    if line.x0 > last.x0 + 0.7 * em and not BULLET.match(last.text):
+        after = group[index + 1] if index + 1 < len(group) else None
+        outdented = after is not None and after.x0 < line.x0 - 0.5 * em
+        return ended and (outdented or after is None or short)
+    return ended and short and line.text[0].isupper() and line.x0 <= last.x0 + 0.3 * em

@@ -1,0 +1,223 @@
+"""Runs of a page → its lines of text in reading order. Knows nothing of what a line is for."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from index.glyphs import Run
+from index.pdf import Page
+from index.repair import repaired
+
+SPACE = 0.14  # em: words of justified text stand at least this far apart, letters never do
+CELL = 1.6  # em: a wider gap divides cells or columns
+SCRIPT = 0.86  # of the line's size: what is smaller and shifted is a sub- or superscript
+BOLD = re.compile(r"bold|black|heavy|semibold|-medi|demi|cmbx|sfbx|cmb\d|ptmb|phvb|-bd|tib\d", re.I)
+MATH = re.compile(
+    r"\b(cm(mi|sy|ex|bsy|mib)\d|ms[ab]m\d|eu[frs]m\d|rsfs|stmary|wasy|esint|dsrom|bbm|"
+    r"[pt]x(mi|sy|ex)|mt(mi|sy|ex)|mtpro|lmmath|lmmi|lmsy|lmex|rmtmi|pzdr|zptmcm|fourier-math|"
+    r"nxlmi|ntxmi|ntxsy|ntxex|stixmath|xitsmath|latinmodernmath|newtxmi|symbolmt|symbol\b)|"
+    r"cambriamath",
+    re.I,
+)
+NOTE_MARK = re.compile(r"[\d,∗*†‡§¶#\s]+")
+MARKED_WORD = re.compile(r"([A-Za-z]{2,}|[.,;:!?)\]\"”’'])\s*$")
+POWERS = re.compile(r"\b(km|cm|mm|nm|dm|log|ln|sin|cos|tan|exp|max|min|tanh)\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of one column. `page` is 1-based; `math` is the share of its characters set in a
+    font for formulas; `marked` where a raised mark begins it, as in footnotes; `cells` how many
+    pieces stand beside each other on this baseline."""
+
+    page: int
+    text: str
+    x0: float
+    x1: float
+    y: float
+    size: float
+    font: str
+    bold: bool
+    math: float
+    marked: bool
+    figure: bool
+    cells: int = 1
+
+    @property
+    def words(self) -> int:
+        """How many pieces of at least two letters it has."""
+        return len(re.findall(r"[^\W\d_]{2,}", self.text))
+
+
+def is_bold(font: str) -> bool:
+    """By the font's name, which is all that tells."""
+    return bool(BOLD.search(font))
+
+
+def lines_of(pages: Sequence[Page]) -> list[list[Line]]:
+    """The lines of each page, in reading order."""
+    found = [_joined(page, number) for number, page in enumerate(pages, start=1)]
+    drawn = sum(len(line.text) for page in found for line in page if line.figure)
+    total = sum(len(line.text) for page in found for line in page)
+    whole_pages_are_forms = drawn > 0.7 * total
+    gutter = _gutter(found, pages)
+    ordered = []
+    for page in found:
+        kept = [line for line in page if whole_pages_are_forms or not line.figure]
+        ordered.append(_with_cells(_in_order(kept, gutter), gutter))
+    return ordered
+
+
+def _joined(page: Page, number: int) -> list[Line]:
+    lines: list[Line] = []
+    parts: list[Run] = []
+    for run in page.runs:
+        if not run.text.strip() and not parts:
+            continue
+        if parts and not _continues(parts, run):
+            lines.extend(_line(parts, number))
+            parts = []
+        parts.append(run)
+    lines.extend(_line(parts, number))
+    return lines
+
+
+def _main(parts: Sequence[Run]) -> Run:
+    """The part that sets the baseline: of the largest size, the longest."""
+    return max(
+        parts, key=lambda run: (round(run.size, 1), len(run.text.strip()) > 0, len(run.text))
+    )
+
+
+def _continues(parts: list[Run], run: Run) -> bool:
+    last, main = parts[-1], _main(parts[-6:])
+    size = max(main.size, run.size)
+    gap = run.x0 - max(part.x1 for part in parts[-3:])
+    shift = abs(run.y - main.y)
+    if run.figure != last.figure or gap > CELL * size or run.x0 < last.x0 - 1.5 * size:
+        return False
+    if shift <= 0.12 * size:
+        return gap > -1.5 * size
+    small = min(run.size, main.size) < SCRIPT * size
+    return small and shift <= 0.65 * size and gap > -2.5 * size
+
+
+def _line(parts: Sequence[Run], page: int) -> list[Line]:
+    if not any(run.text.strip() for run in parts):
+        return []
+    sizes = Counter[float]()
+    fonts = Counter[str]()
+    for run in parts:
+        sizes[round(run.size, 1)] += len(run.text.strip())
+        fonts[run.font] += len(run.text.strip())
+    size, font = sizes.most_common(1)[0][0], fonts.most_common(1)[0][0]
+    base = max((r for r in parts if round(r.size, 1) == size), key=lambda r: len(r.text)).y
+    total = sum(fonts.values())
+    text, marked = _text(parts, size, base)
+    text = repaired(text)
+    if not text:
+        return []
+    return [
+        Line(
+            page=page,
+            text=text,
+            x0=min(run.x0 for run in parts),
+            x1=max(run.x1 for run in parts),
+            y=base,
+            size=size,
+            font=font,
+            bold=sum(n for name, n in fonts.items() if is_bold(name)) >= 0.8 * total,
+            math=sum(n for name, n in fonts.items() if MATH.search(name)) / total,
+            marked=marked,
+            figure=parts[0].figure,
+        )
+    ]
+
+
+def _text(parts: Sequence[Run], size: float, base: float) -> tuple[str, bool]:
+    """The characters with spaces where the gaps are, without raised marks of footnotes."""
+    text, marked = "", False
+    end: float | None = None
+    for run in parts:
+        raised = run.y > base + 0.15 * size and run.size < SCRIPT * size
+        apart = end is not None and run.x0 - end > SPACE * (size if not raised else run.size)
+        end = run.x1 if end is None else max(end, run.x1)
+        if raised and NOTE_MARK.fullmatch(run.text):
+            if not text.strip():
+                marked = True
+                continue
+            if MARKED_WORD.search(text) and not POWERS.search(text):
+                continue
+        text += (" " if apart and text and not text.endswith(" ") else "") + run.text
+    return text, marked
+
+
+def _gutter(pages: Sequence[Sequence[Line]], sizes: Sequence[Page]) -> float | None:
+    """Where the two columns of the document part, None where it has one."""
+    middle = sizes[0].width / 2
+    body = [line for page in pages for line in page if not line.figure and len(line.text) > 25]
+    left = [line for line in body if line.x1 < middle + 6 and line.x1 - line.x0 < middle]
+    right = [line for line in body if line.x0 > middle - 6]
+    if min(len(left), len(right)) < 0.25 * len(body) or not body:
+        return None
+    ends = sorted(line.x1 for line in left)
+    starts = sorted(line.x0 for line in right)
+    return (ends[int(0.95 * (len(ends) - 1))] + starts[int(0.05 * len(starts))]) / 2
+
+
+def side(line: Line, gutter: float | None) -> int:
+    """0 for a line across the page, 1 for the left and 2 for the right column."""
+    if gutter is None:
+        return 0
+    if line.x1 <= gutter + 3:
+        return 1
+    return 2 if line.x0 >= gutter - 3 else 0
+
+
+def _in_order(lines: list[Line], gutter: float | None) -> list[Line]:
+    """TeX paints in reading order, floats included, and no geometry knows better; where the
+    order of painting jumps about it is not that, and geometry has to do."""
+    sides = [side(line, gutter) for line in lines]
+    switches = sum(a != b and 0 not in (a, b) for a, b in zip(sides, sides[1:], strict=False))
+    climbs = sum(
+        b.y > a.y + 2 * a.size and side(a, gutter) == side(b, gutter)
+        for a, b in zip(lines, lines[1:], strict=False)
+    )
+    if switches <= max(6, 0.2 * len(lines)) and climbs <= max(6, 0.25 * len(lines)):
+        return lines
+    ordered: list[Line] = []
+    band: list[Line] = []
+    for line in sorted(lines, key=lambda line: (-line.y, line.x0)):
+        if side(line, gutter) == 0:
+            ordered += _columns(band, gutter)
+            band = []
+            ordered.append(line)
+        else:
+            band.append(line)
+    return ordered + _columns(band, gutter)
+
+
+def _columns(band: list[Line], gutter: float | None) -> list[Line]:
+    return sorted(band, key=lambda line: (side(line, gutter), -line.y, line.x0))
+
+
+def _with_cells(lines: list[Line], gutter: float | None) -> list[Line]:
+    """Count the neighbours on one baseline: that is how a table shows."""
+    from dataclasses import replace
+
+    counted: list[Line] = []
+    row: list[Line] = []
+    for line in [*lines, None]:
+        if row and (
+            line is None
+            or abs(line.y - row[-1].y) > 0.3 * line.size
+            or side(line, gutter) != side(row[-1], gutter)
+        ):
+            counted += [replace(item, cells=len(row)) if len(row) > 1 else item for item in row]
+            row = []
+        if line is not None:
+            row.append(line)
+    return counted

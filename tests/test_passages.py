@@ -1,0 +1,123 @@
+"""Passages: whole sentences, true offsets, nothing lost."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from index.document import Document, Section
+from index.passages import MAXIMUM, MINIMUM, SPLITTER, split
+from index.sentences import sentence_spans
+
+SENTENCE = "The encoder maps a sentence to a vector of fixed length, which we compare. "
+
+
+def document(*parts: tuple[str, str, bool], pages: tuple[int, ...] = ()) -> Document:
+    """A document of sections given as (heading, text, quotable), each behind its heading."""
+    text, sections = "", []
+    for heading, body, quotable in parts:
+        start = len(text)
+        text += (heading + "\n\n" if heading else "") + body + "\n\n"
+        sections.append(Section(start, len(text), heading, quotable))
+    return Document(text, "Title", pages, tuple(sections), "test-1")
+
+
+PARTS = st.lists(
+    st.tuples(
+        st.sampled_from(["", "Method", "3.1 Data"]),
+        st.lists(
+            st.sampled_from(
+                [SENTENCE, SENTENCE * 9, "x" * 700 + " ", "Yes! ", "\n\n", "a, b; " * 150]
+            )
+            | st.text(max_size=30),
+            max_size=12,
+        ).map("".join),
+        st.booleans(),
+    ),
+    max_size=4,
+)
+
+
+@given(PARTS, st.integers(20, 700), st.integers(0, 400))
+@settings(max_examples=150, deadline=None)
+def test_nothing_is_lost_moved_or_taken_from_where_it_must_not_be(
+    parts: list[tuple[str, str, bool]], maximum: int, minimum: int
+) -> None:
+    source = document(*parts, pages=(0, 40, 500))
+    passages = split(source, minimum=min(minimum, maximum), maximum=maximum)
+    covered = [False] * len(source.text)
+    for passage in passages:
+        assert source.text[passage.start : passage.end] == passage.text
+        assert 0 < len(passage.text) <= maximum
+        assert passage.sentences[0][0] == passage.start
+        assert passage.sentences[-1][1] == passage.end
+        assert passage.pages == source.pages(passage.start, passage.end)
+        home = [s for s in source.sections if s.start <= passage.start and passage.end <= s.end]
+        assert [s.heading for s in home if s.quotable] == [passage.heading]
+        for start, end in passage.sentences:
+            assert start < end
+            for offset in range(start, end):
+                assert not covered[offset], "two sentences share a character"
+                covered[offset] = True
+    for section in source.sections:
+        body = source.text[section.start : section.end]
+        begin = section.start
+        if section.heading and body.startswith(section.heading + "\n"):
+            begin += len(section.heading)
+        for offset in range(begin, section.end):
+            if not source.text[offset].isspace():
+                assert covered[offset] == section.quotable
+
+
+@given(PARTS, st.integers(5, 120))
+@settings(max_examples=80, deadline=None)
+def test_no_passage_is_longer_than_the_encoder_reads(
+    parts: list[tuple[str, str, bool]], words: int
+) -> None:
+    source = document(*parts)
+
+    def fits(text: str) -> bool:
+        return len(text.split()) <= words and len(text) <= 450
+
+    passages = split(source, fits=fits)
+    assert all(fits(passage.text) for passage in passages)
+    kept = "".join("".join(p.text.split()) for p in passages)
+    assert kept == "".join("".join(p.text.split()) for p in split(source))
+
+
+def test_passages_of_ordinary_prose_keep_within_the_range_and_end_with_sentences() -> None:
+    source = document(("Method", SENTENCE * 100, True))
+    passages = split(source)
+    assert all(MINIMUM <= len(passage.text) <= MAXIMUM for passage in passages)
+    assert all(passage.text.endswith("compare.") for passage in passages)
+    spans = sentence_spans(source.text, len("Method"))
+    assert [span for passage in passages for span in passage.sentences] == list(spans)
+
+
+def test_a_summary_of_a_few_sentences_is_one_passage() -> None:
+    passages = split(document(("", SENTENCE * 4, True)))
+    assert [passage.text for passage in passages] == [(SENTENCE * 4).strip()]
+
+
+def test_cuts_prefer_the_ends_of_paragraphs() -> None:
+    paragraph = (SENTENCE * 6).strip()
+    passages = split(document(("", "\n\n".join([paragraph] * 5), True)))
+    assert [passage.text for passage in passages] == [paragraph] * 5
+
+
+def test_an_over_long_sentence_is_cut_between_clauses() -> None:
+    clauses = "the first clause of many is written here; " * 30
+    passages = split(document(("", clauses, True)))
+    assert len(passages) > 1
+    assert all(passage.text.endswith("here;") for passage in passages)
+
+
+def test_the_heading_is_kept_beside_the_passage_and_not_in_it() -> None:
+    (passage,) = split(document(("3 Method", SENTENCE * 5, True)))
+    assert passage.heading == "3 Method"
+    assert not passage.text.startswith("3 Method")
+
+
+def test_the_splitters_name_carries_its_parameters() -> None:
+    assert str(MINIMUM) in SPLITTER
+    assert str(MAXIMUM) in SPLITTER
