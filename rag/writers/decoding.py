@@ -114,6 +114,7 @@ class Decoder:
         matcher = self._matcher(grammar)
         bits = allocate_token_bitmask(1, self.vocabulary.matching.vocab_size)
         random = torch.Generator().manual_seed(sampling.seed)
+        show = stream or (lambda text: None)
         incremental = codecs.getincrementaldecoder("utf-8")()
         pending, in_prompt = self._align(prompt), True
         written: list[int] = []
@@ -121,8 +122,7 @@ class Decoder:
         def take(ids: Sequence[int]) -> None:
             written.extend(ids)
             pending.extend(ids)
-            if stream is not None and (text := incremental.decode(self.vocabulary.bytes_of(ids))):
-                stream(text)
+            show(incremental.decode(self.vocabulary.bytes_of(ids)))
 
         finished = False
         while True:
@@ -142,7 +142,7 @@ class Decoder:
                     matcher.consume_tokens(written)
                     continue
             fill_next_token_bitmask(matcher, bits)
-            allowed = np.unpackbits(bits.view(np.uint8), bitorder="little").astype(bool)
+            allowed = np.unpackbits(bits.view(np.uint8), bitorder="little").view(bool)
             self.tally.mask_seconds += time.perf_counter() - began
             self.tally.masks += 1
             only = np.flatnonzero(allowed[: self.vocabulary.rows])

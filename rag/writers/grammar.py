@@ -142,8 +142,9 @@ def closing(text: str, grammar: Callable[[int], str]) -> str | None:
 
 
 def _literal(text: str) -> str:
-    """A Lark string: JSON's escapes, but no surrogate pairs, which Lark does not join."""
-    return json.dumps(text, ensure_ascii=False)
+    """A Lark string: JSON's escapes, and DEL's, which Lark wants too; but no surrogate pairs,
+    which it does not join."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _prose(numbers: Collection[str]) -> str:

@@ -38,25 +38,29 @@ def numbers_in(text: str) -> frozenset[str]:
 
 def fault(text: str, numbers: Collection[str]) -> str:
     """What keeps the text from being a plain statement; "" where nothing does."""
-    if not any(character.isalpha() for character in text):
-        return "no words"
-    for character in text:
-        known = character in _SIGNS or (character.isascii() and character.isdigit())
-        if not known and unicodedata.category(character) not in _LETTERS:
-            return f"the character {character!r}"
-    if "'" in _APOSTROPHE.sub("", text):
-        return "a quotation mark"
-    if missing := sorted(numbers_in(text) - set(numbers)):
-        return f"the number {missing[0]}, which the evidence lacks"
-    if _HOSTLIKE.search(_NUMBER.sub("0", text)) or "www" in text.lower():
-        return "something like a link"
-    if text != " ".join(text.split()):
-        return "loose white space"
-    if text[-1] not in ".?!":
-        return "no full stop"
-    if len(_END.split(text)) > MAX_SENTENCES or len(text) > MAX_CHARACTERS:
-        return "too long"
-    return ""
+    odd = next((c for c in text if not _known(c)), None)
+    missing = sorted(numbers_in(text) - set(numbers))
+    checks = (
+        (not any(character.isalpha() for character in text), "no words"),
+        (odd is not None, f"the character {odd!r}"),
+        ("'" in _APOSTROPHE.sub("", text), "a quotation mark"),
+        (bool(missing), f"the number {''.join(missing[:1])}, which the evidence lacks"),
+        (_linklike(text), "something like a link"),
+        (text != " ".join(text.split()), "loose white space"),
+        (text[-1:] not in (".", "?", "!"), "no full stop"),
+        (len(text) > MAX_CHARACTERS, "too many words"),
+        (len(_END.split(text)) > MAX_SENTENCES, "too many sentences"),
+    )
+    return next((said for wrong, said in checks if wrong), "")
+
+
+def _known(character: str) -> bool:
+    digit = character.isascii() and character.isdigit()
+    return digit or character in _SIGNS or unicodedata.category(character) in _LETTERS
+
+
+def _linklike(text: str) -> bool:
+    return bool(_HOSTLIKE.search(_NUMBER.sub("0", text))) or "www" in text.lower()
 
 
 def plain_statement(text: str, evidence_numbers: Collection[str]) -> str | None:

@@ -88,8 +88,8 @@ class Vocabulary:
             ends = [len(tokens)]
             tokens.append(b"<end>")
             unused.add(ends[0])
-        return LLTokenizer(_Wrapped(tokens, sorted(unused | set(ends)), ends[0], self._canonical),
-                           eos_token=ends)
+        wrapped: Any = _Wrapped(tokens, sorted(unused | set(ends)), ends[0], self._canonical)
+        return LLTokenizer(wrapped, eos_token=ends)
 
     def plain(self, text: str) -> list[int]:
         """The text as ordinary tokens: no special one among them, whatever it spells."""
