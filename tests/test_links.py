@@ -214,6 +214,7 @@ def test_endless_links_are_refused_and_shown_shortened() -> None:
     ending=st.sampled_from(["", ".pdf", "/", ".pdf/", "?x=1", "#S2", "."]),
 )
 def test_however_it_is_written_one_paper_has_one_id(
+    *,
     prefix: str,
     host: str,
     kind: str,
@@ -239,7 +240,6 @@ def test_any_text_is_a_link_or_refused(text: str) -> None:
     for parse in (parse_paper_link, parse_github_link):
         try:
             link = parse(text, 1)
-        except LinkError as refused:
-            assert "expected" in str(refused)
-        else:
-            assert link is None or link.written == text.strip()
+        except LinkError:
+            continue
+        assert link is None or link.written == text.strip()
