@@ -77,15 +77,17 @@ class Hit:
 class Evidence:
     """Everything retrieved for one prompt, from the sources of its own listings only.
 
-    `facets[f]` are the hits for one part of the answer over all listed works, best first;
-    `works[i]` are the hits for the question within listing `i` alone, best first, () where
-    nothing of it could be read.
+    `facets[f]` are the hits for one part of the answer over all listed works, best first, each
+    work among them; `works[i]` are the hits for the question within listing `i` alone, best
+    first, () where nothing of it could be read; `openings[i]` are the passages with which the
+    sources of listing `i` open, in reading order.
     """
 
     prompt: Prompt
     readings: tuple[Reading, ...]
     facets: Mapping[Facet, tuple[Hit, ...]]
     works: tuple[tuple[Hit, ...], ...]
+    openings: tuple[tuple[Hit, ...], ...] = ()
 
     def listings_of(self, source_id: str) -> tuple[int, ...]:
         """Indices of the listings that list this source (two may share one)."""
@@ -97,7 +99,7 @@ class Evidence:
 
     def hits(self) -> Iterator[Hit]:
         """Every retrieved passage, those of the facets first; a passage may come repeatedly."""
-        for found in (*self.facets.values(), *self.works):
+        for found in (*self.facets.values(), *self.works, *self.openings):
             yield from found
 
     def text(self, span: Span) -> str:

@@ -7,11 +7,12 @@ not grow with the catalog (DESIGN, decisions 3 and 4).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from index.catalog import Listing
 from index.encoder import Encoder
 from index.segments import Segment, Vectors
 from index.sources import Tier
@@ -19,17 +20,24 @@ from rag.evidence import FACETS, Evidence, Facet, Hit, Reading
 from rag.prompt import Prompt
 from rag.ranking import Lexicon, Scores, fuse, order
 
-# What each part of the answer looks for beside the question: the words in which papers and
-# READMEs say what goes in, what happens, and what comes out.
+# What each part of the answer looks for: the words in which papers and READMEs say what the
+# problem is, what goes in, what happens, and what comes out.
 FACET_QUERIES: Mapping[Facet, str] = {
-    "task": "{question} The task: the problem that this work addresses and what it is for.",
-    "input": "{question} Input: what the model takes, is given, or is conditioned on.",
-    "model": "{question} Method: how the model works inside, its architecture and training.",
-    "output": "{question} Output: what the model generates, produces or predicts, and how good.",
+    "task": "The task: the problem that this work addresses and what it is for.",
+    "input": "Input: what the model takes, is given, or is conditioned on.",
+    "model": "Method: how the model works inside, its architecture and training.",
+    "output": "Output: what the model generates, produces or predicts.",
 }
 
-PASSAGES_PER_FACET = 24
-PASSAGES_PER_WORK = 12
+PER_FACET = 12
+"""Passages for one part of the answer, over all listed works."""
+PER_WORK_AND_FACET = 3
+"""Passages of each listed work that every part of the answer gets, whatever their rank: half
+of them for the question, half for what that part looks for."""
+PER_WORK = 12
+"""Passages for the question within one listed work."""
+OPENING = 3
+"""Passages with which a work opens (its abstract, the top of its README): what it says it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +79,7 @@ def search(pool: Pool, encoder: Encoder, queries: Sequence[str]) -> tuple[tuple[
     hits = pool.hits()
     if not hits:
         return tuple(() for _ in queries)
-    keys = [(hit.source_id, hit.passage.start) for hit in hits]
+    keys = [_key(hit) for hit in hits]
     lexicon = Lexicon([hit.text for hit in hits])
     cosines = _inner_products(pool.vectors(), encoder.encode_queries(queries))
     found = []
@@ -98,22 +106,58 @@ def retrieve(
     segments: Mapping[str, Segment],
     encoder: Encoder,
 ) -> Evidence:
-    """The evidence for one prompt: one query for each part of the answer over all listed works,
-    and one for each listed work within itself, so that every work gets its chance."""
+    """The evidence for one prompt: the question alone and each part of the answer are queries
+    over all listed works, and every listed work gets its chance in each of them."""
     pool = Pool.of(readings, segments)
-    facet_queries = [FACET_QUERIES[facet].format(question=prompt.question) for facet in FACETS]
-    work_queries = [f"{prompt.question} {listing.name}" for listing in prompt.listings]
-    found = search(pool, encoder, [*facet_queries, *work_queries])
-    facets = dict(zip(FACETS, found[: len(FACETS)], strict=True))
+    question, *rest = search(
+        pool,
+        encoder,
+        [
+            prompt.question,
+            *(f"{prompt.question} {FACET_QUERIES[facet]}" for facet in FACETS),
+            *(FACET_QUERIES[facet] for facet in FACETS),
+        ],
+    )
+    asked = dict(zip(FACETS, rest[: len(FACETS)], strict=True))
+    generic = dict(zip(FACETS, rest[len(FACETS) :], strict=True))
+    listed = [set(listing.source_ids) for listing in prompt.listings]
     return Evidence(
         prompt=prompt,
         readings=tuple(readings),
-        facets={facet: hits[:PASSAGES_PER_FACET] for facet, hits in facets.items()},
-        works=tuple(
-            tuple(hit for hit in hits if hit.source_id in listing.source_ids)[:PASSAGES_PER_WORK]
-            for listing, hits in zip(prompt.listings, found[len(FACETS) :], strict=True)
-        ),
+        facets={
+            facet: _with_every_work(asked[facet], generic[facet], listed) for facet in FACETS
+        },
+        works=tuple(_of(question, ids)[:PER_WORK] for ids in listed),
+        openings=tuple(_opening(question, prompt.listings[n]) for n in range(len(listed))),
     )
+
+
+def _of(hits: Sequence[Hit], source_ids: Collection[str]) -> tuple[Hit, ...]:
+    return tuple(hit for hit in hits if hit.source_id in source_ids)
+
+
+def _with_every_work(
+    asked: Sequence[Hit], generic: Sequence[Hit], listed: Sequence[Collection[str]]
+) -> tuple[Hit, ...]:
+    """The best hits over all works, and some of each work, in the order of `asked`."""
+    chosen = {_key(hit) for hit in asked[:PER_FACET]}
+    for source_ids in listed:
+        for ranked in (asked, generic):
+            chosen |= {_key(hit) for hit in _of(ranked, source_ids)[:PER_WORK_AND_FACET]}
+    return tuple(hit for hit in asked if _key(hit) in chosen)
+
+
+def _opening(hits: Sequence[Hit], listing: Listing) -> tuple[Hit, ...]:
+    """The first passages of each source of a listing, in reading order."""
+    found: list[Hit] = []
+    for source_id in listing.source_ids:
+        own = sorted(_of(hits, [source_id]), key=lambda hit: hit.passage.start)
+        found += own[:OPENING]
+    return tuple(found)
+
+
+def _key(hit: Hit) -> tuple[str, int]:
+    return hit.source_id, hit.passage.start
 
 
 def _inner_products(vectors: Vectors, queries: Vectors) -> Scores:
