@@ -149,8 +149,13 @@ class TestSampling:
 def sliding() -> Any:
     torch.manual_seed(0)
     config = MistralConfig(
-        vocab_size=ROWS, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, sliding_window=12,
+        vocab_size=ROWS,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        sliding_window=12,
     )
     return MistralForCausalLM(config).eval()
 
@@ -158,10 +163,20 @@ def sliding() -> Any:
 def recurrent() -> Any:
     torch.manual_seed(0)
     config = GraniteMoeHybridConfig(
-        vocab_size=ROWS, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, num_local_experts=0,
-        shared_intermediate_size=64, layer_types=["mamba", "attention"], mamba_n_heads=4,
-        mamba_d_head=16, mamba_d_state=8, mamba_n_groups=1, mamba_chunk_size=8,
+        vocab_size=ROWS,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        num_local_experts=0,
+        shared_intermediate_size=64,
+        layer_types=["mamba", "attention"],
+        mamba_n_heads=4,
+        mamba_d_head=16,
+        mamba_d_state=8,
+        mamba_n_groups=1,
+        mamba_chunk_size=8,
     )
     return GraniteMoeHybridForCausalLM(config).eval()
 

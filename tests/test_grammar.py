@@ -82,7 +82,9 @@ class TestCandidates:
         for passage in shown(BRIDGES, KITES, *ODD):
             for item in candidates_of([passage]):
                 start = passage.hit.passage.start
-                assert passage.hit.text[item.span.start - start : item.span.end - start] == item.text
+                assert (
+                    passage.hit.text[item.span.start - start : item.span.end - start] == item.text
+                )
 
     def test_the_same_sentence_in_two_passages_is_told_apart_by_its_number(self) -> None:
         items = candidates_of(shown(BRIDGES, KITES))
@@ -244,8 +246,24 @@ WRITTEN = st.lists(
     st.one_of(
         st.text(max_size=12),
         st.sampled_from(
-            ["http://a.example/b", "www.x.org", " 12 ", "3.5", "[3]", "(see 4)", '"', "“so”",
-             "It's ", "e.g. ", "The model works. ", "<|im_end|>", "**bold**", "’", "\n", "\u202e"]
+            [
+                "http://a.example/b",
+                "www.x.org",
+                " 12 ",
+                "3.5",
+                "[3]",
+                "(see 4)",
+                '"',
+                "“so”",
+                "It's ",
+                "e.g. ",
+                "The model works. ",
+                "<|im_end|>",
+                "**bold**",
+                "’",
+                "\n",
+                "\u202e",
+            ]
         ),
     ),
     max_size=8,
@@ -281,9 +299,7 @@ class TestPlainStatement:
             ("", None),
         ],
     )
-    def test_small_things_are_tidied_and_others_refused(
-        self, text: str, plain: str | None
-    ) -> None:
+    def test_small_things_are_tidied_and_others_refused(self, text: str, plain: str | None) -> None:
         assert plain_statement(text, {"12"}) == plain
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,13 @@ from transformers import (
 
 from index.document import Document, Section
 from index.passages import split
+from index.sources import Tier
+from rag.answer import Answer
+from rag.compose import compose
 from rag.evidence import FACETS, Evidence, Hit, Reading
 from rag.prompt import Prompt
+from rag.verification import verify
+from rag.writers.draft import Draft
 from rag.writers.loading import LoadedModel
 
 SHARED = Path(__file__).parents[1] / "../shared"
@@ -127,12 +133,15 @@ def repeats(model: Any, token: int) -> Any:
 
 
 def hits(source_id: str, text: str, heading: str = "") -> tuple[Hit, ...]:
-    document = Document(text, "", (), (Section(0, len(text), heading),), "test")
-    tier = "summary" if source_id.startswith("summary:") else "full text"
+    tier: Tier = "summary" if source_id.startswith("summary:") else "full text"
     return tuple(
         Hit(source_id, tier, passage, 1.0 / (1 + rank))
-        for rank, passage in enumerate(split(document))
+        for rank, passage in enumerate(split(document(text, heading)))
     )
+
+
+def document(text: str, heading: str = "") -> Document:
+    return Document(text, "", (), (Section(0, len(text), heading),), "test")
 
 
 def evidence(
@@ -140,23 +149,35 @@ def evidence(
 ) -> Evidence:
     """Works by name and text, each listed with its text as the summary."""
     works = {"Bridges": BRIDGES, "Kites": KITES} if works is None else works
-    recommended = [{"model": name, "summary": _one_line(text)} for name, text in works.items()]
-    prompt = Prompt.build(question, recommended=recommended)
-    found = [
-        hits(str(listing.summary_id), text)
-        for listing, text in zip(prompt.listings, works.values(), strict=True)
+    recommended = [
+        {"model": name, "summary": " ".join(text.split()) or None} for name, text in works.items()
     ]
+    prompt = Prompt.build(question, recommended=recommended)
+    found = [hits(str(item.summary_id), item.summary or "") for item in prompt.listings]
     everything: Sequence[Hit] = [hit for work in found for hit in work]
     return Evidence(
         prompt=prompt,
         readings=tuple(
-            Reading(str(listing.summary_id), "summary", "", "0" * 64, "0" * 64, "test")
-            for listing in prompt.listings
+            Reading(
+                source_id=str(item.summary_id),
+                tier="summary",
+                sha256=sha256((item.summary or "").encode()).hexdigest(),
+                document_sha256=document(item.summary or "").sha256,
+                extractor="test",
+            )
+            for item in prompt.listings
+            if item.summary
         ),
         facets={facet: tuple(everything[n:] + everything[:n]) for n, facet in enumerate(FACETS)},
         works=tuple(found),
     )
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+def verified(found: Evidence, draft: Draft) -> Answer:
+    """The answer that the draft makes, after `rag verify` had nothing against it."""
+    answer = compose(found, draft)
+    documents = {item.summary_id: document(item.summary or "") for item in found.prompt.listings}
+    verification = verify(answer, lambda record: documents[record.id])
+    assert verification.verified, verification.failures
+    assert Answer.from_json(answer.to_json()) == answer
+    return answer
