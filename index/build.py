@@ -17,16 +17,19 @@ from index.document import Document
 from index.encoder import Encoder
 from index.errors import ExtractionError, SegmentError
 from index.extract import extractor_of
-from index.fetch import Fetcher
+from index.fetch import Fetcher, Step
 from index.isolation import Task, extract_isolated
 from index.passages import split
 from index.progress import Notify, silent
 from index.sealed import seal, sweep, unseal
 from index.segments import SegmentStore, make_segment, segment_name
 from index.settings import Settings
-from index.sources import Source, SourceStore
+from index.sources import Attempt, Source, SourceStore
 
 log = logging.getLogger(__name__)
+
+SPARE_SECONDS = 600.0
+"""For so long an answer does not ask the network again for what it just refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +71,7 @@ def build(
     had a moment ago is not asked for again. Whatever is wrong with a
     single source stands in its state; nothing is raised for it."""
     store = SourceStore(settings.sources)
-    fetcher = Fetcher.from_settings(store, settings)
-    had = {source_id for source_id in catalog.source_ids if store.get(source_id)}
-    found = fetcher.fetch(catalog, notify=notify, retry=retry)
+    found, fetched = _fetch(catalog, store, settings, notify, spare=0 if retry else SPARE_SECONDS)
     segments = SegmentStore(settings.index)
     segments.sweep()
     sweep(settings.documents)
@@ -114,11 +115,30 @@ def build(
         notify("read and embed", embedded, len(missing), source.id)
     return Build(
         states=states,
-        fetched=sum(isinstance(found[sid], Source) for sid in found.keys() - had),
+        fetched=fetched,
         embedded=embedded,
         passages=passages,
         damaged=tuple(damaged),
     )
+
+
+def _fetch(
+    catalog: Catalog, store: SourceStore, settings: Settings, notify: Notify, *, spare: float
+) -> tuple[Mapping[str, Source | Attempt], int]:
+    """What there is of each source, and how many were not here before."""
+    total = len(catalog.source_ids)
+    ended: list[Step] = []
+
+    def progress(source_id: str, step: Step) -> None:
+        if step == "asking":
+            notify("fetch", len(ended), total, f"asking for {source_id}")
+        else:
+            ended.append(step)
+            # What is kept already is no news.
+            notify("fetch", len(ended), total, source_id if step != "already kept" else "")
+
+    fetcher = Fetcher(store, mirror=settings.mirror, offline=settings.offline, progress=progress)
+    return fetcher.fetch(catalog, spare=spare), ended.count("fetched")
 
 
 def _documents(

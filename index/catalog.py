@@ -72,9 +72,7 @@ class Listing:
 
 def _order(item: Listing) -> tuple[str, str, tuple[str, ...], str, str, int]:
     """A total order: what the ids leave open (spelling, line) must not depend on who came first."""
-    paper = item.paper.written if item.paper else ""
-    github = item.github.written if item.github else ""
-    return item.name, item.role, item.source_ids, paper, github, item.line
+    return item.name, item.role, item.source_ids, repr(item.paper), repr(item.github), item.line
 
 
 @dataclass(frozen=True, slots=True)

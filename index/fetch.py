@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -71,12 +72,15 @@ class Fetcher:
         self._endpoints = endpoints or Endpoints()
         self._progress = progress
 
-    def fetch(self, catalog: Catalog, *, refresh: bool = False) -> Mapping[str, Source | Attempt]:
+    def fetch(
+        self, catalog: Catalog, *, refresh: bool = False, spare: float = 0.0
+    ) -> Mapping[str, Source | Attempt]:
         """What there is of each source id of `catalog`, sorted: the source, or else the newest
         attempt to get it.
 
         What is kept already is left alone. `refresh` asks again for what may have changed since:
         READMEs, and papers listed without a version; where that fails, the kept one stands.
+        The network is spared what it refused less than `spare` seconds ago.
         """
         results: dict[str, Source | Attempt] = {}
         papers: list[ArxivLink] = []
@@ -91,6 +95,8 @@ class Fetcher:
                 results[source_id] = self._done(found, "fetched")
             elif self._offline:
                 results[source_id] = self._refused(item, found)
+            elif refusal := self._refused_lately(source_id, spare):
+                results[source_id] = self._failed(refusal)
             elif isinstance(item, ArxivLink):
                 papers.append(item)
             else:
@@ -137,6 +143,14 @@ class Fetcher:
         missing = "not in the mirror" if self._mirror else "no mirror was given"
         reason = f"offline, and {missing}"
         return self._failed(unsound or self._write_down(link.source_id, "offline", reason))
+
+    def _refused_lately(self, source_id: str, spare: float) -> Attempt | None:
+        """The newest attempt, where it asked the network in vain less than `spare` seconds ago."""
+        failure = self._store.failure(source_id)
+        if failure is None or not failure.origin.startswith("http"):
+            return None
+        age = datetime.now(UTC) - datetime.fromisoformat(failure.when)
+        return failure if age.total_seconds() < spare else None
 
     def _from_network(
         self, papers: list[ArxivLink], readmes: list[GithubLink]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from index.document import Document, Section
+from index.errors import ExtractionError
 from index.layout import (
     ABSTRACT,
     BIBLIOGRAPHY,
@@ -52,7 +53,10 @@ class Paragraph:
 
 def extract_pdf(source_id: str, data: bytes) -> Document:
     """The clean text of a PDF."""
-    return document_of(read_pdf(source_id, data))
+    document = document_of(read_pdf(source_id, data))
+    if not document.text:
+        raise ExtractionError(source_id, "no text can be read from the PDF: only numbers or signs")
+    return document
 
 
 def document_of(read: Pages) -> Document:
@@ -62,7 +66,7 @@ def document_of(read: Pages) -> Document:
     usual = measures_of(kept)
     vocabulary = Vocabulary(line.text for page in kept for line in page)
     title = title_of(kept, usual) or read.title
-    paragraphs = sectioned(flowing(blocks_of(kept, usual)), usual)
+    paragraphs = sectioned(flowing(blocks_of(kept, usual)), vocabulary)
     return composed(paragraphs, title, len(read.pages), vocabulary)
 
 
@@ -74,12 +78,9 @@ def title_of(pages: Sequence[Sequence[Line]], usual: Measures) -> str:
         return ""
     found: list[Line] = []
     for line in lines:
-        if line.size > 0.93 * size and (not found or abs(found[-1].y - line.y) < 2.2 * size):
+        if line.size > 0.75 * size and (not found or abs(found[-1].y - line.y) < 2.2 * size):
             found.append(line)
-    text = ""
-    for line in found:
-        text = joined(text, line.text, Vocabulary(())) + line.text if text else line.text
-    return text[:300]
+    return _read(found, Vocabulary(line.text for page in pages for line in page))[:300]
 
 
 def flowing(blocks: Sequence[Block]) -> list[Paragraph]:
@@ -93,17 +94,23 @@ def flowing(blocks: Sequence[Block]) -> list[Paragraph]:
         elif current and block.kind == "prose" and _reads_on(current, block, bool(waiting)):
             current.blocks.append(block)
             waiting = _settle(done, current, waiting)
-        else:
-            if current:
-                done.append(current)
-            done += waiting
+        elif block.kind != "formula" or (not waiting and _displayed(block, current)):
+            done += [current, *waiting] if current else waiting
             waiting = []
-            current = Paragraph([block])
-            if block.kind == "formula":
-                current = None
+            current = Paragraph([block]) if block.kind != "formula" else None
     if current:
         done.append(current)
     return done + waiting
+
+
+def _displayed(formula: Block, current: Paragraph | None) -> bool:
+    """Whether the formula stands in the paragraph, and is not debris of a drawing or a table."""
+    line = formula.lines[0]
+    if current is None or not any(item.math > 0.1 for item in formula.lines):
+        return False
+    last = current.lines[-1]
+    below = last.page == line.page and 0 < last.y - line.y < 5 * last.size
+    return below or (last.page, last.y) != (line.page, line.y) and not ENDS.search(last.text)
 
 
 def _settle(done: list[Paragraph], current: Paragraph, waiting: list[Paragraph]) -> list[Paragraph]:
@@ -134,14 +141,14 @@ def _reads_on(current: Paragraph, block: Block, interrupted: bool) -> bool:
     return first.text[0].islower() or not after.opens or first.text[0] in '(["“'
 
 
-def sectioned(paragraphs: list[Paragraph], usual: Measures) -> list[Paragraph]:
+def sectioned(paragraphs: list[Paragraph], vocabulary: Vocabulary) -> list[Paragraph]:
     """Give each paragraph its heading, and mark what is not to be quoted."""
     heading, quotable = "", False
     begun = False
     kind: Block | None = None
     for item in paragraphs:
         block = item.blocks[0]
-        text = " ".join(line.text for line in block.lines)
+        text = _read(block.lines, vocabulary)
         if block.kind == "heading":
             plain = text.strip(" .:")
             if not begun and not _starts_body(plain):
@@ -156,10 +163,10 @@ def sectioned(paragraphs: list[Paragraph], usual: Measures) -> list[Paragraph]:
             unquotable = BIBLIOGRAPHY.fullmatch(plain) or CONTENTS.fullmatch(plain)
             kind = block if unquotable else None
             quotable = not unquotable
-        elif not begun and block.kind == "prose" and ABSTRACT.match(text):
+        elif not begun and block.kind != "aside" and ABSTRACT.match(text):
             begun, heading, quotable = True, "Abstract", True
         item.heading, item.quotable = heading, quotable and block.kind not in ("aside",)
-        if block.kind == "footnote" and _is_notice(text):
+        if block.kind == "footnote" and (_is_notice(text) or block.lines[0].page == 1):
             item.quotable = False
     if not begun:
         _without_front(paragraphs)
@@ -185,6 +192,7 @@ def _as_weighty(block: Block, bibliography: Block | None) -> bool:
 def _is_notice(text: str) -> bool:
     return bool(
         NOTICE.match(text)
+        or text.startswith(("http", "www."))
         or "@" in text
         or re.search(
             r"equal(ly)? contribut|correspond|work (was )?done (while|during|at)", text, re.I
@@ -246,6 +254,12 @@ def composed(
         sections=tuple(sections),
         extractor=pdf_extractor(),
     )
+
+
+def _read(lines: Sequence[Line], vocabulary: Vocabulary) -> str:
+    text = Growing()
+    _write(lines, text, vocabulary)
+    return "".join(text.parts)
 
 
 def _write(lines: Sequence[Line], text: Growing, vocabulary: Vocabulary) -> None:

@@ -7,6 +7,7 @@ graphics state tells what a reader can see and where. Knows nothing of lines or 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -23,6 +24,7 @@ SAME_COLOUR = 0.04
 KERNING = 0.1  # em: a smaller shift inside one string is no gap
 FORM_DEPTH = 12
 PAINTED_AREAS = 4000
+LONGEST_PATH = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,7 @@ class Interpreter:
         self.line: Matrix = IDENTITY
         self.path: list[tuple[float, float]] = []
         self.areas: list[tuple[Box, Colour]] = []
+        self.grounds: set[Colour] = {WHITE}
         self.runs: list[Run] = []
 
     def follow(self, operations: Any, resources: Any, depth: int = 0) -> None:
@@ -234,6 +237,8 @@ class Interpreter:
 
     def _points(self, *values: float) -> None:
         a, b, c, d, e, f = self.state.ctm
+        if len(self.path) > LONGEST_PATH:
+            return
         for x, y in zip(values[::2], values[1::2], strict=False):
             self.path.append((a * x + c * y + e, b * x + d * y + f))
 
@@ -241,6 +246,7 @@ class Interpreter:
         xs, ys = [p[0] for p in self.path], [p[1] for p in self.path]
         if len(self.areas) < PAINTED_AREAS and max(xs) - min(xs) > 2 and max(ys) - min(ys) > 2:
             self.areas.append(((min(xs), min(ys), max(xs), max(ys)), colour))
+            self.grounds.add(colour)
 
     def _paint_object(self, form: Any, resources: Any, depth: int) -> None:
         if form.get("/Subtype") == "/Image":
@@ -251,8 +257,14 @@ class Interpreter:
             before, tm, line = replace(self.state), self.tm, self.line
             a, b, c, d, e, f = numbers(list(form.get("/Matrix", IDENTITY)), 6)
             self.state.ctm = times((a, b, c, d, e, f), self.state.ctm)
-            inner = form.get("/Resources", resources).get_object()
-            self.follow(self.parse(form), inner, depth + 1)
+            if SHOWS.search(form.get_data()):
+                inner = form.get("/Resources", resources).get_object()
+                self.follow(self.parse(form), inner, depth + 1)
+            else:  # a drawing without a word in it is not worth reading
+                left, foot, right, head = numbers(list(form["/BBox"]), 4)
+                self._points(left, foot, right, foot, right, head, left, head)
+                self._paint_area(None)
+                self.path.clear()
             self.state, self.tm, self.line = before, tm, line
 
     def _next_line(self, x: float, y: float) -> None:
@@ -306,6 +318,8 @@ class Interpreter:
         inks = {0: (state.fill,), 4: (state.fill,), 1: (state.stroke,), 5: (state.stroke,)}.get(
             state.mode, (state.fill, state.stroke)
         )
+        if not any(_alike(ink, under) for ink in inks for under in self.grounds):
+            return True
         middle, height = (x0 + x1) / 2, y + 0.3 * size
         under = WHITE
         for (u0, v0, u1, v1), colour in reversed(self.areas):
@@ -337,4 +351,5 @@ PLAIN_SPACES = {
     "/CalRGB",
     "/ICCBased",
 }
+SHOWS = re.compile(rb"T[jJ]|Do|['\"]")
 FILLS = {b"f", b"F", b"f*", b"B", b"B*", b"b", b"b*"}

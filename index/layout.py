@@ -6,10 +6,11 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
-from index.lines import Line
+from index.lines import Line, is_bold
 from index.pdf import Page
 
 Kind = Literal["title", "heading", "prose", "caption", "footnote", "aside", "formula"]
@@ -32,9 +33,8 @@ BIBLIOGRAPHY = re.compile(
 CONTENTS = re.compile(r"(table of )?contents", re.I)
 ABSTRACT = re.compile(r"abstract\b", re.I)
 CAPTION = re.compile(
-    r"((extended data )?(figure|fig\.?|table|tab\.|algorithm|listing|scheme)\s*"
-    r"([A-Z]?\d+(\.\d+)*|[A-Z]\b|[IVX]+\b)(\s*\([a-z]\))?)\s*([.:|–—-]|[A-Z]|$)",
-    re.I,
+    r"(?i:(extended data )?(figure|fig\.?|table|tab\.|algorithm|listing|scheme))\s*"
+    r"([A-Z]?\d+(\.\d+)*|[A-Z]\b|[IVX]+\b)(\s*\([a-z]\))?\s*(?P<end>[.:|–—-]|[A-Z(]|$)"
 )
 NOTICE = re.compile(
     r"(published (as a conference paper )?(at|in)\b|(under|in) review\b|preprint\b|arxiv:\s*\d|"
@@ -48,6 +48,7 @@ NOTICE = re.compile(
 PAGE_NUMBER = re.compile(r"(page )?[-–—·|]?\s*(\d{1,4}|[ivxl]{1,6})\s*[-–—·|]?( (of|/) \d+)?", re.I)
 BULLET = re.compile(r"([•·∙◦▪■●○‣–—*✓➢►»-]|\(?(\d{1,2}|[a-z]|[ivx]{1,4})\)|\d{1,2}\.|\[\d+\])\s+\S")
 FORMULA_TEXT = re.compile(r"[=+−×÷∑∏∫√∞≈≤≥≠∈∀∃∂∇→←↔∥⟨⟩⊙⊗⊕|^_{}<>/\\~(),.;:\[\]\d\s]")
+EQUATION_NUMBER = re.compile(r"\(?[A-Z]?\d+(\.\d+)?[a-z]?\)")
 ENDS = re.compile(r"[.!?:][\"”’')\]]*$")
 
 
@@ -128,6 +129,14 @@ def without_furniture(pages: Sequence[Sequence[Line]], sizes: Sequence[Page]) ->
                 text, y = key(line)
                 for near in (y - 1, y, y + 1):
                     seen[(text, near)].add(line.page)
+
+    def repeated(line: Line, page: Sequence[Line]) -> bool:
+        """Said on other pages too, and not part of a paragraph that is not."""
+        near = [other for other in page if 0 < abs(other.y - line.y) < 1.6 * line.size]
+        return all(
+            margin(item) and len(seen[key(item)]) >= 2 for item in (line, *near) if item.words
+        )
+
     kept = []
     for page in pages:
         ys = [line.y for line in page]
@@ -136,7 +145,7 @@ def without_furniture(pages: Sequence[Sequence[Line]], sizes: Sequence[Page]) ->
             [
                 line
                 for line in page
-                if not (margin(line) and (len(seen[key(line)]) >= 2 or NOTICE.match(line.text)))
+                if not (margin(line) and (repeated(line, page) or NOTICE.match(line.text)))
                 and not (line.y in outer and PAGE_NUMBER.fullmatch(line.text))
             ]
         )
@@ -147,9 +156,78 @@ def blocks_of(pages: Sequence[Sequence[Line]], usual: Measures) -> list[Block]:
     """The blocks of the document in reading order."""
     blocks: list[Block] = []
     for page in pages:
-        for group in _groups(page, usual):
-            blocks += _classified(group, usual)
+        found: list[Block] = []
+        for group in _groups(_mended(page, usual), usual):
+            found += _classified(group, usual)
+        blocks += _with_notes(found, usual)
     return blocks
+
+
+def _with_notes(blocks: list[Block], usual: Measures) -> list[Block]:
+    """Small print under the body of its column is a footnote; after a caption it belongs there."""
+    body = [
+        block.lines
+        for block in blocks
+        if block.kind in ("prose", "heading") and block.lines[0].size >= 0.95 * usual.size
+    ]
+    done: list[Block] = []
+    for block in blocks:
+        kind = block.kind
+        if kind == "prose" and block.lines[0].size < 0.95 * usual.size:
+            beside = [lines for lines in body if _overlap(lines[0], block.lines[0]) > 0]
+            lowest = min((lines[-1].y for lines in beside), default=0.0)
+            if lowest > block.lines[0].y:
+                kind = "footnote"
+            elif (
+                done
+                and done[-1].kind == "caption"
+                and done[-1].lines[0].page == block.lines[0].page
+            ):
+                kind = "caption"
+        done.append(replace(block, kind=kind))
+    return done
+
+
+def _overlap(one: Line, other: Line) -> float:
+    return min(one.x1, other.x1) - max(one.x0, other.x0)
+
+
+def _mended(page: Sequence[Line], usual: Measures) -> list[Line]:
+    """Stretched lines in one piece again: headings, and body lines from edge to edge."""
+    done: list[Line] = []
+    row: list[Line] = []
+    for line in [*page, None]:
+        if row and (line is None or line.cells != row[0].cells or len(row) == row[0].cells):
+            done += _row_mended(row, usual, done[-1] if done else None)
+            row = []
+        if line is not None:
+            row.append(line)
+    return done
+
+
+def _row_mended(row: list[Line], usual: Measures, above: Line | None) -> list[Line]:
+    first, last = row[0], row[-1]
+    gaps = [b.x0 - a.x1 for a, b in pairwise(row)]
+    if not gaps or max(gaps) > 4 * first.size:
+        return row
+    heading = all(line.bold for line in row) and first.size > 1.05 * usual.size
+    body = all(abs(line.size - usual.size) < 0.3 for line in row)
+    edges = abs(first.x0 - usual.left_of(first)) < 2 and abs(last.x1 - usual.right_of(last)) < 2
+    words = sum(line.words for line in row)
+    wordy = words >= 3 * len(row) and max(gaps) < 2.5 * first.size
+    goes_on = (
+        above is not None
+        and words >= 4
+        and len(row) < 4
+        and above.cells == 1
+        and above.x1 > usual.right_of(above) - 2
+        and 0 < above.y - first.y < 1.3 * usual.leading
+    )
+    named = bool(NUMBERED.fullmatch(first.text + " x")) and row[1].bold and len(row) == 2
+    if not (heading or named or (edges and (goes_on or (body and wordy)))):
+        return row
+    text = " ".join(line.text for line in row)
+    return [replace(row[1] if named else first, text=text, x0=first.x0, x1=last.x1, cells=1)]
 
 
 def _groups(page: Sequence[Line], usual: Measures) -> Iterator[list[Line]]:
@@ -167,6 +245,8 @@ def _groups(page: Sequence[Line], usual: Measures) -> Iterator[list[Line]]:
 def _is_formula(line: Line, usual: Measures) -> bool:
     letters = re.sub(FORMULA_TEXT, "", line.text)
     words = line.words
+    if line.cells > 1 and line.math < 0.1 and not EQUATION_NUMBER.fullmatch(line.text):
+        return False
     if line.math > 0.3 and words <= 2:
         return True
     return (
@@ -184,24 +264,31 @@ def _kind_of_line(line: Line, usual: Measures) -> str:
 
 def _follows(group: list[Line], line: Line, usual: Measures) -> bool:
     last = group[-1]
-    kinds = _kind_of_line(last, usual), _kind_of_line(line, usual)
-    if kinds[0] != kinds[1]:
-        return False
     drop = last.y - line.y
+    kinds = _kind_of_line(group[0], usual), _kind_of_line(line, usual)
+    ends_paragraph = (
+        kinds == ("text", "formula")
+        and line.cells == 1
+        and abs(line.x0 - min(item.x0 for item in group)) < 1.5
+        and last.x1 > usual.right_of(last) - 2.5 * last.size
+    )
+    if kinds[0] != kinds[1] and not ends_paragraph:
+        return False
     if kinds[0] != "text":
         return abs(drop) < 3 * usual.leading
-    if abs(last.size - line.size) > 0.06 * last.size or last.bold != line.bold:
-        if not (last.bold != line.bold and abs(last.size - line.size) < 0.3 and len(group) > 1):
-            return False
+    if abs(last.size - line.size) > 0.06 * last.size:
+        return False
+    full = last.x1 > usual.right_of(last) - 2.5 * last.size
+    if last.bold != line.bold and not full and not (line.bold and len(group) > 1):
+        return False
     if line.marked and last.size < 0.95 * usual.size:
         return False
     if CAPTION.match(line.text) and drop > 1.25 * line.size:
         return False
     leading = max(usual.leading, 1.2 * line.size) if line.size > usual.size else usual.leading
-    overlap = min(last.x1, line.x1) - max(last.x0, line.x0)
     if len(group) > 1:
         leading = min(leading, max(group[-2].y - last.y, 0.8 * line.size))
-    return 0.4 * line.size < drop < 1.22 * leading + 0.5 and overlap > 0
+    return 0.4 * line.size < drop < 1.22 * leading + 0.5 and _overlap(last, line) > 0
 
 
 def _classified(group: list[Line], usual: Measures) -> Iterator[Block]:
@@ -211,9 +298,7 @@ def _classified(group: list[Line], usual: Measures) -> Iterator[Block]:
         yield Block("formula", tuple(group))
     elif kind == "cells":
         yield Block("aside", tuple(group))
-    elif CAPTION.match(first.text) and (
-        first.size < 0.97 * usual.size or len(group) < 16 and CAPTION.match(first.text)[6] != ""  # type: ignore[index]
-    ):
+    elif _is_caption(first, usual):
         yield Block("caption", tuple(group))
     elif is_heading(group, usual):
         yield Block("heading", tuple(group))
@@ -223,6 +308,12 @@ def _classified(group: list[Line], usual: Measures) -> Iterator[Block]:
         small = first.size < 0.95 * usual.size
         name: Kind = "footnote" if small and (first.marked or _numbered_note(first)) else "prose"
         yield from _paragraphs(group, usual, name)
+
+
+def _is_caption(line: Line, usual: Measures) -> bool:
+    """In small print any beginning will do; in the body's size it takes a colon or a full stop."""
+    found = CAPTION.match(line.text)
+    return bool(found and (line.size < 0.97 * usual.size or found["end"] in tuple(".:|–—-")))
 
 
 def _numbered_note(line: Line) -> bool:
@@ -241,6 +332,9 @@ def is_heading(group: Sequence[Line], usual: Measures) -> bool:
     capitals = text.upper() == text or first.font != usual.font
     if named and (strong or capitals):
         return True
+    numbered = NUMBERED.match(text)
+    if numbered and len(group) == 1 and is_bold(first.font) and first.size >= 0.97 * usual.size:
+        return not text.endswith(".") and first.x1 < usual.right_of(first) - 4 * first.size
     if text.endswith((",", ";")) or (text.endswith(".") and not NUMBERED.match(text)):
         return False
     if not strong:
@@ -258,7 +352,9 @@ def _is_prose(group: Sequence[Line], usual: Measures) -> bool:
     if letters < 0.6 * len(text.replace(" ", "")):
         return False
     if len(group) == 1:
-        return words >= 4 or (words >= 1 and bool(ENDS.search(text)) and text[0].isalpha())
+        line = group[0]
+        full = line.x1 > usual.right_of(line) - 2.5 * line.size and not _indented(line, usual)
+        return words >= 1 and (bool(ENDS.search(text)) or (words >= 4 and full))
     return words / len(group) >= 3.5
 
 

@@ -24,6 +24,9 @@ MATH = re.compile(
 )
 NOTE_MARK = re.compile(r"[\d,∗*†‡§¶#\s]+")
 MARKED_WORD = re.compile(r"([A-Za-z]{2,}|[.,;:!?)\]\"”’'])\s*$")
+POWER = re.compile(r"[\d+−-]*\d[\d+−-]*")
+BASE = re.compile(r"[\w)\]}]$")
+RAISED = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 POWERS = re.compile(r"\b(km|cm|mm|nm|dm|log|ln|sin|cos|tan|exp|max|min|tanh)\s*$")
 
 
@@ -74,15 +77,41 @@ def lines_of(pages: Sequence[Page]) -> list[list[Line]]:
 def _joined(page: Page, number: int) -> list[Line]:
     lines: list[Line] = []
     parts: list[Run] = []
-    for run in page.runs:
-        if not run.text.strip() and not parts:
-            continue
+    runs = [run for run in page.runs if run.text]
+    index = 0
+    while index < len(runs):
+        run = runs[index]
         if parts and not _continues(parts, run):
+            away = _excursion(parts, runs, index)
+            if away:
+                parts += runs[index : index + away]
+                index += away
+                continue
             lines.extend(_line(parts, number))
             parts = []
-        parts.append(run)
+        if parts or run.text.strip():
+            parts.append(run)
+        index += 1
     lines.extend(_line(parts, number))
     return lines
+
+
+def _excursion(parts: list[Run], runs: list[Run], start: int) -> int:
+    """How many runs from `start` leave the baseline and come back to it further right: roots,
+    fractions and sums inside a line of text. 0 where they do not come back."""
+    main = _main(parts)
+    end = max(part.x1 for part in parts)
+    for count, run in enumerate(runs[start : start + 40]):
+        shift, gap = abs(run.y - main.y), run.x0 - end
+        if shift <= 0.12 * main.size:
+            widest = max((r.x1 for r in runs[start : start + count]), default=end)
+            back = -0.5 * main.size < run.x0 - widest < CELL * main.size
+            return count if count and back else 0
+        if shift > 1.1 * main.size or not -0.6 * main.size < gap < 12 * main.size:
+            return 0
+        if count == 0 and gap > CELL * main.size:
+            return 0
+    return 0
 
 
 def _main(parts: Sequence[Run]) -> Run:
@@ -113,9 +142,12 @@ def _line(parts: Sequence[Run], page: int) -> list[Line]:
     for run in parts:
         sizes[round(run.size, 1)] += len(run.text.strip())
         fonts[run.font] += len(run.text.strip())
-    size, font = sizes.most_common(1)[0][0], fonts.most_common(1)[0][0]
-    base = max((r for r in parts if round(r.size, 1) == size), key=lambda r: len(r.text)).y
     total = sum(fonts.values())
+    size = max(
+        size for size, count in sizes.items() if count >= min(0.15 * total, max(sizes.values()))
+    )
+    font = fonts.most_common(1)[0][0]
+    base = max((r for r in parts if round(r.size, 1) == size), key=lambda r: len(r.text)).y
     text, marked = _text(parts, size, base)
     text = repaired(text)
     if not text:
@@ -129,12 +161,19 @@ def _line(parts: Sequence[Run], page: int) -> list[Line]:
             y=base,
             size=size,
             font=font,
-            bold=sum(n for name, n in fonts.items() if is_bold(name)) >= 0.8 * total,
+            bold=_is_bold(fonts),
             math=sum(n for name, n in fonts.items() if MATH.search(name)) / total,
             marked=marked,
             figure=parts[0].figure,
         )
     ]
+
+
+def _is_bold(fonts: Counter[str]) -> bool:
+    """All of it, but for what is set in the fonts for formulas."""
+    bold = sum(count for name, count in fonts.items() if is_bold(name))
+    plain = sum(n for name, n in fonts.items() if not is_bold(name) and not MATH.search(name))
+    return bold > 0 and plain <= 0.03 * (bold + plain)
 
 
 def _text(parts: Sequence[Run], size: float, base: float) -> tuple[str, bool]:
@@ -151,7 +190,9 @@ def _text(parts: Sequence[Run], size: float, base: float) -> tuple[str, bool]:
                 continue
             if MARKED_WORD.search(text) and not POWERS.search(text):
                 continue
-        text += (" " if apart and text and not text.endswith(" ") else "") + run.text
+        power = raised and not apart and BASE.search(text) and POWER.fullmatch(run.text)
+        written = run.text.translate(RAISED) if power else run.text
+        text += (" " if apart and text and not text.endswith(" ") else "") + written
     return text, marked
 
 

@@ -22,6 +22,7 @@ BLOCKS = {
     "li", "main", "nav", "ol", "p", "pre", "section", "summary", "table", "tbody", "td", "tfoot",
     "th", "thead", "tr", "ul",
 }  # fmt: skip
+CELLS = {"td", "th"}
 UNSEEN = {
     "script", "style", "pre", "template", "noscript", "iframe", "svg", "video", "audio", "object",
     "head", "title", "math", "select", "textarea", "button",
@@ -35,6 +36,8 @@ HIDING = re.compile(
 )
 SHORTCODE = re.compile(r"(?<![\w:]):[a-z][a-z0-9_+-]*:(?![\w:])")
 BARE_URL = re.compile(r"<?https?://\S+>?")
+ALERT = re.compile(r"^\s*\[!\w+\]\s*")
+FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.S)
 BIBLIOGRAPHY = re.compile(r"(references?|bibliography|bibtex)", re.I)
 BIBTEX = re.compile(r"@(article|inproceedings|misc|book|techreport|software|phdthesis)\s*\{", re.I)
 TOC = re.compile(r"(table of )?contents?|toc", re.I)
@@ -65,17 +68,22 @@ class Pieces(HTMLParser):
     open: list[Open] = field(default_factory=list)
     text: str = ""
     level: int = 0
+    links: int = 0
+    unlinked: bool = False  # whether the paragraph says anything outside its links
 
     def __post_init__(self) -> None:
         super().__init__(convert_charrefs=True)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Begin an element, hidden if it or one around it is."""
-        if tag in BLOCKS:
+        if tag in CELLS and self.text.strip():
+            self.text += " | "
+        elif tag in BLOCKS - CELLS:
             self.flush()
-            self.level = HEADINGS.get(tag, 0 if tag not in ("br",) else self.level)
+            self.level = self.level if tag == "br" else HEADINGS.get(tag, 0)
         if tag in VOID:
             return
+        self.links += tag == "a"
         given = {name: value or "" for name, value in attrs}
         hidden = (
             tag in UNSEEN
@@ -88,7 +96,7 @@ class Pieces(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         """End the innermost open element of this name, and what was left open inside it."""
-        if tag in BLOCKS:
+        if tag in BLOCKS - CELLS:
             self.flush()
             self.level = 0
         for index in range(len(self.open) - 1, -1, -1):
@@ -105,23 +113,28 @@ class Pieces(HTMLParser):
         """Text, where it can be seen."""
         if not (self.open and self.open[-1].hidden):
             self.text += data
+            if not any(item.tag == "a" for item in self.open) and re.search(r"[^\W\d_]", data):
+                self.unlinked = True
 
     def flush(self) -> None:
         """End the paragraph."""
         text = tidied(self.text)
-        self.text = ""
-        if text:
-            table = any(item.tag in ("td", "th", "table") for item in self.open)
+        only_links = self.links > 1 and not self.unlinked
+        self.text, self.links, self.unlinked = "", 0, False
+        if text and not only_links:
+            table = any(item.tag in CELLS or item.tag == "table" for item in self.open)
             self.found.append(Piece(text, self.level, table))
 
 
 def tidied(text: str) -> str:
-    """One line, without emoji, shortcodes and bare addresses."""
-    text = SHORTCODE.sub("", BARE_URL.sub("", encodable(text)))
+    """One line, without emoji and shortcodes; "" where it is nothing but addresses."""
+    text = ALERT.sub("", SHORTCODE.sub("", encodable(text)))
+    if not re.search(r"\w", BARE_URL.sub("", text)):
+        return ""
     text = "".join(" " if _is_decoration(char) else char for char in text)
     text = " ".join(text.split())
-    text = re.sub(r"\s+([,.;:!?)\]])", r"\1", text)
-    text = re.sub(r"(\(\s*\)|\[\s*\])", "", text).strip(" |·•-–—")
+    text = re.sub(r"\s+([,.;:!?)\]])(?=\s|$)", r"\1", text)
+    text = re.sub(r"(?<!\w)(\(\s*\)|\[\s*\])", "", text).strip(" |·•-–—")
     return text if re.search(r"\w", text) else ""
 
 
@@ -135,7 +148,7 @@ def extract_markdown(source_id: str, data: bytes) -> Document:
     """CommonMark with tables, and the HTML inside it."""
     from markdown_it import MarkdownIt
 
-    source = _decoded(data)
+    source = FRONT_MATTER.sub("", _decoded(data))
     html = MarkdownIt("commonmark", {"html": True}).enable("table").render(source)
     return _document(source_id, html, MARKDOWN)
 

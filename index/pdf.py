@@ -54,7 +54,8 @@ def read_pdf(source_id: str, data: bytes) -> Pages:
             raise ExtractionError(
                 source_id, f"the PDF has {count} pages, more than the {MAX_PAGES} that are read"
             )
-        pages = tuple(_page(page) for page in reader.pages)
+        faces: dict[int, tuple[Any, Face | None]] = {}
+        pages = tuple(_page(page, faces) for page in reader.pages)
         title = _title(reader)
     except (ExtractionError, MemoryError):
         raise
@@ -77,6 +78,8 @@ def _check_kind(source_id: str, data: bytes) -> None:
         raise ExtractionError(source_id, "the file is empty")
     if not data.strip(b"\0"):
         raise ExtractionError(source_id, "the file holds nothing but zero bytes")
+    if not data[:1024].strip(b"\0"):
+        raise ExtractionError(source_id, "the file is damaged: it begins with zero bytes")
     head = data[:1024].lstrip()
     if b"%PDF-" not in data[:1024]:
         is_page = head[:15].lower().startswith((b"<!doctype", b"<html", b"<?xml"))
@@ -91,7 +94,7 @@ def _title(reader: Any) -> str:
         return ""
 
 
-def _page(page: Any) -> Page:
+def _page(page: Any, faces: dict[int, tuple[Any, Face | None]]) -> Page:
     from pypdf.generic import ContentStream
 
     box, base, width, height = _frame(page)
@@ -101,13 +104,12 @@ def _page(page: Any) -> Page:
 
     if "/Contents" not in page or page["/Contents"] is None:
         return Page(width, height, ())
-    faces: dict[int, Face | None] = {}
 
     def face(resources: Any, name: str) -> Face | None:
         found = resources["/Font"][name].get_object()
         if id(found) not in faces:
-            faces[id(found)] = _face(found)
-        return faces[id(found)]
+            faces[id(found)] = found, _face(found)  # kept, or another could get its id
+        return faces[id(found)][1]
 
     interpreter = Interpreter(box, base, face, operations)
     resources = page.get("/Resources", {})
@@ -128,6 +130,8 @@ def _frame(page: Any) -> tuple[Box, Matrix, float, float]:
     media, crop = page.mediabox, page.cropbox
     left, right = max(media.left, crop.left), min(media.right, crop.right)
     foot, head = max(media.bottom, crop.bottom), min(media.top, crop.top)
+    if left >= right or foot >= head:
+        left, foot, right, head = media.left, media.bottom, media.right, media.top
     x, y, w, h = float(left), float(foot), float(right - left), float(head - foot)
     turn = int(page.get("/Rotate", 0) or 0) % 360
     bases: dict[int, Matrix] = {

@@ -41,6 +41,8 @@ ACCENTS = {
     "¸": "\u0327",
 }
 ACCENTED = re.compile(f"([{''.join(ACCENTS)}]) ?([A-Za-zıȷ])")
+LOOSE = re.compile(r"(?<=\S) +(?=[,)\]}])|(?<=\b[^\W\d_]) +(?=[.;:](\s|$))")
+LONGEST_WORD = 20  # letters: longer ones are compounds, such as expectation-maximization
 HYPHENS = "-\u00ad\u2010"
 WORD = re.compile(r"[^\W\d_]+(?:[-’'][^\W\d_]+)*")
 
@@ -54,6 +56,7 @@ def repaired(text: str) -> str:
     """One line as it reads: ligatures spelled out, accents on their letters, single spaces."""
     text = encodable(text).translate(TRANSLATION)
     text = ACCENTED.sub(_accented, text)
+    text = LOOSE.sub("", text)
     text = "".join(" " if _is_control(char) else char for char in text)
     return unicodedata.normalize("NFC", " ".join(text.split()))
 
@@ -73,10 +76,14 @@ class Vocabulary:
 
     def __init__(self, lines: Iterable[str]) -> None:
         self.words: Counter[str] = Counter()
+        broken = False
         for line in lines:
             found = [match[0].lower() for match in WORD.finditer(line)]
-            if line[-1:] in HYPHENS and found:
-                found.pop()
+            if broken:
+                found = found[1:]
+            broken = bool(line) and line[-1] in HYPHENS
+            if broken:
+                found = found[:-1]
             self.words.update(found)
             self.words.update(part for word in found if "-" in word for part in word.split("-"))
 
@@ -92,7 +99,8 @@ class Vocabulary:
         without = self.words[first + second] + self.words[left + right]
         if with_hyphen or without:
             return with_hyphen > without
-        return self.words[first] > 0 and self.words[second] > 0 and len(first) > 1
+        both_are_words = self.words[first] > 0 and self.words[second] > 0 and len(first) > 1
+        return both_are_words or len(first + second) > LONGEST_WORD
 
 
 def joined(before: str, after: str, vocabulary: Vocabulary) -> str:

@@ -23,6 +23,16 @@ log = logging.getLogger(__name__)
 
 Tier = Literal["full text", "readme", "summary"]
 
+_TIERS: dict[str, Tier] = {"arxiv": "full text", "github": "readme", "summary": "summary"}
+
+
+def tier_of(source_id: str) -> Tier:
+    """The tier of a source, which its id tells. Raises ValueError for what is no source id."""
+    try:
+        return _TIERS[source_id.split(":", 1)[0]]
+    except KeyError:
+        raise ValueError(f"not a source id: {source_id!r}") from None
+
 
 @dataclass(frozen=True, slots=True)
 class Source:

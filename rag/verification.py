@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from index.catalog import Listing
 from index.document import Document
 from index.errors import PromptError, RagError
+from index.sources import tier_of
 from rag.answer import Answer, Quote, SourceRecord, Statement
 from rag.compose import NO_BEARING, NOTHING_READ
 from rag.prompt import Prompt, parse_prompt
@@ -22,7 +23,6 @@ from rag.writers.draft import NOT_SAID
 DocumentOf = Callable[[SourceRecord], Document]
 """Reads the document of a source again from its bytes. Raises RagError where it cannot."""
 
-_TIERS = {"arxiv": "full text", "github": "readme", "summary": "summary"}
 _URL = re.compile(
     r"(?:\w+://|www\.)\S+"
     r"|\b(?:[a-z0-9-]+\.)+(?:ai|app|co|com|dev|edu|gov|info|io|me|net|org|xyz)/\S+",
@@ -154,7 +154,7 @@ def _documents(
 
 
 def _source_problem(source: SourceRecord, listing: Listing) -> str:
-    expected = _TIERS[source.id.split(":", 1)[0]]
+    expected = tier_of(source.id)
     if source.tier != expected:
         return f"{source.id} is of tier {expected!r}, not {source.tier!r}"
     claims = (source.sha256, source.extractor, source.document_sha256)
@@ -205,7 +205,7 @@ def _quotes(answer: Answer, documents: dict[str, Document]) -> Iterator[Failure]
 def _quote_problem(quote: Quote, document: Document | None) -> str:
     if document is None:
         return f"{quote.source_id} is not a listed source that was read"
-    if quote.tier != _TIERS[quote.source_id.split(":", 1)[0]]:
+    if quote.tier != tier_of(quote.source_id):
         return f"{quote.source_id} is not of tier {quote.tier!r}"
     if not 0 <= quote.start < quote.end <= len(document.text):
         return f"[{quote.start}, {quote.end}) lies outside the text of {quote.source_id}"
