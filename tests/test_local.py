@@ -15,11 +15,12 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from index.errors import WriterError
-from rag.evidence import FACETS
+from rag.evidence import FACETS, Span
 from rag.support import Support
-from rag.writers.draft import NOT_SAID, Draft
+from rag.writers.checking import AS_IT_STANDS, put_plainly
+from rag.writers.draft import NOT_SAID, Draft, DraftStatement
 from rag.writers.loading import LoadedModel, load_model, measured_dtype
-from rag.writers.local import LocalWriter, WritingSettings, put_plainly
+from rag.writers.local import LocalWriter, WritingSettings
 from rag.writers.plain import fault, numbers_in
 from rag.writers.template import Template
 from tests.tiny_models import (
@@ -144,13 +145,13 @@ class TestSupport:
         assert kinds == ["rewritten", "rewritten", "replaced"]
         assert len(set(checker.asked[:3])) == 3
         (task,) = draft.task
-        assert task == put_plainly(task.quotes[0], found.text(task.quotes[0]))
+        assert task == put_plainly(found, task.quotes[0])
 
     def test_what_takes_its_place_can_be_chosen(self) -> None:
         found = evidence({"Kites": KITES})
         draft = writer(
             checker=Always(0.0),
-            extract=lambda span, text: replace(put_plainly(span, text), text="It is so."),
+            extract=lambda found, span: DraftStatement("It is so.", (span,)),
         ).write(found)
         assert {item.text for item in statements(draft)} == {"It is so."}
 
@@ -172,15 +173,18 @@ class TestSupport:
     @pytest.mark.parametrize(
         ("text", "said"),
         [
-            ("We train a net on 12 images.", "The authors train a net on 12 images."),
-            ("In this paper, we show our kite.", "The authors show their kite."),
-            ('See https://a.example "now".', "The work puts it in these words."),
-            ("no sentence at all", "The work puts it in these words."),
+            ("We train a net on 12 images.", "12 images"),
+            ('See https://a.example "now" and then.', AS_IT_STANDS),
+            ("no sentence at all but many words", AS_IT_STANDS),
         ],
     )
     def test_a_quote_put_plainly(self, text: str, said: str) -> None:
-        span = statements(writer().write(evidence()))[0].quotes[0]
-        assert put_plainly(span, text).text == said
+        found = evidence({"Kites": text})
+        span = Span(str(found.prompt.listings[0].summary_id), 0, len(text))
+        stated = put_plainly(found, span)
+        assert said in stated.text
+        assert fault(stated.text, {"12"}) == ""
+        assert stated.quotes == (span,)
 
 
 class TestContext:

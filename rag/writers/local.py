@@ -7,16 +7,16 @@ that its own quotes do not support is written again and at last replaced, and th
 from __future__ import annotations
 
 import hashlib
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 from index.errors import WriterError
-from rag.evidence import FACETS, Evidence, Facet, Hit, Span
+from rag.evidence import FACETS, Evidence, Facet, Hit
 from rag.support import BuiltinChecker, SupportChecker
 from rag.writers import messages
+from rag.writers.checking import Extract, objection, put_plainly
 from rag.writers.decoding import Decoder, Sampling, Tally
 from rag.writers.draft import NOT_SAID, Draft, DraftStatement, WriterEvent, WriterRecord
 from rag.writers.grammar import (
@@ -29,12 +29,9 @@ from rag.writers.grammar import (
     statement_grammar,
 )
 from rag.writers.loading import LoadedModel
-from rag.writers.plain import fault, numbers_in, plain_statement
+from rag.writers.plain import numbers_in
 from rag.writers.selection import Selection, select
 from rag.writers.template import Template
-
-Extract = Callable[[Span, str], DraftStatement]
-"""The statement that a quote makes by itself: what takes the place of one it does not support."""
 
 # A second try must be able to come out differently, also where the first was greedy.
 RETRY_TEMPERATURE = 0.8
@@ -81,17 +78,6 @@ PLANS = (
     Plan(statements=1, quotes=1, patience=32, quote_tokens=112, brief=True),
     Plan(statements=1, quotes=1, patience=16, quote_tokens=96, brief=True),
 )
-
-
-def put_plainly(span: Span, text: str) -> DraftStatement:
-    """What a quote says, in the third person; where that is no plain statement, only that it is
-    said. Licensed by the quote either way."""
-    said = re.sub(r"\bIn this (?:paper|work), ", "", " ".join(text.split()))
-    for first, third in ((r"\b[Ww]e\b", "the authors"), (r"\b[Oo]ur\b", "their")):
-        said = re.sub(first, third, said)
-    said = said[:1].upper() + said[1:]
-    plain = plain_statement(said, numbers_in(text)) if text[-1:] in ".!?" else None
-    return DraftStatement(plain or "The work puts it in these words.", (span,))
 
 
 class LocalWriter:
@@ -177,7 +163,7 @@ class _Writing:
         if not candidates:
             self._event(part, "not shown", "no passage of this work fits the model's context")
             found = candidates_of([Shown(0, hits[0], hits[0].sentences())])
-            return self.writer.extract(found[0].span, found[0].text) if found else None
+            return self.writer.extract(self.evidence, found[0].span) if found else None
         self._say(f"\n{messages.HEADINGS['bearing'].format(work=name)}\n")
         task = messages.task("bearing", work=name, brief=self.plan.brief)
         prompt = [*self.prefix, *self.writer.template.suffix(self.vocabulary, task)]
@@ -215,7 +201,10 @@ class _Writing:
                 written = parse(decoded.text, candidates)
                 if written is None or not written.quotes:
                     return written, list(decoded.ids)
-                if not (reason := self._unsupported(written)):
+                reason = objection(
+                    written, self.evidence, self.numbers, self.writer.checker, settings.threshold
+                )
+                if not reason:
                     return written, list(decoded.ids)
                 refused = written
             else:
@@ -224,26 +213,9 @@ class _Writing:
             self._event(part, "replaced" if last else "rewritten", reason)
             self._say("\n  (replaced)\n" if last else "\n  (written again)\n")
         span = refused.quotes[0] if refused else candidates[0].span
-        stated = self.writer.extract(span, self.evidence.text(span))
+        stated = self.writer.extract(self.evidence, span)
         self._say(f"{stated.text}\n")
         return stated, self.vocabulary.plain(stated.text)
-
-    def _unsupported(self, written: DraftStatement) -> str:
-        """Why the statement may not stay, "" where it may."""
-        if written.text.startswith(NOT_SAID):
-            return "it says that nothing is said, and quotes"
-        if wrong := fault(written.text, self.numbers):
-            return f"it holds {wrong}"
-        support = self.writer.checker.check(
-            written.text, [self.evidence.text(span) for span in written.quotes]
-        )
-        if support.holds(self.writer.settings.threshold) is not False:
-            return ""
-        if support.findings:
-            return "not in its quotes: " + ", ".join(
-                f"the {found.kind} “{found.said[:40]}”" for found in support.findings[:3]
-            )
-        return f"support by its quotes {support.probability or 0.0:.2f}"
 
     def _planned(self) -> tuple[Plan, Selection]:
         """The most generous plan that shows every work, else the one that shows most works."""

@@ -93,6 +93,11 @@ CHAT_SYSTEM = (
     'sentences lack. Where the sentences do not say, answer {"statements": []}.'
 )
 
+CHAT_AGAIN = (
+    " Every statement must say only what the sentences named with it say, and must have the form "
+    "that was asked for."
+)
+
 
 def chat_shared(
     question: str,
