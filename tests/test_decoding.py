@@ -81,7 +81,7 @@ class TestAnyWeights:
 
     @pytest.mark.parametrize("token", ["d", "1", " ", '"', ".", ",", "<|im_end|>", "<think>", "\n"])
     def test_a_model_that_repeats_one_token_for_ever_comes_to_its_end(self, token: str) -> None:
-        number = bpe_tokenizer().convert_tokens_to_ids(bpe_tokenizer().tokenize(token))[0]
+        number = decoder().vocabulary.markup(token)[0]
         check(say(decoder(repeats(llama(ROWS), number))))
 
     @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
@@ -89,7 +89,7 @@ class TestAnyWeights:
     def test_scores_that_are_no_numbers_are_survived_and_counted(
         self, value: float, temperature: float
     ) -> None:
-        model = llama(ROWS)
+        model: Any = llama(ROWS)
         model.get_output_embeddings().register_forward_hook(
             lambda module, args, output: torch.full_like(output, value)
         )
@@ -157,7 +157,8 @@ def sliding() -> Any:
         num_key_value_heads=2,
         sliding_window=12,
     )
-    return MistralForCausalLM(config).eval()
+    model: Any = MistralForCausalLM(config)
+    return model.eval()
 
 
 def recurrent() -> Any:
@@ -178,7 +179,8 @@ def recurrent() -> Any:
         mamba_n_groups=1,
         mamba_chunk_size=8,
     )
-    return GraniteMoeHybridForCausalLM(config).eval()
+    model: Any = GraniteMoeHybridForCausalLM(config)
+    return model.eval()
 
 
 class TestCache:
@@ -249,7 +251,8 @@ class TestCost:
         assert writes.tally.steps == writes.tally.prompt == 0
 
     def test_text_is_streamed_as_it_is_written(self) -> None:
-        writes, heard = decoder(), []
+        writes = decoder()
+        heard: list[str] = []
         decoded = writes.decode(
             writes.vocabulary.plain("Go.\n"), grammar(60), budget=300, stream=heard.append
         )

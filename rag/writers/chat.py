@@ -38,7 +38,8 @@ KEY = "OPENAI_API_KEY"
 @dataclass(frozen=True, slots=True)
 class ChatSettings:
     """A part with a statement less likely supported than `threshold` is asked again up to `tries`
-    times. At most `passages` are shown, of together at most `characters`."""
+    times. At most `passages` are shown, of together at most `characters`; a reply is cut off after
+    `reply_tokens`."""
 
     temperature: float = 0.0
     seed: int = 0
@@ -47,6 +48,7 @@ class ChatSettings:
     statements: int = 2
     passages: int = 16
     characters: int = 16_000
+    reply_tokens: int = 800
 
 
 class ChatWriter:
@@ -242,7 +244,10 @@ class _Asking:
         if form == "free":
             return asked, {}
         named = {"name": "statements", "schema": schema(list(offered)), "strict": True}
-        return asked, {"response_format": {"type": "json_schema", "json_schema": named}}
+        # Beside the client's own argument of this name: with that it would read the JSON itself
+        # and fail at a reply that was cut off.
+        asks = {"type": "json_schema", "json_schema": named}
+        return asked, {"extra_body": {"response_format": asks}}
 
     def _step_down(self, part: str, form: Form, why: str) -> None:
         self.writer.forms = self.writer.forms[1:]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from index.errors import WriterError
@@ -93,18 +93,19 @@ def open_chat_model(
         raise WriterError(
             "a server at --base-url needs langchain-openai: pip install 'grounded-rag[chat]'"
         ) from error
-    served = ChatOpenAI(
-        model=model,
-        base_url=base_url,
+    options: dict[str, Any] = {
+        "model": model,
+        "base_url": base_url,
         # Servers of one's own want no key, the client does.
-        api_key=lambda: os.environ.get(KEY) or "none",
-        temperature=settings.temperature,
-        seed=settings.seed,
-        timeout=seconds,
-        max_retries=1,
-    )
+        "api_key": lambda: os.environ.get(KEY) or "none",
+        "temperature": settings.temperature,
+        "seed": settings.seed,
+        "max_tokens": settings.reply_tokens,
+        "timeout": seconds,
+        "max_retries": 1,
+    }
     return ChatWriter(
-        served,
+        ChatOpenAI(**options),
         name=model,
         forms=("grammar", "schema", "free"),
         settings=settings,

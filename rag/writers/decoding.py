@@ -109,10 +109,8 @@ class Decoder:
         to go on in; the text must be a beginning of something in it.
         """
         import torch
-        from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
 
         matcher = self._matcher(grammar)
-        bits = allocate_token_bitmask(1, self.vocabulary.matching.vocab_size)
         random = torch.Generator().manual_seed(sampling.seed)
         show = stream or (lambda text: None)
         incremental = codecs.getincrementaldecoder("utf-8")()
@@ -141,10 +139,7 @@ class Decoder:
                     matcher, closing = self._matcher(stricter), None
                     matcher.consume_tokens(written)
                     continue
-            fill_next_token_bitmask(matcher, bits)
-            allowed = np.unpackbits(bits.view(np.uint8), bitorder="little").view(bool)
-            self.tally.mask_seconds += time.perf_counter() - began
-            self.tally.masks += 1
+            allowed = self._allowed(matcher, began)
             only = np.flatnonzero(allowed[: self.vocabulary.rows])
             if len(only) == 0:  # Only an end that this vocabulary has no token for.
                 finished = bool(matcher.is_accepting())
@@ -173,6 +168,18 @@ class Decoder:
         _check(matcher)
         self.tally.compile_seconds += time.perf_counter() - began
         return matcher
+
+    def _allowed(self, matcher: Any, began: float) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Which tokens may come next, one truth value for each id; the time since `began`, which
+        the matcher took to get here, is counted with the mask's own."""
+        from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
+
+        bits = allocate_token_bitmask(1, self.vocabulary.matching.vocab_size)
+        fill_next_token_bitmask(matcher, bits)
+        allowed = np.unpackbits(bits.view(np.uint8), bitorder="little").view(np.bool_)
+        self.tally.mask_seconds += time.perf_counter() - began
+        self.tally.masks += 1
+        return allowed
 
     def _choose(
         self, logits: torch.Tensor, allowed: Any, sampling: Sampling, random: torch.Generator

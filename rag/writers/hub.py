@@ -22,7 +22,9 @@ class Download:
         return f"{self.model}: {self.files} files, {self.size / 2**30:.2f} GiB"
 
 
-def needed_download(model: str, *, revision: str | None = None, offline: bool) -> Download | None:
+def needed_download(
+    model: str, *, revision: str | None = None, offline: bool, endpoint: str | None = None
+) -> Download | None:
     """What loading this hub model would fetch, None where everything is here. Raises WriterError
     where something is missing and cannot be had."""
     from huggingface_hub import HfApi, try_to_load_from_cache
@@ -35,7 +37,7 @@ def needed_download(model: str, *, revision: str | None = None, offline: bool) -
     if offline:
         raise WriterError(f"{model} is not in the model cache, and offline nothing is fetched")
     try:
-        info = HfApi().model_info(model, revision=revision, files_metadata=True, timeout=10)
+        info = HfApi(endpoint).model_info(model, revision=revision, files_metadata=True, timeout=10)
     except HFValidationError as error:
         raise WriterError(f"{model} is neither a folder nor the id of a hub model") from error
     except (HfHubHTTPError, OSError, ValueError) as error:
