@@ -18,7 +18,7 @@ from index.encoder import Encoder
 from index.errors import ExtractionError, SegmentError
 from index.extract import extractor_of
 from index.fetch import Fetcher, Step
-from index.isolation import Task, extract_isolated
+from index.isolation import extract_isolated
 from index.passages import split
 from index.progress import Notify, silent
 from index.sealed import seal, sweep, unseal
@@ -135,7 +135,8 @@ def _fetch(
         else:
             ended.append(step)
             # What is kept already is no news.
-            notify("fetch", len(ended), total, source_id if step != "already kept" else "")
+            what = "" if step == "already kept" else f"{source_id} ({step})"
+            notify("fetch", len(ended), total, what)
 
     fetcher = Fetcher(store, mirror=settings.mirror, offline=settings.offline, progress=progress)
     return fetcher.fetch(catalog, spare=spare), ended.count("fetched")
@@ -146,17 +147,19 @@ def _documents(
 ) -> Iterator[tuple[str, Document | ExtractionError]]:
     """The text of every missing segment's source, as it comes: from the kept documents at once,
     from worker processes where bytes have to be read."""
-    unread = []
+    unread: dict[str, tuple[str, Source]] = {}
     for name, source in missing.items():
         if (document := _kept(_document_path(source, settings))) is not None:
             yield name, document
         else:
-            unread.append(Task(name, source.id, store.read(source), source.media_type))
-    for name, outcome in extract_isolated(
-        unread, seconds=settings.pdf_seconds, memory_bytes=settings.pdf_memory_bytes
+            unread[source.id] = name, source
+    tasks = ((sid, store.read(source), source.media_type) for sid, (_, source) in unread.items())
+    for source_id, outcome in extract_isolated(
+        tasks, seconds=settings.pdf_seconds, memory_bytes=settings.pdf_memory_bytes
     ):
+        name, source = unread[source_id]
         if isinstance(outcome, Document):
-            seal(_document_path(missing[name], settings), outcome.to_json().encode())
+            seal(_document_path(source, settings), outcome.to_json().encode())
         yield name, outcome
 
 

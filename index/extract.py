@@ -7,7 +7,8 @@ from collections.abc import Callable
 from index.document import Document, Section
 from index.errors import ExtractionError
 from index.flow import extract_pdf
-from index.markup import extract_markdown, extract_rst
+from index.markup import MARKDOWN, RST, extract_markdown, extract_rst
+from index.pdf import pdf_extractor
 from index.repair import encodable
 
 PLAIN = "plain-1"
@@ -16,7 +17,7 @@ PLAIN = "plain-1"
 def extract(source_id: str, data: bytes, media_type: str) -> Document:
     """Raises ExtractionError, with a reason in plain words, where no text can be had."""
     try:
-        reader = READERS[media_type.split(";")[0].strip().lower()]
+        reader = READERS[media_type.split(";", maxsplit=1)[0].strip().lower()]
     except KeyError:
         raise ExtractionError(
             source_id, f"files of type {media_type!r} are not read; {', '.join(READERS)} are"
@@ -39,3 +40,12 @@ READERS: dict[str, Callable[[str, bytes], Document]] = {
     "text/x-rst": extract_rst,
     "text/plain": extract_plain,
 }
+
+
+def extractor_of(media_type: str) -> str:
+    """What `Document.extractor` will say of a file of this type, without reading one."""
+    kind = media_type.split(";", maxsplit=1)[0].strip().lower()
+    return pdf_extractor() if kind == "application/pdf" else _MARKS.get(kind, PLAIN)
+
+
+_MARKS = {"text/markdown": MARKDOWN, "text/x-rst": RST}

@@ -156,7 +156,7 @@ class Fetcher:
         self, papers: list[ArxivLink], readmes: list[GithubLink]
     ) -> dict[str, Source | Attempt]:
         if self._http is None:
-            from index.http import Http  # noqa: PLC0415
+            from index.http import Http
 
             with Http(self._endpoints.origins) as http:
                 return self._ask(http, papers, readmes)
@@ -167,7 +167,7 @@ class Fetcher:
     ) -> dict[str, Source | Attempt]:
         results: dict[str, Source | Attempt] = {}
         if papers:
-            from index.arxiv_api import ArxivApi  # noqa: PLC0415
+            from index.arxiv_api import ArxivApi
 
             arxiv = ArxivApi(http, base=self._endpoints.arxiv)
             self._progress(papers[0].source_id, "asking")
@@ -176,7 +176,7 @@ class Fetcher:
                 description = described[paper.source_id]
                 results[paper.source_id] = self._paper(arxiv, paper, description)
         if readmes:
-            from index.github_api import GithubApi, token_from_environment  # noqa: PLC0415
+            from index.github_api import GithubApi, token_from_environment
 
             github = GithubApi(
                 http,

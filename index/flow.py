@@ -110,7 +110,7 @@ def _displayed(formula: Block, current: Paragraph | None) -> bool:
         return False
     last = current.lines[-1]
     below = last.page == line.page and 0 < last.y - line.y < 5 * last.size
-    return below or (last.page, last.y) != (line.page, line.y) and not ENDS.search(last.text)
+    return below or ((last.page, last.y) != (line.page, line.y) and not ENDS.search(last.text))
 
 
 def _settle(done: list[Paragraph], current: Paragraph, waiting: list[Paragraph]) -> list[Paragraph]:

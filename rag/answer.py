@@ -178,9 +178,7 @@ def _statements(raw: list[dict[str, Any]]) -> tuple[Statement, ...]:
 
 
 def _statement(raw: dict[str, Any]) -> Statement:
-    quotes = tuple(
-        Quote(**{**quote, "pages": tuple(quote["pages"])}) for quote in raw["quotes"]
-    )
+    quotes = tuple(Quote(**{**quote, "pages": tuple(quote["pages"])}) for quote in raw["quotes"])
     return Statement(**{**raw, "quotes": quotes})
 
 

@@ -6,18 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from index.build import SourceState, build
+from index.catalog import Catalog
 from index.encoder import Encoder
 from index.errors import SegmentError
 from index.late import LateEncoder
 from index.progress import Notify, silent
 from index.segments import Segment, SegmentStore
 from index.settings import Settings
+from index.sources import tier_of
 from rag.answer import Answer
 from rag.compose import compose
-from rag.evidence import Evidence, Reading
+from rag.evidence import Evidence, Hit, Reading
 from rag.prompt import Prompt
-from rag.retrieval import retrieve
-from index.sources import tier_of
+from rag.retrieval import Pool, retrieve, search
 from rag.writers.draft import Writer
 
 NO_PASSAGES = "it holds no text that can be quoted"
@@ -39,16 +40,19 @@ class Pipeline:
 
     def gather(self, prompt: Prompt, *, notify: Notify = silent) -> Evidence:
         """The evidence for `prompt`; works that are not indexed yet are indexed first."""
-        built = build(prompt.catalog, self.settings, self.encoder, notify=notify, retry=False)
-        store = SegmentStore(self.settings.index)
-        segments: dict[str, Segment] = {}
-        readings = []
-        for source_id in dict.fromkeys(
+        readings, segments = self._read(prompt.catalog, notify)
+        in_order = dict.fromkeys(
             source_id for listing in prompt.listings for source_id in listing.source_ids
-        ):
-            reading = _reading(built.states[source_id], store, segments)
-            readings.append(reading)
-        return retrieve(prompt, readings, segments, self.encoder)
+        )
+        return retrieve(
+            prompt, [readings[source_id] for source_id in in_order], segments, self.encoder
+        )
+
+    def search(self, query: str, catalog: Catalog, *, notify: Notify = silent) -> tuple[Hit, ...]:
+        """Every passage of the catalog's works, those for `query` first."""
+        readings, segments = self._read(catalog, notify)
+        (hits,) = search(Pool.of(list(readings.values()), segments), self.encoder, [query])
+        return hits
 
     def ask(
         self,
@@ -61,10 +65,20 @@ class Pipeline:
         evidence = self.gather(prompt, notify=notify)
         return compose(evidence, self.writer.write(evidence, stream=stream))
 
+    def _read(
+        self, catalog: Catalog, notify: Notify
+    ) -> tuple[dict[str, Reading], dict[str, Segment]]:
+        """What became of each source of the catalog, and the segments of those that were read."""
+        built = build(catalog, self.settings, self.encoder, notify=notify, retry=False)
+        store = SegmentStore(self.settings.index)
+        segments: dict[str, Segment] = {}
+        readings = {
+            source_id: _reading(state, store, segments) for source_id, state in built.states.items()
+        }
+        return readings, segments
 
-def _reading(
-    state: SourceState, store: SegmentStore, segments: dict[str, Segment]
-) -> Reading:
+
+def _reading(state: SourceState, store: SegmentStore, segments: dict[str, Segment]) -> Reading:
     """What became of one source; where it was read, its segment is put into `segments`."""
     tier = tier_of(state.source_id)
     if state.reason or state.source is None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from index.document import Document
-from index.errors import ExtractionError, SourceError
-from index.isolation import Task, extract_isolated
+from index.errors import SourceError
+from index.isolation import extract_isolated
 from index.settings import Settings
 from index.sources import SourceStore
 from rag.answer import SourceRecord
@@ -42,9 +42,8 @@ class Rereading:
             data = self._store.read(source)
         except SourceError as error:
             return error
-        task = Task(record.id, record.id, data, source.media_type)
         ((_, outcome),) = extract_isolated(
-            [task],
+            [(record.id, data, source.media_type)],
             seconds=self._settings.pdf_seconds,
             memory_bytes=self._settings.pdf_memory_bytes,
         )

@@ -124,9 +124,7 @@ def retrieve(
     return Evidence(
         prompt=prompt,
         readings=tuple(readings),
-        facets={
-            facet: _with_every_work(asked[facet], generic[facet], listed) for facet in FACETS
-        },
+        facets={facet: _with_every_work(asked[facet], generic[facet], listed) for facet in FACETS},
         works=tuple(_of(question, ids)[:PER_WORK] for ids in listed),
         openings=tuple(_opening(question, prompt.listings[n]) for n in range(len(listed))),
     )

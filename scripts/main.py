@@ -28,7 +28,8 @@ for command in (index, ask, verify, catalog, search):
 def main() -> None:
     """The entry point: errors of ours become one line and exit code 2."""
     logging.basicConfig(
-        level=os.environ.get("RAG_LOG", "ERROR").upper(), format="%(levelname)s %(name)s: %(message)s"
+        level=os.environ.get("RAG_LOG", "ERROR").upper(),
+        format="%(levelname)s %(name)s: %(message)s",
     )
     try:
         app()

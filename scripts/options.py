@@ -15,7 +15,9 @@ Prompts = Annotated[
 Home = Annotated[Path, typer.Option(help="Where everything that is built is kept.")]
 Mirror = Annotated[
     Path | None,
-    typer.Option(help="A folder with arxiv/<id>.pdf and github/<owner>/<repo>/README*, read first."),
+    typer.Option(
+        help="A folder with arxiv/<id>.pdf and github/<owner>/<repo>/README*, read first."
+    ),
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Never touch the network.")]
 EncoderName = Annotated[

@@ -12,9 +12,7 @@ from scripts.terminal import say
 
 
 def run(
-    answers: Annotated[
-        list[Path], typer.Argument(help="Answer files (JSON).", metavar="ANSWER…")
-    ],
+    answers: Annotated[list[Path], typer.Argument(help="Answer files (JSON).", metavar="ANSWER…")],
     home: Home = HOME,
 ) -> None:
     """Check every quote, page, link and listing of each ANSWER against the kept sources, which

@@ -115,9 +115,7 @@ def _uncapital(text: str) -> str:
 
 
 _FUNCTION_WORDS = frozenset(
-    "a after all an and any as at because before both by during each for from given if in instead "
-    "into it its most on one since so some such that the their then there these they this those "
-    "though through to two under unlike using when where whereas while with without".split()
+    ["a", "after", "all", "an", "and", "any", "as", "at", "because", "before", "both", "by", "during", "each", "for", "from", "given", "if", "in", "instead", "into", "it", "its", "most", "on", "one", "since", "so", "some", "such", "that", "the", "their", "then", "there", "these", "they", "this", "those", "though", "through", "to", "two", "under", "unlike", "using", "when", "where", "whereas", "while", "with", "without"]
 )
 
 

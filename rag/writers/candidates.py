@@ -1,0 +1,140 @@
+"""The sentences that may be quoted, and what speaks for each: the material of a writer.
+
+Pure: evidence in, scored sentences out, in an order that depends on the evidence alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from index.sources import Tier
+from rag.evidence import FACETS, Evidence, Facet, Hit, Span
+from rag.ranking import terms
+from rag.writers.prose import readable, standing
+
+_CUES: Mapping[Facet, re.Pattern[str]] = {
+    "task": re.compile(
+        r"\bis the (?:process|task|problem) of\b|\b(?:task|problem|goal|aim) (?:is|of)\b|\baims? (?:to|at)\b"
+        r"|\b(?:we|authors) (?:propose|present|introduce|investigate|study|address|tackle)\b"
+        r"|\bThis (?:paper|work|tutorial) (?!is )\w+s\b|\bis an? [^.]*\b(?:model|method|framework|dataset|pipeline|database|network|approach)\b",
+        re.IGNORECASE,
+    ),
+    "input": re.compile(
+        r"\binputs?\b|\bgiven an?\b|\btakes?\b|\bcondition(?:ed|ing)\b|\bprompts?\b|\binstructions?\b"
+        r"|\bfrom (?:an?|the) (?:image|text|photo|single)|\bquer(?:y|ies)\b|\bquestion\b",
+        re.IGNORECASE,
+    ),
+    "model": re.compile(
+        r"\b(?:uses?|using|leverag\w+|combin\w+|integrat\w+|consists? of|based on|built on|trained|train"
+        r"|learns?|encod\w+|decod\w+|architecture|layers?|attention|loss|objective|fine-?tun\w+|module"
+        r"|network|mechanism|retriev\w+|discriminator|generator|diffusion|latent|connections?)\b",
+        re.IGNORECASE,
+    ),
+    "output": re.compile(
+        r"\b(?:generat\w+|produc\w+|outputs?|synthesi[sz]\w+|reconstruct\w+|restor\w+|predict\w+|results? in"
+        r"|fill\w* in|realistic|plausible|sharp\w*|faithful|photo-?realistic|quality|answers?)\b",
+        re.IGNORECASE,
+    ),
+}
+_CENTRAL = re.compile(
+    r"^(?:\d[\d.]*\s*)?(?:abstract|introduction|overview|conclusions?|summary|discussion)\b",
+    re.IGNORECASE,
+)
+_ASIDE = re.compile(
+    r"related work|background|experiment|evaluation|dataset|training details|setup|install|requirements"
+    r"|appendix|supplement|acknowledg|ablation|implementation|comparison|limitation|broader impact"
+    r"|data (?:augment|prep)|news|getting started|quick ?start|usage|download|license|comments",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A sentence of listed work number `work`. `merit` is what speaks for it anywhere,
+    `relevance` in [0, 1] how near its passage is to the question, `shared` the terms it shares
+    with the question, `cued` in which parts of the answer its words belong."""
+
+    work: int
+    span: Span
+    text: str
+    tier: Tier
+    heading: str
+    merit: float
+    relevance: float
+    shared: frozenset[str]
+    cued: frozenset[Facet]
+
+    def score(self, facet: Facet) -> float:
+        """What speaks for the sentence in one part of the answer."""
+        return self.merit + 1.2 * self.relevance + 0.9 * (facet in self.cued)
+
+
+def candidates(evidence: Evidence) -> tuple[Candidate, ...]:
+    """Every readable sentence of the evidence once for each work that lists its source, the most
+    deserving first."""
+    asked = frozenset(terms(evidence.prompt.question))
+    relevance = _relevance(evidence)
+    fuller = _works_with_more_than_a_summary(evidence)
+    opening = {_key(hit) for hits in evidence.openings for hit in hits}
+    found: dict[tuple[int, Span], Candidate] = {}
+    for hit in evidence.hits():
+        for span, text in hit.sentences():
+            for work in evidence.listings_of(hit.source_id):
+                if (work, span) in found or not readable(text):
+                    continue
+                shared = asked.intersection(terms(text))
+                found[work, span] = Candidate(
+                    work=work,
+                    span=span,
+                    text=text,
+                    tier=hit.tier,
+                    heading=hit.passage.heading,
+                    merit=_merit(text, hit, opens=_key(hit) in opening)
+                    + 0.25 * min(len(shared), 3)
+                    - (1.0 if hit.tier == "summary" and work in fuller else 0.0),
+                    relevance=relevance.get(_key(hit), 0.0),
+                    shared=shared,
+                    cued=frozenset(facet for facet in FACETS if _CUES[facet].search(text)),
+                )
+    return tuple(
+        sorted(
+            found.values(),
+            key=lambda item: (-item.merit, item.work, item.span.source_id, item.span.start),
+        )
+    )
+
+
+def _merit(text: str, hit: Hit, *, opens: bool) -> float:
+    """What speaks for a sentence whatever is asked: that it stands alone, and where it stands."""
+    last_heading = hit.passage.heading.rpartition("›")[2].strip()
+    score = standing(text)
+    if _CENTRAL.match(last_heading) or (opens and hit.tier != "full text"):
+        score += 0.6
+    if _ASIDE.search(hit.passage.heading):
+        score -= 0.5
+    return score
+
+
+def _relevance(evidence: Evidence) -> dict[tuple[str, int], float]:
+    """How near each passage is to the question, against the nearest and the farthest found."""
+    nearness = {_key(hit): hit.score for hits in evidence.works for hit in hits}
+    if not nearness:
+        return {}
+    low, high = min(nearness.values()), max(nearness.values())
+    width = (high - low) or 1.0
+    return {key: (score - low) / width for key, score in nearness.items()}
+
+
+def _works_with_more_than_a_summary(evidence: Evidence) -> set[int]:
+    return {
+        work
+        for hit in evidence.hits()
+        if hit.tier != "summary"
+        for work in evidence.listings_of(hit.source_id)
+    }
+
+
+def _key(hit: Hit) -> tuple[str, int]:
+    return hit.source_id, hit.passage.start
