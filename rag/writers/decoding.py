@@ -56,11 +56,13 @@ class Tally:
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """`finished` is False where the token budget ended before the grammar did; the text is then
-    a beginning only and must not be used."""
+    a beginning only and must not be used. `chosen` are the positions in `ids` of the tokens that
+    cost a forward pass; the others were forced."""
 
     text: str
     ids: tuple[int, ...]
     finished: bool
+    chosen: tuple[int, ...] = ()
 
 
 class Decoder:
@@ -116,6 +118,7 @@ class Decoder:
         incremental = codecs.getincrementaldecoder("utf-8")()
         pending, in_prompt = self._align(prompt), True
         written: list[int] = []
+        chosen: list[int] = []
 
         def take(ids: Sequence[int]) -> None:
             written.extend(ids)
@@ -152,13 +155,14 @@ class Decoder:
                 pending, in_prompt = [], False
                 token = self._choose(logits, allowed, sampling, random)
                 self.tally.decoded += 1
+                chosen.append(len(written))
             if token in self.vocabulary.stops:
                 finished = True
                 break
             matcher.consume_token(token)
             take([token])
         text = self.vocabulary.bytes_of(written).decode("utf-8", "replace")
-        return Decoded(text, tuple(written), finished)
+        return Decoded(text, tuple(written), finished, tuple(chosen))
 
     def _matcher(self, grammar: str) -> Any:
         from llguidance import LLMatcher
