@@ -20,6 +20,8 @@ from rag.writers.plain import numbers_in
 from rag.writers.selection import select
 from rag.writers.template import Template
 
+_SMALL = 2048  # tokens of context below which the messages are the brief ones
+
 
 @dataclass(frozen=True, slots=True)
 class DecodeFigures:
@@ -77,11 +79,12 @@ def bench_decode(
     temperature: float = 0.0,
 ) -> DecodeFigures:
     """Write `statements` statements over at most `passages` passages of the evidence, which must
-    hold some, in at most half of the model's context. `patience` bounds the prose, which a model without training never ends."""
+    hold some, in at most a third of the model's context. `patience` bounds the prose, which a
+    model without training never ends."""
     vocabulary = loaded.vocabulary
     chosen = select(
         evidence,
-        room=loaded.context // 2,
+        room=loaded.context // 3,
         most=passages,
         cost=lambda hit, text: len(vocabulary.plain(text)),
     )
@@ -89,10 +92,13 @@ def bench_decode(
     numbers = numbers_in("\n".join(item.text for item in chosen.shown))
     template = Template.of(vocabulary)
     prompt = evidence.prompt
-    shared = messages.shared(prompt.question, prompt.listings, chosen.works, chosen.shown)
+    brief = loaded.context < _SMALL
+    shared = messages.shared(
+        prompt.question, prompt.listings, chosen.works, chosen.shown, brief=brief
+    )
     ids = [
-        *template.prefix(vocabulary, messages.system(), shared),
-        *template.suffix(vocabulary, messages.task("task")),
+        *template.prefix(vocabulary, messages.system(brief=brief), shared),
+        *template.suffix(vocabulary, messages.task("task", brief=brief)),
     ]
     grammar = partial(statement_grammar, candidates, numbers, silence=False)
     decoder = Decoder(loaded.model, vocabulary, device=loaded.device)
