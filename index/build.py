@@ -67,9 +67,9 @@ def build(
     notify: Notify = silent,
     retry: bool = True,
 ) -> Build:
-    """Bring the index up to date with `catalog`, vectors by `encoder`. With `retry` off, a source that could not be
-    had a moment ago is not asked for again. Whatever is wrong with a
-    single source stands in its state; nothing is raised for it."""
+    """Bring the index up to date with `catalog`, vectors by `encoder`. With `retry` off, a source
+    that could not be had a moment ago is not asked for again. Whatever is wrong with a single
+    source stands in its state; nothing is raised for it."""
     store = SourceStore(settings.sources)
     found, fetched = _fetch(catalog, store, settings, notify, spare=0 if retry else SPARE_SECONDS)
     segments = SegmentStore(settings.index)

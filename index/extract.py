@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from index.document import Document, Section
 from index.errors import ExtractionError
-from index.flow import extract_pdf
 from index.markup import MARKDOWN, RST, extract_markdown, extract_rst
-from index.pdf import pdf_extractor
+from index.pdf.pages import pdf_extractor
+from index.pdf.paper import extract_pdf
 from index.repair import encodable
 
 PLAIN = "plain-1"
@@ -17,7 +17,7 @@ PLAIN = "plain-1"
 def extract(source_id: str, data: bytes, media_type: str) -> Document:
     """Raises ExtractionError, with a reason in plain words, where no text can be had."""
     try:
-        reader = READERS[media_type.split(";", maxsplit=1)[0].strip().lower()]
+        reader = READERS[media_type.partition(";")[0].strip().lower()]
     except KeyError:
         raise ExtractionError(
             source_id, f"files of type {media_type!r} are not read; {', '.join(READERS)} are"
@@ -44,7 +44,7 @@ READERS: dict[str, Callable[[str, bytes], Document]] = {
 
 def extractor_of(media_type: str) -> str:
     """What `Document.extractor` will say of a file of this type, without reading one."""
-    kind = media_type.split(";", maxsplit=1)[0].strip().lower()
+    kind = media_type.partition(";")[0].strip().lower()
     return pdf_extractor() if kind == "application/pdf" else _MARKS.get(kind, PLAIN)
 
 

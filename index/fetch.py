@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from index.catalog import ArxivLink, Catalog, GithubLink
-from index.content import PDF_LIMIT, README_LIMIT, pdf_flaw, readme_flaw, readme_media_type
 from index.errors import FetchError
+from index.flaws import PDF_LIMIT, README_LIMIT, pdf_flaw, readme_flaw, readme_media_type
 from index.mirror import Mirror, MirrorFile
 from index.sources import Attempt, Source, SourceStore
 
 # What speaks to the network is imported where it is first needed: most runs fetch nothing.
 if TYPE_CHECKING:
-    from index.arxiv_api import ArxivApi, Paper
-    from index.github_api import GithubApi
-    from index.http import Http
+    from index.network.arxiv_api import ArxivApi, Paper
+    from index.network.github_api import GithubApi
+    from index.network.http import Http
 
 # The three that end a source; "asking" may come before them, when the network is asked for it.
 Step = Literal["asking", "fetched", "already kept", "failed"]
@@ -40,7 +40,7 @@ class Endpoints:
 
     @property
     def origins(self) -> frozenset[str]:
-        """What `index.http.Http` is to allow."""
+        """What `index.network.http.Http` is to allow."""
         return frozenset((self.arxiv, self.github, self.github_raw))
 
 
@@ -156,7 +156,7 @@ class Fetcher:
         self, papers: list[ArxivLink], readmes: list[GithubLink]
     ) -> dict[str, Source | Attempt]:
         if self._http is None:
-            from index.http import Http
+            from index.network.http import Http
 
             with Http(self._endpoints.origins) as http:
                 return self._ask(http, papers, readmes)
@@ -167,7 +167,7 @@ class Fetcher:
     ) -> dict[str, Source | Attempt]:
         results: dict[str, Source | Attempt] = {}
         if papers:
-            from index.arxiv_api import ArxivApi
+            from index.network.arxiv_api import ArxivApi
 
             arxiv = ArxivApi(http, base=self._endpoints.arxiv)
             self._progress(papers[0].source_id, "asking")
@@ -176,7 +176,7 @@ class Fetcher:
                 description = described[paper.source_id]
                 results[paper.source_id] = self._paper(arxiv, paper, description)
         if readmes:
-            from index.github_api import GithubApi, token_from_environment
+            from index.network.github_api import GithubApi, token_from_environment
 
             github = GithubApi(
                 http,

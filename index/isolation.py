@@ -9,7 +9,7 @@ turned can send nothing but a wrong text.
 from __future__ import annotations
 
 import contextlib
-import os
+import logging
 import resource
 import signal
 import subprocess
@@ -19,11 +19,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
+from pathlib import Path
 from typing import Any
 
 from index.document import Document
 from index.errors import ExtractionError
 
+LOG = logging.getLogger(__name__)
 Task = tuple[str, bytes, str]
 Result = tuple[str, Document | ExtractionError]
 
@@ -99,7 +101,7 @@ def _started(limits: str) -> Worker:
     ours, theirs = Pipe()
     argument = f"{theirs.fileno()} {limits}"
     process = subprocess.Popen(
-        [sys.executable, "-c", START, argument, *(path or os.getcwd() for path in sys.path)],
+        [sys.executable, "-c", START, argument, *(path or str(Path.cwd()) for path in sys.path)],
         stdin=subprocess.DEVNULL,
         pass_fds=(theirs.fileno(),),
     )
@@ -125,6 +127,10 @@ def _answer(worker: Worker, pool: list[Worker], seconds: float) -> Result:
     source_id = worker.task or ""
     try:
         kind, said = worker.pipe.recv_bytes(), worker.pipe.recv_bytes().decode()
+        for warning in filter(
+            None, worker.pipe.recv_bytes().decode("utf-8", "replace").split("\n")
+        ):
+            LOG.warning("%s: %s", source_id, warning)
     except (EOFError, OSError):
         return _lost(worker, pool, f"the reader broke down over it, {_death(worker)}", seconds)
     worker.task = None
@@ -152,6 +158,19 @@ def _too_slow(seconds: float) -> str:
     return f"reading it took longer than {seconds:g} seconds and was stopped"
 
 
+class Warnings(logging.Handler):
+    """Collects what is logged, so that it reaches the log of the caller."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the message; a file that complains without end is heard a hundred times."""
+        if len(self.said) < 100:
+            self.said.append(" ".join(record.getMessage().split())[:300])
+
+
 def work(argument: str) -> None:
     """The worker: answers task after task until the pipe closes. `argument` holds the number of
     the pipe, the seconds of processor time and the bytes of memory it may use for one file."""
@@ -159,6 +178,8 @@ def work(argument: str) -> None:
     pipe = Connection(int(number))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller's to handle: it ends its workers
     _limit(resource.RLIMIT_AS, int(memory))
+    warnings = Warnings()
+    logging.getLogger().addHandler(warnings)
     with contextlib.suppress(EOFError, OSError):
         while True:
             source_id, media_type = pipe.recv_bytes().decode(), pipe.recv_bytes().decode()
@@ -169,11 +190,14 @@ def work(argument: str) -> None:
             kind, said = _attempt(source_id, data, media_type, int(memory))
             pipe.send_bytes(kind)
             pipe.send_bytes(said.encode())
+            pipe.send_bytes("\n".join(warnings.said).encode("utf-8", "replace"))
+            warnings.said.clear()
 
 
 def _attempt(source_id: str, data: bytes, media_type: str, memory: int) -> tuple[bytes, str]:
     try:
-        from index.extract import extract  # after the task has come: the caller waits for less
+        # Only after the task has come: until it is taken, the caller has to wait.
+        from index.extract import extract
 
         return b"document", extract(source_id, data, media_type).to_json()
     except ExtractionError as error:

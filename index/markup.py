@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 from index.document import Document, Section
 from index.errors import ExtractionError
 from index.repair import encodable
+from index.rst import html_of_rst
 
 MARKDOWN = "markdown-1"
 RST = "rst-1"
@@ -155,8 +156,6 @@ def extract_markdown(source_id: str, data: bytes) -> Document:
 
 def extract_rst(source_id: str, data: bytes) -> Document:
     """reStructuredText as far as READMEs use it, read as the Markdown it resembles."""
-    from index.rst import html_of_rst
-
     return _document(source_id, html_of_rst(_decoded(data)), RST)
 
 

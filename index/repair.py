@@ -42,6 +42,13 @@ ACCENTS = {
 }
 ACCENTED = re.compile(f"([{''.join(ACCENTS)}]) ?([A-Za-zıȷ])")
 LOOSE = re.compile(r"(?<=\S) +(?=[,)\]}])|(?<=\b[^\W\d_]) +(?=[.;:](\s|$))")
+# Where the document itself does not say: endings that are no words, and beginnings that take one.
+SUFFIXES = re.compile(
+    r"(?:(?:ab|ib)l[ey]|ability|al|ally|ance|at?ed|ence|ers?|es|est|ful|ic|ical|ings?|ions?|is[mt]s?"
+    r"|ity|ive|ized|less|ly|ments?|ness|ors?|ous|[st]ions?|ties|tive|tures?)"
+)
+PREFIXES = {"cross", "self", "semi", "quasi", "well", "zero", "few", "state", "non"}
+SECONDS = {"aware", "based", "driven", "free", "level", "scale", "shot", "specific", "trained"}
 LONGEST_WORD = 20  # letters: longer ones are compounds, such as expectation-maximization
 HYPHENS = "-\u00ad\u2010"
 WORD = re.compile(r"[^\W\d_]+(?:[-’'][^\W\d_]+)*")
@@ -92,6 +99,9 @@ class Vocabulary:
         left = re.split(r"[^\w-]", before)[-1].lower()
         match = re.match(r"[\w-]+", after)
         right = match[0].lower() if match else ""
+        capitals = re.search(r"[A-Z]{2}$", before) and re.match(r"[A-Z]{2}", after)
+        if capitals and self.words[left + right]:
+            return False
         if not left or not right or not after[:1].islower() or not left[-1].isalpha():
             return True
         first, second = left.split("-")[-1], right.split("-")[0]
@@ -99,6 +109,10 @@ class Vocabulary:
         without = self.words[first + second] + self.words[left + right]
         if with_hyphen or without:
             return with_hyphen > without
+        if SUFFIXES.fullmatch(second):
+            return False
+        if first in PREFIXES or second in SECONDS:
+            return True
         both_are_words = self.words[first] > 0 and self.words[second] > 0 and len(first) > 1
         return both_are_words or len(first + second) > LONGEST_WORD
 

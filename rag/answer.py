@@ -126,7 +126,7 @@ class Answer:
 
     @classmethod
     def from_json(cls, data: str) -> Answer:
-        """The inverse of `to_json`. Raises AnswerError, naming the part that is not as documented."""
+        """The inverse of `to_json`. Raises AnswerError, naming what is not as documented."""
         try:
             raw = json.loads(data)
         except ValueError as error:

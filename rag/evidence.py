@@ -6,7 +6,7 @@ Knows nothing of how it was retrieved (`rag.retrieval`) or of what will be writt
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from index.document import pages_of
@@ -74,13 +74,22 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class Nearness:
+    """Cosines of one sentence: with the question, and with each facet's own query."""
+
+    question: float
+    facets: Mapping[Facet, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """Everything retrieved for one prompt, from the sources of its own listings only.
 
     `facets[f]` are the hits for one part of the answer over all listed works, best first, each
     work among them; `works[i]` are the hits for the question within listing `i` alone, best
     first, () where nothing of it could be read; `openings[i]` are the passages with which the
-    sources of listing `i` open, in reading order.
+    sources of listing `i` open, in reading order. `nearness` has, for every sentence that can
+    stand alone, its cosine with the question and with what each part of the answer looks for.
     """
 
     prompt: Prompt
@@ -88,6 +97,7 @@ class Evidence:
     facets: Mapping[Facet, tuple[Hit, ...]]
     works: tuple[tuple[Hit, ...], ...]
     openings: tuple[tuple[Hit, ...], ...] = ()
+    nearness: Mapping[Span, Nearness] = field(default_factory=dict)
 
     def listings_of(self, source_id: str) -> tuple[int, ...]:
         """Indices of the listings that list this source (two may share one)."""
@@ -103,7 +113,7 @@ class Evidence:
             yield from found
 
     def text(self, span: Span) -> str:
-        """The words that `span` points to. Raises ValueError where no retrieved passage holds it."""
+        """The words `span` points to. Raises ValueError where no retrieved passage holds it."""
         for hit in self.hits():
             passage = hit.passage
             inside = passage.start <= span.start < span.end <= passage.end

@@ -16,8 +16,9 @@ from index.catalog import Listing
 from index.encoder import Encoder
 from index.segments import Segment, Vectors
 from index.sources import Tier
-from rag.evidence import FACETS, Evidence, Facet, Hit, Reading
+from rag.evidence import FACETS, Evidence, Facet, Hit, Nearness, Reading, Span
 from rag.prompt import Prompt
+from rag.prose import readable
 from rag.ranking import Lexicon, Scores, fuse, order
 
 # What each part of the answer looks for: the words in which papers and READMEs say what the
@@ -121,13 +122,30 @@ def retrieve(
     asked = dict(zip(FACETS, rest[: len(FACETS)], strict=True))
     generic = dict(zip(FACETS, rest[len(FACETS) :], strict=True))
     listed = [set(listing.source_ids) for listing in prompt.listings]
-    return Evidence(
+    evidence = Evidence(
         prompt=prompt,
         readings=tuple(readings),
         facets={facet: _with_every_work(asked[facet], generic[facet], listed) for facet in FACETS},
         works=tuple(_of(question, ids)[:PER_WORK] for ids in listed),
-        openings=tuple(_opening(question, prompt.listings[n]) for n in range(len(listed))),
+        openings=tuple(_opening(question, listing) for listing in prompt.listings),
     )
+    return replace(evidence, nearness=_nearness(evidence, encoder))
+
+
+def _nearness(evidence: Evidence, encoder: Encoder) -> dict[Span, Nearness]:
+    """Every sentence of the evidence that can stand alone, compared with what is looked for."""
+    sentences = {
+        span: text for hit in evidence.hits() for span, text in hit.sentences() if readable(text)
+    }
+    if not sentences:
+        return {}
+    looked_for = [evidence.prompt.question, *(FACET_QUERIES[facet] for facet in FACETS)]
+    queries = encoder.encode_queries(looked_for)
+    cosines = encoder.encode_passages(list(sentences.values())) @ queries.T
+    return {
+        span: Nearness(float(row[0]), dict(zip(FACETS, map(float, row[1:]), strict=True)))
+        for span, row in zip(sentences, cosines, strict=True)
+    }
 
 
 def _of(hits: Sequence[Hit], source_ids: Collection[str]) -> tuple[Hit, ...]:

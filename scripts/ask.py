@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from rag.answer import Answer
 
 
-class Format(str, Enum):
+class Format(StrEnum):
     """How an answer is written down."""
 
     MARKDOWN = "markdown"
     JSON = "json"
 
 
-class WriterName(str, Enum):
+class WriterName(StrEnum):
     """Which writer writes."""
 
     EXTRACTIVE = "extractive"
@@ -34,7 +34,9 @@ _SUFFIX = {Format.MARKDOWN: ".md", Format.JSON: ".json"}
 def run(
     prompts: Prompts,
     writer: Annotated[WriterName, typer.Option(help="Who writes.")] = WriterName.EXTRACTIVE,
-    format: Annotated[Format, typer.Option(help="The form of the answer.")] = Format.MARKDOWN,
+    form: Annotated[
+        Format, typer.Option("--format", help="The form of the answer.")
+    ] = Format.MARKDOWN,
     output: Annotated[
         Path | None,
         typer.Option(help="A file; for several prompts a folder, with a file for each."),
@@ -53,14 +55,14 @@ def run(
 
     chosen = settings(home, mirror, offline=offline, encoder=encoder)
     read = [(path, read_prompt(path)) for path in prompts]
-    targets = _targets(prompts, output, format)
+    targets = _targets(prompts, output, form)
     pipeline = Pipeline.of(chosen, ExtractiveWriter())
     for path, prompt in read:
         with Bars() as bars:
             answer = pipeline.ask(prompt, notify=bars)
-        written = _written(answer, format)
+        written = _written(answer, form)
         if (target := targets.get(path)) is None:
-            show(written, markdown=format is Format.MARKDOWN)
+            show(written, markdown=form is Format.MARKDOWN)
         else:
             write_atomically(target, written.encode())
             say(f"{path} → {target}")

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 from servers import HTML, PDF, Reply, Request, Server, entry, error_entry, feed
 
-from index.arxiv_api import ArxivApi, Paper
 from index.catalog import ArxivLink
 from index.errors import FetchError
-from index.http import Http
-from index.patience import Patience
+from index.network.arxiv_api import ArxivApi, Paper
+from index.network.http import Http
+from index.network.patience import Patience
 
 QUERY = "/api/query"
 

@@ -14,8 +14,8 @@ from servers import HTML, PDF, Reply, Request, Server, commits, entry, feed, rea
 from index.catalog import ArxivLink, Catalog, GithubLink, Listing
 from index.errors import RagError
 from index.fetch import Endpoints, Fetcher, Step
-from index.http import Http
-from index.patience import Patience
+from index.network.http import Http
+from index.network.patience import Patience
 from index.sources import Attempt, Source, SourceStore
 
 SHARED = Path(__file__).parents[1] / "../shared"

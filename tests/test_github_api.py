@@ -11,9 +11,9 @@ from servers import HTML, Reply, Request, Server, commits, readme
 
 from index.catalog import GithubLink
 from index.errors import FetchError
-from index.github_api import GithubApi, token_from_environment
-from index.http import Http
-from index.patience import Patience
+from index.network.github_api import GithubApi, token_from_environment
+from index.network.http import Http
+from index.network.patience import Patience
 
 LINK = GithubLink("https://github.com/Owner/Name", "Owner", "Name")
 README = "/repos/Owner/Name/readme"

@@ -14,8 +14,8 @@ import pytest
 from servers import HTML, PDF, Reply, Server
 
 from index.fetch import Endpoints
-from index.http import BusyError, Http, HttpError, Response, origin_of
-from index.patience import Patience
+from index.network.http import BusyError, Http, HttpError, Response, origin_of
+from index.network.patience import Patience
 
 LIMIT = 10_000
 OK = Reply(body=PDF)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,8 +45,6 @@ def leaves_no_process_behind() -> Iterator[None]:
 
 def bomb() -> bytes:
     """Seventy megabytes of operators, packed into some ten kilobytes."""
-    import zlib
-
     packed = zlib.compress(b"(aaaaaaaa) Tj " * 5_000_000, 9)
     body = b"<< /Length %d /Filter /FlateDecode >>\nstream\n%b\nendstream" % (len(packed), packed)
     return assembled(
@@ -65,6 +65,15 @@ def reason(result: Document | ExtractionError) -> str:
 def test_it_gives_what_the_plain_extraction_gives() -> None:
     tasks: list[Task] = [("a", GOOD, PDF), ("b", b"Hello there.", "text/plain")]
     assert dict(extract_isolated(tasks)) == {sid: extract(sid, d, m) for sid, d, m in tasks}
+
+
+def test_warnings_of_the_reader_reach_the_log_of_the_caller(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    odd = GOOD.replace(b"startxref\n", b"startxref\n9")
+    with caplog.at_level(logging.WARNING):
+        assert len(list(extract_isolated([("odd", odd, PDF)]))) == 1
+    assert any(record.getMessage().startswith("odd: ") for record in caplog.records)
 
 
 def test_no_tasks_give_no_results() -> None:

@@ -8,7 +8,7 @@ from email.utils import format_datetime
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from index.patience import Patience, retry_after
+from index.network.patience import Patience, retry_after
 
 NOW = datetime(2025, 11, 21, 8, 0, tzinfo=UTC)
 

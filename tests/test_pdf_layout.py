@@ -199,6 +199,19 @@ def test_a_caption_between_the_halves_of_a_paragraph_stands_after_it() -> None:
     assert document.pages(caption_at, caption_at + 8) == (2,)
 
 
+def test_a_caption_keeps_its_page_when_a_paragraph_runs_past_it() -> None:
+    rows = wrapped(LOREM, 432)
+    caption = text("Figure 1: A map of the lost harbour.", 110, 200, size=9)
+    document = article(
+        heading("1 Introduction", 640) + lines([*rows[:2], ""], 90, 610),
+        lines([rows[2], ""], 90, 720) + caption,
+        lines(rows[3:], 90, 720) + body(OTHER, 600, indent=15),
+    )
+    for words, page in ((rows[1], 1), ("Figure 1: A map", 2), (rows[2], 2), (rows[3], 3)):
+        start = document.text.index(words)
+        assert document.pages(start, start + len(words)) == (page,)
+
+
 def test_tables_are_not_quotable() -> None:
     rows = b"".join(
         text(name, 90, 500 - 12 * n) + text(f"{n}1.5", 250, 500 - 12 * n) + text("77.0", 400,

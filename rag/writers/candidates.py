@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from index.sources import Tier
-from rag.evidence import FACETS, Evidence, Facet, Hit, Span
-from rag.ranking import terms
-from rag.writers.prose import readable, standing
+from rag.evidence import FACETS, Evidence, Facet, Hit, Nearness, Span
+from rag.prose import readable, standing
+from rag.writers.wording import without_connective
 
 _CUES: Mapping[Facet, re.Pattern[str]] = {
     "task": re.compile(
@@ -45,16 +45,40 @@ _CENTRAL = re.compile(
 _ASIDE = re.compile(
     r"related work|background|experiment|evaluation|dataset|training details|setup|install|requirements"
     r"|appendix|supplement|acknowledg|ablation|implementation|comparison|limitation|broader impact"
+    r"|tips|sampling|script|modification with|fine-?tun|other ways|generate dataset|edit a single"
     r"|data (?:augment|prep)|news|getting started|quick ?start|usage|download|license|comments",
     re.IGNORECASE,
 )
 
 
+_METHOD = re.compile(
+    r"\b(?:methods?|approach|architecture|models?|network|framework|generator|objective|overview)\b",
+    re.IGNORECASE,
+)
+# What is wrong with the world, or with the others: why a work was done, not how it works.
+_COMPLAINT = re.compile(
+    r"\b(?:limits?|limited|limitation|challeng\w+|overlook\w*|lacks?|suffer\w*|fails?|difficult\w*|narrow"
+    r"|unfavorable|struggl\w+|however|prior works?|existing methods?|previous(?:ly)?|traditional\w*"
+    r"|have become|has become|future|remains?|unfortunately|expensive|requiring)\b",
+    re.IGNORECASE,
+)
+
+# How it was tried out.
+_TRIAL = re.compile(
+    r"\b(?:evaluat\w+|validation|test sets?|baselines?|outperform\w*|state[- ]of[- ]the[- ]art"
+    r"|accurac\w+|experiment\w*|benchmark\w*|ablation\w*|annotat\w+|compar\w+|best known|datasets?"
+    r"|training images|error rate|significant\w*)\b",
+    re.IGNORECASE,
+)
+
+FAR = Nearness(0.0, {})
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A sentence of listed work number `work`. `merit` is what speaks for it anywhere,
-    `relevance` in [0, 1] how near its passage is to the question, `shared` the terms it shares
-    with the question, `cued` in which parts of the answer its words belong."""
+    """A sentence of listed work number `work`. `merit` is what speaks for it anywhere; `near` is
+    its cosine with the question and `facets` with what each part of the answer looks for; `cued`
+    are the parts in which its words belong."""
 
     work: int
     span: Span
@@ -62,20 +86,25 @@ class Candidate:
     tier: Tier
     heading: str
     merit: float
-    relevance: float
-    shared: frozenset[str]
+    near: float
+    facets: Mapping[Facet, float]
     cued: frozenset[Facet]
 
     def score(self, facet: Facet) -> float:
         """What speaks for the sentence in one part of the answer."""
-        return self.merit + 1.2 * self.relevance + 0.9 * (facet in self.cued)
+        score = self.merit + 3.0 * self.near + 2.0 * self.facets.get(facet, 0.0)
+        score += 0.6 * (facet in self.cued)
+        if facet == "model" and _METHOD.search(self.heading):
+            score += 0.5
+        if facet != "task":
+            score -= 0.7 * bool(_COMPLAINT.search(self.text))
+            score -= 0.6 * bool(_TRIAL.search(self.text))
+        return score
 
 
 def candidates(evidence: Evidence) -> tuple[Candidate, ...]:
     """Every readable sentence of the evidence once for each work that lists its source, the most
     deserving first."""
-    asked = frozenset(terms(evidence.prompt.question))
-    relevance = _relevance(evidence)
     fuller = _works_with_more_than_a_summary(evidence)
     opening = {_key(hit) for hits in evidence.openings for hit in hits}
     found: dict[tuple[int, Span], Candidate] = {}
@@ -84,7 +113,7 @@ def candidates(evidence: Evidence) -> tuple[Candidate, ...]:
             for work in evidence.listings_of(hit.source_id):
                 if (work, span) in found or not readable(text):
                     continue
-                shared = asked.intersection(terms(text))
+                nearness = evidence.nearness.get(span, FAR)
                 found[work, span] = Candidate(
                     work=work,
                     span=span,
@@ -92,10 +121,9 @@ def candidates(evidence: Evidence) -> tuple[Candidate, ...]:
                     tier=hit.tier,
                     heading=hit.passage.heading,
                     merit=_merit(text, hit, opens=_key(hit) in opening)
-                    + 0.25 * min(len(shared), 3)
                     - (1.0 if hit.tier == "summary" and work in fuller else 0.0),
-                    relevance=relevance.get(_key(hit), 0.0),
-                    shared=shared,
+                    near=nearness.question,
+                    facets=nearness.facets,
                     cued=frozenset(facet for facet in FACETS if _CUES[facet].search(text)),
                 )
     return tuple(
@@ -109,22 +137,12 @@ def candidates(evidence: Evidence) -> tuple[Candidate, ...]:
 def _merit(text: str, hit: Hit, *, opens: bool) -> float:
     """What speaks for a sentence whatever is asked: that it stands alone, and where it stands."""
     last_heading = hit.passage.heading.rpartition("›")[2].strip()
-    score = standing(text)
+    score = standing(without_connective(text))
     if _CENTRAL.match(last_heading) or (opens and hit.tier != "full text"):
         score += 0.6
     if _ASIDE.search(hit.passage.heading):
-        score -= 0.5
+        score -= 0.7
     return score
-
-
-def _relevance(evidence: Evidence) -> dict[tuple[str, int], float]:
-    """How near each passage is to the question, against the nearest and the farthest found."""
-    nearness = {_key(hit): hit.score for hits in evidence.works for hit in hits}
-    if not nearness:
-        return {}
-    low, high = min(nearness.values()), max(nearness.values())
-    width = (high - low) or 1.0
-    return {key: (score - low) / width for key, score in nearness.items()}
 
 
 def _works_with_more_than_a_summary(evidence: Evidence) -> set[int]:

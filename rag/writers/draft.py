@@ -66,6 +66,5 @@ class Draft:
 class Writer(Protocol):
     """Turns evidence into a draft. May call `stream` with text as it is written."""
 
-    def write(
-        self, evidence: Evidence, *, stream: Callable[[str], None] | None = None
-    ) -> Draft: ...
+    def write(self, evidence: Evidence, *, stream: Callable[[str], None] | None = None) -> Draft:
+        """The draft of the answer to `evidence.prompt`. Raises WriterError."""

@@ -19,18 +19,22 @@ from rag.writers.tasks import Task, tasks_meant, tasks_named
 from rag.writers.wording import short_name, told
 
 _SAID: dict[Facet, tuple[int, float]] = {
-    "task": (2, 2.2),
-    "input": (1, 2.4),
-    "model": (4, 2.2),
-    "output": (2, 2.3),
+    "task": (2, 2.6),
+    "input": (1, 2.8),
+    "model": (4, 2.8),
+    "output": (2, 2.8),
 }
 """For each part: how many sentences are told at the most, and how much must speak for each."""
 
-_RECOMMENDED = 0.5
+_RECOMMENDED = 0.8
 """What speaks for a sentence of a recommended model over one of a related paper."""
 
-_BEARING = 1.7
-"""How much must speak for a sentence before it shows that its work bears on the question."""
+_ON_TASK = 0.5
+"""What speaks for a sentence of a work that names the task, over one of a work that does not."""
+
+_BEARING = 0.25
+"""The cosine with the question from which on a sentence shows that its work bears on it, where
+the work does not name the task."""
 
 _IS_THE = re.compile(
     r"^(?P<task>[A-Z][\w -]{3,40}?)(?: \([^)]*\))? (?:is|aims at) the (?P<what>(?:process|task|problem) of [^,.;]+)"
@@ -72,6 +76,7 @@ class _Desk:
         self.used: list[Candidate] = []
         recommended = [item for item in evidence.prompt.listings if item.role == "recommended"]
         self.alone = len(recommended) == 1
+        self.on_task: frozenset[int] = frozenset()
 
     def task(self) -> tuple[DraftStatement, ...]:
         """What the person was doing: the task by its name, what it is, and who does it here."""
@@ -104,7 +109,7 @@ class _Desk:
                 score = (
                     item.score("task")
                     + 3.0 * (task in meant)
-                    + 1.5 * self._is_recommended(item)
+                    + 3.0 * self._is_recommended(item)
                     + 1.0 * bool(_IS_THE.match(item.text))
                 )
                 if best is None or (score, -rank) > best:
@@ -113,13 +118,16 @@ class _Desk:
             return None
         item, task = chosen
         self.used.append(item)
+        self.on_task = frozenset(
+            other.work for other in self.all if task in tasks_named(other.text)
+        )
         match = _IS_THE.match(item.text)
         if match and task.named.search(match["task"]):
             text = f"What you did is called {_lower(match['task'])}: the {match['what']}."
-        elif task in meant:
+        elif task in meant[:1]:
             text = f"In the words of the listed works, what you did is {task.name}."
         else:
-            text = f"The nearest that the listed works come to it is {task.name}."
+            text = f"The nearest that the listed works come to what you did is {task.name}."
         return DraftStatement(text, (item.span,))
 
     def _phrase(self, facet: Facet) -> DraftStatement | None:
@@ -128,40 +136,45 @@ class _Desk:
             (input_of, "What goes in") if facet == "input" else (output_of, "What comes out")
         )
         for item in self._by_score(facet):
-            if item.score(facet) + self._bonus(item) < 2.2:
+            if self._score(item, facet) < _SAID[facet][1]:
                 return None
+            if not (self._is_recommended(item) or item.work in self.on_task):
+                continue
             if phrase := find(item.text):
                 self.used.append(item)
                 return DraftStatement(f"{lead}: {phrase}.", (item.span,))
         return None
 
     def _tell(self, facet: Facet, most: int) -> list[DraftStatement]:
-        """Up to `most` sentences for one part, no more than two of a work, no two alike."""
-        said: list[DraftStatement] = []
-        of_work: dict[int, int] = {}
-        for item in self._by_score(facet):
-            if len(said) == most or item.score(facet) + self._bonus(item) < _SAID[facet][1]:
+        """Up to `most` sentences for one part, no more than two of a work, no two alike; told in
+        the order of the works and, within a work, of its text."""
+        chosen: list[Candidate] = []
+        enough = _SAID[facet][1]
+        for item in self._own_first(facet):
+            if len(chosen) == most:
                 break
-            if facet not in item.cued or of_work.get(item.work, 0) == 2:
+            if self._score(item, facet) < enough:
                 continue
-            if any(_alike(item, other) for other in self.used):
+            if facet not in item.cued or sum(other.work == item.work for other in chosen) == 2:
                 continue
-            of_work[item.work] = of_work.get(item.work, 0) + 1
-            self.used.append(item)
-            said.append(self._statement(item))
-        return said
+            if not any(_alike(item, other) for other in self.used):
+                chosen.append(item)
+                self.used.append(item)
+        chosen.sort(key=lambda item: (item.work, item.span.source_id, item.span.start))
+        return [self._statement(item) for item in chosen]
 
     def _bearing(self, work: int) -> DraftStatement | None:
+        """The sentence that shows best how a work bears on the question. None where none comes
+        near it and the work does not name the task either."""
         own = [item for item in self.all if item.work == work]
-        fresh = [item for item in own if item not in self.used]
-        relevant = any(item in self.used for item in own)
-        for item in sorted(fresh, key=lambda item: -(item.score("task") + self._bonus(item))):
-            if any(_alike(item, other) for other in self.used):
-                continue
-            if relevant or item.merit + 1.2 * item.relevance >= _BEARING:
+        nearest = max((item.near for item in own), default=0.0)
+        recommended = self.evidence.prompt.listings[work].role == "recommended"
+        if nearest < _BEARING and work not in self.on_task and not recommended:
+            return None
+        for item in sorted(own, key=lambda item: -self._score(item, "task")):
+            if item not in self.used and not any(_alike(item, other) for other in self.used):
                 self.used.append(item)
                 return self._statement(item)
-            break
         return None
 
     def _statement(self, item: Candidate) -> DraftStatement:
@@ -176,10 +189,17 @@ class _Desk:
 
     def _by_score(self, facet: Facet) -> Sequence[Candidate]:
         unused = [item for item in self.all if item not in self.used]
-        return sorted(unused, key=lambda item: -(item.score(facet) + self._bonus(item)))
+        return sorted(unused, key=lambda item: -self._score(item, facet))
 
-    def _bonus(self, item: Candidate) -> float:
-        return _RECOMMENDED * self._is_recommended(item)
+    def _own_first(self, facet: Facet) -> Sequence[Candidate]:
+        """The unused sentences by score, but for the best of a recommended model: that is first."""
+        ranked = list(self._by_score(facet))
+        own = next((item for item in ranked if self._is_recommended(item)), None)
+        return ranked if own is None else [own, *(item for item in ranked if item is not own)]
+
+    def _score(self, item: Candidate, facet: Facet) -> float:
+        about = _RECOMMENDED * self._is_recommended(item) + _ON_TASK * (item.work in self.on_task)
+        return item.score(facet) + about
 
     def _is_recommended(self, item: Candidate) -> bool:
         return self.evidence.prompt.listings[item.work].role == "recommended"

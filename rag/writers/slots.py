@@ -59,6 +59,15 @@ _VAGUE = re.compile(
 )
 
 
+_NO_START = re.compile(
+    r"(?:of|to|are|is|these|those|this|that|it|them|more|not|such|each|any|their|how|what|only)\b",
+    re.IGNORECASE,
+)
+_NO_END = re.compile(
+    r"\b(?:and|or|together|taken|even|of|the|a|an|taking|given|result)$", re.IGNORECASE
+)
+
+
 def input_of(sentence: str) -> str:
     """The phrase by which the sentence says what goes in, "" where it does not."""
     return _first(_INPUTS, sentence)
@@ -72,7 +81,15 @@ def output_of(sentence: str) -> str:
 def _first(patterns: tuple[re.Pattern[str], ...], sentence: str) -> str:
     for pattern in patterns:
         for match in pattern.finditer(sentence):
-            phrase = match["np"].strip()
+            phrase = _up_to_comma(match["np"].strip())
+            if _NO_START.match(phrase) or _NO_END.search(phrase):
+                continue
             if _THING.search(phrase) and not _VAGUE.search(phrase) and len(phrase.split()) > 1:
                 return phrase
     return ""
+
+
+def _up_to_comma(phrase: str) -> str:
+    """The phrase up to its first comma, unless that comma is part of a list that ends in "and"."""
+    before, comma, after = phrase.partition(",")
+    return phrase if comma and re.search(r"\b(?:and|or)\b", after) else before

@@ -30,7 +30,7 @@ TASKS: tuple[Task, ...] = (
     _task(
         "image inpainting",
         r"(?:image )?inpainting|image completion|object removal",
-        r"\b(?:rubbed|erased?|removed?|wiped|took) .{0,30}\b(?:out|away|from|off)\b|\bfill(?:ed|s)? in"
+        r"\b(?:rubbed|erased?|removed?|wiped) .{0,30}\b(?:out|away|from|off)\b|\bfill(?:ed|s)? in"
         r"|\bbehind it\b|\binstead\b.*\bmarked|\bmarked\b|\bpainted (?:over|out)",
     ),
     _task(

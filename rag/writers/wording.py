@@ -32,13 +32,15 @@ _TRAILING = re.compile(
     r"|, (?:which|while|whereas|making|allowing|enabling|thereby|thus|as well as|so that)\b[^,;]+)"
     r"(?=[.!?]$)"
 )
+_IN_THIS = re.compile(r"^(?:In|With) (?:this|our) (?:paper|work|study|article|tutorial),? (?=\w)")
 _FIRST_PERSON = (
-    (re.compile(r"\b[Ww]e ourselves\b"), "they themselves"),
     (re.compile(r"\bwe(?:'|’)ve\b"), "they have"),
-    (re.compile(r"\bwe\b"), "they"),
-    (re.compile(r"\bour own\b"), "their own"),
-    (re.compile(r"\bour\b"), "their"),
+    (re.compile(r"\b[Ww]e\b"), "they"),
+    (re.compile(r"\b(?:of )ours\b"), "of theirs"),
     (re.compile(r"\bours\b"), "theirs"),
+    # After a word that needs a possessive "the" would be wrong: "in our own", "with all our".
+    (re.compile(r"\bour (?=own\b)"), "their "),
+    (re.compile(r"\bour\b"), "the"),
     (re.compile(r"\bus\b"), "them"),
 )
 _DROPPED_END = re.compile(r"\s+([.,;:!?])")
@@ -73,19 +75,18 @@ def shortened(sentence: str) -> str:
 
 
 def third_person(sentence: str, subject: str) -> str:
-    """The sentence as told about `subject` ("the recommended model", "REALM") by somebody else:
-    "We propose …" → "The authors of REALM propose …", "Our method …" → "In REALM, the method …"."""
-    told = _THIS_WORK.sub(_capital(subject), sentence, count=1)
-    if match := re.match(r"(?:In )?(?:[Tt]his|[Oo]ur) (?:paper|work|study), (?=\w)", told):
-        told = told[match.end() :]
-        told = told[0].upper() + told[1:]
+    """The sentence as told by somebody else about `subject` ("the recommended model", "REALM",
+    "" where there is no short name): "We propose …" → "The authors of REALM propose …", "Our
+    method …" → "The method …", "This paper studies …" → "REALM studies …"."""
+    told = _IN_THIS.sub("", sentence)
+    told = _THIS_WORK.sub(_capital(subject) or "The paper", told, count=1)
+    told = _capital(told)
+    authors = f"the authors of {subject}" if subject else "the authors"
     if told.startswith("We "):
-        told = f"The authors of {subject} {told[3:]}"
-    elif told.startswith("Our "):
-        told = f"In {subject}, the {told[4:]}"
-    elif re.search(r"\b(?:we|our|us|ours)\b", told):
-        told = f"In {subject}, {_uncapital(told)}"
-        told = re.sub(r"\bwe\b", "the authors", told, count=1)
+        told = f"{_capital(authors)} {told[3:]}"
+    else:
+        told = re.sub(r"\bwe\b", authors, told, count=1)
+    told = re.sub(r"^Our\b", "The", told)
     for pattern, replacement in _FIRST_PERSON:
         told = pattern.sub(replacement, told)
     return told
@@ -98,25 +99,16 @@ def told(sentence: str, subject: str) -> str:
 
 
 def short_name(name: str) -> str:
-    """How a listed work is called within a sentence: `REALM` for `REALM: Retrieval-…`."""
+    """How a listed work is called within a sentence: `REALM` for `REALM: Retrieval-…`, "" for a
+    title that is too long to be read there (the quote below names the work in full)."""
     before, colon, _ = name.partition(": ")
-    return before if colon and len(before) <= 30 else name
+    if colon and len(before) <= 30:
+        return before
+    return name if len(name) <= 40 else ""
 
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _uncapital(text: str) -> str:
-    """The text as it goes on after a comma: names and acronyms keep their capitals."""
-    first = text.split(" ", 1)[0]
-    ordinary = first[:1].isupper() and first[1:].islower() and first.lower() in _FUNCTION_WORDS
-    return text[:1].lower() + text[1:] if ordinary else text
-
-
-_FUNCTION_WORDS = frozenset(
-    ["a", "after", "all", "an", "and", "any", "as", "at", "because", "before", "both", "by", "during", "each", "for", "from", "given", "if", "in", "instead", "into", "it", "its", "most", "on", "one", "since", "so", "some", "such", "that", "the", "their", "then", "there", "these", "they", "this", "those", "though", "through", "to", "two", "under", "unlike", "using", "when", "where", "whereas", "while", "with", "without"]
-)
 
 
 def _full_stop(text: str) -> str:

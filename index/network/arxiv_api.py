@@ -1,6 +1,6 @@
 """arXiv: what it knows of many papers in one request, and the PDF of one.
 
-The `arxiv` package asks for the feed and parses it; every byte passes through `index.http`, so
+The `arxiv` package asks for the feed and parses it; every byte passes through our own client, so
 that feed and PDFs share one connection, one pause between requests and one list of hosts.
 """
 
@@ -17,9 +17,9 @@ import requests
 from requests.adapters import BaseAdapter
 
 from index.catalog import ArxivLink
-from index.content import PDF_LIMIT, pdf_flaw
 from index.errors import FetchError
-from index.http import Http, HttpError
+from index.flaws import PDF_LIMIT, pdf_flaw
+from index.network.http import Http, HttpError
 
 BASE = "https://export.arxiv.org"
 _SITE = "arXiv"
@@ -134,7 +134,7 @@ class _ThroughHttp(BaseAdapter):
         super().__init__()
         self._http = http
 
-    def send(  # noqa: PLR0917 - the signature is requests'
+    def send(
         self,
         request: requests.PreparedRequest,
         stream: bool = False,

@@ -1,4 +1,4 @@
-"""Runs of a page → its lines of text in reading order. Knows nothing of what a line is for."""
+"""Runs of a page → its lines of text. Knows nothing of columns or of what a line is for."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from index.glyphs import Run
-from index.pdf import Page
+from index.pdf.glyphs import Run
+from index.pdf.pages import Page
 from index.repair import repaired
 
-SPACE = 0.14  # em: words of justified text stand at least this far apart, letters never do
+SPACE = 0.12  # em: words of justified text stand at least this far apart, letters never do
 CELL = 1.6  # em: a wider gap divides cells or columns
 SCRIPT = 0.86  # of the line's size: what is smaller and shifted is a sub- or superscript
 BOLD = re.compile(r"bold|black|heavy|semibold|-medi|demi|cmbx|sfbx|cmb\d|ptmb|phvb|-bd|tib\d", re.I)
@@ -24,8 +24,8 @@ MATH = re.compile(
 )
 NOTE_MARK = re.compile(r"[\d,∗*†‡§¶#\s]+")
 MARKED_WORD = re.compile(r"([A-Za-z]{2,}|[.,;:!?)\]\"”’'])\s*$")
-POWER = re.compile(r"[\d+−-]*\d[\d+−-]*")
-BASE = re.compile(r"[\w)\]}]$")
+POWER = re.compile(r"[\d+−-]+")
+BASE = re.compile(r"[\w)\]}⁺⁻]$")
 RAISED = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 POWERS = re.compile(r"\b(km|cm|mm|nm|dm|log|ln|sin|cos|tan|exp|max|min|tanh)\s*$")
 
@@ -60,21 +60,8 @@ def is_bold(font: str) -> bool:
     return bool(BOLD.search(font))
 
 
-def lines_of(pages: Sequence[Page]) -> list[list[Line]]:
-    """The lines of each page, in reading order."""
-    found = [_joined(page, number) for number, page in enumerate(pages, start=1)]
-    drawn = sum(len(line.text) for page in found for line in page if line.figure)
-    total = sum(len(line.text) for page in found for line in page)
-    whole_pages_are_forms = drawn > 0.7 * total
-    gutter = _gutter(found, pages)
-    ordered = []
-    for page in found:
-        kept = [line for line in page if whole_pages_are_forms or not line.figure]
-        ordered.append(_with_cells(_in_order(kept, gutter), gutter))
-    return ordered
-
-
-def _joined(page: Page, number: int) -> list[Line]:
+def lines_of_page(page: Page, number: int) -> list[Line]:
+    """The lines of one page in the order in which they were painted."""
     lines: list[Line] = []
     parts: list[Run] = []
     runs = [run for run in page.runs if run.text]
@@ -176,89 +163,34 @@ def _is_bold(fonts: Counter[str]) -> bool:
     return bold > 0 and plain <= 0.03 * (bold + plain)
 
 
+def _lowered(run: Run, size: float, base: float) -> bool:
+    """Whether it stands as low as the lower half of a fraction."""
+    return base - run.y > 0.3 * size and run.size < SCRIPT * size
+
+
 def _text(parts: Sequence[Run], size: float, base: float) -> tuple[str, bool]:
     """The characters with spaces where the gaps are, without raised marks of footnotes."""
     text, marked = "", False
     end: float | None = None
-    for run in parts:
+    above: Run | None = None
+    for number, run in enumerate(parts):
         raised = run.y > base + 0.15 * size and run.size < SCRIPT * size
-        apart = end is not None and run.x0 - end > SPACE * (size if not raised else run.size)
+        gap = run.x0 - end if end is not None else 0.0
+        apart = gap > SPACE * (run.size if raised else size)
         end = run.x1 if end is None else max(end, run.x1)
         if raised and NOTE_MARK.fullmatch(run.text):
             if not text.strip():
                 marked = True
                 continue
-            if MARKED_WORD.search(text) and not POWERS.search(text):
+            below = parts[number + 1] if number + 1 < len(parts) else run
+            divided = _lowered(below, size, base) and below.x0 < run.x1 - 0.1 * size
+            if (apart and not divided) or (MARKED_WORD.search(text) and not POWERS.search(text)):
                 continue
         power = raised and not apart and BASE.search(text) and POWER.fullmatch(run.text)
         written = run.text.translate(RAISED) if power else run.text
+        if _lowered(run, size, base) and above is not None and run.x0 < above.x1 - 0.1 * size:
+            text = f"{text.rstrip()}/"  # the bar of a fraction is a drawing: without it 1/2 is 12
+        # An index stands close to its letter, a fraction keeps away from what is before it.
+        above = run if raised and gap > 0.1 * size else None
         text += (" " if apart and text and not text.endswith(" ") else "") + written
     return text, marked
-
-
-def _gutter(pages: Sequence[Sequence[Line]], sizes: Sequence[Page]) -> float | None:
-    """Where the two columns of the document part, None where it has one."""
-    middle = sizes[0].width / 2
-    body = [line for page in pages for line in page if not line.figure and len(line.text) > 25]
-    left = [line for line in body if line.x1 < middle + 6 and line.x1 - line.x0 < middle]
-    right = [line for line in body if line.x0 > middle - 6]
-    if min(len(left), len(right)) < 0.25 * len(body) or not body:
-        return None
-    ends = sorted(line.x1 for line in left)
-    starts = sorted(line.x0 for line in right)
-    return (ends[int(0.95 * (len(ends) - 1))] + starts[int(0.05 * len(starts))]) / 2
-
-
-def side(line: Line, gutter: float | None) -> int:
-    """0 for a line across the page, 1 for the left and 2 for the right column."""
-    if gutter is None:
-        return 0
-    if line.x1 <= gutter + 3:
-        return 1
-    return 2 if line.x0 >= gutter - 3 else 0
-
-
-def _in_order(lines: list[Line], gutter: float | None) -> list[Line]:
-    """TeX paints in reading order, floats included, and no geometry knows better; where the
-    order of painting jumps about it is not that, and geometry has to do."""
-    sides = [side(line, gutter) for line in lines]
-    switches = sum(a != b and 0 not in (a, b) for a, b in zip(sides, sides[1:], strict=False))
-    climbs = sum(
-        b.y > a.y + 2 * a.size and side(a, gutter) == side(b, gutter)
-        for a, b in zip(lines, lines[1:], strict=False)
-    )
-    if switches <= max(6, 0.2 * len(lines)) and climbs <= max(6, 0.25 * len(lines)):
-        return lines
-    ordered: list[Line] = []
-    band: list[Line] = []
-    for line in sorted(lines, key=lambda line: (-line.y, line.x0)):
-        if side(line, gutter) == 0:
-            ordered += _columns(band, gutter)
-            band = []
-            ordered.append(line)
-        else:
-            band.append(line)
-    return ordered + _columns(band, gutter)
-
-
-def _columns(band: list[Line], gutter: float | None) -> list[Line]:
-    return sorted(band, key=lambda line: (side(line, gutter), -line.y, line.x0))
-
-
-def _with_cells(lines: list[Line], gutter: float | None) -> list[Line]:
-    """Count the neighbours on one baseline: that is how a table shows."""
-    from dataclasses import replace
-
-    counted: list[Line] = []
-    row: list[Line] = []
-    for line in [*lines, None]:
-        if row and (
-            line is None
-            or abs(line.y - row[-1].y) > 0.3 * line.size
-            or side(line, gutter) != side(row[-1], gutter)
-        ):
-            counted += [replace(item, cells=len(row)) if len(row) > 1 else item for item in row]
-            row = []
-        if line is not None:
-            row.append(line)
-    return counted

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import io
+import logging
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.metadata import version
 from typing import Any
 
 from index.errors import ExtractionError
-from index.glyphs import Box, Face, Interpreter, Matrix, Run
+from index.pdf.content import Interpreter
+from index.pdf.glyphs import Box, Face, Matrix, Run
 
+LOG = logging.getLogger(__name__)
+for name in ("pypdf", "index"):  # warnings are for the log: where there is none, they go nowhere
+    logging.getLogger(name).addHandler(logging.NullHandler())
 MAX_PAGES = 2000
 
 
@@ -33,8 +39,6 @@ class Pages:
 @lru_cache(maxsize=1)
 def pdf_extractor() -> str:
     """The name and version of this reading: the text depends on pypdf's, so that is in it."""
-    from importlib.metadata import version
-
     return f"pdf-1 (pypdf {version('pypdf')})"
 
 
@@ -95,6 +99,7 @@ def _title(reader: Any) -> str:
 
 
 def _page(page: Any, faces: dict[int, tuple[Any, Face | None]]) -> Page:
+    from pypdf.errors import PyPdfError
     from pypdf.generic import ContentStream
 
     box, base, width, height = _frame(page)
@@ -111,7 +116,14 @@ def _page(page: Any, faces: dict[int, tuple[Any, Face | None]]) -> Page:
             faces[id(found)] = found, _face(found)  # kept, or another could get its id
         return faces[id(found)][1]
 
-    interpreter = Interpreter(box, base, face, operations)
+    def form_operations(form: Any) -> Any:
+        try:
+            return operations(form)
+        except PyPdfError as error:  # a drawing that cannot be read costs nothing else
+            LOG.warning("A form of the page is passed over: %s", error)
+            return []
+
+    interpreter = Interpreter(box, base, face, form_operations)
     resources = page.get("/Resources", {})
     resources = resources.get_object() if hasattr(resources, "get_object") else resources
     interpreter.follow(operations(page["/Contents"].get_object()), resources)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from index import content
-from index.content import pdf_flaw, readme_flaw, readme_media_type
+from index.flaws import pdf_flaw, readme_flaw, readme_media_type
 
 
 @given(st.binary())

@@ -19,7 +19,13 @@ import httpx
 import tenacity
 
 from index.errors import RagError
-from index.patience import NotNowError, Patience, TryAgainError, UnreachableError, retry_after
+from index.network.patience import (
+    NotNowError,
+    Patience,
+    TryAgainError,
+    UnreachableError,
+    retry_after,
+)
 
 log = logging.getLogger(__name__)
 

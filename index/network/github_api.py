@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from index.catalog import GithubLink
-from index.content import README_LIMIT, readme_flaw, readme_media_type
 from index.errors import FetchError
-from index.http import BusyError, Http, HttpError, Response
+from index.flaws import README_LIMIT, readme_flaw, readme_media_type
+from index.network.http import BusyError, Http, HttpError, Response
 
 API = "https://api.github.com"
 RAW = "https://raw.githubusercontent.com"
