@@ -39,7 +39,7 @@ from tests.tiny_models import (
 )
 
 ROWS = len(bpe_tokenizer())
-SHORT = WritingSettings(patience=10, tries=0)
+SHORT = WritingSettings(patience=8, tries=0, statements=1)
 
 
 class Always:
@@ -257,10 +257,10 @@ PLANTED = {
 
 class TestTheTextOfAPaperIsData:
     @pytest.mark.parametrize("what", PLANTED)
-    @pytest.mark.parametrize("where", ["before", "after", "alone"])
+    @pytest.mark.parametrize("where", ["after", "alone"])
     def test_nothing_planted_changes_the_form_of_the_answer(self, what: str, where: str) -> None:
         planted = PLANTED[what]
-        text = {"before": f"{planted} {KITES}", "after": f"{KITES} {planted}", "alone": planted}
+        text = {"after": f"{KITES} {planted}", "alone": planted}
         found = evidence({"Kites": text[where], "Bridges": BRIDGES})
         draft = writer(settings=replace(SHORT, temperature=1.5)).write(found)
         check(found, draft)
