@@ -28,7 +28,7 @@ from rag.evidence import FACETS
 from rag.writers.chat import KEY, ChatSettings, ChatWriter
 from rag.writers.choice import WriterChoice, open_chat_model, open_writer
 from rag.writers.decoding import Decoder, Sampling
-from rag.writers.draft import NOT_SAID, Draft
+from rag.writers.draft import NOT_SAID, Draft, DraftStatement, WriterRecord
 from rag.writers.grammar import Shown, candidates_of
 from rag.writers.hub import needed_download
 from rag.writers.local import LocalWriter
@@ -93,6 +93,14 @@ class TestReplies:
             assert bearing is not None
             assert {span.source_id for span in bearing.quotes} == {listing.summary_id}
         assert "unknown id" in kinds(draft)
+
+    def test_a_work_that_does_not_fit_is_recorded(self) -> None:
+        found = evidence({f"Work {n}": f"{KITES} Kite {n}." for n in range(6)})
+        short = ChatSettings(characters=260)
+        draft = writer(fake(GOOD), settings=short).write(found)
+        check(found, draft)
+        assert "not shown" in kinds(draft)
+        assert None not in draft.bearings
 
     def test_an_empty_list_says_that_nothing_is_said(self) -> None:
         found = evidence()
@@ -430,13 +438,15 @@ def test_the_schema_is_one_that_grammars_are_made_of() -> None:
 
 
 class Extractive:
-    """Stands for the writer without a model: remembers the note it was given."""
+    """Stands for the writer without a model: says nothing, and hands its note on."""
 
     def __init__(self, note: str) -> None:
         self.note = note
 
     def write(self, evidence: Any, *, stream: Any = None) -> Draft:
-        raise NotImplementedError
+        silent = (DraftStatement(NOT_SAID, ()),)
+        nothing = (None,) * len(evidence.prompt.listings)
+        return Draft(silent, silent, silent, silent, nothing, WriterRecord("x", note=self.note))
 
 
 class TestChoice:
@@ -452,8 +462,8 @@ class TestChoice:
 
     def test_auto_takes_the_local_model_where_there_is_one(self, folder: str) -> None:
         opened, said = self.open(model=folder, seed=3, tries=1)
-        assert isinstance(opened, LocalWriter)
-        assert (opened.settings.seed, opened.settings.tries) == (3, 1)
+        assert isinstance(opened.first, LocalWriter)
+        assert (opened.first.settings.seed, opened.first.settings.tries) == (3, 1)
         assert said == []
 
     def test_auto_does_without_where_there_is_none_and_says_why_in_one_line(self) -> None:
@@ -467,6 +477,20 @@ class TestChoice:
     def test_a_damaged_model_is_no_reason_to_stop_for_auto(self, folder: str) -> None:
         (Path(folder) / "model.safetensors").write_bytes(b"x" * 3000)
         assert isinstance(self.open(model=folder)[0], Extractive)
+
+    def test_a_context_too_small_for_a_prompt_is_no_reason_to_stop_either(
+        self, tmp_path: Path
+    ) -> None:
+        llama(len(bpe_tokenizer()), context=130).save_pretrained(tmp_path)
+        bpe_tokenizer().save_pretrained(tmp_path)
+        found = evidence()
+        opened, said = self.open(model=str(tmp_path))
+        draft = opened.write(found)
+        check(found, draft)
+        assert "too small for one passage" in draft.record.note
+        assert len(said) == 1
+        with pytest.raises(WriterError, match="too small"):
+            self.open(kind="local", model=str(tmp_path))[0].write(found)
 
     def test_asked_for_by_name_it_is_an_error(self) -> None:
         with pytest.raises(WriterError, match="offline nothing is fetched"):

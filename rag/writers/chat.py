@@ -138,14 +138,19 @@ class _Asking:
         return self._ask(facet, task, offered, self.writer.settings.statements) or silent
 
     def _bearing(self, listing: int) -> DraftStatement | None:
+        hits, part = self.evidence.works[listing], f"references[{listing}]"
+        if not hits:
+            return None
         offered = self._offered(self.selection.for_work(self.evidence, listing))
         if not offered:
-            return None
+            self.events.append(WriterEvent(part, "not shown", "no passage of this work fits"))
+            found = candidates_of([Shown(0, hits[0], hits[0].sentences())])
+            return self.writer.extract(self.evidence, found[0].span) if found else None
         name = self.evidence.prompt.listings[listing].name
         self.stream(f"\n{messages.HEADINGS['bearing'].format(work=name)}\n")
         task = _Task(messages.chat_task("bearing", work=name), messages.task("bearing", work=name))
-        found = self._ask(f"references[{listing}]", task, offered, 1)
-        return found[0] if found else None
+        said = self._ask(part, task, offered, 1)
+        return said[0] if said else None
 
     def _offered(self, shown: Sequence[Shown]) -> dict[str, Candidate]:
         numbers = {item.number for item in shown}

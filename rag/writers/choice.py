@@ -12,10 +12,11 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from index.errors import WriterError
+from rag.evidence import Evidence
 from rag.support import SupportChecker
 from rag.writers.chat import KEY, ChatSettings, ChatWriter, told_error
 from rag.writers.checking import Extract, put_plainly
-from rag.writers.draft import Writer
+from rag.writers.draft import Draft, Writer
 from rag.writers.hub import needed_download
 from rag.writers.local import LocalWriter, WritingSettings
 
@@ -41,6 +42,22 @@ class WriterChoice:
     tries: int = 2
 
 
+class Falling:
+    """A writer that another stands in for where it cannot write after all: a context too small
+    for this prompt, no memory left at this length."""
+
+    def __init__(self, first: Writer, without: Callable[[WriterError], Writer]) -> None:
+        self.first = first
+        self._without = without
+
+    def write(self, evidence: Evidence, *, stream: Callable[[str], None] | None = None) -> Draft:
+        """The draft of the first, or of the one in its place."""
+        try:
+            return self.first.write(evidence, stream=stream)
+        except WriterError as error:
+            return self._without(error).write(evidence, stream=stream)
+
+
 def open_writer(
     choice: WriterChoice,
     extractive: Callable[[str], Writer],
@@ -58,12 +75,16 @@ def open_writer(
         return _chat(choice, checker, extract)
     if choice.kind == "local":
         return _local(choice, announce, checker, extract)
-    try:
-        return _local(choice, announce, checker, extract)
-    except WriterError as error:
+
+    def without(error: WriterError) -> Writer:
         why = f"no instruct model writes here: {error}"
         announce(f"{why}; sentences are chosen instead (--writer extractive)")
         return extractive(why)
+
+    try:
+        return Falling(_local(choice, announce, checker, extract), without)
+    except WriterError as error:
+        return without(error)
 
 
 def open_chat_model(
