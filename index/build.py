@@ -98,7 +98,7 @@ def build(
 
     passages = embedded = 0
     notify("read and embed", 0, len(missing), "")
-    for name, document in _documents(missing, store, settings):
+    for done, (name, document) in enumerate(_documents(missing, store, settings), start=1):
         source = missing[name]
         if isinstance(document, Document):
             cut = split(document, fits=fits)
@@ -112,7 +112,7 @@ def build(
                 states[state.source_id] = SourceState(
                     state.source_id, source, reason=document.reason
                 )
-        notify("read and embed", embedded, len(missing), source.id)
+        notify("read and embed", done, len(missing), source.id)
     return Build(
         states=states,
         fetched=fetched,
@@ -128,14 +128,15 @@ def _fetch(
     """What there is of each source, and how many were not here before."""
     total = len(catalog.source_ids)
     ended: list[Step] = []
+    notify("fetch", 0, total, "")
 
     def progress(source_id: str, step: Step) -> None:
         if step == "asking":
             notify("fetch", len(ended), total, f"asking for {source_id}")
         else:
             ended.append(step)
-            # What is kept already is no news.
-            what = "" if step == "already kept" else f"{source_id} ({step})"
+            # What is kept already, or was refused a moment ago, is no news.
+            what = "" if step in {"already kept", "spared"} else f"{source_id} ({step})"
             notify("fetch", len(ended), total, what)
 
     fetcher = Fetcher(store, mirror=settings.mirror, offline=settings.offline, progress=progress)

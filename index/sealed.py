@@ -6,28 +6,33 @@ under its name only when it is complete, and a changed byte anywhere is noticed 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-import tempfile
+import secrets
+import time
 from pathlib import Path
 
 from index.errors import SegmentError
 
 _SEAL = 65  # "\n" and 64 hex digits
 
+ABANDONED = 3600.0
+"""Seconds after which a half-written file belongs to nobody who still writes."""
+
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Make `path` hold exactly `data`, or, if killed at any moment, leave what was there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+    part = path.parent / f".{secrets.token_hex(8)}.part"
     try:
-        with os.fdopen(handle, "wb") as file:
+        with part.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).replace(path)
+        part.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise
 
 
@@ -48,6 +53,9 @@ def unseal(path: Path) -> bytes:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a killed writer left half written in `folder`."""
-    for path in folder.glob(".*.part"):
-        path.unlink(missing_ok=True)
+    """Remove what a killed writer left half written in `folder`; an hour old, so that nobody's
+    work in hand is touched."""
+    for part in folder.glob(".*.part"):
+        with contextlib.suppress(FileNotFoundError):  # another process was quicker
+            if time.time() - part.stat().st_mtime > ABANDONED:
+                part.unlink()

@@ -14,7 +14,8 @@ from typing import Any
 from index.catalog import Role
 from index.errors import AnswerError
 from index.sources import Tier
-from rag.writers.draft import WriterEvent, WriterRecord
+from rag.typed_json import members, parse, read
+from rag.writers.draft import WriterRecord
 
 FORMAT = "grounded-answer/1"
 
@@ -128,58 +129,33 @@ class Answer:
     def from_json(cls, data: str) -> Answer:
         """The inverse of `to_json`. Raises AnswerError, naming what is not as documented."""
         try:
-            raw = json.loads(data)
+            raw = parse(data)
         except ValueError as error:
             raise AnswerError(f"not JSON: {error}") from None
-        if not isinstance(raw, dict) or raw.get("format") != FORMAT:
-            found = raw.get("format") if isinstance(raw, dict) else type(raw).__name__
-            raise AnswerError(f"expected an answer file of format {FORMAT!r}, found {found!r}")
+        found = raw.get("format") if isinstance(raw, dict) else raw
+        if found != FORMAT:
+            raise AnswerError(
+                f"expected an answer file of format {FORMAT!r}, found {ascii(found)[:60]}"
+            )
         try:
             return _answer(raw)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise AnswerError(
-                f"does not have the form of {FORMAT}: {type(error).__name__}: {error}"
-            ) from None
+        except ValueError as error:
+            raise AnswerError(f"does not have the form of {FORMAT}: {error}") from None
 
 
-def _answer(raw: dict[str, Any]) -> Answer:
-    _only(raw, "format", "prompt", "writer", "sections", "sources")
-    sections = raw["sections"]
-    _only(sections, "task", "workflow", "references")
-    workflow = sections["workflow"]
-    writer = dict(raw["writer"])
-    writer["events"] = tuple(WriterEvent(**event) for event in writer["events"])
-    return Answer(
-        prompt=PromptRecord(**raw["prompt"]),
-        writer=WriterRecord(**writer),
-        task=_statements(sections["task"]),
-        workflow=Workflow(**{part: _statements(found) for part, found in workflow.items()}),
-        references=tuple(
-            Reference(
-                **{
-                    **reference,
-                    "sources": tuple(reference["sources"]),
-                    "bearing": _statement(reference["bearing"]),
-                }
-            )
-            for reference in sections["references"]
-        ),
-        sources=tuple(SourceRecord(**source) for source in raw["sources"]),
+def _answer(raw: Any) -> Answer:
+    _, prompt, writer, sections, sources = members(
+        raw, "", "format", "prompt", "writer", "sections", "sources"
     )
-
-
-def _only(raw: dict[str, Any], *keys: str) -> None:
-    if unknown := set(raw) - set(keys):
-        raise ValueError(f"unknown field {sorted(unknown)[0]!r}")
-
-
-def _statements(raw: list[dict[str, Any]]) -> tuple[Statement, ...]:
-    return tuple(_statement(item) for item in raw)
-
-
-def _statement(raw: dict[str, Any]) -> Statement:
-    quotes = tuple(Quote(**{**quote, "pages": tuple(quote["pages"])}) for quote in raw["quotes"])
-    return Statement(**{**raw, "quotes": quotes})
+    task, workflow, references = members(sections, "sections", "task", "workflow", "references")
+    return Answer(
+        prompt=read(PromptRecord, prompt, "prompt"),
+        writer=read(WriterRecord, writer, "writer"),
+        task=read(tuple[Statement, ...], task, "task"),
+        workflow=read(Workflow, workflow, "workflow"),
+        references=read(tuple[Reference, ...], references, "references"),
+        sources=read(tuple[SourceRecord, ...], sources, "sources"),
+    )
 
 
 def read_answer(path: Path) -> Answer:

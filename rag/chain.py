@@ -7,12 +7,14 @@ Answer; `invoke`, `batch`, `ainvoke` and `abatch` come with it.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableLambda
-from pydantic import ConfigDict
+from pydantic import GetPydanticSchema
+from pydantic_core import core_schema
 
 from rag.answer import Answer
 from rag.compose import compose
@@ -22,6 +24,10 @@ from rag.prompt import Prompt, parse_prompt, read_prompt
 
 Asked = Prompt | str | Path
 """A prompt, the text of a prompt document, or the path of one."""
+
+AS_IT_IS = GetPydanticSchema(lambda kind, _: core_schema.is_instance_schema(kind))
+"""A field that pydantic checks for its class and does not look into: what is inside a pipeline
+are protocols, which it cannot check, and an encoder, which it must not load."""
 
 
 def as_prompt(asked: Asked) -> Prompt:
@@ -54,10 +60,8 @@ class ListedWorksRetriever(BaseRetriever):
     """The passages that a query finds among the works of one prompt, and no others: the closed
     set is a property of the retriever, not a filter that a caller may forget."""
 
-    model_config = ConfigDict(arbitrary_types_allowed=True)
-
-    pipeline: Pipeline
-    prompt: Prompt
+    pipeline: Annotated[Pipeline, AS_IT_IS]
+    prompt: Annotated[Prompt, AS_IT_IS]
     k: int = 8
 
     def _get_relevant_documents(

@@ -7,14 +7,16 @@ no control character of theirs reaches a terminal.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 
 from rag.answer import Answer, Quote, Reference, SourceRecord, Statement
 
-_MARKUP = re.compile(r"([\\`*_\[\]<>#|~$])")
-_LINE_START = re.compile(r"^(\s*)([-+=]|\d+(?=[.)]))", re.MULTILINE)
-# Control and format characters (bidirectional overrides among them), but for ordinary space.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+# What CommonMark and GitHub's tables, strikes, formulas and bare links are made of.
+_MARKUP = re.compile(r"([\\`*_\[\]<>#|~$@]|:(?=//)|(?<=www)\.)", re.IGNORECASE)
+_LINE_START = re.compile(r"^(\d+(?=[.)])|(?=[-+=]))")
+# Control characters, format characters (bidirectional overrides, invisible tags) and surrogates.
+_UNSEEN = frozenset({"Cc", "Cf", "Cs"})
 _SPACE = re.compile(r"\s+")
 _READ = {"full text": "full text", "readme": "README", "summary": "summary in the prompt"}
 _BUT = {"full text": "paper", "readme": "README", "summary": "summary"}
@@ -22,13 +24,14 @@ _BUT = {"full text": "paper", "readme": "README", "summary": "summary"}
 
 def plain(text: str) -> str:
     """`text` on one line, without control characters."""
-    return _CONTROL.sub("", _SPACE.sub(" ", text)).strip()
+    seen = (char for char in _SPACE.sub(" ", text) if unicodedata.category(char) not in _UNSEEN)
+    return _SPACE.sub(" ", "".join(seen)).strip()
 
 
 def escape(text: str) -> str:
     """`text` as Markdown that shows exactly it."""
     escaped = _MARKUP.sub(r"\\\1", plain(text)).replace("&", "&amp;")
-    return _LINE_START.sub(r"\1\\\2", escaped)
+    return _LINE_START.sub(r"\1\\", escaped)
 
 
 def to_markdown(answer: Answer) -> str:
@@ -102,14 +105,29 @@ def _count(number: int, noun: str) -> str:
 
 def _statements(answer: Answer, statements: Iterable[Statement]) -> Iterator[str]:
     for statement in statements:
-        yield escape(statement.text)
-        yield ""
+        # Two spaces: the source of a sentence told word for word stands on the line below it.
+        yield _said(statement) + ("  " if _is_its_quote(statement) else "\n")
         yield from _quotes(answer, statement)
+
+
+def _said(statement: Statement) -> str:
+    """The statement, in quotation marks where it is its quote word for word: then the quote need
+    not be shown again."""
+    text = escape(statement.text)
+    return f"“{text}”" if _is_its_quote(statement) else text
+
+
+def _is_its_quote(statement: Statement) -> bool:
+    return len(statement.quotes) == 1 and plain(statement.quotes[0].text) == plain(statement.text)
 
 
 def _quotes(answer: Answer, statement: Statement, indent: str = "") -> Iterator[str]:
     for quote in statement.quotes:
         name = escape(work_of(answer, quote.source_id))
+        if _is_its_quote(statement):
+            yield f"{indent}— {name}, {place(quote)}"
+            yield ""
+            continue
         yield f"{indent}> “{escape(quote.text)}”  "
         yield f"{indent}> — {name}, {place(quote)}"
         yield ""
@@ -121,9 +139,9 @@ def _reference(
     role = "recommended model" if reference.role == "recommended" else "related paper"
     yield f"- **{escape(reference.name)}** ({role})"
     yield f"  - Paper: {_link(reference.paper)} · GitHub: {_link(reference.github)}"
-    yield f"  - {escape(what_was_read(reference, records)).capitalize()}"
-    yield f"  - {escape(reference.bearing.text)}"
-    yield ""
+    read = what_was_read(reference, records)
+    yield f"  - {escape(read[:1].upper() + read[1:])}"
+    yield f"  - {_said(reference.bearing)}" + ("  " if _is_its_quote(reference.bearing) else "\n")
     yield from _quotes(answer, reference.bearing, indent="    ")
 
 
@@ -138,7 +156,8 @@ def _colophon(answer: Answer) -> str:
     name = f"{record.name} writer" + (f", {record.model}" if record.model else "")
     note = f" {record.note}" if record.note else ""
     count = sum(1 for _ in answer.quotes())
-    return escape(
-        f"Written by the {name}.{note} {_count(count, 'quote')}, each chosen from the source and "
-        "none typed: `rag verify` proves it from the JSON form of this answer."
-    ).replace("\\`", "`")
+    written = escape(f"Written by the {name}.{note} {_count(count, 'quote')}")
+    return (
+        f"{written}, each chosen from the source and none typed: `rag verify` proves it from the "
+        "JSON form of this answer."
+    )

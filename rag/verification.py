@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from index.catalog import Listing
 from index.document import Document
@@ -120,11 +120,12 @@ def _documents(
 ) -> tuple[dict[str, Document], list[Failure]]:
     """The text of every source that was read, extracted again from its bytes."""
     documents: dict[str, Document] = {}
-    failures = []
     listed = {sid: listing for listing in prompt.listings for sid in listing.source_ids}
     recorded = [source.id for source in answer.sources]
-    for source_id in sorted(set(listed) - set(recorded)):
-        failures.append(Failure("sources", f"{source_id} is listed, but not accounted for"))
+    failures = [
+        Failure("sources", f"{source_id} is listed, but not accounted for")
+        for source_id in sorted(set(listed) - set(recorded))
+    ]
     for number, source in enumerate(answer.sources):
         part = f"sources[{number}]"
         if source.id not in listed:
@@ -158,7 +159,7 @@ def _source_problem(source: SourceRecord, listing: Listing) -> str:
     if source.tier != expected:
         return f"{source.id} is of tier {expected!r}, not {source.tier!r}"
     claims = (source.sha256, source.extractor, source.document_sha256)
-    if source.reason and any(claims):
+    if source.reason and (any(claims) or source.version is not None):
         return f"{source.id} claims to be read and not to be read"
     if not source.reason and not all(claims):
         return f"{source.id} was neither read nor is there a reason why not"
@@ -181,14 +182,20 @@ def _statements(answer: Answer) -> Iterator[Failure]:
         if not statements:
             yield Failure(part, "says nothing")
         for statement in statements:
-            if not statement.quotes and statement.text != NOT_SAID:
+            if not statement.text.strip():
+                yield Failure(part, "a statement is empty")
+            elif not statement.quotes and statement.text != NOT_SAID:
                 yield Failure(part, f"no quote stands behind {_short(statement)}")
+    read = {source.id for source in answer.sources if not source.reason}
     for number, reference in enumerate(answer.references):
         part, bearing = f"references[{number}]", reference.bearing
+        silence = NO_BEARING if read.intersection(reference.sources) else NOTHING_READ
         if reference.bears != bool(bearing.quotes):
             yield Failure(part, "a work bears on the question exactly when a quote shows it")
-        if not bearing.quotes and bearing.text not in {NO_BEARING, NOTHING_READ}:
-            yield Failure(part, f"no quote stands behind {_short(bearing)}")
+        if not bearing.text.strip():
+            yield Failure(part, "a statement is empty")
+        elif not bearing.quotes and bearing.text != silence:
+            yield Failure(part, f"no quote stands behind {_short(bearing)}, expected {silence!r}")
         yield from (
             Failure(part, f"quotes {quote.source_id}, which is not a source of this work")
             for quote in bearing.quotes
@@ -232,14 +239,22 @@ def _urls(answer: Answer, prompt: Prompt) -> Iterator[Failure]:
     }
     written: list[tuple[str, str]] = [
         *((part, statement.text) for part, statement in answer.statements()),
-        ("writer", answer.writer.note),
-        *(("writer", event.detail) for event in answer.writer.events),
+        *(("writer", text) for text in _strings(asdict(answer.writer))),
         *((f"sources[{n}]", source.reason) for n, source in enumerate(answer.sources)),
     ]
     for part, text in written:
         for url in _URL.findall(text):
             if url.rstrip(".,;:)]}>'\"") not in given:
                 yield Failure(part, f"the prompt gives no link {url!r}")
+
+
+def _strings(value: object) -> Iterator[str]:
+    """Every string in what `asdict` gives."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | tuple):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _strings(item)
 
 
 def _short(statement: Statement) -> str:

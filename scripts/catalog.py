@@ -34,7 +34,7 @@ def run(prompts: Prompts, home: Home = HOME) -> None:
             elif source is None:
                 missing.append(f"{source_id}: not fetched yet (run `rag index`)")
         there = " · ".join(kept) or ("summary only" if listing.summary else "nothing")
-        return listing.name, there, plain("; ".join(missing))
+        return plain(listing.name), there, plain("; ".join(missing))
 
     table = Table("work", "there is", "why not more", title=None)
     for listing in catalog.listings:

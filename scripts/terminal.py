@@ -18,8 +18,10 @@ from rich.progress import (
 
 
 def say(line: str) -> None:
-    """One line for a person."""
-    print(line, file=sys.stderr, flush=True)  # noqa: T201
+    """One line for a person, whatever came into it from files that others made."""
+    from rag.render import plain
+
+    print(plain(line), file=sys.stderr, flush=True)  # noqa: T201
 
 
 class Bars:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from servers import HTML, PDF, Reply, Request, Server, entry, error_entry, feed
 
 from index.catalog import ArxivLink
 from index.errors import FetchError
 from index.network.arxiv_api import ArxivApi, Paper
 from index.network.http import Http
 from index.network.patience import Patience
+from tests.servers import HTML, PDF, Reply, Request, Server, entry, error_entry, feed
 
 QUERY = "/api/query"
 

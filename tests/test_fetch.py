@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from servers import HTML, PDF, Reply, Request, Server, commits, entry, feed, readme
 
 from index.catalog import ArxivLink, Catalog, GithubLink, Listing
 from index.errors import RagError
@@ -17,6 +16,7 @@ from index.fetch import Endpoints, Fetcher, Step
 from index.network.http import Http
 from index.network.patience import Patience
 from index.sources import Attempt, Source, SourceStore
+from tests.servers import HTML, PDF, Reply, Request, Server, commits, entry, feed, readme
 
 SHARED = Path(__file__).parents[1] / "../shared"
 TEXT = b"# Name\n\nIt explains itself.\n"

@@ -7,13 +7,13 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-from servers import HTML, Reply, Request, Server, commits, readme
 
 from index.catalog import GithubLink
 from index.errors import FetchError
 from index.network.github_api import GithubApi, token_from_environment
 from index.network.http import Http
 from index.network.patience import Patience
+from tests.servers import HTML, Reply, Request, Server, commits, readme
 
 LINK = GithubLink("https://github.com/Owner/Name", "Owner", "Name")
 README = "/repos/Owner/Name/readme"

@@ -11,11 +11,11 @@ from email.utils import format_datetime
 from itertools import pairwise
 
 import pytest
-from servers import HTML, PDF, Reply, Server
 
 from index.fetch import Endpoints
 from index.network.http import BusyError, Http, HttpError, Response, origin_of
 from index.network.patience import Patience
+from tests.servers import HTML, PDF, Reply, Server
 
 LIMIT = 10_000
 OK = Reply(body=PDF)
