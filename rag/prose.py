@@ -11,7 +11,7 @@ import re
 SHORTEST, LONGEST = 45, 330
 _WORD = re.compile(r"[A-Za-z][A-Za-z’'-]*")
 _NO_PROSE = re.compile(
-    r"[=<>∑∏∫√∥‖∈∀∂≤≥≈∝→↔←⊗⊕∇_{}\\^|~@#]|https?:|www\.|\.(?:py|sh|yaml|ckpt|json)\b|\bet al\b"
+    r"\w\([A-Za-z]\w{0,3}\)|[=<>∑∏∫√∥‖∈∀∂≤≥≈∝→↔←⊗⊕∇_{}\\^|~@#]|https?:|www\.|\.(?:py|sh|yaml|ckpt|json)\b|\bet al\b"
     r"|\$|\[\w*\.\w*\]|[α-ωΑ-Ω]|\b[a-zA-Z]\s[a-zA-Z]\s[a-zA-Z]\b|\?\?"
 )
 _LEANING = re.compile(
@@ -33,7 +33,7 @@ _INSTRUCTION = re.compile(
 )
 # About the publication and its files, not about how anything works.
 _TALK = re.compile(
-    r"\b(?:twitter|software|thank|grateful|acknowledg|funded|licen[sc]e|citation|cite[sd]?\b|bibtex"
+    r"\b(?:twitter|community|download|by default|software|thank|grateful|acknowledg|funded|licen[sc]e|citation|cite[sd]?\b|bibtex"
     r"|accepted (?:at|by|to)|pull request|issue tracker|(?:is|was|were|are) supported (?:in part )?by"
     r"|under grant|corresponding author|equal contribution|copyright|arXiv|GitHub|repositor"
     r"|conda\b|scripts?\b|model cards?|details (?:on|of|about|are)|can be found|artifacts and"

@@ -60,7 +60,7 @@ _METHOD = re.compile(
 # What is wrong with the world, or with the others: why a work was done, not how it works.
 _COMPLAINT = re.compile(
     r"\b(?:limits?|limited|limitation|challeng\w+|overlook\w*|lacks?|suffer\w*|fails?|difficult\w*|narrow"
-    r"|unfavorable|earlier|existing|warning|struggl\w+|however|prior works?|existing methods?|previous(?:ly)?|traditional\w*"
+    r"|unfavorable|prominent|fundamental|no longer|earlier|existing|warning|struggl\w+|however|prior works?|existing methods?|previous(?:ly)?|traditional\w*"
     r"|bias\w*|advise|have become|has become|future|remains?|unfortunately|expensive|requiring)\b",
     re.IGNORECASE,
 )
@@ -69,7 +69,7 @@ _COMPLAINT = re.compile(
 _TRIAL = re.compile(
     r"\b(?:evaluat\w+|validation|test sets?|baselines?|outperform\w*|state[- ]of[- ]the[- ]art"
     r"|accurac\w+|experiment\w*|benchmark\w*|ablation\w*|annotat\w+|compar\w+|best known|datasets?|collections?"
-    r"|training images|during training|error rate|significant\w*)\b",
+    r"|training images|during training|error rate|computed|averag\w+|proposals|samples per|significant\w*)\b",
     re.IGNORECASE,
 )
 
@@ -148,7 +148,7 @@ def _merit(text: str, hit: Hit, *, opens: bool) -> float:
     if _CENTRAL.match(last_heading) or (opens and hit.tier != "full text"):
         score += 0.6
     if _ASIDE.search(hit.passage.heading):
-        score -= 0.7 if hit.tier == "full text" else 1.1
+        score -= 1.0
     return score
 
 
