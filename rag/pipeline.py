@@ -62,7 +62,12 @@ class Pipeline:
         stream: Callable[[str], None] | None = None,
     ) -> Answer:
         """The answer to `prompt`, from the works it lists and nothing else."""
-        evidence = self.gather(prompt, notify=notify)
+        return self.answer(self.gather(prompt, notify=notify), stream=stream)
+
+    def answer(
+        self, evidence: Evidence, *, stream: Callable[[str], None] | None = None
+    ) -> Answer:
+        """The answer that the writer makes of `evidence`."""
         return compose(evidence, self.writer.write(evidence, stream=stream))
 
     def _read(

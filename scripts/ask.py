@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scripts.options import ENCODER, HOME, EncoderName, Home, Mirror, Offline, Prompts, settings
-from scripts.terminal import Bars, say, show
+from scripts.terminal import Bars, say, show, typewriter
 
 if TYPE_CHECKING:
     from rag.answer import Answer
@@ -25,7 +25,10 @@ class Format(StrEnum):
 class WriterName(StrEnum):
     """Which writer writes."""
 
+    AUTO = "auto"
+    LOCAL = "local"
     EXTRACTIVE = "extractive"
+    CHAT = "chat"
 
 
 _SUFFIX = {Format.MARKDOWN: ".md", Format.JSON: ".json"}
@@ -33,7 +36,25 @@ _SUFFIX = {Format.MARKDOWN: ".md", Format.JSON: ".json"}
 
 def run(
     prompts: Prompts,
-    writer: Annotated[WriterName, typer.Option(help="Who writes.")] = WriterName.EXTRACTIVE,
+    writer: Annotated[
+        WriterName,
+        typer.Option(
+            help="Who writes: a local instruct model, a chat server, or no model at all; auto is "
+            "local where a model can be loaded."
+        ),
+    ] = WriterName.AUTO,
+    model: Annotated[str, typer.Option(help="The instruct model: name or folder.")] = "",
+    base_url: Annotated[
+        str | None, typer.Option(help="An OpenAI-compatible server, for --writer chat.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="For sampling.")] = 0,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
+    threshold: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="The support a statement needs to stay.")
+    ] = 0.5,
+    tries: Annotated[
+        int, typer.Option(min=0, help="How often a statement is written again.")
+    ] = 2,
     form: Annotated[
         Format, typer.Option("--format", help="The form of the answer.")
     ] = Format.MARKDOWN,
@@ -51,15 +72,27 @@ def run(
     from index.sealed import write_atomically
     from rag.pipeline import Pipeline
     from rag.prompt import read_prompt
+    from rag.writers.choice import WriterChoice, open_writer
     from rag.writers.extractive import ExtractiveWriter
 
     chosen = settings(home, mirror, offline=offline, encoder=encoder)
     read = [(path, read_prompt(path)) for path in prompts]
     targets = _targets(prompts, output, form)
-    pipeline = Pipeline.of(chosen, ExtractiveWriter())
+    choice = WriterChoice(
+        kind=writer.value,
+        model=model,
+        base_url=base_url,
+        offline=offline,
+        temperature=temperature,
+        seed=seed,
+        threshold=threshold,
+        tries=tries,
+    )
+    pipeline = Pipeline.of(chosen, open_writer(choice, ExtractiveWriter, announce=say))
     for path, prompt in read:
         with Bars() as bars:
-            answer = pipeline.ask(prompt, notify=bars)
+            evidence = pipeline.gather(prompt, notify=bars)
+        answer = pipeline.answer(evidence, stream=typewriter())
         written = _written(answer, form)
         if (target := targets.get(path)) is None:
             show(written, markdown=form is Format.MARKDOWN)

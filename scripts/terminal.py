@@ -68,6 +68,18 @@ class Bars:
         self._progress.update(self._tasks[stage], completed=done, total=total, what=what)
 
 
+def typewriter() -> Callable[[str], None] | None:
+    """What a writer may hand its text to as it is written; None where nobody is watching."""
+    if not sys.stderr.isatty():
+        return None
+
+    def type_out(text: str) -> None:
+        sys.stderr.write(plain_lines(text))
+        sys.stderr.flush()
+
+    return type_out
+
+
 def show(text: str, *, markdown: bool) -> None:
     """An answer on standard output: set for reading on a terminal, as it is otherwise."""
     if markdown and sys.stdout.isatty():
