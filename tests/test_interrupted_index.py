@@ -19,30 +19,34 @@ ROOT = Path(__file__).parents[1]
 PAPERS = 12
 
 # Loading the libraries takes longer than the index, and is not what is to be killed: this program
-# loads them once, and forks a child for every run that is asked for on a line of its input. A run
-# is the command itself; it answers with how long it took, or with how it ended.
+# loads them once, and forks a child for every run that a line of its input asks for. The moment of
+# a kill is counted in files that have come to be, as the seconds of a busy machine tell nothing.
 PROGRAM = """
-import os, signal, sys, time
+import os, pathlib, signal, sys, time
 import faiss, torch, index.build, index.encoder, index.late, scripts.main
 torch.set_num_threads(1)
 index.encoder.load_encoder(sys.argv[1], offline=True).encode_passages(["All is loaded now."])
 print("ready", flush=True)
 for line in sys.stdin:
-    seconds, *arguments = line.rstrip().split("\\t")
-    began = time.monotonic()
+    files, delay, home, *arguments = line.rstrip().split("\t")
     child = os.fork()
     if child == 0:
-        os.setpgid(0, 0)
         os.dup2(2, 1)
-        sys.argv = ["rag", *arguments]
+        sys.argv = ["rag", "index", "--home", home, *arguments]
         scripts.main.main()
         os._exit(0)
-    if seconds:
-        time.sleep(float(seconds))
-        os.kill(child, signal.SIGKILL)
-    _, status = os.waitpid(child, 0)
-    code = os.waitstatus_to_exitcode(status)
-    print(code, time.monotonic() - began, flush=True)
+    status = 0
+    while files and len(list(pathlib.Path(home).glob("*/*"))) < int(files):
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            break
+        time.sleep(0.001)
+    else:
+        if files:
+            time.sleep(float(delay))
+            os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+    print(os.waitstatus_to_exitcode(status), flush=True)
 """
 
 
@@ -53,16 +57,15 @@ class Runs:
         self._process = process
         self._options = options
 
-    def run(self, home: Path, *, kill_after: float | None = None) -> tuple[int, float]:
-        """The exit code (-9 where it was killed) and the seconds that it took."""
-        seconds = "" if kill_after is None else str(kill_after)
+    def run(self, home: Path, *, files: int | None = None, delay: float = 0.0) -> int:
+        """The exit code; where `files` is given, that of a run which is killed `delay` seconds
+        after so many files have come to be, if it has not ended by then."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        line = "\t".join([seconds, "index", *self._options, "--home", str(home)])
-        self._process.stdin.write(line + "\n")
+        moment = ["" if files is None else str(files), str(delay)]
+        self._process.stdin.write("\t".join([*moment, str(home), *self._options]) + "\n")
         self._process.stdin.flush()
-        code, took = self._process.stdout.readline().split()
-        return int(code), float(took)
+        return int(self._process.stdout.readline())
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +75,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, encoder_folder: Path) -> Iter
     for number in range(1, PAPERS + 1):
         title = f"Report number {number}"
         sections = [
-            (f"{part} Part {part} of report {number}", f"In year {number * part} we saw it. " * 30)
+            (f"{part} Part {part} of report {number}", f"In year {number * part} we saw it. " * 12)
             for part in range(1, 4)
         ]
         write(folder / f"mirror/arxiv/2402.{number:05}.pdf", paper(title, sections))
@@ -109,45 +112,42 @@ def segments(home: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(
-    runs: Runs, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[dict[str, bytes], float]:
-    """The segments of a run that nobody disturbed, and how long it took."""
-    runs.run(tmp_path_factory.mktemp("warm"))
+def undisturbed(runs: Runs, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of a run that nobody disturbed."""
     home = tmp_path_factory.mktemp("undisturbed")
-    code, seconds = runs.run(home)
-    assert code == 0
+    assert runs.run(home) == 0
     assert len(segments(home)) == 2 * PAPERS
-    return segments(home), seconds
+    return home
 
 
 def test_killed_at_ten_random_moments_and_run_again_it_is_the_same(
-    runs: Runs, undisturbed: tuple[dict[str, bytes], float], tmp_path: Path
+    runs: Runs, undisturbed: Path, tmp_path: Path
 ) -> None:
-    whole, seconds = undisturbed
+    whole = segments(undisturbed)
+    files = len(list(undisturbed.glob("*/*")))
     moment = random.Random(0)
     interrupted = 0
     for number in range(10):
         home = tmp_path / str(number)
-        code, _ = runs.run(home, kill_after=seconds * (number + moment.random()) / 10)
-        assert code in {0, -signal.SIGKILL}
+        killed = runs.run(home, files=moment.randrange(files), delay=moment.random() / 50)
+        assert killed in {0, -signal.SIGKILL}
         left = segments(home)
         assert left.items() <= whole.items(), "a killed run leaves whole segments or none"
         interrupted += len(left) < len(whole)
-        code, _ = runs.run(home)
-        assert code == 0
+        assert runs.run(home) == 0
         assert segments(home) == whole
     assert interrupted >= 5
 
 
 def test_killed_again_and_again_it_comes_to_its_end(
-    runs: Runs, undisturbed: tuple[dict[str, bytes], float], tmp_path: Path
+    runs: Runs, undisturbed: Path, tmp_path: Path
 ) -> None:
-    whole, seconds = undisturbed
+    whole = segments(undisturbed)
+    files = len(list(undisturbed.glob("*/*")))
     grown = [0]
-    for part in (0.5, 0.6, 0.7, 0.8):
-        runs.run(tmp_path, kill_after=seconds * part)
+    for part in (0.5, 0.7, 0.9):
+        assert runs.run(tmp_path, files=int(part * files)) in {0, -signal.SIGKILL}
         grown.append(len(segments(tmp_path)))
     assert grown == sorted(grown)
-    assert runs.run(tmp_path)[0] == 0
+    assert runs.run(tmp_path) == 0
     assert segments(tmp_path) == whole
