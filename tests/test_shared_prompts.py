@@ -122,26 +122,21 @@ def pages_of(path: Path) -> list[str]:
 def test_an_independent_reader_finds_each_quote_on_its_pages(
     given: Mapping[str, Answer], line: Pipeline, name: str
 ) -> None:
-    looked = 0
-    for source in given[name].sources:
-        if source.tier != "full text" or source.reason:
-            continue
-        pages = pages_of(line.settings.sources / source.sha256)
-        for _, quote in given[name].quotes():
-            if quote.source_id != source.id:
-                continue
-            looked += 1
-            there = "".join(pages[number - 1] for number in quote.pages)
-            assert len(quote.pages) in {1, 2}
-            missing = [
-                word
-                for word in re.findall(r"[^\W\d_]{3,}", quote.text)
-                if letters(word) not in there
-            ]
-            assert not missing, f"{quote.source_id} p. {quote.pages}: {missing} in {quote.text!r}"
-            elsewhere = [n for n, page in enumerate(pages, 1) if letters(quote.text) in page]
-            assert not elsewhere or set(quote.pages) <= set(elsewhere)
-    assert looked >= 3
+    """Every word of it, whatever was repaired between them; and nearly always without a gap."""
+    read = {source.id: source.sha256 for source in given[name].sources if not source.reason}
+    quotes = [quote for _, quote in given[name].quotes() if quote.tier == "full text"]
+    unbroken = 0
+    for quote in quotes:
+        pages = pages_of(line.settings.sources / read[quote.source_id])
+        there = "".join(pages[number - 1] for number in quote.pages)
+        words = re.findall(r"[^\W\d_]{3,}", quote.text)
+        missing = [word for word in words if letters(word) not in there]
+        assert not missing, f"{quote.source_id} p. {quote.pages}: {missing} in {quote.text!r}"
+        elsewhere = [n for n, page in enumerate(pages, start=1) if letters(quote.text) in page]
+        assert not elsewhere or set(quote.pages) <= set(elsewhere)
+        unbroken += letters(quote.text) in there
+    assert len(quotes) >= 3
+    assert unbroken >= 0.8 * len(quotes)
 
 
 def test_equal_prompts_have_equal_answers(
