@@ -14,6 +14,7 @@ from pathlib import Path
 
 from index.catalog import Catalog
 from index.document import Document
+from index.embedding import embed
 from index.encoder import Encoder
 from index.errors import ExtractionError, SegmentError
 from index.extract import extractor_of
@@ -102,8 +103,7 @@ def build(
         source = missing[name]
         if isinstance(document, Document):
             cut = split(document, fits=fits)
-            vectors = encoder.encode_passages([passage.text for passage in cut])
-            segments.save(make_segment(name, document, cut, vectors))
+            segments.save(make_segment(name, document, cut, *embed(encoder, cut)))
             embedded += 1
             passages += len(cut)
         else:
@@ -135,8 +135,8 @@ def _fetch(
             notify("fetch", len(ended), total, f"asking for {source_id}")
         else:
             ended.append(step)
-            # What is kept already is no news.
-            what = "" if step == "already kept" else f"{source_id} ({step})"
+            # What is kept already, or was refused a moment ago, is no news.
+            what = "" if step in {"already kept", "spared"} else f"{source_id} ({step})"
             notify("fetch", len(ended), total, what)
 
     fetcher = Fetcher(store, mirror=settings.mirror, offline=settings.offline, progress=progress)

@@ -8,6 +8,7 @@ RagError
 │   └── ExtractionError  bytes, but no text can be read from them
 ├── EncoderError      the embedding model cannot be loaded or does not fit the index
 ├── SegmentError      a file of the index is damaged
+├── DatasetError     an evaluation set cannot be read
 ├── WriterError       a writer cannot run, or its model cannot be loaded
 └── AnswerError       an answer file cannot be read or does not have the documented form
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 __all__ = [
     "AnswerError",
+    "DatasetError",
     "EncoderError",
     "ExtractionError",
     "FetchError",
@@ -74,6 +76,10 @@ class EncoderError(RagError):
 
 class SegmentError(RagError):
     """A file of the index is damaged or not of this format."""
+
+
+class DatasetError(RagError):
+    """An evaluation set cannot be read or does not have the documented form."""
 
 
 class WriterError(RagError):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from index.network.http import Http
 
 # The three that end a source; "asking" may come before them, when the network is asked for it.
-Step = Literal["asking", "fetched", "already kept", "failed"]
+Step = Literal["asking", "fetched", "already kept", "spared", "failed"]
 Progress = Callable[[str, Step], None]
 
 
@@ -96,7 +96,8 @@ class Fetcher:
             elif self._offline:
                 results[source_id] = self._refused(item, found)
             elif refusal := self._refused_lately(source_id, spare):
-                results[source_id] = self._failed(refusal)
+                self._progress(source_id, "spared")
+                results[source_id] = refusal
             elif isinstance(item, ArxivLink):
                 papers.append(item)
             else:

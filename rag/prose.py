@@ -12,7 +12,7 @@ SHORTEST, LONGEST = 45, 330
 _WORD = re.compile(r"[A-Za-z][A-Za-z’'-]*")
 _NO_PROSE = re.compile(
     r"[=<>∑∏∫√∥‖∈∀∂≤≥≈∝→↔←⊗⊕∇_{}\\^|~@#]|https?:|www\.|\.(?:py|sh|yaml|ckpt|json)\b|\bet al\b"
-    r"|\$|\[\w*\.\w*\]|[α-ωΑ-Ω]|\b[a-zA-Z]\s[a-zA-Z]\s[a-zA-Z]\b|\(\d\)|\?\?"
+    r"|\$|\[\w*\.\w*\]|[α-ωΑ-Ω]|\b[a-zA-Z]\s[a-zA-Z]\s[a-zA-Z]\b|\?\?"
 )
 _LEANING = re.compile(
     r"(?:This(?! (?:paper|work|study|tutorial|article)\b)"
@@ -35,9 +35,9 @@ _INSTRUCTION = re.compile(
 _TALK = re.compile(
     r"\b(?:twitter|software|thank|grateful|acknowledg|funded|licen[sc]e|citation|cite[sd]?\b|bibtex"
     r"|accepted (?:at|by|to)|pull request|issue tracker|(?:is|was|were|are) supported (?:in part )?by"
-    r"|under grant|corresponding author|equal contribution|copyright|arXiv|GitHub|repositor|repo\b"
-    r"|checkpoint|conda\b|scripts?\b|model cards?|details (?:on|of|about|are)|can be found|artifacts and"
-    r"|implementation (?:for|of|is)|official|project page|workstation|VRAM|GPUs?\b|web interface"
+    r"|under grant|corresponding author|equal contribution|copyright|arXiv|GitHub|repositor"
+    r"|conda\b|scripts?\b|model cards?|details (?:on|of|about|are)|can be found|artifacts and"
+    r"|implementation is|official|project page|workstation|VRAM|GPUs?\b|web interface"
     r"|browser|colab|notebook|publicly available|plan to|future work|in future|supplement)",
     re.IGNORECASE,
 )

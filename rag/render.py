@@ -105,14 +105,29 @@ def _count(number: int, noun: str) -> str:
 
 def _statements(answer: Answer, statements: Iterable[Statement]) -> Iterator[str]:
     for statement in statements:
-        yield escape(statement.text)
-        yield ""
+        # Two spaces: the source of a sentence told word for word stands on the line below it.
+        yield _said(statement) + ("  " if _is_its_quote(statement) else "\n")
         yield from _quotes(answer, statement)
+
+
+def _said(statement: Statement) -> str:
+    """The statement, in quotation marks where it is its quote word for word: then the quote need
+    not be shown again."""
+    text = escape(statement.text)
+    return f"“{text}”" if _is_its_quote(statement) else text
+
+
+def _is_its_quote(statement: Statement) -> bool:
+    return len(statement.quotes) == 1 and plain(statement.quotes[0].text) == plain(statement.text)
 
 
 def _quotes(answer: Answer, statement: Statement, indent: str = "") -> Iterator[str]:
     for quote in statement.quotes:
         name = escape(work_of(answer, quote.source_id))
+        if _is_its_quote(statement):
+            yield f"{indent}— {name}, {place(quote)}"
+            yield ""
+            continue
         yield f"{indent}> “{escape(quote.text)}”  "
         yield f"{indent}> — {name}, {place(quote)}"
         yield ""
@@ -126,8 +141,7 @@ def _reference(
     yield f"  - Paper: {_link(reference.paper)} · GitHub: {_link(reference.github)}"
     read = what_was_read(reference, records)
     yield f"  - {escape(read[:1].upper() + read[1:])}"
-    yield f"  - {escape(reference.bearing.text)}"
-    yield ""
+    yield f"  - {_said(reference.bearing)}" + ("  " if _is_its_quote(reference.bearing) else "\n")
     yield from _quotes(answer, reference.bearing, indent="    ")
 
 

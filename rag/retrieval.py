@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from index.catalog import Listing
-from index.encoder import Encoder
-from index.segments import Segment, Vectors
+from index.encoder import Encoder, Vectors
+from index.segments import Segment
 from index.sources import Tier
+from rag.candidates import Candidates
 from rag.evidence import FACETS, Evidence, Facet, Hit, Nearness, Reading, Span
 from rag.prompt import Prompt
 from rag.prose import readable
-from rag.ranking import Lexicon, Scores, fuse, order
+from rag.ranking import order
 
 # What each part of the answer looks for: the words in which papers and READMEs say what the
 # problem is, what goes in, what happens, and what comes out.
@@ -60,42 +61,49 @@ class Pool:
         ordered = tuple(sorted(read.items()))
         return cls(ordered, tuple(segments[source_id] for source_id, _ in ordered))
 
-    def hits(self) -> tuple[Hit, ...]:
-        """Every passage of the pool, unscored, in a fixed order."""
-        return tuple(
-            Hit(source_id, tier, passage, 0.0)
-            for (source_id, tier), segment in zip(self.sources, self.segments, strict=True)
-            for passage in segment.passages
+    def candidates(self) -> Candidates:
+        """Every passage of the pool, to be scored."""
+        return Candidates(
+            {
+                source_id: (segment.passages, segment.vectors)
+                for (source_id, _), segment in zip(self.sources, self.segments, strict=True)
+            }
         )
 
-    def vectors(self) -> Vectors:
-        """[n, d], row i belonging to `hits()[i]`."""
-        if not self.segments:
-            return np.zeros((0, 0), dtype=np.float32)
-        return np.concatenate([segment.vectors for segment in self.segments])
+    def sentence_vectors(self) -> dict[Span, Vectors]:
+        """The vector [d] of every sentence of the pool."""
+        found: dict[Span, Vectors] = {}
+        for (source_id, _), segment in zip(self.sources, self.segments, strict=True):
+            spans = [
+                Span(source_id, start, end)
+                for passage in segment.passages
+                for start, end in passage.sentences
+            ]
+            found.update(zip(spans, segment.sentences.astype(np.float32), strict=True))
+        return found
 
 
 def search(pool: Pool, encoder: Encoder, queries: Sequence[str]) -> tuple[tuple[Hit, ...], ...]:
     """For each query all passages of the pool, best first. Exact: every passage is scored."""
-    hits = pool.hits()
-    if not hits:
+    candidates = pool.candidates()
+    if not candidates.passages:
         return tuple(() for _ in queries)
-    keys = [_key(hit) for hit in hits]
-    lexicon = Lexicon([hit.text for hit in hits])
-    cosines = _inner_products(pool.vectors(), encoder.encode_queries(queries))
+    keys = [(source_id, passage.start) for source_id, passage in candidates.passages]
+    tiers = dict(pool.sources)
     found = []
-    for query, dense in zip(queries, cosines, strict=True):
-        lexical = lexicon.scores(query)
-        fused = fuse(dense, lexical)
+    for query, vector in zip(queries, encoder.encode_queries(queries), strict=True):
+        scored = candidates.score(query, vector)
         found.append(
             tuple(
-                replace(
-                    hits[row],
-                    score=float(fused[row]),
-                    dense=float(dense[row]),
-                    lexical=float(lexical[row]),
+                Hit(
+                    source_id=candidates.passages[row][0],
+                    tier=tiers[candidates.passages[row][0]],
+                    passage=candidates.passages[row][1],
+                    score=float(scored.passages[row]),
+                    dense=float(scored.dense[row]),
+                    lexical=float(scored.lexical[row]),
                 )
-                for row in order(fused, keys)
+                for row in order(scored.passages, keys)
             )
         )
     return tuple(found)
@@ -129,22 +137,24 @@ def retrieve(
         works=tuple(_of(question, ids)[:PER_WORK] for ids in listed),
         openings=tuple(_opening(question, listing) for listing in prompt.listings),
     )
-    return replace(evidence, nearness=_nearness(evidence, encoder))
+    return replace(evidence, nearness=_nearness(evidence, pool, encoder))
 
 
-def _nearness(evidence: Evidence, encoder: Encoder) -> dict[Span, Nearness]:
+def _nearness(evidence: Evidence, pool: Pool, encoder: Encoder) -> dict[Span, Nearness]:
     """Every sentence of the evidence that can stand alone, compared with what is looked for."""
-    sentences = {
-        span: text for hit in evidence.hits() for span, text in hit.sentences() if readable(text)
-    }
-    if not sentences:
+    known = pool.sentence_vectors()
+    spans = [
+        span
+        for span, text in dict(item for hit in evidence.hits() for item in hit.sentences()).items()
+        if readable(text)
+    ]
+    if not spans:
         return {}
     looked_for = [evidence.prompt.question, *(FACET_QUERIES[facet] for facet in FACETS)]
-    queries = encoder.encode_queries(looked_for)
-    cosines = encoder.encode_passages(list(sentences.values())) @ queries.T
+    cosines = np.stack([known[span] for span in spans]) @ encoder.encode_queries(looked_for).T
     return {
         span: Nearness(float(row[0]), dict(zip(FACETS, map(float, row[1:]), strict=True)))
-        for span, row in zip(sentences, cosines, strict=True)
+        for span, row in zip(spans, cosines, strict=True)
     }
 
 
@@ -174,15 +184,3 @@ def _opening(hits: Sequence[Hit], listing: Listing) -> tuple[Hit, ...]:
 
 def _key(hit: Hit) -> tuple[str, int]:
     return hit.source_id, hit.passage.start
-
-
-def _inner_products(vectors: Vectors, queries: Vectors) -> Scores:
-    """[q, n]: the cosine of every query with every passage, through FAISS's exact index."""
-    import faiss
-
-    flat = faiss.IndexFlatIP(vectors.shape[1])
-    flat.add(np.ascontiguousarray(vectors))
-    scores, rows = flat.search(np.ascontiguousarray(queries), len(vectors))
-    products = np.empty(scores.shape, dtype=np.float64)
-    np.put_along_axis(products, rows, scores.astype(np.float64), axis=1)
-    return products

@@ -120,11 +120,12 @@ def _documents(
 ) -> tuple[dict[str, Document], list[Failure]]:
     """The text of every source that was read, extracted again from its bytes."""
     documents: dict[str, Document] = {}
-    failures = []
     listed = {sid: listing for listing in prompt.listings for sid in listing.source_ids}
     recorded = [source.id for source in answer.sources]
-    for source_id in sorted(set(listed) - set(recorded)):
-        failures.append(Failure("sources", f"{source_id} is listed, but not accounted for"))
+    failures = [
+        Failure("sources", f"{source_id} is listed, but not accounted for")
+        for source_id in sorted(set(listed) - set(recorded))
+    ]
     for number, source in enumerate(answer.sources):
         part = f"sources[{number}]"
         if source.id not in listed:

@@ -11,6 +11,7 @@ import pytest
 
 from index.build import Build, build
 from index.catalog import Catalog
+from index.embedding import passage_vectors
 from index.encoder import Encoder, Vectors
 from index.errors import EncoderError
 from index.late import LateEncoder
@@ -77,7 +78,7 @@ def test_passages_are_slices_of_the_document_and_vectors_are_theirs(
     store = SegmentStore(own_settings.index)
     for name in store.names():
         segment = store.load(name)
-        again = encoder.encode_passages([passage.text for passage in segment.passages])
+        again = passage_vectors(encoder, segment.passages)
         assert segment.vectors.tobytes() == again.tobytes()
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index import content
+from index import flaws
 from index.flaws import pdf_flaw, readme_flaw, readme_media_type
 
 
@@ -47,8 +47,8 @@ def test_the_flaw_of_what_is_no_readme(data: bytes, flaw: str) -> None:
 
 
 def test_too_much_is_refused() -> None:
-    assert "larger than 100 MB" in pdf_flaw(b"%PDF-" + bytes(content.PDF_LIMIT))
-    assert "larger than 5 MB" in readme_flaw(b"x" * (content.README_LIMIT + 1))
+    assert "larger than 100 MB" in pdf_flaw(b"%PDF-" + bytes(flaws.PDF_LIMIT))
+    assert "larger than 5 MB" in readme_flaw(b"x" * (flaws.README_LIMIT + 1))
 
 
 def test_the_media_type_follows_the_ending() -> None:

@@ -20,6 +20,7 @@ from index.sources import Source
 
 SOURCE = Source("arxiv:2401.00001", "full text", "application/pdf", "0" * 64, 1, "mirror:x", "v1")
 
+NONE = np.zeros((0, 384), dtype=np.float32)
 WORDS = st.text(min_size=1, max_size=40)
 PASSAGES = st.lists(
     st.builds(
@@ -54,8 +55,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> SegmentStore:
 def segments(draw: st.DrawFn) -> Segment:
     passages = draw(PASSAGES)
     random = np.random.default_rng(draw(st.integers(0, 2**32)))
-    vectors = random.standard_normal((len(passages), draw(st.integers(1, 9)))).astype(np.float32)
-    return make_segment("name", draw(DOCUMENTS), passages, vectors)
+    rows = sum(len(passage.sentences) for passage in passages)
+    width = draw(st.integers(1, 9))
+    vectors = random.standard_normal((len(passages), width)).astype(np.float32)
+    sentences = random.standard_normal((rows, width)).astype(np.float32)
+    return make_segment("name", draw(DOCUMENTS), passages, vectors, sentences)
 
 
 def fields(segment: Segment) -> tuple[object, ...]:
@@ -103,7 +107,7 @@ def test_vectors_that_do_not_belong_to_the_passages_are_refused() -> None:
     passage = Passage(0, 4, "text")
     for shape in ((2, 8), (0, 8), (8,)):
         with pytest.raises(ValueError, match="1 passages"):
-            make_segment("name", document, (passage,), np.zeros(shape, dtype=np.float32))
+            make_segment("name", document, (passage,), np.zeros(shape, "f4"), NONE[:, :8])
 
 
 def test_a_missing_segment_is_named_with_what_to_do(tmp_path: Path) -> None:
@@ -122,15 +126,15 @@ def test_a_missing_segment_is_named_with_what_to_do(tmp_path: Path) -> None:
         b"[]\n",
         b"{}\n",
         b'{"format": "segment/0"}\n',
-        b'{"format": "segment/1", "passages": 2}\n[]\n',
-        b'{"format": "segment/1", "passages": 1}\n[0,1,"x","",[],[]]\nno index',
-        b'{"format": "segment/1", "passages": "many"}\n',
+        b'{"format": "segment/2", "passages": 2}\n[]\n',
+        b'{"format": "segment/2", "passages": 1, "dimension": 1}\n[0,1,"x","",[],[]]\nno index',
+        b'{"format": "segment/2", "passages": "many"}\n',
     ],
 )
 def test_a_sealed_file_that_is_no_segment_is_refused(tmp_path: Path, content: bytes) -> None:
     store = SegmentStore(tmp_path)
     seal(store.path("other"), content)
-    with pytest.raises(SegmentError, match=r"other\.segment is not a segment of format segment/1"):
+    with pytest.raises(SegmentError, match=r"other\.segment is not a segment of format segment/2"):
         store.load("other")
 
 
@@ -138,7 +142,7 @@ def test_a_segment_that_lost_a_passage_is_refused(tmp_path: Path) -> None:
     store = SegmentStore(tmp_path)
     document = Document("one two", "", (), (Section(0, 7),), "test")
     passages = (Passage(0, 3, "one"), Passage(4, 7, "two"))
-    path = store.save(make_segment("name", document, passages, np.eye(2, dtype=np.float32)))
+    path = store.save(make_segment("name", document, passages, np.eye(2, dtype="f4"), NONE[:, :2]))
     header, first, _, rest = unseal(path).split(b"\n", 3)
     seal(path, b"\n".join([header.replace(b'"passages": 2', b'"passages": 1'), first, rest]))
     with pytest.raises(SegmentError, match="1 passages, 2 vectors"):
@@ -160,9 +164,11 @@ def test_the_name_is_the_content() -> None:
 def test_a_segment_holds_no_pickle(tmp_path: Path) -> None:
     store = SegmentStore(tmp_path)
     document = Document("one", "", (), (Section(0, 3),), "test")
-    path = store.save(make_segment("n", document, (Passage(0, 3, "one"),), np.eye(1, dtype="f4")))
+    path = store.save(
+        make_segment("n", document, (Passage(0, 3, "one"),), np.eye(1, dtype="f4"), NONE[:, :1])
+    )
     header, passage, index = unseal(path).split(b"\n", 2)
-    assert json.loads(header)["format"] == "segment/1"
+    assert json.loads(header)["format"] == "segment/2"
     assert json.loads(passage)[2] == "one"
     assert index.startswith(b"IxFI")  # FAISS's own mark of a flat inner-product index
     assert list(store.names()) == ["n"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import ssl
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -200,7 +201,8 @@ class Http:
         except httpx.ConnectTimeout as error:
             raise UnreachableError(f"{site} cannot be reached: no answer", tries=1) from error
         except (httpx.ConnectError, httpx.ProxyError) as error:
-            raise UnreachableError(f"{site} cannot be reached: {error}", tries=2) from error
+            why = re.sub(r"^\[Errno -?\d+\] ", "", str(error))
+            raise UnreachableError(f"{site} cannot be reached: {why}", tries=2) from error
         except httpx.TimeoutException as error:
             raise NotNowError(f"{site} did not answer in time") from error
         except httpx.RequestError as error:

@@ -29,7 +29,9 @@ _CUES: Mapping[Facet, re.Pattern[str]] = {
     "model": re.compile(
         r"\b(?:uses?|using|leverag\w+|combin\w+|integrat\w+|consists? of|based on|built on|trained|train"
         r"|learns?|encod\w+|decod\w+|architecture|layers?|attention|loss|objective|fine-?tun\w+|module"
-        r"|network|mechanism|retriev\w+|discriminator|generator|diffusion|latent|connections?)\b",
+        r"|network|mechanism|retriev\w+|discriminator|generator|diffusion|latent|connections?|noise"
+        r"|begins? with|starts? (?:with|from)|step by step|little by little|steers?|guides?|guided"
+        r"|turns? (?:the|an?|each|it) [^.]* into)\b",
         re.IGNORECASE,
     ),
     "output": re.compile(
@@ -43,9 +45,9 @@ _CENTRAL = re.compile(
     re.IGNORECASE,
 )
 _ASIDE = re.compile(
-    r"related work|background|experiment|evaluation|dataset|training details|setup|install|requirements"
+    r"related work|background|experiment|evaluation|datasets\b|training details|setup|install|requirements"
     r"|appendix|supplement|acknowledg|ablation|implementation|comparison|limitation|broader impact"
-    r"|tips|sampling|script|modification with|fine-?tun|other ways|generate dataset|edit a single"
+    r"|tips|fine-?tun|(?:generate|write) a|sampling|script|modification with|weights|tuning|other ways|generate dataset|edit a single"
     r"|data (?:augment|prep)|news|getting started|quick ?start|usage|download|license|comments",
     re.IGNORECASE,
 )
@@ -58,18 +60,21 @@ _METHOD = re.compile(
 # What is wrong with the world, or with the others: why a work was done, not how it works.
 _COMPLAINT = re.compile(
     r"\b(?:limits?|limited|limitation|challeng\w+|overlook\w*|lacks?|suffer\w*|fails?|difficult\w*|narrow"
-    r"|unfavorable|struggl\w+|however|prior works?|existing methods?|previous(?:ly)?|traditional\w*"
-    r"|have become|has become|future|remains?|unfortunately|expensive|requiring)\b",
+    r"|unfavorable|earlier|existing|warning|struggl\w+|however|prior works?|existing methods?|previous(?:ly)?|traditional\w*"
+    r"|bias\w*|advise|have become|has become|future|remains?|unfortunately|expensive|requiring)\b",
     re.IGNORECASE,
 )
 
 # How it was tried out.
 _TRIAL = re.compile(
     r"\b(?:evaluat\w+|validation|test sets?|baselines?|outperform\w*|state[- ]of[- ]the[- ]art"
-    r"|accurac\w+|experiment\w*|benchmark\w*|ablation\w*|annotat\w+|compar\w+|best known|datasets?"
-    r"|training images|error rate|significant\w*)\b",
+    r"|accurac\w+|experiment\w*|benchmark\w*|ablation\w*|annotat\w+|compar\w+|best known|datasets?|collections?"
+    r"|training images|during training|error rate|significant\w*)\b",
     re.IGNORECASE,
 )
+
+# A sentence that says itself to which part it belongs.
+_DECLARED = re.compile(r"(?:The )?(input|output)s? (?:is|are|consists?)\b", re.IGNORECASE)
 
 FAR = Nearness(0.0, {})
 
@@ -97,8 +102,10 @@ class Candidate:
         if facet == "model" and _METHOD.search(self.heading):
             score += 0.5
         if facet != "task":
-            score -= 0.7 * bool(_COMPLAINT.search(self.text))
+            score -= 1.2 * bool(_COMPLAINT.search(self.text))
             score -= 0.6 * bool(_TRIAL.search(self.text))
+        if (declared := _DECLARED.match(self.text)) is not None:
+            score += 1.0 if declared[1].lower() == facet else -1.5
         return score
 
 
@@ -141,7 +148,7 @@ def _merit(text: str, hit: Hit, *, opens: bool) -> float:
     if _CENTRAL.match(last_heading) or (opens and hit.tier != "full text"):
         score += 0.6
     if _ASIDE.search(hit.passage.heading):
-        score -= 0.7
+        score -= 0.7 if hit.tier == "full text" else 1.1
     return score
 
 

@@ -32,9 +32,21 @@ _RECOMMENDED = 0.8
 _ON_TASK = 0.5
 """What speaks for a sentence of a work that names the task, over one of a work that does not."""
 
+_NEAR = 0.3
+"""The cosine with the question from which on a sentence is told though its work neither is
+recommended nor names the task."""
+
+_FAR = 0.05
+"""The cosine with the question that any sentence needs to be told in the workflow."""
+
+_PLAIN = 0.9
+"""The merit a sentence needs for a phrase of it to stand for what goes in or comes out."""
+
 _BEARING = 0.25
 """The cosine with the question from which on a sentence shows that its work bears on it, where
 the work does not name the task."""
+
+_COLLECTION = re.compile(r"\b(?:dataset|data set|collection|benchmark)s?\b", re.IGNORECASE)
 
 _IS_THE = re.compile(
     r"^(?P<task>[A-Z][\w -]{3,40}?)(?: \([^)]*\))? (?:is|aims at) the (?P<what>(?:process|task|problem) of [^,.;]+)"
@@ -119,7 +131,7 @@ class _Desk:
         item, task = chosen
         self.used.append(item)
         self.on_task = frozenset(
-            other.work for other in self.all if task in tasks_named(other.text)
+            other.work for other in self.all if {task, *meant}.intersection(tasks_named(other.text))
         )
         match = _IS_THE.match(item.text)
         if match and task.named.search(match["task"]):
@@ -140,6 +152,8 @@ class _Desk:
                 return None
             if not (self._is_recommended(item) or item.work in self.on_task):
                 continue
+            if item.merit < _PLAIN or _COLLECTION.search(item.text):
+                continue
             if phrase := find(item.text):
                 self.used.append(item)
                 return DraftStatement(f"{lead}: {phrase}.", (item.span,))
@@ -153,9 +167,10 @@ class _Desk:
         for item in self._own_first(facet):
             if len(chosen) == most:
                 break
-            if self._score(item, facet) < enough:
+            if self._score(item, facet) < enough or not self._on_topic(item):
                 continue
-            if facet not in item.cued or sum(other.work == item.work for other in chosen) == 2:
+            of_work = sum(other.work == item.work for other in chosen)
+            if facet not in item.cued or of_work == 2 + self._is_recommended(item):
                 continue
             if not any(_alike(item, other) for other in self.used):
                 chosen.append(item)
@@ -190,6 +205,11 @@ class _Desk:
     def _by_score(self, facet: Facet) -> Sequence[Candidate]:
         unused = [item for item in self.all if item not in self.used]
         return sorted(unused, key=lambda item: -self._score(item, facet))
+
+    def _on_topic(self, item: Candidate) -> bool:
+        """Whether the sentence, or the work it is from, has to do with the question at all."""
+        own = self._is_recommended(item) or item.work in self.on_task
+        return item.near >= (_FAR if own else _NEAR)
 
     def _own_first(self, facet: Facet) -> Sequence[Candidate]:
         """The unused sentences by score, but for the best of a recommended model: that is first."""

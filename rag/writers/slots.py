@@ -54,7 +54,7 @@ _THING = re.compile(
 _VAGUE = re.compile(
     r"^(?:(?:the|an?|its|their|our) )?(?:inputs?|outputs?|results?|method|model|approach|features?"
     r"|same|first|following|problem|task|advantage|place|form|part|account|dataset|step)s?$"
-    r"|\b(?:our|state-of-the-art results?|results? (?:for|of)|improvements?|advantage)\b",
+    r"|\b(?:our|away|state-of-the-art results?|results? (?:for|of)|improvements?|advantage)\b",
     re.IGNORECASE,
 )
 

@@ -76,7 +76,7 @@ TASKS: tuple[Task, ...] = (
     ),
     _task(
         "text-to-image generation",
-        r"text-to-image|generat\w+ images? from (?:a )?(?:text|natural language)|text[- ]conditional image",
+        r"text-to-image|turns? an? (?:written )?(?:description|text|prompt) into an? (?:picture|image)|generat\w+ images? from (?:a )?(?:text|natural language)|text[- ]conditional image",
         r"\btyp(?:ed?|ing)\b|\bprompt|\b(?:few|four|five|one) words?\b|\bone sentence|\bdescri(?:bed|ption)",
     ),
     _task(

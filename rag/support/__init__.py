@@ -1,0 +1,15 @@
+"""How far a statement follows from its evidence: a probability, and what is wrong by name."""
+
+from rag.support.builtin import BuiltinChecker
+from rag.support.checker import Finding, FindingKind, Pair, Support, SupportChecker
+from rag.support.exact import findings
+
+__all__ = [
+    "BuiltinChecker",
+    "Finding",
+    "FindingKind",
+    "Pair",
+    "Support",
+    "SupportChecker",
+    "findings",
+]

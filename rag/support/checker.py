@@ -1,0 +1,77 @@
+"""What a checker of support is asked, and what it answers. Pure values, no models.
+
+A checker says how likely a statement follows from its evidence (a probability, learned, to be
+read with modesty) and, apart from that, what in the statement is wrong by name (findings, found
+by rule, each one checkable by eye). A statement that could not be scored is neither supported
+nor unsupported: its probability is None and a reason stands beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+__all__ = ["Finding", "FindingKind", "Pair", "Support", "SupportChecker"]
+
+FindingKind = Literal[
+    "number", "unit", "sign", "percentage", "date", "comparison", "negation", "name"
+]
+
+Pair = tuple[str, Sequence[str]]
+"""A statement and the evidence it is held against."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something the statement says and the evidence lacks or contradicts.
+
+    `said` are the statement's own words, `statement[start:end]`; `found` is what the evidence
+    has in their place, "" where it has nothing of the kind.
+    """
+
+    kind: FindingKind
+    said: str
+    found: str
+    start: int
+    end: int
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        if self.found:
+            return f"{self.kind}: the statement says “{self.said}”, the evidence “{self.found}”"
+        return f"{self.kind}: the evidence has nothing that says “{self.said}”"
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """`probability` is in [0, 1], or None where the pair was not scored (`reason` says why)."""
+
+    probability: float | None
+    findings: tuple[Finding, ...] = ()
+    checker: str = ""
+    reason: str = ""
+
+    def holds(self, threshold: float) -> bool | None:
+        """Whether the statement may stay: nothing found wrong and probable enough; None where
+        it was not scored and nothing was found."""
+        if self.findings:
+            return False
+        return None if self.probability is None else self.probability >= threshold
+
+
+class SupportChecker(Protocol):
+    """Statement and evidence in, support out. The order of `check_all` is that of its pairs."""
+
+    @property
+    def name(self) -> str:
+        """Names checker and version, for reports and answer files."""
+        ...
+
+    def check(self, statement: str, evidence: Sequence[str]) -> Support:
+        """Judge one statement; `evidence` are its quotes or passages, together."""
+        ...
+
+    def check_all(self, pairs: Iterable[Pair]) -> list[Support]:
+        """Judge many at once, which a model does faster."""
+        ...

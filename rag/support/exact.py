@@ -1,0 +1,176 @@
+"""Everything in a statement that is wrong by rule: the findings of all kinds, in order.
+
+Two looks at the same pair. Apart: what the statement has and the whole evidence has not (a number,
+a name, a comparison where nothing is compared). Side by side: the statement laid along the
+sentence of the evidence it is most like, where the same place is taken by an opposite word,
+another name or another number, or a negation stands on one side only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+
+from rag.support.checker import Finding, FindingKind
+from rag.support.names import Name, NameIndex, names
+from rag.support.numbers import number_findings
+from rag.support.polarity import COMPARATIVES, head, negated, opposed, poles
+from rag.support.quantities import quantities
+from rag.support.text import STOPWORDS, Word, all_sentences, plain, words
+
+__all__ = ["findings"]
+
+# Below this share of a statement's content words a sentence is no counterpart of it.
+_COUNTERPART = 0.5
+
+
+def findings(statement: str, evidence: Sequence[str]) -> tuple[Finding, ...]:
+    """All findings of a statement against its evidence, by their place in the statement."""
+    said = words(statement)
+    partners = counterparts(said, evidence)
+    found = [
+        *number_findings(statement, evidence),
+        *_unknown_names(statement, evidence),
+        *_comparisons(statement, said, evidence, partners),
+        *_negations(statement, said, partners),
+        *_swaps(statement, said, partners),
+    ]
+    kept: list[Finding] = []
+    for finding in found:
+        if not any(finding.start < other.end and other.start < finding.end for other in kept):
+            kept.append(finding)
+    return tuple(sorted(kept, key=lambda finding: finding.start))
+
+
+def counterparts(said: Sequence[Word], evidence: Sequence[str]) -> list[tuple[str, list[Word]]]:
+    """The sentences of the evidence that have the statement's content, best first, two at most."""
+    wanted = {word.stem for word in said if word.folded not in STOPWORDS}
+    if not wanted:
+        return []
+    scored = []
+    for at, sentence in enumerate(all_sentences(evidence)):
+        there = words(sentence)
+        share = len(wanted & {word.stem for word in there}) / len(wanted)
+        if share >= _COUNTERPART:
+            scored.append((-share, at, sentence, there))
+    scored.sort(key=lambda item: item[:2])
+    best = scored[0][0] if scored else 0.0
+    return [(sentence, there) for share, _, sentence, there in scored[:2] if share <= best + 0.15]
+
+
+def _finding(kind: FindingKind, statement: str, word: Word | Name, found: str) -> Finding:
+    return Finding(kind, statement[word.start : word.end], found, word.start, word.end)
+
+
+def _unknown_names(statement: str, evidence: Sequence[str]) -> list[Finding]:
+    known = NameIndex(evidence)
+    missing: list[Finding] = []
+    for group in _consecutive(names(statement), statement):
+        if known.abbreviates(group):
+            continue
+        unknown = [name for name in group if not known.knows(name)]
+        if unknown:
+            first, last = unknown[0], unknown[-1]
+            said = statement[first.start : last.end]
+            missing.append(Finding("name", said, "", first.start, last.end))
+    return missing
+
+
+def _consecutive(found: Sequence[Name], text: str) -> list[list[Name]]:
+    groups: list[list[Name]] = []
+    for name in found:
+        if groups and text[groups[-1][-1].end : name.start].strip() == "":
+            groups[-1].append(name)
+        else:
+            groups.append([name])
+    return groups
+
+
+def _comparisons(
+    statement: str, said: Sequence[Word], evidence: Sequence[str],
+    partners: Sequence[tuple[str, list[Word]]],
+) -> list[Finding]:  # fmt: skip
+    everywhere = [word for piece in evidence for word in words(piece)]
+    known = {(pole.family, pole.direction) for word in everywhere if (pole := poles(word))}
+    bounded = [quantity.start for quantity in quantities(statement) if quantity.bound]
+    found = []
+    for word in said:
+        pole = poles(word)
+        if pole is None or (pole.family, pole.direction) in known:
+            continue
+        if any(0 < start - word.end < 8 for start in bounded):
+            continue  # "more than 5": the bound was held against the evidence's own
+        against = next(
+            (other for _, there in partners for other in there if opposed(word, other)), None
+        )
+        if against is not None:
+            found.append(_finding("comparison", statement, word, against.text))
+        elif word.folded in COMPARATIVES and not known:
+            found.append(_finding("comparison", statement, word, ""))
+    return found
+
+
+def _negations(
+    statement: str, said: list[Word], partners: Sequence[tuple[str, list[Word]]]
+) -> list[Finding]:
+    if not partners:
+        return []
+    mine = negated(plain(statement), said)
+    theirs = [
+        (cue, reach, there)
+        for text, there in partners
+        for cue, reach in negated(plain(text), there)
+    ]
+    found = []
+    denied = {word.stem for _, reach, _ in theirs for word in reach}
+    for cue, reach in mine:
+        target = head(reach)
+        if target is None or denied & {word.stem for word in reach}:
+            continue
+        if any(_denies_otherwise(word, there) for word in reach for _, there in partners):
+            continue
+        found.append(_finding("negation", statement, cue, ""))
+    reached = {word.stem for _, reach in mine for word in reach}
+    for cue, reach, there in theirs:
+        target = head(reach)
+        if target is None or target.stem in reached:
+            continue
+        said_plainly = next((word for word in said if word.stem == target.stem), None)
+        denials = {id(word) for c, r, t in theirs if t is there for word in r}
+        plainly = any(word.stem == target.stem and id(word) not in denials for word in there)
+        if said_plainly is not None and not plainly and cue.folded not in {w.folded for w in said}:
+            found.append(
+                _finding("negation", statement, said_plainly, f"{cue.text} … {target.text}")
+            )
+    return found
+
+
+def _denies_otherwise(word: Word, there: Sequence[Word]) -> bool:
+    """Whether the evidence has the opposite word, so that denying this one says the same."""
+    return any(opposed(word, other) for other in there)
+
+
+def _swaps(
+    statement: str, said: Sequence[Word], partners: Sequence[tuple[str, list[Word]]]
+) -> list[Finding]:
+    """Opposite words and other names at the same place of two sentences otherwise alike."""
+    found: list[Finding] = []
+    mine = [word.stem for word in said]
+    called = {name.start for name in names(statement)}
+    for text, there in partners[:1]:
+        matcher = SequenceMatcher(None, mine, [word.stem for word in there], autojunk=False)
+        if matcher.ratio() < 0.6:
+            continue
+        theirs = {name.start for name in names(text)}
+        for tag, i1, i2, j1, j2 in matcher.get_opcodes():
+            if tag != "replace" or max(i2 - i1, j2 - j1) > 3:
+                continue
+            for word in said[i1:i2]:
+                other = next((other for other in there[j1:j2] if opposed(word, other)), None)
+                if other is not None:
+                    found.append(_finding("comparison", statement, word, other.text))
+            if i2 - i1 == j2 - j1 and i1 > 0 and i2 < len(said):
+                for word, other in zip(said[i1:i2], there[j1:j2], strict=True):
+                    if word.start in called and other.start in theirs:
+                        found.append(_finding("name", statement, word, other.text))
+    return found

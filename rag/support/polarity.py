@@ -1,0 +1,151 @@
+"""Words that turn a statement round: comparisons with their opposites, and negations.
+
+Data and look-ups only; alignment.py decides what in the statement meets what in the evidence.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from rag.support.text import STOPWORDS, Word, stem, word_set
+
+__all__ = ["NEGATIONS", "Pole", "negated", "opposed", "poles"]
+
+# (family, one direction, the other). Words of one family and direction may stand for one another
+# ("higher", "increases"); only words of one row contradict each other. A word may name only
+# one row and direction.
+_ROWS: tuple[tuple[str, str, str], ...] = (
+    ("amount", "more most", "less least fewer fewest"),
+    ("amount", "higher highest high", "lower lowest low"),
+    ("amount", "larger largest greater greatest bigger biggest large big",
+     "smaller smallest small"),
+    ("amount", "increase increases increased increasing grow grows grew grown rise rises rose gain "
+     "gains gained growth raise raises raised boost boosts boosted",
+     "decrease decreases decreased decreasing decline declines declined drop drops dropped reduce "
+     "reduces reduced reducing reduction fall falls fell diminish diminishes diminished shrink"),
+    ("amount", "above exceed exceeds exceeded exceeding", "below"),
+    ("amount", "maximum max maximal maximize maximizes maximizing maximise maximises",
+     "minimum min minimal minimize minimizes minimizing minimise minimises"),
+    ("amount", "upper", "lower_bound"),
+    ("quality", "better best", "worse worst"),
+    ("quality", "improve improves improved improving improvement",
+     "worsen worsens worsened degrade degrades degraded degradation deteriorate deteriorates"),
+    ("quality", "outperform outperforms outperformed outperforming surpass surpasses surpassed",
+     "underperform underperforms underperformed underperforming"),
+    ("quality", "superior", "inferior"),
+    ("quality", "stronger strongest strong", "weaker weakest weak"),
+    ("speed", "faster fastest fast quicker quickly", "slower slowest slow slowly"),
+    ("speed", "accelerate accelerates accelerated", "decelerate decelerates slows slowed"),
+    ("time", "before earlier earliest prior", "after later latest subsequently"),
+    ("effort", "easier easiest easy easily", "harder hardest difficult"),
+    ("effort", "simpler simplest simple", "complex"),
+    ("length", "longer longest long", "shorter shortest short"),
+    ("depth", "deeper deepest deep", "shallower shallow"),
+    ("width", "wider widest wide", "narrower narrow"),
+    ("sign", "positive positively", "negative negatively"),
+    ("truth", "true", "false"),
+    ("frequency", "always often frequently", "never rarely seldom"),
+    ("success", "succeed succeeds succeeded success", "fail fails failed failure"),
+    ("cost", "cheaper cheapest cheap", "expensive costlier"),
+    ("temperature", "warmer hotter hot", "colder cooler cold"),
+    ("age", "newer newest", "older oldest"),
+    ("place", "first", "last"),
+    ("presence", "presence present", "absence absent"),
+    ("presence", "include includes included including",
+     "exclude excludes excluded excluding"),
+    ("presence", "with", "without"),
+    ("grammar", "majority", "minority"),
+    ("agree", "similar similarly same", "different differently dissimilar"),
+    ("permission", "allow allows allowed enable enables enabled",
+     "prevent prevents prevented forbid forbids"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Pole:
+    """One end of a comparison: `direction` is +1 or -1 on row `row` of `family`."""
+
+    family: str
+    row: int
+    direction: int
+
+
+_POLES: dict[str, Pole] = {
+    word: Pole(family, row, direction)
+    for row, (family, up, down) in enumerate(_ROWS)
+    for direction, names in ((1, up), (-1, down))
+    for word in names.split()
+}
+# What is a comparison in itself, so that it is missed where the evidence compares nothing.
+COMPARATIVES = word_set(
+    """more less fewer higher lower larger greater smaller bigger better worse faster slower longer
+    shorter stronger weaker cheaper deeper easier harder outperform outperforms outperformed
+    underperform underperforms underperformed surpass surpasses surpassed exceed exceeds exceeded
+    superior inferior"""
+)
+
+NEGATIONS = word_set(
+    """not no never none neither nor without cannot nothing nobody nowhere hardly scarcely barely
+    unable lack lacks lacked lacking absence absent fail fails failed failing failure unlikely
+    impossible"""
+)
+_NOT_NEGATING = re.compile(
+    r"(?:not\s+only|not\s+just|not\s+merely|no\s+doubt|not\s+necessarily|whether\s+or\s+not"
+    r"|no\s+(?:more|less|fewer|later|earlier)\s+than|no\.\s*\d|not\s+(?:more|less)\s+than)",
+    re.IGNORECASE,
+)
+_PREFIXES = ("un", "in", "im", "ir", "il", "non", "dis")
+# What a negation reaches ends at a clause.
+_CLAUSE = re.compile(r"[,;:.!?()—]|\b(?:but|while|whereas|although|though|because|since|which)\b",
+                     re.IGNORECASE)  # fmt: skip
+_LIGHT = word_set(
+    """need needs needed require requires required use uses used using make makes made be been
+    able any longer yet even necessarily fully always simply directly clear seem seems appear
+    appears find found show shows get gets give given take know known want see"""
+)
+
+
+def poles(word: Word) -> Pole | None:
+    """The end of a comparison a word names, if any."""
+    return _POLES.get(word.folded)
+
+
+def opposed(one: Word, other: Word) -> bool:
+    """Whether two words contradict each other: faster and slower, supervised and unsupervised."""
+    mine, its = poles(one), poles(other)
+    if mine is not None and its is not None:
+        return mine.row == its.row and mine.direction == -its.direction
+    short, long = sorted((one.folded, other.folded), key=len)
+    return len(short) >= 4 and any(
+        long.startswith(prefix) and stem(long.removeprefix(prefix).lstrip("-")) == stem(short)
+        for prefix in _PREFIXES
+    )
+
+
+def negated(text: str, found: list[Word]) -> list[tuple[Word, tuple[Word, ...]]]:
+    """Every negation of a text with the words it reaches: six content words, not past a clause.
+
+    Cues that negate nothing ("not only", "no more than 5") are left out.
+    """
+    idle = [match.span() for match in _NOT_NEGATING.finditer(text)]
+    scopes = []
+    for at, word in enumerate(found):
+        if not (word.folded in NEGATIONS or word.folded.endswith("n't")):
+            continue
+        if any(start <= word.start < end for start, end in idle):
+            continue
+        stop = _CLAUSE.search(text, word.end)
+        limit = stop.start() if stop else len(text)
+        reach = [
+            later
+            for later in found[at + 1 : at + 12]
+            if later.start < limit and later.folded not in STOPWORDS
+        ][:6]
+        scopes.append((word, tuple(reach)))
+    return scopes
+
+
+def head(reach: tuple[Word, ...]) -> Word | None:
+    """The word a negation most likely denies: the first that is more than an auxiliary."""
+    return next((word for word in reach if word.folded not in _LIGHT), reach[0] if reach else None)

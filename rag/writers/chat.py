@@ -1,0 +1,281 @@
+"""Any LangChain chat model writes: it names sentences by id, and code renders the quotes.
+
+A server that takes a grammar is sent one, so that it cannot name what does not exist; of any
+other what does not exist is dropped and recorded. Knows nothing of tokens or weights.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from index.errors import WriterError
+from rag.evidence import FACETS, Evidence, Facet
+from rag.support import BuiltinChecker, SupportChecker
+from rag.writers import messages
+from rag.writers.checking import Extract, objection, put_plainly
+from rag.writers.draft import NOT_SAID, Draft, DraftStatement, WriterEvent, WriterRecord
+from rag.writers.grammar import Candidate, Shown, candidates_of, parse, statement_grammar
+from rag.writers.plain import numbers_in
+from rag.writers.replies import Reply, ids_of, read_reply, schema
+from rag.writers.selection import select
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import BaseMessage
+
+Form = Literal["grammar", "schema", "free"]
+_PROSE = 320  # characters of prose in one statement, where the grammar runs elsewhere
+
+KEY = "OPENAI_API_KEY"
+"""The environment variable the key of an OpenAI-compatible server is read from."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatSettings:
+    """A part with a statement less likely supported than `threshold` is asked again up to `tries`
+    times. At most `passages` are shown, of together at most `characters`; a reply is cut off after
+    `reply_tokens`."""
+
+    temperature: float = 0.0
+    seed: int = 0
+    threshold: float = 0.5
+    tries: int = 1
+    statements: int = 2
+    passages: int = 16
+    characters: int = 16_000
+    reply_tokens: int = 800
+
+
+class ChatWriter:
+    """Writes through one chat model. `forms` are how the model may be held to its form, strictest
+    first: "grammar" sends the very grammar the local writer decodes in (vLLM, llama.cpp with
+    llguidance), "schema" a JSON schema (OpenAI's `response_format`), "free" only asks. One that
+    the server refuses or does not follow is not tried again."""
+
+    def __init__(
+        self,
+        model: BaseChatModel,
+        *,
+        name: str = "",
+        forms: Sequence[Form] = ("free",),
+        settings: ChatSettings = ChatSettings(),
+        checker: SupportChecker | None = None,
+        extract: Extract = put_plainly,
+    ) -> None:
+        self.model = model
+        self.name = name or str(getattr(model, "model_name", "") or type(model).__name__)
+        self.forms = tuple(forms)
+        self.settings = settings
+        self.checker: SupportChecker = checker or BuiltinChecker()
+        self.extract = extract
+
+    def write(self, evidence: Evidence, *, stream: Callable[[str], None] | None = None) -> Draft:
+        """Every part in turn. Raises WriterError where the first request gets no answer; where a
+        later one gets none, the parts that are left are told from the sources."""
+        return _Asking(self, evidence, stream or (lambda text: None)).draft()
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What one part asks for: as JSON with ids, and as text with quotes."""
+
+    json: str
+    text: str
+
+
+class _Asking:
+    """One answer in the making."""
+
+    def __init__(
+        self, writer: ChatWriter, evidence: Evidence, stream: Callable[[str], None]
+    ) -> None:
+        self.writer = writer
+        self.evidence = evidence
+        self.stream = stream
+        self.events: list[WriterEvent] = []
+        self.answered = 0
+        self.lost = ""
+        self.tokens = 0
+        self.selection = select(
+            evidence,
+            room=writer.settings.characters,
+            most=writer.settings.passages,
+            cost=lambda hit, text: len(text) + 80,
+        )
+        shown = self.selection.shown
+        self.numbers = numbers_in("\n".join(item.text for item in shown))
+        self.ids = ids_of(candidates_of(shown))
+
+    def draft(self) -> Draft:
+        began = time.perf_counter()
+        parts = {facet: self._facet(facet) for facet in FACETS}
+        bearings = tuple(
+            self._bearing(number) for number in range(len(self.evidence.prompt.listings))
+        )
+        record = WriterRecord(
+            name="chat",
+            model=self.writer.name,
+            seed=self.writer.settings.seed,
+            tokens_decoded=self.tokens,
+            seconds=round(time.perf_counter() - began, 3),
+            events=tuple(self.events),
+        )
+        return Draft(**parts, bearings=bearings, record=record)
+
+    def _facet(self, facet: Facet) -> tuple[DraftStatement, ...]:
+        shown = self.selection.for_facet(self.evidence, facet)
+        silent = (DraftStatement(NOT_SAID, ()),)
+        if not (offered := self._offered(shown)):
+            return silent
+        self.stream(f"\n{messages.HEADINGS[facet]}\n")
+        first = [item.number for item in shown[:3]]
+        task = _Task(messages.chat_task(facet, first=first), messages.task(facet, first=first))
+        return self._ask(facet, task, offered, self.writer.settings.statements) or silent
+
+    def _bearing(self, listing: int) -> DraftStatement | None:
+        hits, part = self.evidence.works[listing], f"references[{listing}]"
+        if not hits:
+            return None
+        offered = self._offered(self.selection.for_work(self.evidence, listing))
+        if not offered:
+            self.events.append(WriterEvent(part, "not shown", "no passage of this work fits"))
+            found = candidates_of([Shown(0, hits[0], hits[0].sentences())])
+            return self.writer.extract(self.evidence, found[0].span) if found else None
+        name = self.evidence.prompt.listings[listing].name
+        self.stream(f"\n{messages.HEADINGS['bearing'].format(work=name)}\n")
+        task = _Task(messages.chat_task("bearing", work=name), messages.task("bearing", work=name))
+        said = self._ask(part, task, offered, 1)
+        return said[0] if said else None
+
+    def _offered(self, shown: Sequence[Shown]) -> dict[str, Candidate]:
+        numbers = {item.number for item in shown}
+        return {key: item for key, item in self.ids.items() if item.number in numbers}
+
+    def _ask(
+        self, part: str, task: _Task, offered: Mapping[str, Candidate], most: int
+    ) -> tuple[DraftStatement, ...]:
+        """The statements of one part, each supported by its quotes; () where nothing is said."""
+        last = self.writer.settings.tries
+        for attempt in range(last + 1):
+            reply = self._reply(part, task, offered)
+            if reply is None:
+                break
+            self.events += [WriterEvent(part, kind, detail) for kind, detail in reply.dropped]
+            if reply.understood and not reply.statements and not reply.dropped:
+                return ()
+            reasons = [self._objection(item) for item in reply.statements[:most]]
+            if reply.statements and not any(reasons):
+                return self._said(reply.statements[:most])
+            kind = "rewritten" if attempt < last else "replaced"
+            for reason in [why for why in reasons if why] or ["the reply cannot be used"]:
+                self.events.append(WriterEvent(part, kind, reason))
+            if attempt == last and reply.statements:
+                kept = [
+                    self.writer.extract(self.evidence, item.quotes[0]) if why else item
+                    for item, why in zip(reply.statements, reasons, strict=False)
+                ]
+                return self._said(tuple(kept))
+            task = _Task(*(f"{said}{messages.CHAT_AGAIN}" for said in (task.json, task.text)))
+        if self.lost:
+            self.events.append(WriterEvent(part, "fall-back", self.lost))
+        first = next(iter(offered.values()))
+        return self._said((self.writer.extract(self.evidence, first.span),))
+
+    def _objection(self, item: DraftStatement) -> str:
+        return objection(
+            item, self.evidence, self.numbers, self.writer.checker, self.writer.settings.threshold
+        )
+
+    def _said(self, statements: tuple[DraftStatement, ...]) -> tuple[DraftStatement, ...]:
+        for item in statements:
+            self.stream(f"{item.text}\n")
+            for span in item.quotes:
+                self.stream(f"  “{self.evidence.text(span)}”\n")
+        return statements
+
+    def _reply(self, part: str, task: _Task, offered: Mapping[str, Candidate]) -> Reply | None:
+        """One answered request, in the strictest form that the server has not refused; None
+        once the model has stopped answering."""
+        while not self.lost:
+            form = self.writer.forms[0]
+            asked, constraint = self._request(form, task, offered)
+            model = self.writer.model.bind(**constraint) if constraint else self.writer.model
+            try:
+                message: Any = model.invoke(asked)
+            except Exception as error:  # Every provider raises its own.
+                if form != "free" and _refused(error):
+                    self._step_down(part, form, "refuses it")
+                    continue
+                self._lose(error)
+                return None
+            self.answered += 1
+            usage = getattr(message, "usage_metadata", None) or {}
+            self.tokens += int(usage.get("output_tokens", 0))
+            text = str(message.text)
+            if form != "grammar":
+                return read_reply(text, offered, self.numbers)
+            try:
+                written = parse(text.strip(), tuple(offered.values()))
+            except ValueError:
+                self._step_down(part, form, "does not follow it")
+                continue
+            said = (written,) if written is not None and written.quotes else ()
+            return Reply(said, (), understood=True)
+        return None
+
+    def _request(
+        self, form: Form, task: _Task, offered: Mapping[str, Candidate]
+    ) -> tuple[list[BaseMessage], dict[str, Any]]:
+        from langchain_core.messages import HumanMessage, SystemMessage
+
+        prompt, chosen = self.evidence.prompt, self.selection
+        if form == "grammar":
+            shared = messages.shared(prompt.question, prompt.listings, chosen.works, chosen.shown)
+            lark = "%llguidance {}\n" + statement_grammar(
+                tuple(offered.values()), self.numbers, characters=_PROSE
+            )
+            asked = [SystemMessage(messages.SYSTEM), HumanMessage(f"{shared}{task.text}")]
+            # The names under which vLLM and llama.cpp take a grammar; others ignore them.
+            return asked, {"extra_body": {"structured_outputs": {"grammar": lark}, "grammar": lark}}
+        shared = messages.chat_shared(
+            prompt.question, prompt.listings, chosen.works, chosen.shown, self.ids
+        )
+        asked = [SystemMessage(messages.CHAT_SYSTEM), HumanMessage(f"{shared}\n{task.json}")]
+        if form == "free":
+            return asked, {}
+        named = {"name": "statements", "schema": schema(list(offered)), "strict": True}
+        # Beside the client's own argument of this name: with that it would read the JSON itself
+        # and fail at a reply that was cut off.
+        asks = {"type": "json_schema", "json_schema": named}
+        return asked, {"extra_body": {"response_format": asks}}
+
+    def _step_down(self, part: str, form: Form, why: str) -> None:
+        self.writer.forms = self.writer.forms[1:]
+        named = "grammar" if form == "grammar" else "JSON schema"
+        self.events.append(WriterEvent(part, "fall-back", f"the server was sent a {named}, {why}"))
+
+    def _lose(self, error: Exception) -> None:
+        if not self.answered:
+            raise WriterError(
+                f"the chat model {self.writer.name} does not answer: {told_error(error)}"
+            ) from error
+        self.lost = f"the chat model stopped answering: {told_error(error)}"
+        self.stream("\n  (the model stopped answering; the rest is told from the sources)\n")
+
+
+def _refused(error: Exception) -> bool:
+    """Whether the server understood the request and would not have it in this form."""
+    return getattr(error, "status_code", None) in {400, 404, 415, 422, 501}
+
+
+def told_error(error: Exception) -> str:
+    """The first line of an error, without addresses and without the key."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = re.sub(r"\S*(?:://|www\.)\S*", "…", lines[0][:300]) if lines else type(error).__name__
+    secret = os.environ.get(KEY, "")
+    return text.replace(secret, "…") if len(secret) > 3 else text

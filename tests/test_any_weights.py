@@ -1,0 +1,105 @@
+"""With any weights the answer verifies: the whole line over real prompts, from the kept bytes to
+`rag verify`, with models that were never trained, or can say nothing but one thing.
+
+By default one answer for each of three prompts. `ANY_WEIGHTS=30 pytest tests/test_any_weights.py`
+writes thirty for each of the seven shared prompts, whose papers it reads first.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from index.settings import Settings
+from rag.compose import compose
+from rag.evidence import Evidence
+from rag.pipeline import Pipeline
+from rag.prompt import read_prompt
+from rag.rereading import Rereading
+from rag.verification import verify
+from rag.writers.draft import NOT_SAID
+from rag.writers.loading import LoadedModel, load_model
+from rag.writers.local import LocalWriter, WritingSettings
+from rag.writers.plain import fault, numbers_in
+from tests.test_local import Always
+from tests.tiny_models import (
+    SHARED,
+    bpe_tokenizer,
+    llama,
+    loaded,
+    qwen,
+    repeats,
+    smollm2_tokenizer,
+)
+
+EACH = int(os.environ.get("ANY_WEIGHTS", "0"))
+PROMPTS = ("*.txt" if EACH else "00*.txt", max(1, EACH))
+
+if not SHARED.exists():
+    pytest.skip("needs the shared prompts, papers and models", allow_module_level=True)
+
+
+def models(turn: int) -> LoadedModel:
+    """Another kind of model at every turn, and of each kind another one."""
+    own, rows = bpe_tokenizer(), len(bpe_tokenizer())
+    kinds: list[Any] = [
+        lambda: load_model(str(SHARED / "models/stories260K-hf"), dtype="float32", offline=True),
+        lambda: loaded(llama(rows, seed=turn), own),
+        lambda: loaded(qwen(rows, seed=turn), own),
+        lambda: loaded(repeats(llama(rows), turn * 7 % rows), own),
+        lambda: loaded(llama(49152, seed=turn), smollm2_tokenizer()),
+        lambda: loaded(qwen(49280, seed=turn), smollm2_tokenizer()),
+    ]
+    model: LoadedModel = kinds[turn % len(kinds)]()
+    return model
+
+
+class NoWriter:
+    def write(self, evidence: Evidence, *, stream: Any = None) -> Any:
+        raise NotImplementedError
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pipeline, Rereading]:
+    settings = Settings(
+        home=tmp_path_factory.mktemp("home"),
+        mirror=SHARED / "mirror",
+        offline=True,
+        encoder=str(SHARED / "models/static-bge64-st"),
+    )
+    return Pipeline.of(settings, NoWriter()), Rereading(settings)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((SHARED / "prompts").glob(PROMPTS[0])), ids=lambda path: path.stem
+)
+def test_every_answer_verifies(path: Path, line: tuple[Pipeline, Rereading]) -> None:
+    pipeline, document_of = line
+    evidence = pipeline.gather(read_prompt(path))
+    numbers = numbers_in(" ".join(hit.text for hit in evidence.hits()))
+    first = sum(map(ord, path.stem))
+    for turn in range(first, first + PROMPTS[1]):
+        settings = WritingSettings(
+            temperature=0.0 if turn % 3 == 2 else 1.5,
+            seed=turn,
+            tries=turn % 2,
+            patience=8,
+            statements=1 + turn % 2,
+        )
+        checker = Always(0.0 if turn % 5 == 4 else 1.0)
+        draft = LocalWriter(models(turn), settings=settings, checker=checker).write(evidence)
+        answer = compose(evidence, draft)
+        verification = verify(answer, document_of)
+        assert verification.verified, (turn, verification.failures)
+        assert verification.quotes > 0
+        assert answer.task
+        assert answer.workflow.input
+        assert answer.workflow.model
+        assert answer.workflow.output
+        for part, statement in answer.statements():
+            if statement.quotes or not part.startswith("references"):
+                assert fault(statement.text, numbers) == ""
+                assert statement.quotes or statement.text == NOT_SAID

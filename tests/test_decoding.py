@@ -1,0 +1,260 @@
+"""The decoding loop: whatever the weights, the text is of the grammar and comes to its end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from transformers import (
+    GraniteMoeHybridConfig,
+    GraniteMoeHybridForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+)
+
+from index.errors import WriterError
+from rag.writers.decoding import Decoder, Sampling
+from rag.writers.draft import NOT_SAID
+from rag.writers.grammar import Shown, candidates_of, closing, parse, statement_grammar
+from rag.writers.plain import fault, numbers_in
+from rag.writers.vocabulary import Vocabulary
+from tests.tiny_models import (
+    BRIDGES,
+    KITES,
+    SHARED,
+    bpe_tokenizer,
+    hits,
+    llama,
+    qwen,
+    repeats,
+    smollm2_tokenizer,
+)
+
+SHOWN = [
+    Shown(n, hit, hit.sentences())
+    for n, hit in enumerate([*hits("summary:0", BRIDGES), *hits("summary:1", KITES)], 1)
+]
+ITEMS = candidates_of(SHOWN)
+NUMBERS = numbers_in(BRIDGES + KITES)
+ROWS = len(bpe_tokenizer())
+PATIENCE = 16
+
+
+def decoder(model: Any = None, tokenizer: Any = None) -> Decoder:
+    model = llama(ROWS) if model is None else model
+    rows = model.get_input_embeddings().weight.shape[0]
+    return Decoder(model, Vocabulary(tokenizer or bpe_tokenizer(), rows=rows))
+
+
+def grammar(characters: int | None = None) -> str:
+    return statement_grammar(ITEMS, NUMBERS, silence=False, characters=characters)
+
+
+def say(writes: Decoder, prompt: str = "How does it work?\n", **sampling: Any) -> str:
+    decoded = writes.decode(
+        writes.vocabulary.plain(prompt),
+        grammar(),
+        budget=400,
+        closing=lambda text: closing(text, grammar),
+        patience=PATIENCE,
+        sampling=Sampling(**sampling),
+    )
+    assert decoded.finished
+    return decoded.text
+
+
+def check(text: str) -> None:
+    read = parse(text, ITEMS)
+    assert read is not None
+    assert fault(read.text, NUMBERS) == ""
+    assert read.quotes
+
+
+class TestAnyWeights:
+    @pytest.mark.parametrize("seed", range(4))
+    @pytest.mark.parametrize("temperature", [0.0, 1.5])
+    def test_a_model_without_training_writes_a_statement(
+        self, seed: int, temperature: float
+    ) -> None:
+        check(say(decoder(llama(ROWS, seed=seed)), temperature=temperature, seed=seed))
+
+    @pytest.mark.parametrize("token", ["d", "1", " ", '"', ".", ",", "<|im_end|>", "<think>", "\n"])
+    def test_a_model_that_repeats_one_token_for_ever_comes_to_its_end(self, token: str) -> None:
+        number = decoder().vocabulary.markup(token)[0]
+        check(say(decoder(repeats(llama(ROWS), number))))
+
+    @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+    @pytest.mark.parametrize("temperature", [0.0, 1.5])
+    def test_scores_that_are_no_numbers_are_survived_and_counted(
+        self, value: float, temperature: float
+    ) -> None:
+        model: Any = llama(ROWS)
+        model.get_output_embeddings().register_forward_hook(
+            lambda module, args, output: torch.full_like(output, value)
+        )
+        writes = decoder(model)
+        check(say(writes, temperature=temperature))
+        assert writes.tally.blind == writes.tally.decoded > 0
+
+    def test_an_embedding_padded_beyond_the_vocabulary_never_chooses_padding(self) -> None:
+        check(say(decoder(repeats(llama(ROWS + 57), ROWS + 50))))
+
+    def test_a_vocabulary_larger_than_the_embedding_is_refused(self) -> None:
+        with pytest.raises(WriterError, match="only 300 rows"):
+            decoder(llama(300))
+
+    def test_a_tokenizer_without_an_end_token_still_ends(self) -> None:
+        plain = bpe_tokenizer.__wrapped__(False)
+        plain.eos_token = None
+        check(say(decoder(llama(len(plain)), plain)))
+
+    def test_a_real_vocabulary(self) -> None:
+        if not SHARED.exists():
+            pytest.skip("needs the shared tokenizer of SmolLM2")
+        tokenizer = smollm2_tokenizer()
+        check(say(decoder(qwen(49280), tokenizer), temperature=1.5, seed=3))
+
+
+class TestBudget:
+    def test_a_text_that_does_not_end_in_time_is_said_to_be_unfinished(self) -> None:
+        writes = decoder(repeats(llama(ROWS), 70))
+        decoded = writes.decode(writes.vocabulary.plain("Go on.\n"), grammar(), budget=20)
+        assert not decoded.finished
+        assert 20 <= len(decoded.ids) < 40
+
+    def test_prose_ends_within_its_bound(self) -> None:
+        writes = decoder(repeats(llama(ROWS), 70))
+        text = say(writes)
+        assert len(text.split('"')[0]) <= 16 * PATIENCE + 48 + 1
+
+    def test_a_grammar_that_is_none_is_a_clear_error(self) -> None:
+        writes = decoder()
+        with pytest.raises(WriterError, match="grammar of a statement"):
+            writes.decode([5, 6], "start: /(/", budget=9)
+
+
+class TestSampling:
+    def test_the_same_seed_gives_the_same_text_and_another_another(self) -> None:
+        writes = decoder()
+        first = say(writes, temperature=1.0, seed=1)
+        assert say(writes, temperature=1.0, seed=1) == first
+        assert say(writes, temperature=1.0, seed=2) != first
+
+    def test_greedy_needs_no_seed(self) -> None:
+        writes = decoder()
+        assert say(writes, seed=1) == say(writes, seed=2)
+
+
+def sliding() -> Any:
+    torch.manual_seed(0)
+    config = MistralConfig(
+        vocab_size=ROWS,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        sliding_window=12,
+    )
+    model: Any = MistralForCausalLM(config)
+    return model.eval()
+
+
+def recurrent() -> Any:
+    torch.manual_seed(0)
+    config = GraniteMoeHybridConfig(
+        vocab_size=ROWS,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        num_local_experts=0,
+        shared_intermediate_size=64,
+        layer_types=["mamba", "attention"],
+        mamba_n_heads=4,
+        mamba_d_head=16,
+        mamba_d_state=8,
+        mamba_n_groups=1,
+        mamba_chunk_size=8,
+    )
+    model: Any = GraniteMoeHybridForCausalLM(config)
+    return model.eval()
+
+
+class TestCache:
+    @pytest.mark.parametrize("make", [lambda: llama(ROWS), lambda: qwen(ROWS), sliding, recurrent])
+    def test_a_cache_that_was_used_changes_nothing(self, make: Any) -> None:
+        model = make()
+        shared = "The question and its passages come first. "
+        prompts = [shared + tail for tail in ("One?\n", "Another one?\n", "One?\n")]
+        apart = [say(decoder(model), prompt) for prompt in prompts]
+        together = decoder(model)
+        together.hold(together.vocabulary.plain(shared))
+        assert [say(together, prompt) for prompt in prompts] == apart
+
+    def test_a_shared_beginning_is_paid_for_once(self) -> None:
+        shared = "The question and its passages come first. " * 20
+        writes = decoder()
+        writes.hold(writes.vocabulary.plain(shared))
+        paid = writes.tally.prompt
+        for tail in ("One?\n", "Another one?\n"):
+            say(writes, shared + tail)
+        assert paid > 200
+        assert writes.tally.prompt - paid < 40
+
+    def test_forced_text_is_the_model_s_own_context_afterwards(self) -> None:
+        """After a forced run the next scores equal those of the whole text fed at once."""
+        model = llama(ROWS)
+        writes = decoder(model)
+        prompt = writes.vocabulary.plain("How does it work?\n")
+        text = say(writes)
+        fed = list(writes._fed)
+        assert fed[: len(prompt)] == prompt
+        assert text.startswith(writes.vocabulary.bytes_of(fed[len(prompt) :]).decode())
+        with torch.inference_mode():
+            whole = model(torch.tensor([[*fed, 5]])).logits[0, -1]
+        torch.testing.assert_close(writes._feed([5], prompt=False), whole, rtol=1e-3, atol=1e-4)
+
+    def test_a_model_without_such_a_cache_is_refused(self) -> None:
+        with pytest.raises(WriterError, match="no key-value cache"):
+            Decoder(torch.nn.Linear(2, 2), decoder().vocabulary)
+
+    def test_no_memory_is_a_clear_error_and_leaves_the_decoder_usable(self) -> None:
+        model = llama(ROWS)
+        writes = decoder(model)
+
+        def fail(module: Any, args: Any) -> None:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
+
+        handle = model.model.layers[1].register_forward_pre_hook(fail)
+        with pytest.raises(WriterError, match="no memory left"):
+            say(writes)
+        handle.remove()
+        assert say(writes) == say(decoder(model))
+
+
+class TestCost:
+    def test_most_tokens_of_a_quote_cost_no_step(self) -> None:
+        writes = decoder()
+        text = say(writes)
+        quoted = len(writes.vocabulary.plain(text[text.index('"') :]))
+        prose = len(writes.vocabulary.plain(text[: text.index('"')]))
+        assert writes.tally.forced > 0
+        assert (writes.tally.steps - prose) / quoted <= 0.25
+
+    def test_a_text_that_is_forced_throughout_needs_no_model(self) -> None:
+        writes = decoder()
+        decoded = writes.decode([5, 6], statement_grammar([], ()), budget=50)
+        assert decoded.text == NOT_SAID
+        assert writes.tally.steps == writes.tally.prompt == 0
+
+    def test_text_is_streamed_as_it_is_written(self) -> None:
+        writes = decoder()
+        heard: list[str] = []
+        decoded = writes.decode(
+            writes.vocabulary.plain("Go.\n"), grammar(60), budget=300, stream=heard.append
+        )
+        assert "".join(heard) == decoded.text
+        assert len(heard) > 5
