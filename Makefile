@@ -30,7 +30,7 @@ answer: index  ## the answer to the first example: make answer PROMPT=… MIRROR
 	$(BIN)/rag ask $(ask_options) "$(PROMPT)"
 
 test: check  ## every check and every test
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 check: install  ## format, lint, types, layers
 	$(BIN)/ruff format --check .

@@ -37,6 +37,7 @@ def run(prompts: Prompts, home: Home = HOME) -> None:
         return plain(listing.name), there, plain("; ".join(missing))
 
     table = Table("work", "there is", "why not more", title=None)
-    for listing in catalog.listings:
-        table.add_row(*row(listing))
+    # A work that is recommended here and related there is one work.
+    for cells in dict.fromkeys(map(row, catalog.listings)):
+        table.add_row(*cells)
     Console(soft_wrap=False).print(table, markup=False)

@@ -32,9 +32,10 @@ def run(
         say(f"not read: {state.source_id}: {state.reason}")
     for source_id in built.damaged:
         say(f"was damaged and is rebuilt: {source_id}")
+    works = len({(listing.name, listing.source_ids) for listing in catalog.listings})
     usable = len(built.states) - len(built.failed)
     say(
-        f"{len(catalog.listings)} works, {usable} of {len(built.states)} sources usable: "
+        f"{works} works, {usable} of {len(built.states)} sources usable: "
         f"{built.fetched} fetched, {built.embedded} embedded ({built.passages} passages) "
         f"in {time.monotonic() - began:.1f} s"
     )

@@ -78,6 +78,19 @@ def test_the_order_of_listings_changes_nothing_that_was_read_and_found(
     assert told(data.draw(st.permutations(roles))) == told(roles)
 
 
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_the_order_of_listings_changes_no_quote(full: Pipeline, question: str) -> None:
+    names = sorted(LISTED)
+    quotes = {
+        frozenset(
+            (part.partition("[")[0], quote.source_id, quote.start)
+            for part, quote in full.ask(prompt(question, [], order)).quotes()
+        )
+        for order in (names, names[::-1], names[2:] + names[:2])
+    }
+    assert len(quotes) == 1
+
+
 def test_equal_prompts_have_equal_answers(full: Pipeline) -> None:
     for asked in PROMPTS.values():
         assert full.ask(asked).to_json() == full.ask(asked).to_json()

@@ -1,0 +1,351 @@
+"""The `rag` command: what each sub-command shows, writes, refuses, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from index.sources import SourceStore
+from rag.answer import read_answer
+from scripts.main import app
+from tests.works import PROMPTS, write
+
+ROOT = Path(__file__).parents[1]
+HEAVY = ("torch", "sentence_transformers", "transformers", "faiss", "langchain_core", "pypdf")
+COUNTED = """
+import sys
+from scripts.main import main
+try:
+    main()
+finally:
+    print("loaded:", *(name for name in {heavy!r} if name in sys.modules), file=sys.stderr)
+"""
+
+
+@dataclass(frozen=True)
+class Home:
+    """A home that the tests of this module share, and the options that lead to it."""
+
+    folder: Path
+    options: tuple[str, ...]
+
+
+@pytest.fixture(scope="module")
+def home(
+    tmp_path_factory: pytest.TempPathFactory, small_mirror: Path, encoder_folder: Path
+) -> Home:
+    folder = tmp_path_factory.mktemp("data")
+    mirror, encoder = str(small_mirror), str(encoder_folder)
+    return Home(
+        folder,
+        ("--home", str(folder), "--mirror", mirror, "--encoder", encoder, "--offline"),
+    )
+
+
+@pytest.fixture(scope="module")
+def asked(
+    home: Home, prompt_files: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """The answer files of one run over all prompts."""
+    folder = tmp_path_factory.mktemp("answers")
+    rag("ask", *prompt_files.values(), *home.options, "--format", "json", "--output", folder)
+    return {name: folder / f"{name}.json" for name in prompt_files}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a run left on the terminal, on one line each."""
+
+    code: int
+    out: str
+    err: str
+
+
+def rag(*arguments: object, code: int = 0) -> Shown:
+    """One sub-command, inside this process."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return Shown(result.exit_code, result.stdout, result.stderr)
+
+
+def process(*arguments: object, code: int = 0, program: str = "") -> Shown:
+    """The command itself, as a process of its own."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-W",
+            "error",
+            "-c",
+            program or "from scripts.main import main; main()",
+            *map(str, arguments),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return Shown(done.returncode, done.stdout, done.stderr)
+
+
+def test_help_lists_the_commands_and_loads_nothing_heavy() -> None:
+    shown = process("--help", program=COUNTED.format(heavy=HEAVY))
+    for command in ("index", "ask", "verify", "catalog", "search"):
+        assert command in shown.out
+    assert shown.err == "loaded:\n"
+
+
+@pytest.mark.parametrize("command", ["index", "ask", "verify", "catalog", "search"])
+def test_each_command_explains_itself(command: str) -> None:
+    assert "--home" in rag(command, "--help").out
+
+
+def test_all_prompts_are_answered_into_a_folder_and_verified(
+    asked: Mapping[str, Path], home: Home
+) -> None:
+    for name, path in asked.items():
+        answer = read_answer(path)
+        assert answer.prompt.text == PROMPTS[name].text
+    shown = rag("verify", *asked.values(), "--home", home.folder)
+    quotes = sum(len(list(read_answer(path).quotes())) for path in asked.values())
+    listings = sum(len(prompt.listings) for prompt in PROMPTS.values())
+    assert shown.out.count("\n") == 1
+    assert shown.out.startswith(f"verified: 3 answers, {quotes} quotes, ")
+    assert f" {listings} listings, " in shown.out
+    assert shown.err == ""
+
+
+def test_an_index_that_is_up_to_date_fetches_and_embeds_nothing_and_loads_nothing(
+    asked: Mapping[str, Path], home: Home, prompt_files: Mapping[str, Path]
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in home.folder.rglob("*")}
+    program = COUNTED.format(heavy=HEAVY)
+    shown = process("index", *prompt_files.values(), *home.options, program=program)
+    last, loaded = shown.err.splitlines()[-2:]
+    assert "0 fetched, 0 embedded (0 passages)" in last
+    assert loaded == "loaded:"
+    assert {path: path.stat().st_mtime_ns for path in home.folder.rglob("*")} == before
+
+
+def test_the_index_says_what_it_did_and_what_it_could_not(
+    prompt_files: Mapping[str, Path], small_mirror: Path, encoder_folder: Path, tmp_path: Path
+) -> None:
+    options = ("--mirror", small_mirror, "--encoder", encoder_folder, "--offline")
+    shown = rag("index", *prompt_files.values(), "--home", tmp_path, *options)
+    assert shown.out == ""
+    assert "not read: arxiv:2401.00004v1: offline, and not in the mirror" in shown.err
+    last = shown.err.splitlines()[-1]
+    assert last.startswith("5 works, 8 of 9 sources usable: 8 fetched, 8 embedded (")
+    (path, *_) = (tmp_path / "index").glob("*.segment")
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    again = rag("index", *prompt_files.values(), "--home", tmp_path, *options)
+    assert "was damaged and is rebuilt: " in again.err
+    assert "0 fetched, 1 embedded" in again.err
+
+
+def test_one_answer_goes_to_standard_output_alone(
+    asked: Mapping[str, Path], home: Home, prompt_files: Mapping[str, Path]
+) -> None:
+    shown = rag("ask", prompt_files["move"], *home.options, "--format", "json")
+    assert shown.out == asked["move"].read_text()
+    markdown = rag("ask", prompt_files["move"], *home.options)
+    assert markdown.out.startswith("# My picture of a lake")
+    assert "## 3. Papers and tools" in markdown.out
+
+
+def test_one_answer_goes_to_the_file_or_the_folder_that_is_named(
+    home: Home, prompt_files: Mapping[str, Path], tmp_path: Path
+) -> None:
+    rag("ask", prompt_files["move"], *home.options, "--output", tmp_path / "new" / "answer.md")
+    assert (tmp_path / "new" / "answer.md").read_text().startswith("# My picture")
+    rag("ask", prompt_files["move"], *home.options, "--output", tmp_path / "new")
+    assert (tmp_path / "new" / "move.md").read_text().startswith("# My picture")
+
+
+def test_answers_that_would_overwrite_each_other_are_refused(
+    home: Home, prompt_files: Mapping[str, Path], tmp_path: Path
+) -> None:
+    other = write(tmp_path / "other" / "move.txt", PROMPTS["colour"].text)
+    shown = rag(
+        "ask", prompt_files["move"], other, *home.options, "--output", tmp_path / "x", code=2
+    )
+    assert "the same file name" in shown.err
+    file = write(tmp_path / "file", "")
+    shown = rag("ask", *prompt_files.values(), *home.options, "--output", file, code=2)
+    assert "several answers need a folder" in " ".join(shown.err.replace("│", " ").split())
+
+
+def tampered(path: Path, folder: Path, change: Callable[[str], str]) -> Path:
+    return write(folder / path.name, change(path.read_text(encoding="utf-8")))
+
+
+def test_a_changed_answer_fails_by_name_among_good_ones(
+    asked: Mapping[str, Path], home: Home, tmp_path: Path
+) -> None:
+    def change(data: str) -> str:
+        raw = json.loads(data)
+        raw["sections"]["references"][0]["name"] = "Forged\x1b[2J"
+        return json.dumps(raw)
+
+    wrong = tampered(asked["colour"], tmp_path, change)
+    shown = rag("verify", asked["move"], wrong, "--home", home.folder, code=1)
+    assert shown.out.startswith("1 failures: 2 answers, ")
+    assert f"{wrong}: references[0]: name is 'Forged" in shown.err
+    assert "\x1b" not in shown.err
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data.replace('"start": ', '"start": "3", "was": ', 1),
+        lambda data: data.replace('"pages": [', '"pages": "1", "was": [', 1),
+        lambda data: data.replace('"seconds": null', '"seconds": NaN', 1),
+        lambda data: data.replace("grounded-answer/1", "grounded-answer/9"),
+        lambda data: data[: len(data) // 2],
+        lambda _: "",
+        lambda _: "[" * 100_000,
+        lambda data: data.replace('"quotes"', '"quotations"', 1),
+    ],
+)
+def test_a_malformed_answer_fails_by_name_and_without_a_traceback(
+    asked: Mapping[str, Path], home: Home, tmp_path: Path, change: Callable[[str], str]
+) -> None:
+    wrong = tampered(asked["move"], tmp_path, change)
+    assert wrong.read_text() != asked["move"].read_text()
+    shown = rag("verify", wrong, "--home", home.folder, code=1)
+    assert f"{wrong.name}: " in shown.err
+    assert "Traceback" not in shown.err
+
+
+def test_another_home_proves_nothing(asked: Mapping[str, Path], tmp_path: Path) -> None:
+    shown = rag("verify", asked["move"], "--home", tmp_path / "empty", code=1)
+    assert "no bytes with the recorded hash are kept" in shown.err
+    assert not (tmp_path / "empty").exists()
+
+
+def test_verify_reads_again_where_the_whole_index_is_gone(
+    prompt_files: Mapping[str, Path], home: Home, tmp_path: Path
+) -> None:
+    options = ("--home", tmp_path, *home.options[2:])
+    rag("ask", prompt_files["move"], *options, "--format", "json", "--output", tmp_path / "a.json")
+    for folder in ("index", "documents"):
+        for path in (tmp_path / folder).iterdir():
+            path.unlink()
+    assert rag("verify", tmp_path / "a.json", "--home", tmp_path).out.startswith("verified: 1 ")
+
+
+def test_the_catalog_shows_what_there_is_and_why_not_more(
+    asked: Mapping[str, Path], home: Home, prompt_files: Mapping[str, Path]
+) -> None:
+    shown = process("catalog", *prompt_files.values(), "--home", home.folder)
+    rows = {line.split("│")[1].strip(): line for line in shown.out.splitlines() if "│" in line}
+    assert "full text v2 · readme" in rows["Lantern: Colouring Grey Photographs"]
+    assert "summary only" in rows["Willow: Words for Pictures"]
+    assert "offline, and not in the mirror" in rows["Willow: Words for Pictures"]
+    assert shown.out.count("│") == 4 * len(rows) == 4 * 5
+
+
+def test_the_catalog_of_an_empty_home_fetches_nothing(
+    prompt_files: Mapping[str, Path], tmp_path: Path
+) -> None:
+    shown = rag("catalog", prompt_files["colour"], "--home", tmp_path / "none")
+    assert "not fetched yet" in " ".join(shown.out.replace("│", " ").split())
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_search_shows_passages_with_scores_and_places(
+    asked: Mapping[str, Path], home: Home, prompt_files: Mapping[str, Path]
+) -> None:
+    question = "What is inpainting the task of?"
+    shown = rag("search", question, prompt_files["remove"], *home.options, "-n", "2")
+    first, second, *_ = [line for line in shown.out.splitlines() if line[:1].isdigit()]
+    assert first.startswith("1. ")
+    assert "arxiv:2401.00002 p. 1 · Abstract" in first
+    assert second.startswith("2. ")
+    only = rag("search", question, prompt_files["remove"], *home.options, "--work", "mosaic")
+    assert "github:mosaic-makers/mosaic" in only.out
+    assert "arxiv:" not in only.out
+    nothing = rag(
+        "search", question, prompt_files["remove"], *home.options, "--work", "kite", code=2
+    )
+    assert "no listed work matches" in nothing.err
+
+
+@pytest.mark.parametrize("command", ["ask", "index", "catalog"])
+def test_a_document_that_is_no_prompt_is_refused_in_one_line(command: str, tmp_path: Path) -> None:
+    wrong = write(tmp_path / "wrong.txt", "Nothing is asked here.\n")
+    for path in (wrong, tmp_path / "missing.txt"):
+        shown = process(command, path, "--home", tmp_path / "home", code=2)
+        (line,) = shown.err.splitlines()
+        assert line.startswith(f"rag: {path}")
+        assert "expected" in line
+
+
+def test_an_encoder_or_a_mirror_that_is_not_there_is_refused(
+    prompt_files: Mapping[str, Path], tmp_path: Path
+) -> None:
+    missing = tmp_path / "missing"
+    shown = process("ask", prompt_files["move"], "--home", tmp_path, "--encoder", missing, code=2)
+    assert shown.err == f"rag: {missing}: there is no such folder\n"
+    shown = rag("ask", prompt_files["move"], "--mirror", missing, code=2)
+    assert "is not a folder" in " ".join(shown.err.replace("│", " ").split())
+
+
+def test_a_bad_pdf_and_a_web_page_are_entries_with_a_reason(
+    prompt_files: Mapping[str, Path], home: Home, tmp_path: Path
+) -> None:
+    mirror = tmp_path / "mirror"
+    write(mirror / "arxiv/2401.00001v2.pdf", bytes(5000))
+    write(mirror / "arxiv/2401.00002.pdf", "<!doctype html><title>Denied</title>")
+    options = ("--home", tmp_path / "home", "--mirror", mirror, *home.options[4:])
+    shown = rag("ask", prompt_files["colour"], *options)
+    assert "2 papers" in shown.out or "3 papers" in shown.out
+    assert "zero bytes" in shown.out
+    assert "an HTML page came in its place" in shown.out
+    store = SourceStore(tmp_path / "home" / "sources")
+    for source_id in ("arxiv:2401.00001v2", "arxiv:2401.00002"):
+        entry = store.failure(source_id)
+        assert entry is not None
+        assert entry.reason.startswith("not a PDF: ")
+
+
+@pytest.mark.parametrize("command", ["verify", "catalog"])
+def test_a_reader_that_leaves_is_no_error_to_speak_of(
+    command: str, asked: Mapping[str, Path], home: Home, prompt_files: Mapping[str, Path]
+) -> None:
+    files = asked if command == "verify" else prompt_files
+    with subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys; sys.stdin.read(); from scripts.main import main; main()",
+            command,
+            *map(str, files.values()),
+            "--home",
+            str(home.folder),
+        ],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as run:
+        assert run.stdin is not None
+        assert run.stdout is not None
+        assert run.stderr is not None
+        run.stdout.close()
+        run.stdin.close()
+        assert run.stderr.read() == b""
+        assert run.wait() == 1

@@ -1,0 +1,153 @@
+"""`rag index`, killed at any moment and run again, leaves the index of an undisturbed run."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rag.prompt import Prompt
+from tests.works import paper, write
+
+ROOT = Path(__file__).parents[1]
+PAPERS = 12
+
+# Loading the libraries takes longer than the index, and is not what is to be killed: this program
+# loads them once, and forks a child for every run that a line of its input asks for. The moment of
+# a kill is counted in files that have come to be, as the seconds of a busy machine tell nothing.
+PROGRAM = """
+import os, pathlib, signal, sys, time
+import faiss, torch, index.build, index.encoder, index.late, scripts.main
+torch.set_num_threads(1)
+index.encoder.load_encoder(sys.argv[1], offline=True).encode_passages(["All is loaded now."])
+print("ready", flush=True)
+for line in sys.stdin:
+    files, delay, home, *arguments = line.rstrip().split("\t")
+    child = os.fork()
+    if child == 0:
+        os.dup2(2, 1)
+        sys.argv = ["rag", "index", "--home", home, *arguments]
+        scripts.main.main()
+        os._exit(0)
+    status = 0
+    while files and len(list(pathlib.Path(home).glob("*/*"))) < int(files):
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            break
+        time.sleep(0.001)
+    else:
+        if files:
+            time.sleep(float(delay))
+            os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+    print(os.waitstatus_to_exitcode(status), flush=True)
+"""
+
+
+class Runs:
+    """Runs of `rag index` over the same dozen papers, each in a home of its own."""
+
+    def __init__(self, process: subprocess.Popen[str], options: list[str]) -> None:
+        self._process = process
+        self._options = options
+
+    def run(self, home: Path, *, files: int | None = None, delay: float = 0.0) -> int:
+        """The exit code; where `files` is given, that of a run which is killed `delay` seconds
+        after so many files have come to be, if it has not ended by then."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        moment = ["" if files is None else str(files), str(delay)]
+        self._process.stdin.write("\t".join([*moment, str(home), *self._options]) + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, encoder_folder: Path) -> Iterator[Runs]:
+    folder = tmp_path_factory.mktemp("papers")
+    listed = []
+    for number in range(1, PAPERS + 1):
+        title = f"Report number {number}"
+        sections = [
+            (f"{part} Part {part} of report {number}", f"In year {number * part} we saw it. " * 12)
+            for part in range(1, 4)
+        ]
+        write(folder / f"mirror/arxiv/2402.{number:05}.pdf", paper(title, sections))
+        summary = f"Report {number} is one of many. It says what was seen in year {number}."
+        listed.append(
+            {"model": title, "paper": f"arxiv.org/abs/2402.{number:05}", "summary": summary}
+        )
+    prompt = write(folder / "prompt.txt", Prompt.build("What was seen?", related=listed).text)
+    options = [str(prompt), "--mirror", str(folder / "mirror"), "--encoder", str(encoder_folder)]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(encoder_folder)],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        encoding="utf-8",
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        yield Runs(process, [*options, "--offline"])
+        process.communicate()
+    assert process.returncode == 0
+
+
+def segments(home: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (home / "index").glob("*.segment")}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(runs: Runs, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of a run that nobody disturbed."""
+    home = tmp_path_factory.mktemp("undisturbed")
+    assert runs.run(home) == 0
+    assert len(segments(home)) == 2 * PAPERS
+    return home
+
+
+def test_killed_at_ten_random_moments_and_run_again_it_is_the_same(
+    runs: Runs, undisturbed: Path, tmp_path: Path
+) -> None:
+    whole = segments(undisturbed)
+    files = len(list(undisturbed.glob("*/*")))
+    moment = random.Random(0)
+    interrupted = 0
+    for number in range(10):
+        home = tmp_path / str(number)
+        killed = runs.run(home, files=moment.randrange(files), delay=moment.random() / 50)
+        assert killed in {0, -signal.SIGKILL}
+        left = segments(home)
+        assert left.items() <= whole.items(), "a killed run leaves whole segments or none"
+        interrupted += len(left) < len(whole)
+        assert runs.run(home) == 0
+        assert segments(home) == whole
+    assert interrupted >= 5
+
+
+def test_killed_again_and_again_it_comes_to_its_end(
+    runs: Runs, undisturbed: Path, tmp_path: Path
+) -> None:
+    whole = segments(undisturbed)
+    files = len(list(undisturbed.glob("*/*")))
+    grown = [0]
+    for part in (0.5, 0.7, 0.9):
+        assert runs.run(tmp_path, files=int(part * files)) in {0, -signal.SIGKILL}
+        grown.append(len(segments(tmp_path)))
+    assert grown == sorted(grown)
+    assert runs.run(tmp_path) == 0
+    assert segments(tmp_path) == whole
