@@ -123,6 +123,13 @@ class RetrievalReport:
         return "\n".join(lines)
 
 
+def _with_space(text: str, end: int, limit: int) -> int:
+    """`end` moved behind the white space that follows: it is read, paid for, and often gold."""
+    while end < limit and text[end].isspace():
+        end += 1
+    return end
+
+
 def _ours(document: Document, encoder: Encoder, reranker: Reranker | None) -> tuple[Ranker, int]:
     passages = split(document, fits=lambda text: encoder.count_tokens(text) <= encoder.max_tokens)
     candidates = Candidates({"document": (passages, passage_vectors(encoder, passages))})
@@ -132,7 +139,10 @@ def _ours(document: Document, encoder: Encoder, reranker: Reranker | None) -> tu
         found = candidates.ranked_passages(scored)
         return Ranking(
             passages=[(item.passage.start, item.passage.end) for item in found],
-            reading=[(item.start, item.end) for item in candidates.ranked_excerpts(scored)],
+            reading=[
+                (item.start, _with_space(document.text, item.end, item.passage.end))
+                for item in candidates.ranked_excerpts(scored)
+            ],
         )
 
     return rank, len(passages)
