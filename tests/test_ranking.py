@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from itertools import pairwise
+from random import Random
 
 import numpy as np
 from hypothesis import given, settings
@@ -77,8 +78,8 @@ def test_terms_are_stemmed_and_function_words_do_not_count() -> None:
 
 @given(st.lists(st.floats(-5, 5), min_size=1, max_size=20), st.randoms(use_true_random=False))
 def test_standard_scores_have_mean_0_and_deviation_1_in_any_order(
-    values: list[float], random
-) -> None:  # type: ignore[no-untyped-def]
+    values: list[float], random: Random
+) -> None:
     scores = np.array(values)
     found = standardise(scores)
     assert abs(found.mean()) < 1e-6
@@ -133,7 +134,7 @@ def candidates(works: dict[str, list[str]]) -> Candidates:
 def test_ranks_equal_brute_force_whatever_the_order_of_the_works(
     works: dict[str, list[str]],
     query: str,
-    random,  # type: ignore[no-untyped-def]
+    random: Random,
 ) -> None:
     vector = ENCODER.encode_queries([query])[0]
     found = candidates(works)
@@ -168,10 +169,10 @@ def test_ranks_equal_brute_force_whatever_the_order_of_the_works(
 
     shuffled = list(works.items())
     random.shuffle(shuffled)
-    other = candidates(dict(shuffled))
-    again = other.score(query, vector)
-    assert other.ranked_passages(again) == ranked
-    assert other.ranked_excerpts(again) == found.ranked_excerpts(scored)
+    mixed = candidates(dict(shuffled))
+    again = mixed.score(query, vector)
+    assert mixed.ranked_passages(again) == ranked
+    assert mixed.ranked_excerpts(again) == found.ranked_excerpts(scored)
 
 
 def test_every_sentence_lies_in_one_excerpt_and_its_text_is_the_slice() -> None:
@@ -188,4 +189,5 @@ def test_every_sentence_lies_in_one_excerpt_and_its_text_is_the_slice() -> None:
 def test_no_candidates_give_no_ranks() -> None:
     found = Candidates({})
     scored = found.score("model", ENCODER.encode_queries(["model"])[0])
-    assert found.ranked_passages(scored) == found.ranked_excerpts(scored) == ()
+    assert found.ranked_passages(scored) == ()
+    assert found.ranked_excerpts(scored) == ()

@@ -30,7 +30,7 @@ def _tokenizer() -> Any:
     backend.post_processor = processors.BertProcessing(
         ("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"])
     )
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=backend,
         unk_token="[UNK]",
         pad_token="[PAD]",
@@ -101,7 +101,8 @@ class WordEncoder:
                 seed = int.from_bytes(hashlib.sha256(term.encode()).digest()[:4], "big")
                 found[row] += np.random.default_rng(seed).normal(size=self.dimension)
         length = np.linalg.norm(found, axis=1, keepdims=True)
-        return (found / np.maximum(length, 1e-12)).astype(np.float32)
+        unit: Vectors = (found / np.maximum(length, 1e-12)).astype(np.float32)
+        return unit
 
     encode_queries = encode_passages
 
