@@ -70,6 +70,11 @@ class Listing:
         return tuple(source_id for source_id in found if source_id)
 
 
+def _order(item: Listing) -> tuple[str, str, tuple[str, ...], str, str, int]:
+    """A total order: what the ids leave open (spelling, line) must not depend on who came first."""
+    return item.name, item.role, item.source_ids, repr(item.paper), repr(item.github), item.line
+
+
 @dataclass(frozen=True, slots=True)
 class Catalog:
     """The union of listings: each distinct one once, ordered by name and links, so that the
@@ -79,9 +84,13 @@ class Catalog:
 
     @classmethod
     def of(cls, listings: Iterable[Listing]) -> Catalog:
-        """Unite `listings`, whatever their order or number of repetitions."""
-        distinct = {(item.name, item.role, item.source_ids): item for item in listings}
-        return cls(tuple(distinct[key] for key in sorted(distinct)))
+        """Unite `listings`, whatever their order or number of repetitions. Of listings that
+        differ only in how a link is written or in their line, the first in that order stays."""
+        ordered = sorted(listings, key=_order)
+        distinct: dict[tuple[str, str, tuple[str, ...]], Listing] = {}
+        for item in ordered:
+            distinct.setdefault((item.name, item.role, item.source_ids), item)
+        return cls(tuple(distinct.values()))
 
     @property
     def source_ids(self) -> tuple[str, ...]:

@@ -19,7 +19,13 @@ EMBEDDING = "sentence-mean-1"
 
 
 def passage_vectors(encoder: Encoder, passages: Sequence[Passage]) -> Vectors:
-    """[len(passages), encoder.dimension], unit length, in one call of the encoder: the same
+    """[len(passages), encoder.dimension], unit length."""
+    return embed(encoder, passages)[0]
+
+
+def embed(encoder: Encoder, passages: Sequence[Passage]) -> tuple[Vectors, Vectors]:
+    """The vectors of the passages, [len(passages), encoder.dimension], and those of all their
+    sentences in order, one row each, of unit length, in one call of the encoder: the same
     passages give the same bytes."""
     texts = [
         passage.text[start - passage.start : end - passage.start]
@@ -27,10 +33,11 @@ def passage_vectors(encoder: Encoder, passages: Sequence[Passage]) -> Vectors:
         for start, end in passage.sentences
     ]
     if not texts:
-        return np.zeros((0, encoder.dimension), dtype=np.float32)
-    vectors = encoder.encode_passages(texts).astype(np.float64)
+        none = np.zeros((0, encoder.dimension), dtype=np.float32)
+        return none, none
+    sentences = encoder.encode_passages(texts)
     counts = [len(passage.sentences) for passage in passages]
-    sums = np.add.reduceat(vectors, np.cumsum([0, *counts[:-1]]), axis=0)
+    sums = np.add.reduceat(sentences.astype(np.float64), np.cumsum([0, *counts[:-1]]), axis=0)
     lengths = np.linalg.norm(sums, axis=1, keepdims=True)
     unit: Vectors = (sums / np.maximum(lengths, 1e-12)).astype(np.float32)
-    return unit
+    return unit, sentences

@@ -108,8 +108,8 @@ def _bundle() -> Path | None:
 
 def _from_hub(name: str, *, offline: bool) -> Path:
     """The model's folder in the hub's cache, downloaded first unless `offline`."""
-    from huggingface_hub import snapshot_download  # noqa: PLC0415
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     patterns = ["*.json", "*.txt", "*.model", "*.safetensors"]
     ignored = ["onnx/*", "openvino/*"]
@@ -290,9 +290,9 @@ def load_encoder(name: str = DEFAULT_ENCODER, *, offline: bool = False) -> Encod
     computes in hardware. Nothing is asked of the network once its folder is known."""
     folder = locate(name, offline=offline)
     title = encoder_name(folder)
-    import torch  # noqa: PLC0415
-    from sentence_transformers import SentenceTransformer  # noqa: PLC0415
-    from transformers.utils import logging  # noqa: PLC0415
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     cuda = torch.cuda.is_available()

@@ -18,7 +18,7 @@ MAXIMUM = 600
 
 # Names this splitter and its parameters: part of a segment's name, so that an index that was
 # cut another way is never taken for this one. Change it with anything that moves a boundary.
-SPLITTER = f"sentences-1:{MINIMUM}-{MAXIMUM}"
+SPLITTER = f"sentences-2:{MINIMUM}-{MAXIMUM}"
 
 # Where an over-long sentence may be cut, best first: line ends, clauses, commas, any space.
 _CUTS = tuple(

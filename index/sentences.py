@@ -25,6 +25,8 @@ _CANDIDATE = re.compile(
     r"|(?P<cjk>[。！？]+[」』”’）]{0,3})\s*"
     r"|(?P<item>\s*\n\s*)(?=(?:[•◦▪‣∙*–-]|\(?\d{1,2}[.)]|\([a-z]\))\s)"
     r"|(?<=[.;:!?])(?P<bullet>\s+)(?=[•◦▪‣]\s)"
+    # "…generative models.Current methods…": a space was lost, as abstracts often have it.
+    r"|(?<=[a-z]{4}\.)(?P<glued>)(?=[A-Z][A-Za-z]+[\s,])"
 )
 
 # What may open a sentence: a capital or a digit, possibly behind quotes or brackets, a bullet,
@@ -118,6 +120,8 @@ def _sentences(text: str, begin: int, end: int) -> Iterator[tuple[int, int]]:
             stop = match.start()
         elif match["cjk"]:
             stop = match.end("cjk")
+        elif match["glued"] is not None:
+            stop = match.end()
         else:
             stop = match.end("cite")
         yield begin, stop

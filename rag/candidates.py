@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,6 @@ from rag.ranking import (
     fuse,
     fuse_excerpts,
     order,
-    similarities,
 )
 from rag.reranker import Reranker, rerank
 
@@ -49,10 +49,22 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """The scores of one query: `passages` [n] and `excerpts` [m], in the candidates' order."""
+    """The scores of one query, in the candidates' order: `passages` [n] and `excerpts` [m], and
+    the cosines and the BM25 scores [n] they were fused from."""
 
     passages: Scores
     excerpts: Scores
+    dense: Scores
+    lexical: Scores
+
+
+def _flat(vectors: Vectors) -> Any:
+    import faiss
+
+    index = faiss.IndexFlatIP(max(1, vectors.shape[1]))
+    if len(vectors):
+        index.add(vectors)
+    return index
 
 
 class Candidates:
@@ -64,9 +76,10 @@ class Candidates:
         sources = sorted(works)
         self.passages = [(source, p) for source in sources for p in works[source][0]]
         filled = [works[source][1] for source in sources if len(works[source][0])]
-        self._vectors = np.concatenate(filled) if filled else np.zeros((0, 0), dtype=np.float32)
-        if len(self._vectors) != len(self.passages):
+        vectors = np.concatenate(filled) if filled else np.zeros((0, 0), dtype=np.float32)
+        if len(vectors) != len(self.passages):
             raise ValueError("each passage needs one vector")
+        self._index = _flat(vectors)
         self._works = np.repeat(
             np.arange(len(sources), dtype=np.int64), [len(works[source][0]) for source in sources]
         )
@@ -86,15 +99,23 @@ class Candidates:
     def score(self, query: str, vector: Vectors, *, reranker: Reranker | None = None) -> Scored:
         """Score every candidate for `query`, whose vector is `vector` [d]."""
         if not self.passages:
-            return Scored(np.zeros(0), np.zeros(0))
-        dense = similarities(self._vectors, vector)
-        scores = fuse(dense, self._lexicon.scores(query), self._works)
+            return Scored(*[np.zeros(0)] * 4)
+        dense = self._cosines(vector)
+        lexical = self._lexicon.scores(query)
+        scores = fuse(dense, lexical, self._works)
         if reranker is not None:
             keys = [(source, p.start) for source, p in self.passages]
             texts = [p.text for _, p in self.passages]
             scores = rerank(reranker, query, texts, scores, order(scores, keys))
         own = self._excerpt_lexicon.scores(query)
-        return Scored(scores, fuse_excerpts(scores, self._owners, own))
+        return Scored(scores, fuse_excerpts(scores, self._owners, own), dense, lexical)
+
+    def _cosines(self, vector: Vectors) -> Scores:
+        """[n]: the cosine of every passage with the query, through FAISS's exact index."""
+        found, rows = self._index.search(np.ascontiguousarray(vector[None]), len(self.passages))
+        cosines = np.empty(len(self.passages), dtype=np.float64)
+        cosines[rows[0]] = found[0]
+        return cosines
 
     def ranked_passages(self, scored: Scored) -> tuple[Found, ...]:
         """All passages, best first; ties by source id and place."""

@@ -77,7 +77,7 @@ def question_measures(
     """[questions] for each of MEASURES. For each question, `rankings` has all passages of its
     document, best first, and `readings` the spans in the order in which they are read; a question
     none of whose passages hits counts as 0 in the measures of rank."""
-    import ir_measures  # noqa: PLC0415 - heavy, and nothing but an evaluation needs it
+    import ir_measures
 
     relevant, ranked = [], []
     for number, (ranking, gold) in enumerate(zip(rankings, golds, strict=True)):

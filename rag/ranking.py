@@ -44,7 +44,7 @@ _STOP = _words(
 
 @lru_cache(maxsize=1)
 def _stemmer() -> Any:
-    import Stemmer  # noqa: PLC0415
+    import Stemmer
 
     return Stemmer.Stemmer("english")
 

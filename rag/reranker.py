@@ -65,8 +65,8 @@ class CrossEncoderReranker:
 def load_reranker(name: str, *, offline: bool = False) -> Reranker:
     """The cross-encoder `name` stands for: a local folder, else a model of the hub."""
     folder = locate(name, offline=offline)
-    from sentence_transformers import CrossEncoder  # noqa: PLC0415
-    from transformers.utils import logging  # noqa: PLC0415
+    from sentence_transformers import CrossEncoder
+    from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:

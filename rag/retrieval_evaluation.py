@@ -162,7 +162,7 @@ def _bm25(document: Document) -> tuple[Ranker, int]:
 
 def _langchain(document: Document, encoder: Encoder) -> tuple[Ranker, int]:
     try:
-        from langchain_text_splitters import RecursiveCharacterTextSplitter  # noqa: PLC0415
+        from langchain_text_splitters import RecursiveCharacterTextSplitter
     except ImportError as error:
         raise EncoderError(
             "the langchain baseline needs langchain-text-splitters: pip install it"
@@ -250,7 +250,7 @@ def plot(report: RetrievalReport, path: Path) -> bool:
     """Draw the measures of all systems with their intervals; False where matplotlib is not
     installed. The kind of picture follows from the suffix of `path`."""
     try:
-        from matplotlib.figure import Figure  # noqa: PLC0415 - heavy and optional
+        from matplotlib.figure import Figure
     except ImportError:
         return False
     figure = Figure(figsize=(9, 4), layout="constrained")

@@ -1,4 +1,3 @@
-# ruff: noqa: PLC0415 - only the tests that make a model pay for importing torch
 """Models small enough to make in a test: real architectures and tokenizers, random weights."""
 
 from __future__ import annotations

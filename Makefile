@@ -1,0 +1,46 @@
+# Two commands matter on a fresh machine: `make answer` and `make test`. Each sets itself up.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+HOME_  ?= data
+PROMPT ?= $(firstword $(sort $(wildcard prompts/*.txt)))
+MIRROR ?=
+
+ask_options := --home $(HOME_) $(if $(MIRROR),--mirror $(MIRROR))
+
+.PHONY: help install index answer test check format clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+install: $(VENV)/.installed  ## the environment in .venv
+
+# torch comes first and exactly pinned: whatever is looser would bring another build of it.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+index: install  ## download and embed every work of prompts/
+	$(BIN)/rag index $(ask_options) prompts/*.txt
+
+answer: index  ## the answer to the first example: make answer PROMPT=… MIRROR=… for others
+	$(BIN)/rag ask $(ask_options) "$(PROMPT)"
+
+test: check  ## every check and every test
+	$(BIN)/pytest -n 2
+
+check: install  ## format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install  ## put the code into form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## remove what was built (not what was fetched: that is in data/sources)
+	rm -rf $(VENV) build dist *.egg-info data/index data/documents

@@ -1,0 +1,211 @@
+"""Links as people write them, read into ids: arXiv papers and GitHub repositories, nothing else.
+
+A link is matched whole against the forms below, never searched for inside other text: what is
+not certainly arXiv or GitHub is refused. User names, ports, look-alike hosts and anything but
+plain ASCII therefore never pass. `written` keeps the link as it stands, for showing.
+"""
+
+from __future__ import annotations
+
+import re
+
+from index.catalog import ArxivLink, GithubLink
+from index.errors import LinkError
+
+# Longer than any real link, short enough that nothing here can take long.
+MAX_LINK = 2_000
+
+# Archives that gave ids of the old scheme, 1991 to March 2007 (https://arxiv.org/archive).
+_ARCHIVES = frozenset(
+    {
+        "acc-phys",
+        "adap-org",
+        "alg-geom",
+        "ao-sci",
+        "astro-ph",
+        "atom-ph",
+        "bayes-an",
+        "chao-dyn",
+        "chem-ph",
+        "cmp-lg",
+        "comp-gas",
+        "cond-mat",
+        "cs",
+        "dg-ga",
+        "funct-an",
+        "gr-qc",
+        "hep-ex",
+        "hep-lat",
+        "hep-ph",
+        "hep-th",
+        "math",
+        "math-ph",
+        "mtrl-th",
+        "nlin",
+        "nucl-ex",
+        "nucl-th",
+        "patt-sol",
+        "physics",
+        "plasm-ph",
+        "q-alg",
+        "q-bio",
+        "quant-ph",
+        "solv-int",
+        "supr-con",
+    }
+)
+
+# First path segments of github.com that are pages of GitHub itself, not owners.
+_GITHUB_PAGES = frozenset(
+    {
+        "about",
+        "apps",
+        "collections",
+        "contact",
+        "customer-stories",
+        "enterprise",
+        "events",
+        "explore",
+        "features",
+        "login",
+        "marketplace",
+        "new",
+        "notifications",
+        "orgs",
+        "organizations",
+        "pricing",
+        "resources",
+        "search",
+        "security",
+        "sessions",
+        "settings",
+        "signup",
+        "site",
+        "solutions",
+        "sponsors",
+        "stars",
+        "team",
+        "topics",
+        "trending",
+        "users",
+    }
+)
+
+_URL = r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]"
+_TAIL = rf"(?:[?#]{_URL}*)?"
+
+_ID = r"(?P<id>[a-z]+(?:-[a-z]+)?(?:\.[a-z-]{2,10})?/\d{7}|\d{4}\.\d{4,5})"
+_ID_AND_VERSION = rf"(?:arxiv:)?{_ID}(?:v(?P<version>[1-9]\d{{0,2}}))?"
+
+_ARXIV_URL = re.compile(
+    r"(?:(?:https?:)?//)?(?:(?:www|export)\.)?arxiv\.org/(?:abs|pdf|html|format|ps|src|e-print)/"
+    rf"{_ID_AND_VERSION}(?:\.pdf|\.ps|\.gz)?/?{_TAIL}",
+    re.ASCII | re.IGNORECASE,
+)
+# The DOI that arXiv itself gives to a paper names it as surely as its own address does.
+_ARXIV_DOI = re.compile(
+    rf"(?:(?:https?://)?(?:dx\.)?doi\.org/|doi:\s?)?10\.48550/arxiv\.{_ID_AND_VERSION}/?",
+    re.ASCII | re.IGNORECASE,
+)
+# As cited: `arXiv:2404.13784v1 [cs.CV]`.
+_ARXIV_BARE = re.compile(
+    rf"(?:arxiv:\s?)?{_ID_AND_VERSION}(?:\s*\[[a-z-]+(?:\.[a-z-]+)?\])?",
+    re.ASCII | re.IGNORECASE,
+)
+
+_REPOSITORY = r"(?P<owner>[A-Za-z0-9][A-Za-z0-9_-]{0,38})/(?P<name>[A-Za-z0-9._-]{1,104})"
+# No `.` or `..` segment, encoded or not: a browser would show another repository than we read.
+_DOTS = r"(?:\.|%2e){1,2}(?:[/?#]|$)"
+_GITHUB_URL = re.compile(
+    r"(?:(?:(?:git\+)?https?:)?//|git://|(?:git\+)?ssh://git@)?(?:www\.)?github\.com/"
+    rf"{_REPOSITORY}(?:/(?!{_DOTS})[A-Za-z0-9\-._~:@!$&'()*+,;=%]*)*{_TAIL}",
+    re.ASCII | re.IGNORECASE,
+)
+_GITHUB_SCP = re.compile(rf"git@github\.com:{_REPOSITORY}/?", re.ASCII | re.IGNORECASE)
+
+_PAPER_EXPECTED = "an arXiv link such as https://arxiv.org/abs/2404.13784, or None"
+_GITHUB_EXPECTED = "a repository's link such as https://github.com/OWNER/NAME, or None"
+
+
+def parse_paper_link(text: str, line: int = 0) -> ArxivLink | None:
+    """Read the arXiv link that `text` is; None for `None` and for nothing at all.
+
+    Ids of the old scheme lose their subject class (`math.GT/0309136` is `math/0309136`), as in
+    arXiv's own listings, so that one paper has one id. Raises LinkError with `line`.
+    """
+    written, link = _bare(text)
+    if link is None:
+        return None
+    match = next(
+        (m for form in (_ARXIV_URL, _ARXIV_DOI, _ARXIV_BARE) if (m := form.fullmatch(link))), None
+    )
+    if match is None:
+        raise _refused(written, line, "not a link to a paper on arXiv", _PAPER_EXPECTED)
+    found: str = match["id"].lower()
+    if "/" in found:
+        archive, number = found.split("/")
+        archive = archive.split(".")[0]
+        found, known = f"{archive}/{number}", archive in _ARCHIVES and _old_number(number)
+    else:
+        known = _new_number(found)
+    if not known:
+        raise _refused(written, line, f"no arXiv paper can have the id {found}", _PAPER_EXPECTED)
+    return ArxivLink(written, found, int(match["version"]) if match["version"] else None)
+
+
+def parse_github_link(text: str, line: int = 0) -> GithubLink | None:
+    """Read the link to a GitHub repository, or to something inside one, that `text` is; None
+    for `None` and for nothing at all. Raises LinkError with `line`."""
+    written, link = _bare(text)
+    if link is None:
+        return None
+    match = _GITHUB_URL.fullmatch(link) or _GITHUB_SCP.fullmatch(link)
+    name = re.sub(r"\.git$", "", match["name"], flags=re.IGNORECASE) if match else ""
+    if (
+        match is None
+        or name in ("", ".", "..")
+        or len(name) > 100
+        or match["owner"].lower() in _GITHUB_PAGES
+    ):
+        raise _refused(written, line, "not a link to a GitHub repository", _GITHUB_EXPECTED)
+    return GithubLink(written, match["owner"], name)
+
+
+def _bare(text: str) -> tuple[str, str | None]:
+    """The link as written, and without `<>` and what a sentence leaves behind it; None for none."""
+    written = text.strip()
+    if written.lower() in ("", "none"):
+        return written, None
+    if len(written) > MAX_LINK:
+        return written, ""
+    link = _without_stop(written)
+    if link.startswith("<") and link.endswith(">"):
+        link = _without_stop(link[1:-1].strip())
+    return written, link
+
+
+def _without_stop(link: str) -> str:
+    """Two dots are no full stop: `/o/r/..` is another place than `/o/r`."""
+    link = link.rstrip(",;:!")
+    return link if link.endswith("..") else link.removesuffix(".")
+
+
+def _old_number(number: str) -> bool:
+    """YYMMNNN, from January 1991 to March 2007."""
+    year, month = int(number[:2]), int(number[2:4])
+    month_number = (1900 + year if year >= 91 else 2000 + year) * 12 + month
+    return 1 <= month <= 12 and month_number <= 2007 * 12 + 3 and int(number[4:]) > 0
+
+
+def _new_number(number: str) -> bool:
+    """YYMM.NNNN from April 2007, YYMM.NNNNN from January 2015."""
+    month, count = number.split(".")
+    digits = 4 if int(month) < 1501 else 5
+    return (
+        int(month) >= 704 and 1 <= int(month[2:]) <= 12 and len(count) == digits and int(count) > 0
+    )
+
+
+def _refused(written: str, line: int, why: str, expected: str) -> LinkError:
+    shown = written if len(written) <= 100 else written[:100] + "…"
+    return LinkError(f"found {shown!r}: {why}; expected {expected}", line=line)

@@ -1,0 +1,1 @@
+"""What speaks to arXiv and GitHub, and to nobody else. Imported only when something is asked."""

@@ -1,0 +1,101 @@
+"""The whole line for one prompt: index what is missing, retrieve, write, compose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from index.build import SourceState, build
+from index.catalog import Catalog
+from index.encoder import Encoder
+from index.errors import SegmentError
+from index.late import LateEncoder
+from index.progress import Notify, silent
+from index.segments import Segment, SegmentStore
+from index.settings import Settings
+from index.sources import tier_of
+from rag.answer import Answer
+from rag.compose import compose
+from rag.evidence import Evidence, Hit, Reading
+from rag.prompt import Prompt
+from rag.retrieval import Pool, retrieve, search
+from rag.writers.draft import Writer
+
+NO_PASSAGES = "it holds no text that can be quoted"
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Answers prompts with one encoder and one writer. Safe to use for any number of prompts:
+    each sees the works that it lists and no others."""
+
+    settings: Settings
+    encoder: Encoder
+    writer: Writer
+
+    @classmethod
+    def of(cls, settings: Settings, writer: Writer) -> Pipeline:
+        """The pipeline that `settings` describe. Raises EncoderError where there is no encoder."""
+        return cls(settings, LateEncoder(settings), writer)
+
+    def gather(self, prompt: Prompt, *, notify: Notify = silent) -> Evidence:
+        """The evidence for `prompt`; works that are not indexed yet are indexed first."""
+        readings, segments = self._read(prompt.catalog, notify)
+        in_order = dict.fromkeys(
+            source_id for listing in prompt.listings for source_id in listing.source_ids
+        )
+        return retrieve(
+            prompt, [readings[source_id] for source_id in in_order], segments, self.encoder
+        )
+
+    def search(self, query: str, catalog: Catalog, *, notify: Notify = silent) -> tuple[Hit, ...]:
+        """Every passage of the catalog's works, those for `query` first."""
+        readings, segments = self._read(catalog, notify)
+        (hits,) = search(Pool.of(list(readings.values()), segments), self.encoder, [query])
+        return hits
+
+    def ask(
+        self,
+        prompt: Prompt,
+        *,
+        notify: Notify = silent,
+        stream: Callable[[str], None] | None = None,
+    ) -> Answer:
+        """The answer to `prompt`, from the works it lists and nothing else."""
+        evidence = self.gather(prompt, notify=notify)
+        return compose(evidence, self.writer.write(evidence, stream=stream))
+
+    def _read(
+        self, catalog: Catalog, notify: Notify
+    ) -> tuple[dict[str, Reading], dict[str, Segment]]:
+        """What became of each source of the catalog, and the segments of those that were read."""
+        built = build(catalog, self.settings, self.encoder, notify=notify, retry=False)
+        store = SegmentStore(self.settings.index)
+        segments: dict[str, Segment] = {}
+        readings = {
+            source_id: _reading(state, store, segments) for source_id, state in built.states.items()
+        }
+        return readings, segments
+
+
+def _reading(state: SourceState, store: SegmentStore, segments: dict[str, Segment]) -> Reading:
+    """What became of one source; where it was read, its segment is put into `segments`."""
+    tier = tier_of(state.source_id)
+    if state.reason or state.source is None:
+        return Reading(state.source_id, tier, reason=state.reason)
+    try:
+        segment = store.load(state.segment)
+    except SegmentError as error:
+        return Reading(state.source_id, tier, reason=str(error))
+    if not segment.passages:
+        return Reading(state.source_id, tier, reason=NO_PASSAGES)
+    segments[state.source_id] = segment
+    return Reading(
+        source_id=state.source_id,
+        tier=tier,
+        sha256=state.source.sha256,
+        document_sha256=segment.document,
+        extractor=segment.extractor,
+        version=state.source.version,
+        page_starts=segment.page_starts,
+    )

@@ -1,0 +1,163 @@
+"""An answer as Markdown, for files and terminals.
+
+Whatever comes from a paper, a README or a prompt is escaped: none of it is ever live markup, and
+no control character of theirs reaches a terminal.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+
+from rag.answer import Answer, Quote, Reference, SourceRecord, Statement
+
+# What CommonMark and GitHub's tables, strikes, formulas and bare links are made of.
+_MARKUP = re.compile(r"([\\`*_\[\]<>#|~$@]|:(?=//)|(?<=www)\.)", re.IGNORECASE)
+_LINE_START = re.compile(r"^(\d+(?=[.)])|(?=[-+=]))")
+# Control characters, format characters (bidirectional overrides, invisible tags) and surrogates.
+_UNSEEN = frozenset({"Cc", "Cf", "Cs"})
+_SPACE = re.compile(r"\s+")
+_READ = {"full text": "full text", "readme": "README", "summary": "summary in the prompt"}
+_BUT = {"full text": "paper", "readme": "README", "summary": "summary"}
+
+
+def plain(text: str) -> str:
+    """`text` on one line, without control characters."""
+    seen = (char for char in _SPACE.sub(" ", text) if unicodedata.category(char) not in _UNSEEN)
+    return _SPACE.sub(" ", "".join(seen)).strip()
+
+
+def escape(text: str) -> str:
+    """`text` as Markdown that shows exactly it."""
+    escaped = _MARKUP.sub(r"\\\1", plain(text)).replace("&", "&amp;")
+    return _LINE_START.sub(r"\1\\", escaped)
+
+
+def to_markdown(answer: Answer) -> str:
+    """The whole answer. What could not be read is said first, and how it was written last."""
+    lines = [f"# {escape(answer.prompt.question)}", ""]
+    lines += _warnings(answer)
+    lines += ["## 1. What you were doing", ""]
+    lines += _statements(answer, answer.task)
+    lines += ["## 2. How it works: input → model → output", ""]
+    for heading, statements in (
+        ("What goes in", answer.workflow.input),
+        ("What the model does", answer.workflow.model),
+        ("What comes out", answer.workflow.output),
+    ):
+        lines += [f"### {heading}", "", *_statements(answer, statements)]
+    lines += ["## 3. Papers and tools", ""]
+    records = {source.id: source for source in answer.sources}
+    for reference in answer.references:
+        lines += _reference(answer, reference, records)
+    lines += ["---", "", _colophon(answer), ""]
+    return "\n".join(lines)
+
+
+def work_of(answer: Answer, source_id: str) -> str:
+    """The name under which the prompt lists this source."""
+    names = (item.name for item in answer.references if source_id in item.sources)
+    return next(names, source_id)
+
+
+def place(quote: Quote) -> str:
+    """Where in its source a quote stands: `full text, p. 3`."""
+    if not quote.pages:
+        return _READ[quote.tier]
+    first, last = quote.pages[0], quote.pages[-1]
+    pages = f"p. {first}" if first == last else f"pp. {first}–{last}"
+    return f"{_READ[quote.tier]}, {pages}"
+
+
+def what_was_read(reference: Reference, records: dict[str, SourceRecord]) -> str:
+    """`read: README, summary; not read: paper (reason)`, one clause for each source."""
+    own = [records[source_id] for source_id in reference.sources if source_id in records]
+    read = ", ".join(_READ[record.tier] for record in own if not record.reason)
+    unread = [f"{_BUT[record.tier]} ({plain(record.reason)})" for record in own if record.reason]
+    clauses = [f"read: {read}" if read else "", f"not read: {'; '.join(unread)}" if unread else ""]
+    return "; ".join(filter(None, clauses)) or "nothing was given to read"
+
+
+def _warnings(answer: Answer) -> list[str]:
+    """A note where some of the listed works could not be read in full."""
+    unread = [source for source in answer.sources if source.reason]
+    if not unread:
+        return []
+    counted = [
+        _count(sum(source.tier == tier for source in unread), noun)
+        for tier, noun in (("full text", "paper"), ("readme", "README"), ("summary", "summary"))
+    ]
+    named = " and ".join(filter(None, counted))
+    return [
+        f"> **Not everything could be read:** {named} could not be had; section 3 says why. "
+        "What follows rests on the rest.",
+        "",
+    ]
+
+
+def _count(number: int, noun: str) -> str:
+    if not number:
+        return ""
+    plural = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    return f"{number} {noun if number == 1 else plural}"
+
+
+def _statements(answer: Answer, statements: Iterable[Statement]) -> Iterator[str]:
+    for statement in statements:
+        # Two spaces: the source of a sentence told word for word stands on the line below it.
+        yield _said(statement) + ("  " if _is_its_quote(statement) else "\n")
+        yield from _quotes(answer, statement)
+
+
+def _said(statement: Statement) -> str:
+    """The statement, in quotation marks where it is its quote word for word: then the quote need
+    not be shown again."""
+    text = escape(statement.text)
+    return f"“{text}”" if _is_its_quote(statement) else text
+
+
+def _is_its_quote(statement: Statement) -> bool:
+    return len(statement.quotes) == 1 and plain(statement.quotes[0].text) == plain(statement.text)
+
+
+def _quotes(answer: Answer, statement: Statement, indent: str = "") -> Iterator[str]:
+    for quote in statement.quotes:
+        name = escape(work_of(answer, quote.source_id))
+        if _is_its_quote(statement):
+            yield f"{indent}— {name}, {place(quote)}"
+            yield ""
+            continue
+        yield f"{indent}> “{escape(quote.text)}”  "
+        yield f"{indent}> — {name}, {place(quote)}"
+        yield ""
+
+
+def _reference(
+    answer: Answer, reference: Reference, records: dict[str, SourceRecord]
+) -> Iterator[str]:
+    role = "recommended model" if reference.role == "recommended" else "related paper"
+    yield f"- **{escape(reference.name)}** ({role})"
+    yield f"  - Paper: {_link(reference.paper)} · GitHub: {_link(reference.github)}"
+    read = what_was_read(reference, records)
+    yield f"  - {escape(read[:1].upper() + read[1:])}"
+    yield f"  - {_said(reference.bearing)}" + ("  " if _is_its_quote(reference.bearing) else "\n")
+    yield from _quotes(answer, reference.bearing, indent="    ")
+
+
+def _link(written: str | None) -> str:
+    if written is None:
+        return "None"
+    return f"<{written}>" if re.fullmatch(r"https?://[^\s<>]+", written) else escape(written)
+
+
+def _colophon(answer: Answer) -> str:
+    record = answer.writer
+    name = f"{record.name} writer" + (f", {record.model}" if record.model else "")
+    note = f" {record.note}" if record.note else ""
+    count = sum(1 for _ in answer.quotes())
+    written = escape(f"Written by the {name}.{note} {_count(count, 'quote')}")
+    return (
+        f"{written}, each chosen from the source and none typed: `rag verify` proves it from the "
+        "JSON form of this answer."
+    )

@@ -1,0 +1,90 @@
+"""`rag ask`: answer prompt documents from the works they list."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scripts.options import ENCODER, HOME, EncoderName, Home, Mirror, Offline, Prompts, settings
+from scripts.terminal import Bars, say, show
+
+if TYPE_CHECKING:
+    from rag.answer import Answer
+
+
+class Format(StrEnum):
+    """How an answer is written down."""
+
+    MARKDOWN = "markdown"
+    JSON = "json"
+
+
+class WriterName(StrEnum):
+    """Which writer writes."""
+
+    EXTRACTIVE = "extractive"
+
+
+_SUFFIX = {Format.MARKDOWN: ".md", Format.JSON: ".json"}
+
+
+def run(
+    prompts: Prompts,
+    writer: Annotated[WriterName, typer.Option(help="Who writes.")] = WriterName.EXTRACTIVE,
+    form: Annotated[
+        Format, typer.Option("--format", help="The form of the answer.")
+    ] = Format.MARKDOWN,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="A file; for several prompts a folder, with a file for each."),
+    ] = None,
+    home: Home = HOME,
+    mirror: Mirror = None,
+    offline: Offline = False,
+    encoder: EncoderName = ENCODER,
+) -> None:
+    """Answer each PROMPT from the works it lists, and from nothing else. Works that are not
+    indexed yet are indexed first."""
+    from index.sealed import write_atomically
+    from rag.pipeline import Pipeline
+    from rag.prompt import read_prompt
+    from rag.writers.extractive import ExtractiveWriter
+
+    chosen = settings(home, mirror, offline=offline, encoder=encoder)
+    read = [(path, read_prompt(path)) for path in prompts]
+    targets = _targets(prompts, output, form)
+    pipeline = Pipeline.of(chosen, ExtractiveWriter())
+    for path, prompt in read:
+        with Bars() as bars:
+            answer = pipeline.ask(prompt, notify=bars)
+        written = _written(answer, form)
+        if (target := targets.get(path)) is None:
+            show(written, markdown=form is Format.MARKDOWN)
+        else:
+            write_atomically(target, written.encode())
+            say(f"{path} → {target}")
+
+
+def _targets(prompts: list[Path], output: Path | None, form: Format) -> dict[Path, Path]:
+    """Which file each prompt's answer goes to; none for standard output."""
+    if output is None:
+        return {}
+    if len(prompts) == 1 and not output.is_dir():
+        return {prompts[0]: output}
+    if output.exists() and not output.is_dir():
+        raise typer.BadParameter(
+            f"{output} is a file: several answers need a folder", param_hint="--output"
+        )
+    targets = {path: output / (path.stem + _SUFFIX[form]) for path in prompts}
+    if len(set(targets.values())) < len(targets):
+        raise typer.BadParameter("two prompts have the same file name", param_hint="PROMPT…")
+    return targets
+
+
+def _written(answer: Answer, form: Format) -> str:
+    from rag.render import to_markdown
+
+    return answer.to_json() + "\n" if form is Format.JSON else to_markdown(answer)

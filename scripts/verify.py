@@ -1,0 +1,47 @@
+"""`rag verify`: prove that answer files quote their sources truly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scripts.options import HOME, Home, settings
+from scripts.terminal import say
+
+
+def run(
+    answers: Annotated[list[Path], typer.Argument(help="Answer files (JSON).", metavar="ANSWER…")],
+    home: Home = HOME,
+) -> None:
+    """Check every quote, page, link and listing of each ANSWER against the kept sources, which
+    are read again from their bytes. Exit 0 and one line of counts, or 1 and each failure."""
+    from index.errors import AnswerError
+    from rag.answer import read_answer
+    from rag.rereading import Rereading
+    from rag.verification import verify
+
+    document_of = Rereading(settings(home))
+    failures = quotes = statements = listings = sources = 0
+    for path in answers:
+        try:
+            found = verify(read_answer(path), document_of)
+        except AnswerError as error:
+            say(f"{path}: {error}")
+            failures += 1
+            continue
+        for failure in found.failures:
+            say(f"{path}: {failure}")
+        failures += len(found.failures)
+        quotes += found.quotes
+        statements += found.statements
+        listings += found.listings
+        sources += found.sources
+    verdict = f"{failures} failures" if failures else "verified"
+    typer.echo(
+        f"{verdict}: {len(answers)} answers, {quotes} quotes, {statements} statements, "
+        f"{listings} listings, {sources} sources read again"
+    )
+    if failures:
+        raise typer.Exit(1)

@@ -1,0 +1,141 @@
+"""PDFs made by hand, so that a test says in points and colours what stands on a page.
+
+Everything is set in Courier: each character is 0.6 em wide, so widths need no tables.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Sequence
+
+WIDTH, HEIGHT = 612, 792
+EM = 0.6
+FONTS = {
+    "F1": b"<< /Type /Font /Subtype /Type1 /BaseFont /Courier /Encoding /WinAnsiEncoding >>",
+    "F2": b"<< /Type /Font /Subtype /Type1 /BaseFont /Courier-Bold /Encoding /WinAnsiEncoding >>",
+    # Codes 1 to 3 are ligatures, as in the fonts of TeX.
+    "F3": b"<< /Type /Font /Subtype /Type1 /BaseFont /ABCDEF+NimbusMonL-Regu /FirstChar 0 "
+    b"/LastChar 255 /Widths [" + b"600 " * 256 + b"] /Encoding << /Type /Encoding "
+    b"/BaseEncoding /WinAnsiEncoding /Differences [1 /fi /fl /ffi] >> >>",
+    "F4": b"<< /Type /Font /Subtype /Type1 /BaseFont /ABCDEF+CMMI10 /FirstChar 0 /LastChar 255 "
+    b"/Widths [" + b"600 " * 256 + b"] /Encoding /WinAnsiEncoding >>",
+}
+
+
+def shown(string: str) -> bytes:
+    """A PDF string literal."""
+    data = string.encode("cp1252")
+    for char in (b"\\", b"(", b")"):
+        data = data.replace(char, b"\\" + char)
+    return b"(" + data + b")"
+
+
+def text(
+    string: str, x: float, y: float, *, size: float = 10, font: str = "F1", setup: str = ""
+) -> bytes:
+    """Operators that show one string; `setup` goes before, in its own graphics state."""
+    return (
+        f"q {setup} BT /{font} {size} Tf 1 0 0 1 {x} {y} Tm ".encode()
+        + shown(string)
+        + b" Tj ET Q\n"
+    )
+
+
+def turned(string: str, x: float, y: float, *, size: float = 10) -> bytes:
+    """A string running up the page, as the stamp of arXiv does."""
+    return f"BT /F1 {size} Tf 0 1 -1 0 {x} {y} Tm ".encode() + shown(string) + b" Tj ET\n"
+
+
+def lines(
+    strings: Sequence[str],
+    x: float,
+    y: float,
+    *,
+    width: float = 432,
+    size: float = 10,
+    leading: float = 12,
+    font: str = "F1",
+    indent: float = 0,
+) -> bytes:
+    """A paragraph: all lines but the last stretched to `width`, the first one indented."""
+    found = b""
+    for number, string in enumerate(strings):
+        left = x + (indent if number == 0 else 0)
+        room = width - (left - x) - len(string) * EM * size
+        gaps = string.count(" ")
+        stretch = room / gaps if gaps and number + 1 < len(strings) else 0
+        found += text(
+            string, left, y - number * leading, size=size, font=font, setup=f"{stretch:.3f} Tw"
+        )
+    return found
+
+
+def wrapped(words: str, width: float = 432, size: float = 10) -> list[str]:
+    """The words in lines that fit."""
+    room = int(width / (EM * size))
+    found = [""]
+    for word in words.split():
+        if len(found[-1]) + len(word) + 1 > room:
+            found.append("")
+        found[-1] = f"{found[-1]} {word}".strip()
+    return found
+
+
+def pdf(
+    pages: Iterable[bytes],
+    *,
+    title: str = "",
+    box: tuple[float, float, float, float] = (0, 0, WIDTH, HEIGHT),
+    forms: Sequence[bytes] = (),
+    extra: bytes = b"",
+    compressed: bool = False,
+) -> bytes:
+    """A whole file. Form n is painted with `/Xn Do`; `extra` goes into each page's dictionary."""
+    objects: list[bytes] = [b"", b""]  # the catalog and the page tree come first
+
+    def add(body: bytes) -> int:
+        objects.append(body)
+        return len(objects)
+
+    def stream(data: bytes, entries: bytes = b"") -> bytes:
+        if compressed:
+            data = zlib.compress(data)
+            entries += b" /Filter /FlateDecode"
+        return b"<< /Length %d %b >>\nstream\n%b\nendstream" % (len(data), entries, data)
+
+    fonts = b" ".join(b"/%b %d 0 R" % (name.encode(), add(body)) for name, body in FONTS.items())
+    first_form = len(objects) + 1
+    drawn = b" ".join(b"/X%d %d 0 R" % (n, first_form + n) for n in range(len(forms)))
+    resources = b"<< /Font << %b >> /XObject << %b >> >>" % (fonts, drawn)
+    for form in forms:
+        entries = b"/Type /XObject /Subtype /Form /BBox [0 0 612 792] /Resources " + resources
+        add(stream(form, entries))
+    kids = []
+    for content in pages:
+        body = add(stream(content))
+        kids.append(
+            add(
+                b"<< /Type /Page /Parent 2 0 R /MediaBox [%g %g %g %g] /Contents %d 0 R "
+                b"/Resources %b %b >>" % (*box, body, resources, extra)
+            )
+        )
+    info = add(b"<< /Title %b >>" % shown(title)) if title else 0
+    objects[0] = b"<< /Type /Catalog /Pages 2 0 R >>"
+    listed = b" ".join(b"%d 0 R" % kid for kid in kids)
+    objects[1] = b"<< /Type /Pages /Count %d /Kids [%b] >>" % (len(kids), listed)
+    return assembled(objects, info)
+
+
+def assembled(objects: Sequence[bytes], info: int = 0) -> bytes:
+    """Objects 1, 2, … with their table and trailer; the first is the catalog."""
+    out = b"%PDF-1.5\n"
+    offsets = []
+    for number, body in enumerate(objects, start=1):
+        offsets.append(len(out))
+        out += b"%d 0 obj\n%b\nendobj\n" % (number, body)
+    table = len(out)
+    out += b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1)
+    out += b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
+    entry = b"/Info %d 0 R " % info if info else b""
+    out += b"trailer\n<< /Size %d /Root 1 0 R %b>>\n" % (len(objects) + 1, entry)
+    return out + b"startxref\n%d\n%%%%EOF\n" % table

@@ -1,0 +1,268 @@
+"""An answer's JSON form: loading after saving is the identity, and nothing else is let in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from index.errors import AnswerError
+from rag.answer import (
+    FORMAT,
+    Answer,
+    PromptRecord,
+    Quote,
+    Reference,
+    SourceRecord,
+    Statement,
+    Workflow,
+    read_answer,
+)
+from rag.writers.draft import WriterEvent, WriterRecord
+
+TEXT = st.text(max_size=12)
+MAYBE = st.none() | TEXT
+TIER = st.sampled_from(["full text", "readme", "summary"])
+
+
+def several(items: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.lists(items, max_size=2).map(tuple)
+
+
+QUOTE = st.builds(
+    Quote, TEXT, TIER, st.integers(), st.integers(), TEXT, several(st.integers(1, 99))
+)
+STATEMENT = st.builds(Statement, TEXT, several(QUOTE))
+RECORD = st.builds(SourceRecord, TEXT, TIER, TEXT, TEXT, TEXT, MAYBE, TEXT)
+REFERENCE = st.builds(
+    Reference,
+    TEXT,
+    st.sampled_from(["recommended", "related"]),
+    MAYBE,
+    MAYBE,
+    several(TEXT),
+    st.booleans(),
+    STATEMENT,
+)
+WRITER = st.builds(
+    WriterRecord,
+    name=TEXT,
+    model=MAYBE,
+    revision=MAYBE,
+    dtype=MAYBE,
+    device=MAYBE,
+    seed=st.none() | st.integers(),
+    tokens_decoded=st.integers(),
+    tokens_forced=st.integers(),
+    seconds=st.none() | st.floats(allow_nan=False, allow_infinity=False),
+    note=TEXT,
+    events=several(st.builds(WriterEvent, TEXT, TEXT, TEXT)),
+)
+ANSWER = st.builds(
+    Answer,
+    prompt=st.builds(PromptRecord, TEXT, TEXT, TEXT),
+    writer=WRITER,
+    task=several(STATEMENT),
+    workflow=st.builds(Workflow, several(STATEMENT), several(STATEMENT), several(STATEMENT)),
+    references=several(REFERENCE),
+    sources=several(RECORD),
+)
+Path_ = tuple[str | int, ...]
+
+
+def nodes(value: Any, path: Path_ = ()) -> Iterator[Path_]:
+    """The way to every value inside a JSON value, itself first."""
+    yield path
+    if isinstance(value, dict | list):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            yield from nodes(value[key], (*path, key))
+
+
+def at(value: Any, path: Path_) -> Any:
+    for key in path:
+        value = value[key]
+    return value
+
+
+def changed(value: Any, path: Path_, new: Any) -> Any:
+    """A copy of a JSON value with another value at the end of the way."""
+    if not path:
+        return new
+    value = deepcopy(value)
+    at(value, path[:-1])[path[-1]] = new
+    return value
+
+
+@pytest.fixture(scope="module")
+def raw(answers: Mapping[str, Answer]) -> Any:
+    """A real answer as JSON."""
+    return json.loads(answers["colour"].to_json())
+
+
+@given(ANSWER)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_loading_after_saving_is_the_identity(answer: Answer) -> None:
+    assert Answer.from_json(answer.to_json()) == answer
+    assert Answer.from_json(answer.to_json()).to_json() == answer.to_json()
+
+
+def test_the_form_is_the_documented_one(raw: Any) -> None:
+    assert list(raw) == ["format", "prompt", "writer", "sections", "sources"]
+    assert raw["format"] == FORMAT
+    assert list(raw["prompt"]) == ["question", "sha256", "text"]
+    assert list(raw["sections"]) == ["task", "workflow", "references"]
+    assert list(raw["sections"]["workflow"]) == ["input", "model", "output"]
+    statement = raw["sections"]["task"][0]
+    assert list(statement) == ["text", "quotes"]
+    assert list(statement["quotes"][0]) == ["source_id", "tier", "start", "end", "text", "pages"]
+    assert list(raw["sections"]["references"][0])[:5] == [
+        "name",
+        "role",
+        "paper",
+        "github",
+        "sources",
+    ]
+
+
+def test_every_statement_and_quote_is_told_with_its_part(answers: Mapping[str, Answer]) -> None:
+    answer = answers["colour"]
+    parts = list(dict.fromkeys(part for part, _ in answer.statements()))
+    assert parts == [
+        "task",
+        "workflow.input",
+        "workflow.model",
+        "workflow.output",
+        *(f"references[{number}]" for number in range(len(answer.references))),
+    ]
+    told = [quote for _, statement in answer.statements() for quote in statement.quotes]
+    assert [quote for _, quote in answer.quotes()] == told
+
+
+def test_each_field_is_required_and_none_is_added(raw: Any) -> None:
+    for path in nodes(raw):
+        value = at(raw, path)
+        if not isinstance(value, dict):
+            continue
+        for key in value:
+            lacking = changed(raw, path, {k: v for k, v in value.items() if k != key})
+            with pytest.raises(AnswerError, match=r"missing|expected an answer file"):
+                Answer.from_json(json.dumps(lacking))
+        with pytest.raises(AnswerError, match="extra is not known"):
+            Answer.from_json(json.dumps(changed(raw, path, {**value, "extra": 1})))
+
+
+@pytest.mark.parametrize("wrong", ["3", 3, 3.5, True, None, [], {}, ["1"], {"text": "x"}, 1e400])
+def test_no_field_takes_a_value_of_another_type(raw: Any, wrong: Any) -> None:
+    refused = 0
+    for path in nodes(raw):
+        value = at(raw, path)
+        try:
+            answer = Answer.from_json(json.dumps(changed(raw, path, wrong)))
+        except AnswerError:
+            refused += 1
+        else:
+            # What is let in is of the very type that stands there, or is nothing where that may be.
+            kept = at(json.loads(answer.to_json()), path)
+            assert kept == wrong
+            assert value is None or wrong is None or type(value) is type(wrong)
+    assert refused > 100
+
+
+@pytest.mark.parametrize(
+    ("path", "wrong", "message"),
+    [
+        (
+            ("task", 0, "quotes", 0, "start"),
+            "3",
+            "task[0].quotes[0].start is '3', expected a whole",
+        ),
+        (("task", 0, "quotes", 0, "end"), True, "task[0].quotes[0].end is True, expected a whole"),
+        (("task", 0, "quotes", 0, "pages"), "1", "task[0].quotes[0].pages is '1', expected a list"),
+        (("task", 0, "quotes", 0, "tier"), "hearsay", "tier is 'hearsay', expected one of 'full"),
+        (("task", 0, "quotes", 0, "text"), None, "task[0].quotes[0].text is None, expected text"),
+        (("references", 0, "bears"), 1, "references[0].bears is 1, expected true or false"),
+        (("references", 0, "paper"), 7, "references[0].paper is 7, expected text"),
+        (("task",), {}, "task is {}, expected a list"),
+        (("task", 0), "said", "task[0] is 'said', expected an object"),
+        (("references", 0, "name"), "\ud800", "expected text that can be encoded"),
+    ],
+)
+def test_the_part_that_is_wrong_is_named(raw: Any, path: Path_, wrong: Any, message: str) -> None:
+    with pytest.raises(AnswerError) as caught:
+        Answer.from_json(json.dumps(changed(raw, ("sections", *path), wrong)))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "",
+        "no JSON",
+        "{",
+        "[" * 100_000,
+        '{"format": ' * 50_000,
+        "null",
+        "[]",
+        '"grounded-answer/1"',
+        "{}",
+        '{"format": "grounded-answer/0"}',
+        '{"format": ["grounded-answer/1"]}',
+        '{"format": "grounded-answer/1"}',
+        '{"format": "grounded-answer/1", "format": "grounded-answer/1"}',
+        '{"format": NaN}',
+        "\ufeff{}",
+        "1" * 10_000,
+    ],
+)
+def test_a_file_that_is_no_answer_is_refused(data: str, tmp_path: Path) -> None:
+    with pytest.raises(AnswerError):
+        Answer.from_json(data)
+    (tmp_path / "answer.json").write_text(data, encoding="utf-8")
+    with pytest.raises(AnswerError):
+        read_answer(tmp_path / "answer.json")
+
+
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_what_is_no_number_is_refused(raw: Any, word: str) -> None:
+    data = json.dumps(changed(raw, ("writer", "seconds"), 0.25))
+    assert Answer.from_json(data).writer.seconds == 0.25
+    with pytest.raises(AnswerError, match=r"is no number|expected a number"):
+        Answer.from_json(data.replace("0.25", word))
+
+
+def test_a_key_given_twice_is_refused(raw: Any) -> None:
+    data = json.dumps(raw).replace('"start":', '"start": 1, "start":', 1)
+    with pytest.raises(AnswerError, match="'start' is given twice"):
+        Answer.from_json(data)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "binary.json").write_bytes(b"\xff\xfe\x00")
+    for name in ("missing.json", "binary.json", "."):
+        with pytest.raises(AnswerError, match="cannot be read"):
+            read_answer(tmp_path / name)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(data=st.data())
+@settings(deadline=None, max_examples=200)
+def test_any_value_anywhere_is_read_or_refused(raw: Any, data: st.DataObject) -> None:
+    path = data.draw(st.sampled_from(list(nodes(raw))))
+    try:
+        answer = Answer.from_json(json.dumps(changed(raw, path, data.draw(JSON))))
+    except AnswerError as error:
+        assert "\n" not in str(error)
+    else:
+        assert Answer.from_json(answer.to_json()) == answer

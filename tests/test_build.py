@@ -1,0 +1,268 @@
+"""What is there is left alone, what is missing is made, and what is wrong is named."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from index.build import Build, build
+from index.catalog import Catalog
+from index.embedding import passage_vectors
+from index.encoder import Encoder, Vectors
+from index.errors import EncoderError
+from index.late import LateEncoder
+from index.segments import SegmentStore
+from index.settings import Settings
+from index.sources import SourceStore
+from tests.pdfs import pdf, text
+from tests.works import LISTED, PROMPTS, prompt, write
+
+EVERYTHING = prompt("colour", sorted(LISTED), []).catalog
+UNREAD = "arxiv:2401.00004v1"
+HTML = b"<!DOCTYPE html><html><body>Please wait.</body></html>"
+
+
+def segments(settings: Settings) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in settings.index.glob("*.segment")}
+
+
+def touched(folder: Path) -> dict[str, tuple[int, int]]:
+    """Which files there are, and what shows that one was written again."""
+    found = ((path, path.stat()) for path in folder.rglob("*") if path.is_file())
+    return {str(path): (state.st_ino, state.st_mtime_ns) for path, state in found}
+
+
+class NoEncoder:
+    """An encoder that may be asked for its name and for nothing else."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    dimension = max_tokens = 0
+
+    def encode_passages(self, texts: Sequence[str]) -> Vectors:
+        raise AssertionError("something is embedded")
+
+    def encode_queries(self, texts: Sequence[str]) -> Vectors:
+        raise AssertionError("something is asked")
+
+    def count_tokens(self, text: str) -> int:
+        raise AssertionError("something is cut")
+
+
+@pytest.fixture
+def built(own_settings: Settings, encoder: Encoder) -> Build:
+    return build(EVERYTHING, own_settings, encoder)
+
+
+def test_every_source_has_a_segment_or_a_reason(built: Build, own_settings: Settings) -> None:
+    assert list(built.states) == list(EVERYTHING.source_ids)
+    store = SegmentStore(own_settings.index)
+    for state in built.states.values():
+        assert bool(state.reason) == (state.source is None)
+        if state.source is not None:
+            assert store.load(state.segment).name == state.segment
+    assert [state.source_id for state in built.failed] == [UNREAD]
+    assert built.failed[0].reason == "offline, and not in the mirror"
+    assert built.fetched == built.embedded == len(EVERYTHING.source_ids) - 1
+    assert built.passages == sum(len(store.load(name).passages) for name in store.names())
+
+
+def test_passages_are_slices_of_the_document_and_vectors_are_theirs(
+    built: Build, own_settings: Settings, encoder: Encoder
+) -> None:
+    store = SegmentStore(own_settings.index)
+    for name in store.names():
+        segment = store.load(name)
+        again = passage_vectors(encoder, segment.passages)
+        assert segment.vectors.tobytes() == again.tobytes()
+
+
+def test_a_second_build_writes_nothing_and_asks_the_encoder_for_its_name_alone(
+    built: Build, own_settings: Settings, encoder: Encoder
+) -> None:
+    before = touched(own_settings.home)
+    again = build(EVERYTHING, own_settings, NoEncoder(encoder.name))
+    assert touched(own_settings.home) == before
+    assert (again.fetched, again.embedded, again.damaged) == (0, 0, ())
+    assert again.states == built.states
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_order_of_the_catalog_changes_no_segment(
+    built: Build, own_settings: Settings, encoder: Encoder, tmp_path: Path, seed: int
+) -> None:
+    listings = list(EVERYTHING.listings)
+    random.Random(seed).shuffle(listings)
+    other = replace(own_settings, home=tmp_path / "other")
+    for half in (listings[:2], listings[2:]):
+        build(Catalog(tuple(half)), other, encoder)
+    assert segments(other) == segments(own_settings)
+
+
+@pytest.mark.parametrize("place", [0, 0.3, 0.6, 0.999])
+def test_a_flipped_byte_is_found_named_and_rebuilt(
+    built: Build, own_settings: Settings, encoder: Encoder, place: float
+) -> None:
+    before = segments(own_settings)
+    for state in built.states.values():
+        if state.source_id.startswith("arxiv:") and state.segment:
+            path = SegmentStore(own_settings.index).path(state.segment)
+            data = bytearray(path.read_bytes())
+            data[int(place * len(data))] ^= 1
+            path.write_bytes(data)
+    again = build(EVERYTHING, own_settings, encoder)
+    damaged = [sid for sid in EVERYTHING.source_ids if sid.startswith("arxiv:") and sid != UNREAD]
+    assert list(again.damaged) == damaged
+    assert (again.embedded, again.fetched) == (len(damaged), 0)
+    assert segments(own_settings) == before
+
+
+def test_a_damaged_document_is_read_again(
+    built: Build, own_settings: Settings, encoder: Encoder
+) -> None:
+    before = segments(own_settings)
+    for path in own_settings.documents.iterdir():
+        path.write_bytes(path.read_bytes()[:-1])
+    for path in own_settings.index.iterdir():
+        path.unlink()
+    assert build(EVERYTHING, own_settings, encoder).embedded == built.embedded
+    assert segments(own_settings) == before
+
+
+def test_a_lost_segment_is_made_of_the_kept_document(
+    built: Build, own_settings: Settings, encoder: Encoder
+) -> None:
+    """The bytes are not even looked at: what was read once is read from its document."""
+    before = segments(own_settings)
+    documents = touched(own_settings.documents)
+    for path in own_settings.index.iterdir():
+        path.unlink()
+    build(EVERYTHING, own_settings, encoder)
+    assert segments(own_settings) == before
+    assert touched(own_settings.documents) == documents
+
+
+def test_another_encoder_makes_other_segments(
+    built: Build, own_settings: Settings, encoder: Encoder
+) -> None:
+    class Renamed(LateEncoder):
+        name = "another"
+
+    before = segments(own_settings)
+    again = build(EVERYTHING, own_settings, Renamed(own_settings))
+    assert again.embedded == built.embedded
+    assert before.items() < segments(own_settings).items()
+    assert len(segments(own_settings)) == 2 * len(before)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (bytes(50_000), "begins with zero bytes"),
+        (HTML, "an HTML page came in its place"),
+        (b"", "the file is empty"),
+    ],
+)
+def test_what_is_no_pdf_is_a_ledger_entry_and_the_rest_goes_on(
+    own_settings: Settings, encoder: Encoder, tmp_path: Path, data: bytes, reason: str
+) -> None:
+    mirror = tmp_path / "bad"
+    write(mirror / "arxiv/2401.00002.pdf", data)
+    chosen = replace(own_settings, mirror=mirror)
+    asked = prompt("colour", ["Lantern"], ["Tide"])
+    built = build(asked.catalog, chosen, encoder)
+    failed = {state.source_id: state.reason for state in built.failed}
+    assert reason in failed["arxiv:2401.00002"]
+    entry = SourceStore(chosen.sources).failure("arxiv:2401.00002")
+    assert entry is not None
+    assert reason in entry.reason
+    assert entry.origin == "mirror:arxiv/2401.00002.pdf"
+    assert not built.states[str(asked.listings[0].summary_id)].reason
+
+
+def test_a_pdf_that_cannot_be_read_is_a_ledger_entry_and_is_tried_again(
+    own_settings: Settings, encoder: Encoder, tmp_path: Path, small_mirror: Path
+) -> None:
+    mirror = tmp_path / "mirror"
+    write(mirror / "arxiv/2401.00002.pdf", b"%PDF-1.5\n" + bytes(2000))
+    write(mirror / "arxiv/2401.00001v2.pdf", (small_mirror / "arxiv/2401.00001v2.pdf").read_bytes())
+    chosen = replace(own_settings, mirror=mirror)
+    asked = prompt("colour", ["Lantern"], ["Tide"])
+    for _ in range(2):
+        built = build(asked.catalog, chosen, encoder)
+        state = built.states["arxiv:2401.00002"]
+        assert state.source is not None
+        assert state.reason
+        failure = SourceStore(chosen.sources).failure("arxiv:2401.00002")
+        assert failure is not None
+        assert failure.reason == state.reason
+        assert not built.states["arxiv:2401.00001v2"].reason
+
+
+def test_equal_bytes_under_two_ids_are_one_segment(
+    own_settings: Settings, encoder: Encoder, tmp_path: Path, small_mirror: Path
+) -> None:
+    mirror = tmp_path / "mirror"
+    data = (small_mirror / "arxiv/2401.00002.pdf").read_bytes()
+    for name in ("2401.00002", "2401.00003v1"):
+        write(mirror / f"arxiv/{name}.pdf", data)
+    asked = prompt("move", ["Tide", "Kite"], [])
+    built = build(asked.catalog, replace(own_settings, mirror=mirror), encoder)
+    papers = [state for sid, state in built.states.items() if sid.startswith("arxiv:")]
+    assert not any(state.reason for state in papers)
+    assert len({state.segment for state in papers}) == 1
+    assert built.embedded == 2  # the one paper, and Kite's summary
+
+
+def test_a_page_without_words_is_no_failure_of_the_others(
+    own_settings: Settings, encoder: Encoder, tmp_path: Path
+) -> None:
+    mirror = tmp_path / "mirror"
+    write(mirror / "arxiv/2401.00002.pdf", pdf([b""]))
+    write(mirror / "arxiv/2401.00003v1.pdf", pdf([text("A word.", 90, 600)]))
+    built = build(
+        prompt("move", ["Tide", "Kite"], []).catalog, replace(own_settings, mirror=mirror), encoder
+    )
+    assert "no text" in built.states["arxiv:2401.00002"].reason
+    assert not built.states["arxiv:2401.00003v1"].reason
+
+
+def test_what_is_being_done_is_told(
+    own_settings: Settings, encoder: Encoder, tmp_path: Path
+) -> None:
+    mirror = tmp_path / "mirror"
+    write(mirror / "arxiv/2401.00003.pdf", b"%PDF-1.5\n" + bytes(2000))  # cannot be read
+    chosen = replace(own_settings, mirror=mirror)
+    told: list[tuple[str, int, int, str]] = []
+    build(PROMPTS["move"].catalog, chosen, encoder, notify=lambda *step: told.append(step))
+    for stage in ("fetch", "read and embed"):
+        steps = [step for step in told if step[0] == stage]
+        assert [(done, total) for _, done, total, _ in steps] == [(0, 2), (1, 2), (2, 2)]
+        assert {what.split(" ")[0] for *_, what in steps} == {
+            "",
+            *PROMPTS["move"].catalog.source_ids,
+        }
+
+
+def test_a_late_encoder_is_named_without_being_loaded_and_then_is_the_encoder(
+    own_settings: Settings, encoder: Encoder
+) -> None:
+    late = LateEncoder(own_settings)
+    assert late.name == encoder.name
+    assert "loaded" not in vars(late)
+    assert late.encode_passages(["a"]).tobytes() == encoder.encode_passages(["a"]).tobytes()
+    assert late.encode_queries(["b"]).tobytes() == encoder.encode_queries(["b"]).tobytes()
+    assert late.count_tokens("colour it") == encoder.count_tokens("colour it")
+    assert (late.dimension, late.max_tokens) == (encoder.dimension, encoder.max_tokens)
+    assert late.loaded is late.loaded
+
+
+def test_a_folder_without_a_model_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(EncoderError, match="holds no model"):
+        LateEncoder(Settings(encoder=str(tmp_path / "empty"), offline=True))

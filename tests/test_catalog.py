@@ -1,0 +1,59 @@
+"""The catalog is a set of works: the order and number of the prompts change nothing."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from index.catalog import ArxivLink, Catalog, GithubLink, Listing
+
+papers = st.builds(
+    ArxivLink,
+    written=st.sampled_from(["http://arxiv.org/abs/2404.13784", "arXiv:2404.13784"]),
+    id=st.sampled_from(["2404.13784", "2404.17255"]),
+    version=st.none() | st.integers(1, 2),
+)
+repositories = st.builds(
+    GithubLink,
+    written=st.sampled_from(["https://github.com/o/r", "https://github.com/O/R"]),
+    owner=st.sampled_from(["o", "O"]),
+    name=st.sampled_from(["r", "R"]),
+)
+listings = st.builds(
+    Listing,
+    name=st.sampled_from(["A", "B"]),
+    role=st.sampled_from(["recommended", "related"]),
+    paper=st.none() | papers,
+    github=st.none() | repositories,
+    summary=st.none() | st.sampled_from(["One sentence.", "Another sentence."]),
+    line=st.integers(0, 3),
+)
+
+
+@given(st.lists(listings, max_size=12).flatmap(lambda x: st.tuples(st.just(x), st.permutations(x))))
+def test_shuffling_the_listings_changes_nothing(both: tuple[list[Listing], list[Listing]]) -> None:
+    given_order, shuffled = both
+    assert Catalog.of(given_order) == Catalog.of(shuffled)
+
+
+@given(st.lists(listings, max_size=8), st.lists(listings, max_size=8))
+def test_uniting_is_idempotent_and_can_be_done_in_steps(
+    some: list[Listing], others: list[Listing]
+) -> None:
+    both = Catalog.of(some + others)
+    assert Catalog.of(both.listings) == both
+    assert Catalog.of([*Catalog.of(some).listings, *Catalog.of(others).listings]) == both
+
+
+@given(st.lists(listings, max_size=12))
+def test_every_source_is_kept_and_every_work_stands_once(items: list[Listing]) -> None:
+    catalog = Catalog.of(items)
+    works = [(item.name, item.role, item.source_ids) for item in catalog.listings]
+    assert len(works) == len(set(works))
+    assert set(works) == {(item.name, item.role, item.source_ids) for item in items}
+    assert catalog.source_ids == tuple(sorted({sid for item in items for sid in item.source_ids}))
+
+
+def test_the_same_work_in_two_roles_is_two_listings() -> None:
+    recommended, related = Listing("A", "recommended"), Listing("A", "related")
+    assert Catalog.of([related, recommended]).listings == (recommended, related)

@@ -1,0 +1,202 @@
+"""One clean text per source, whatever the bytes are."""
+
+from __future__ import annotations
+
+import io
+import logging
+import random
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pypdf import PdfReader, PdfWriter
+
+from index.document import Document
+from index.errors import ExtractionError
+from index.extract import extract
+from tests.pdfs import HEIGHT, WIDTH, assembled, lines, pdf, text, wrapped
+
+PDF = "application/pdf"
+WORDS = "A short report on the harbour that was lost to the dunes of the western coast long ago."
+
+
+def assert_invariants(document: Document, pages: int = 0) -> None:
+    assert document.text.encode().decode() == document.text
+    assert [s.start for s in document.sections] == [0, *[s.end for s in document.sections][:-1]]
+    assert document.sections[-1].end == len(document.text)
+    assert all(s.start < s.end for s in document.sections)
+    assert len(document.page_starts) == pages
+    assert list(document.page_starts) == sorted(document.page_starts)
+    assert document.page_starts[:1] == (0,) * bool(pages)
+    assert all(start <= len(document.text) for start in document.page_starts)
+    assert Document.from_json(document.to_json()) == document
+
+
+def read_or_refused(data: bytes, media_type: str = PDF) -> Document | None:
+    """A sound document, or None where the bytes were refused with a reason."""
+    try:
+        document = extract("arxiv:1", data, media_type)
+    except ExtractionError as error:
+        if not error.reason:
+            raise
+        return None
+    assert_invariants(document, len(document.page_starts))
+    return document
+
+
+def refusal(data: bytes, media_type: str = PDF) -> str:
+    with pytest.raises(ExtractionError) as caught:
+        extract("arxiv:1706.03762", data, media_type)
+    assert caught.value.source_id == "arxiv:1706.03762"
+    return caught.value.reason
+
+
+def test_the_extractor_is_named_with_its_version_and_that_of_pypdf() -> None:
+    named = {
+        PDF: f"pdf-1 (pypdf {version('pypdf')})",
+        "text/markdown": "markdown-1",
+        "text/x-rst": "rst-1",
+        "text/plain": "plain-1",
+    }
+    for media_type, name in named.items():
+        data = pdf([text(WORDS, 90, 600)]) if media_type == PDF else WORDS.encode()
+        assert extract("x", data, media_type).extractor == name
+
+
+def test_a_media_type_may_carry_parameters() -> None:
+    assert extract("x", b"Hello there.", "Text/Plain; charset=utf-8").text == "Hello there."
+
+
+def test_other_media_types_are_refused_with_those_that_are_read() -> None:
+    assert "text/markdown" in refusal(b"", "image/png")
+
+
+def test_plain_text_stays_as_it_is_but_for_line_ends() -> None:
+    document = extract("summary:1", "  One  line — 🙂.\r\n\r\n\tTwo\rThree ".encode(), "text/plain")
+    assert document.text == "  One  line — 🙂.\n\n\tTwo\nThree "
+    assert document.page_starts == ()
+    assert_invariants(document)
+
+
+def test_plain_text_with_a_byte_order_mark_and_broken_bytes_can_still_be_encoded() -> None:
+    document = extract("summary:1", b"\xef\xbb\xbfOne \xed\xa0\x80 two \xff", "text/plain")
+    assert document.text.startswith("One ")
+    assert_invariants(document)
+
+
+@given(st.text(min_size=1).filter(str.strip), st.sampled_from(["text/markdown", "text/x-rst"]))
+def test_any_readme_gives_a_document_or_a_reason(source: str, media_type: str) -> None:
+    document = read_or_refused(source.encode("utf-8", "surrogatepass"), media_type)
+    assert document is None or document.page_starts == ()
+
+
+@st.composite
+def pages_of_anything(draw: st.DrawFn) -> list[bytes]:
+    """Strings of any kind in any place, size, colour and mode."""
+    placed = st.builds(
+        lambda string, x, y, size, font, setup: text(
+            string, x, y, size=size, font=font, setup=setup
+        ),
+        st.text(st.characters(codec="cp1252"), min_size=1, max_size=40)
+        | st.sampled_from([WORDS, "References", "1 Introduction", "Figure 1: A net-", "- 3 -"]),
+        st.integers(-50, WIDTH + 50),
+        st.integers(-50, HEIGHT + 50),
+        st.sampled_from([0, 0.5, 6, 8, 10, 10, 10, 14]),
+        st.sampled_from(["F1", "F2", "F3", "F4"]),
+        st.sampled_from(["", "", "", "1 g", "3 Tr", "1 0 0 rg", "50 Tz"]),
+    )
+    return [b"".join(draw(st.lists(placed, max_size=6))) for _ in range(draw(st.integers(1, 4)))]
+
+
+@settings(max_examples=150, deadline=None)
+@given(pages_of_anything())
+def test_whatever_stands_on_the_pages_the_invariants_hold(pages: list[bytes]) -> None:
+    data = pdf(pages)
+    document = read_or_refused(data)
+    if document:
+        assert len(document.page_starts) == len(pages)
+        assert extract("arxiv:1", data, PDF) == document
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 40))
+def test_a_damaged_file_is_read_or_refused_but_never_more(seed: int, damages: int) -> None:
+    data = bytearray(pdf([text(WORDS, 90, 600), lines(wrapped(WORDS), 90, 500)]))
+    chance = random.Random(seed)
+    for _ in range(damages):
+        data[chance.randrange(9, len(data))] = chance.randrange(256)
+    document = read_or_refused(bytes(data))
+    assert document is None or document.text
+
+
+@given(st.binary(max_size=300))
+def test_bytes_that_are_no_pdf_are_refused(data: bytes) -> None:
+    assert refusal(data) == refusal(data)
+
+
+def test_reasons_are_in_plain_words() -> None:
+    assert refusal(b"") == "the file is empty"
+    assert "zero bytes" in refusal(bytes(804_296))
+    assert "web page" in refusal(b"<!DOCTYPE html><html><body>Rate exceeded.</body></html>")
+    assert "web page" in refusal(b"\n <html>")
+    assert "broken" in refusal(b"%PDF-1.5\n%nothing more")
+    assert "no text" in refusal(pdf([b"", b"0 0 m 10 10 l S"]))
+    assert "no pages" in refusal(pdf([]))
+
+
+def test_a_locked_pdf_is_refused() -> None:
+    writer = PdfWriter(PdfReader(io.BytesIO(pdf([text(WORDS, 90, 600)]))))
+    writer.encrypt("secret", algorithm="RC4-128")
+    locked = io.BytesIO()
+    writer.write(locked)
+    assert "password" in refusal(locked.getvalue())
+
+
+def test_a_truncated_pdf_is_read_as_far_as_it_goes_or_refused() -> None:
+    data = pdf([lines(wrapped(WORDS), 90, 600)])
+    found = [read_or_refused(data[:end]) for end in (*range(20, len(data), 97), len(data) - 3)]
+    assert not any(found[:-1])
+    assert found[-1] == extract("arxiv:1", data, PDF)
+
+
+def test_a_form_that_paints_itself_ends() -> None:
+    inner = text("axis", 10, 10) + b"/X0 Do\n"
+    document = extract("x", pdf([lines(wrapped(WORDS), 90, 600) + b"/X0 Do\n"], forms=[inner]), PDF)
+    assert WORDS in document.text
+
+
+def test_a_page_tree_that_holds_itself_is_refused() -> None:
+    catalog, tree = (
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Count 1 /Kids [2 0 R] >>",
+    )
+    assert refusal(assembled([catalog, tree]))
+
+
+def test_a_pdf_of_far_too_many_pages_is_refused_at_once() -> None:
+    page = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 9 9] >>"
+    tree = b"<< /Type /Pages /Count 3000 /Kids [" + b"3 0 R " * 3000 + b"] >>"
+    catalog = b"<< /Type /Catalog /Pages 2 0 R >>"
+    assert "3000 pages" in refusal(assembled([catalog, tree, page]))
+
+
+def test_pypdf_warns_in_the_log_and_not_on_the_terminal(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    data = pdf([lines(wrapped(WORDS), 90, 600)]).replace(b"startxref\n", b"startxref\n9")
+    with caplog.at_level(logging.WARNING):
+        extract("x", data, PDF)
+    assert any(record.name.startswith("pypdf") for record in caplog.records)
+    path = tmp_path / "odd.pdf"
+    path.write_bytes(data)
+    reading = f"extract('x', open({str(path)!r}, 'rb').read(), {PDF!r})"
+    script = f"from index.extract import extract; {reading}"
+    folder = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=folder, capture_output=True, check=True
+    )
+    assert done.stdout + done.stderr == b""

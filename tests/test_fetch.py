@@ -1,0 +1,420 @@
+"""From a catalog to the bytes of its sources: the prompt, the mirror, the network, in this order;
+and the ledger says why something is missing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from index.catalog import ArxivLink, Catalog, GithubLink, Listing
+from index.errors import RagError
+from index.fetch import Endpoints, Fetcher, Step
+from index.network.http import Http
+from index.network.patience import Patience
+from index.sources import Attempt, Source, SourceStore
+from tests.servers import HTML, PDF, Reply, Request, Server, commits, entry, feed, readme
+
+SHARED = Path(__file__).parents[1] / "../shared"
+TEXT = b"# Name\n\nIt explains itself.\n"
+SHA = "0123456789abcdef0123456789abcdef01234567"
+
+PAPER = ArxivLink("http://arxiv.org/pdf/2404.13784v1.pdf", "2404.13784", 1)
+NEWEST = ArxivLink("https://arxiv.org/abs/1706.03762", "1706.03762")
+REPOSITORY = GithubLink("https://github.com/Owner/Name", "Owner", "Name")
+LISTING = Listing("A work", "related", PAPER, REPOSITORY, "It does much. It does it well.")
+SUMMARY_ID = str(LISTING.summary_id)
+EVERYTHING = Catalog.of([LISTING, Listing("Another", "recommended", NEWEST)])
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SourceStore:
+    return SourceStore(tmp_path / "sources")
+
+
+@pytest.fixture(autouse=True)
+def _without_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GITHUB_TOKEN", "GH_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """One server in the place of arXiv and GitHub, that has everything."""
+    with Server() as server:
+        server.tell("/api/query", feed(entry("2404.13784v1"), entry("1706.03762v7")))
+        server.tell("/pdf/2404.13784v1", Reply(body=PDF))
+        server.tell("/pdf/1706.03762v7", Reply(body=PDF + b"seven"))
+        server.tell("/repos/Owner/Name/readme", readme(TEXT, repository="Owner/Name"))
+        server.tell("/repos/Owner/Name/commits", commits(SHA))
+        yield server
+
+
+@pytest.fixture
+def http(server: Server) -> Iterator[Http]:
+    patience = Patience(backoff=0.01, read=2.0, tries=2, interval={})
+    with Http({server.url}, patience=patience) as http:
+        yield http
+
+
+@pytest.fixture
+def online(store: SourceStore, server: Server, http: Http) -> Fetcher:
+    return Fetcher(store, http=http, endpoints=at(server))
+
+
+@pytest.fixture
+def mirror(tmp_path: Path) -> Path:
+    folder = tmp_path / "mirror"
+    write(folder / "arxiv/2404.13784.pdf", PDF)
+    write(folder / "arxiv/1706.03762v5.pdf", PDF + b"five")
+    write(folder / "github/owner/name/readme.rst", TEXT)
+    return folder
+
+
+def at(server: Server) -> Endpoints:
+    return Endpoints(arxiv=server.url, github=server.url, github_raw=server.url)
+
+
+def write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def source(found: Mapping[str, Source | Attempt], source_id: str) -> Source:
+    item = found[source_id]
+    assert isinstance(item, Source), item
+    return item
+
+
+def reason(found: Mapping[str, Source | Attempt], source_id: str) -> str:
+    item = found[source_id]
+    assert isinstance(item, Attempt), item
+    return item.reason
+
+
+def ledger(store: SourceStore) -> bytes:
+    return (store.folder / "ledger.jsonl").read_bytes()
+
+
+def test_a_closed_machine_has_the_summaries_and_says_what_it_lacks(store: SourceStore) -> None:
+    found = Fetcher(store, offline=True).fetch(EVERYTHING)
+    summary = source(found, SUMMARY_ID)
+    assert (summary.tier, summary.media_type, summary.origin) == ("summary", "text/plain", "prompt")
+    assert store.read(summary).decode() == LISTING.summary
+    for source_id in ("arxiv:1706.03762", "arxiv:2404.13784v1", "github:owner/name"):
+        assert reason(found, source_id) == "offline, and no mirror was given"
+        assert store.failure(source_id) == found[source_id]
+    assert list(found) == list(EVERYTHING.source_ids)
+
+
+def test_the_mirror_serves_an_offline_machine(store: SourceStore, mirror: Path) -> None:
+    found = Fetcher(store, mirror=mirror, offline=True).fetch(EVERYTHING)
+    listed = source(found, "arxiv:2404.13784v1")
+    assert (listed.tier, listed.media_type) == ("full text", "application/pdf")
+    assert (listed.origin, listed.version) == ("mirror:arxiv/2404.13784.pdf", None)
+    assert source(found, "arxiv:1706.03762").version == "v5"
+    text = source(found, "github:owner/name")
+    assert (text.tier, text.media_type) == ("readme", "text/x-rst")
+    assert store.read(text) == TEXT
+
+
+def test_the_mirror_is_read_before_the_network(
+    store: SourceStore, server: Server, http: Http, mirror: Path
+) -> None:
+    (mirror / "arxiv/1706.03762v5.pdf").unlink()
+    found = Fetcher(store, mirror=mirror, http=http, endpoints=at(server)).fetch(EVERYTHING)
+    assert server.paths == ["/api/query", "/pdf/1706.03762v7"]
+    assert [str(source(found, i).origin) for i in found if i != SUMMARY_ID] == [
+        server.url + "/pdf/1706.03762v7",
+        "mirror:arxiv/2404.13784.pdf",
+        "mirror:github/owner/name/readme.rst",
+    ]
+
+
+def test_everything_comes_over_the_network_with_its_version(
+    store: SourceStore, online: Fetcher, server: Server
+) -> None:
+    found = online.fetch(EVERYTHING)
+    assert source(found, "arxiv:2404.13784v1").version == "v1"
+    newest = source(found, "arxiv:1706.03762")
+    assert (newest.version, newest.origin) == ("v7", server.url + "/pdf/1706.03762v7")
+    assert store.read(newest) == PDF + b"seven"
+    assert source(found, "github:owner/name").version == SHA
+    assert server.paths.count("/api/query") == 1
+
+
+def test_a_second_run_asks_nothing_and_writes_nothing(
+    store: SourceStore, online: Fetcher, server: Server
+) -> None:
+    first = online.fetch(EVERYTHING)
+    asked, written = len(server.requests), ledger(store)
+    again = Fetcher(SourceStore(store.folder), endpoints=at(server)).fetch(EVERYTHING)
+    assert again == first
+    assert (len(server.requests), ledger(store)) == (asked, written)
+
+
+def test_a_second_run_does_not_even_load_the_clients(store: SourceStore, mirror: Path) -> None:
+    code = f"""
+import sys
+from pathlib import Path
+from index.catalog import *
+from index.fetch import Fetcher
+from index.sources import SourceStore
+listing = Listing("A work", "related", ArxivLink("", "2404.13784", 1), None, "It does much.")
+fetcher = Fetcher(SourceStore(Path({str(store.folder)!r})), mirror=Path({str(mirror)!r}))
+fetcher.fetch(Catalog.of([listing]))
+print(sorted({{"httpx", "arxiv", "requests", "tenacity"}} & set(sys.modules)))
+"""
+    root = Path(__file__).parents[1]
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root
+    )
+    assert run.stdout.strip() == "[]"
+
+
+def test_a_failure_is_tried_again_by_the_next_run(
+    store: SourceStore, online: Fetcher, server: Server
+) -> None:
+    server.tell("/pdf/2404.13784v1", Reply(404), Reply(body=PDF))
+    server.tell("/repos/Owner/Name/readme", Reply(404), readme(TEXT))
+    found = online.fetch(EVERYTHING)
+    assert reason(found, "arxiv:2404.13784v1") == "arXiv has no PDF of this paper"
+    assert reason(found, "github:owner/name").startswith("GitHub has no such repository")
+    assert source(found, "arxiv:1706.03762")
+    found = online.fetch(EVERYTHING)
+    assert source(found, "arxiv:2404.13784v1")
+    assert source(found, "github:owner/name")
+    assert store.failure("arxiv:2404.13784v1") is None
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ({"/pdf/2404.13784v1": Reply(429, headers={"Retry-After": "0"})}, "arXiv asked to wait"),
+        ({"/pdf/2404.13784v1": Reply(503)}, "arXiv asked to wait; gave up after 2 tries"),
+        ({"/pdf/2404.13784v1": Reply(body=PDF, cut=9)}, "arXiv cut the connection"),
+        ({"/pdf/2404.13784v1": Reply(body=HTML)}, "not a PDF: an HTML page came in its place"),
+        (
+            {"/pdf/2404.13784v1": Reply(302, headers={"Location": "http://elsewhere.invalid/"})},
+            "arXiv redirected to elsewhere.invalid, which is not an allowed host",
+        ),
+        ({"/api/query": feed()}, "arXiv has no such paper"),
+        (
+            {
+                "/api/query": feed(entry("2404.13784v1", comment="withdrawn: an error")),
+                "/pdf/2404.13784v1": Reply(404),
+            },
+            "withdrawn by its authors",
+        ),
+        ({"/api/query": Reply(503)}, "arXiv asked to wait; gave up after 2 tries"),
+    ],
+)
+def test_each_misbehaviour_of_arxiv_becomes_a_ledger_entry(
+    store: SourceStore, online: Fetcher, server: Server, answers: dict[str, Reply], expected: str
+) -> None:
+    for path, answer in answers.items():
+        server.tell(path, answer)
+    found = online.fetch(EVERYTHING)
+    assert reason(found, "arxiv:2404.13784v1").startswith(expected)
+    attempt = SourceStore(store.folder).failure("arxiv:2404.13784v1")
+    assert attempt == found["arxiv:2404.13784v1"]
+    # The works that can be had are had all the same.
+    assert source(found, "github:owner/name")
+    assert source(found, SUMMARY_ID)
+
+
+def test_each_attempt_over_the_network_is_written_down(
+    store: SourceStore, online: Fetcher, server: Server
+) -> None:
+    server.tell("/pdf/2404.13784v1", Reply(404))
+    for _ in range(3):
+        online.fetch(EVERYTHING)
+    assert len(store.attempts("arxiv:2404.13784v1")) == 3
+
+
+def test_being_offline_again_and_again_is_written_down_once(
+    store: SourceStore, mirror: Path
+) -> None:
+    write(mirror / "arxiv/2404.13784.pdf", bytes(2000))
+    (mirror / "arxiv/1706.03762v5.pdf").unlink()
+    for _ in range(3):
+        found = Fetcher(store, mirror=mirror, offline=True).fetch(EVERYTHING)
+    assert reason(found, "arxiv:2404.13784v1") == "not a PDF: the file begins with zero bytes"
+    assert reason(found, "arxiv:1706.03762") == "offline, and not in the mirror"
+    assert len(store.attempts("arxiv:2404.13784v1")) == 1
+    assert len(store.attempts("arxiv:1706.03762")) == 1
+
+
+def test_a_bad_file_of_the_mirror_is_written_down_and_made_good_by_the_next_or_the_network(
+    store: SourceStore, server: Server, http: Http, mirror: Path
+) -> None:
+    write(mirror / "arxiv/2404.13784v1.pdf", HTML)
+    write(mirror / "arxiv/1706.03762v5.pdf", b"")
+    write(mirror / "github/owner/name/readme.rst", HTML)
+    found = Fetcher(store, mirror=mirror, http=http, endpoints=at(server)).fetch(EVERYTHING)
+    assert source(found, "arxiv:2404.13784v1").origin == "mirror:arxiv/2404.13784.pdf"
+    assert source(found, "arxiv:1706.03762").version == "v7"
+    assert source(found, "github:owner/name").version == SHA
+    reasons = [
+        (store.attempts(source_id)[0].origin, store.attempts(source_id)[0].reason)
+        for source_id in ("arxiv:2404.13784v1", "arxiv:1706.03762", "github:owner/name")
+    ]
+    assert reasons == [
+        ("mirror:arxiv/2404.13784v1.pdf", "not a PDF: an HTML page came in its place"),
+        ("mirror:arxiv/1706.03762v5.pdf", "not a PDF: the file is empty"),
+        ("mirror:github/owner/name/readme.rst", "not a README: an HTML page came in its place"),
+    ]
+
+
+def test_the_real_broken_pdf_becomes_a_ledger_entry(store: SourceStore, tmp_path: Path) -> None:
+    broken = SHARED / "bad_input/all_zero_bytes.pdf"
+    if not broken.exists():
+        pytest.skip("the shared folder with the broken PDF is not here")
+    write(tmp_path / "mirror/arxiv/2404.13784v1.pdf", broken.read_bytes())
+    found = Fetcher(store, mirror=tmp_path / "mirror", offline=True).fetch(EVERYTHING)
+    assert reason(found, "arxiv:2404.13784v1") == "not a PDF: the file begins with zero bytes"
+
+
+def test_the_real_mirror_is_found_whatever_the_case_of_the_links(store: SourceStore) -> None:
+    if not (SHARED / "mirror").is_dir():
+        pytest.skip("the shared folder with the mirror is not here")
+    listings = [
+        Listing(path.stem, "related", ArxivLink("", path.stem, 3))
+        for path in (SHARED / "mirror/arxiv").glob("*.pdf")
+    ] + [
+        Listing(path.name, "related", None, GithubLink("", path.parts[-3].upper(), path.parts[-2]))
+        for path in (SHARED / "mirror/github").glob("*/*/README.md")
+    ]
+    catalog = Catalog.of(listings)
+    found = Fetcher(store, mirror=SHARED / "mirror", offline=True).fetch(catalog)
+    assert len(found) >= 20
+    assert all(isinstance(item, Source) for item in found.values())
+
+
+def test_refresh_asks_only_for_what_may_have_changed(
+    store: SourceStore, online: Fetcher, server: Server
+) -> None:
+    online.fetch(EVERYTHING)
+    written = ledger(store)
+    server.requests.clear()
+    online.fetch(EVERYTHING, refresh=True)
+    assert server.paths == ["/api/query", "/repos/Owner/Name/readme", "/repos/Owner/Name/commits"]
+    assert server.requests[0].query["id_list"] == "1706.03762"
+    assert ledger(store) == written
+
+
+def test_refresh_fetches_a_newer_version_and_keeps_the_older_findable(
+    store: SourceStore, online: Fetcher, server: Server
+) -> None:
+    old = source(online.fetch(EVERYTHING), "arxiv:1706.03762")
+    server.tell("/api/query", feed(entry("1706.03762v8")))
+    server.tell("/pdf/1706.03762v8", Reply(body=PDF + b"eight"))
+    new = source(online.fetch(EVERYTHING, refresh=True), "arxiv:1706.03762")
+    assert (old.version, new.version) == ("v7", "v8")
+    assert store.find("arxiv:1706.03762", old.sha256) == old
+    assert store.read(old) == PDF + b"seven"
+
+
+def test_where_refresh_fails_the_kept_bytes_stand(
+    store: SourceStore, online: Fetcher, server: Server, mirror: Path
+) -> None:
+    first = online.fetch(EVERYTHING)
+    server.tell("/api/query", Reply(503))
+    server.tell("/repos/Owner/Name/readme", Reply(404))
+    assert online.fetch(EVERYTHING, refresh=True) == first
+    assert store.failure("arxiv:1706.03762") is not None
+    assert Fetcher(store, offline=True).fetch(EVERYTHING, refresh=True) == first
+
+
+def test_a_readme_refreshed_without_its_commit_keeps_the_one_known(
+    store: SourceStore, online: Fetcher, server: Server
+) -> None:
+    first = online.fetch(EVERYTHING)
+    server.tell("/repos/Owner/Name/readme", readme(TEXT, x_ratelimit_remaining="0"))
+    assert online.fetch(EVERYTHING, refresh=True) == first
+
+
+def test_lost_bytes_are_fetched_again(store: SourceStore, online: Fetcher) -> None:
+    lost = source(online.fetch(EVERYTHING), "arxiv:1706.03762")
+    (store.folder / lost.sha256).unlink()
+    assert source(online.fetch(EVERYTHING), "arxiv:1706.03762") == lost
+    assert store.read(lost) == PDF + b"seven"
+
+
+def test_an_interruption_loses_the_file_in_hand_alone(
+    store: SourceStore, online: Fetcher, server: Server, http: Http
+) -> None:
+    def interrupt(source_id: str, step: Step) -> None:
+        if (source_id, step) == ("arxiv:2404.13784v1", "asking"):
+            raise KeyboardInterrupt
+
+    hurried = Fetcher(store, http=http, endpoints=at(server), progress=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        hurried.fetch(EVERYTHING)
+    assert store.get("arxiv:1706.03762")
+    assert store.get(SUMMARY_ID)
+    server.requests.clear()
+    online.fetch(EVERYTHING)
+    assert "/pdf/1706.03762v7" not in server.paths
+
+
+def test_progress_tells_once_how_each_source_ended(
+    store: SourceStore, server: Server, http: Http
+) -> None:
+    server.tell("/pdf/2404.13784v1", Reply(404))
+    steps: list[tuple[str, Step]] = []
+    fetcher = Fetcher(
+        store,
+        http=http,
+        endpoints=at(server),
+        progress=lambda source_id, step: steps.append((source_id, step)),
+    )
+    fetcher.fetch(EVERYTHING)
+    ends = {source_id: step for source_id, step in steps if step != "asking"}
+    assert ends == {
+        "arxiv:1706.03762": "fetched",
+        "arxiv:2404.13784v1": "failed",
+        "github:owner/name": "fetched",
+        SUMMARY_ID: "fetched",
+    }
+    assert len([step for _, step in steps if step != "asking"]) == 4
+    steps.clear()
+    fetcher.fetch(EVERYTHING)
+    assert ("arxiv:1706.03762", "already kept") in steps
+
+
+def test_the_order_of_listings_changes_nothing(tmp_path: Path, mirror: Path) -> None:
+    listings = [
+        LISTING,
+        Listing("Another", "recommended", NEWEST),
+        Listing("Again", "related", PAPER),
+    ]
+    one, other = (
+        Fetcher(SourceStore(tmp_path / name), mirror=mirror, offline=True).fetch(Catalog.of(order))
+        for name, order in (("a", listings), ("b", listings[::-1]))
+    )
+    assert (list(one), one) == (list(other), other)
+
+
+def test_an_empty_summary_is_no_source(store: SourceStore) -> None:
+    listing = Listing("A work", "related", summary=" \n")
+    found = Fetcher(store, offline=True).fetch(Catalog.of([listing]))
+    assert reason(found, str(listing.summary_id)) == "the summary is empty"
+
+
+def test_the_token_of_the_environment_is_used_and_not_kept(
+    store: SourceStore, online: Fetcher, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GH_TOKEN", "a-secret")
+    online.fetch(EVERYTHING)
+    shown: list[Request] = [r for r in server.requests if "authorization" in r.headers]
+    assert {request.path.split("/")[1] for request in shown} == {"repos"}
+    assert b"a-secret" not in ledger(store)
+
+
+def test_a_mistyped_mirror_is_not_taken_for_an_empty_one(store: SourceStore) -> None:
+    with pytest.raises(RagError, match="no folder"):
+        Fetcher(store, mirror=Path("no/such/folder"))

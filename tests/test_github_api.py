@@ -1,0 +1,221 @@
+"""The real client against a server that answers like GitHub."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from index.catalog import GithubLink
+from index.errors import FetchError
+from index.network.github_api import GithubApi, token_from_environment
+from index.network.http import Http
+from index.network.patience import Patience
+from tests.servers import HTML, Reply, Request, Server, commits, readme
+
+LINK = GithubLink("https://github.com/Owner/Name", "Owner", "Name")
+README = "/repos/Owner/Name/readme"
+COMMITS = "/repos/Owner/Name/commits"
+SHA = "0123456789abcdef0123456789abcdef01234567"
+TEXT = b"# Name\n\nIt explains itself.\n"
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as server:
+        server.tell(COMMITS, commits(SHA))
+        yield server
+
+
+@pytest.fixture
+def raw() -> Iterator[Server]:
+    with Server() as server:
+        yield server
+
+
+@pytest.fixture
+def http(server: Server, raw: Server) -> Iterator[Http]:
+    patience = Patience(backoff=0.01, read=2.0, tries=2, interval={})
+    with Http({server.url, raw.url}, patience=patience) as http:
+        yield http
+
+
+@pytest.fixture
+def api(http: Http, server: Server, raw: Server) -> GithubApi:
+    return GithubApi(http, api=server.url, raw=raw.url)
+
+
+def refusal(api: GithubApi) -> str:
+    with pytest.raises(FetchError) as error:
+        api.readme(LINK)
+    assert error.value.source_id == "github:owner/name"
+    return error.value.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "media_type"),
+    [
+        ("README.md", "text/markdown"),
+        ("readme.MD", "text/markdown"),
+        ("README.rst", "text/x-rst"),
+        ("README.txt", "text/plain"),
+        ("README", "text/plain"),
+    ],
+)
+def test_a_readme_comes_whatever_its_name_with_the_commit_it_is_of(
+    server: Server, api: GithubApi, name: str, media_type: str
+) -> None:
+    server.tell(README, readme(TEXT, name=name, repository="Owner/Name"))
+    found = api.readme(LINK)
+    assert (found.data, found.media_type, found.version) == (TEXT, media_type, SHA)
+    assert found.origin == f"https://github.com/Owner/Name/blob/main/{name}"
+    assert server.requests[-1].query == {"path": name, "per_page": "1"}
+
+
+def test_a_renamed_repository_is_followed_and_its_commit_too(
+    server: Server, api: GithubApi
+) -> None:
+    moved = "/repositories/42"
+    server.tell(README, Reply(301, headers={"Location": f"{server.url}{moved}/readme"}))
+    server.tell(f"{moved}/readme", readme(TEXT, repository="new/name"))
+    server.tell(f"{moved}/commits", commits(SHA))
+    found = api.readme(LINK)
+    assert (found.data, found.version) == (TEXT, SHA)
+    assert found.origin.startswith("https://github.com/new/name/")
+    assert server.paths == [README, f"{moved}/readme", f"{moved}/commits"]
+
+
+def test_a_repository_that_is_not_there_is_said_to_be_missing(
+    server: Server, raw: Server, api: GithubApi
+) -> None:
+    server.tell(README, Reply(404, b'{"message": "Not Found"}'))
+    assert refusal(api) == "GitHub has no such repository, or it has no README"
+    assert raw.requests == []
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        Reply(403, headers={"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1760000000"}),
+        Reply(429, headers={"X-RateLimit-Remaining": "0"}),
+        Reply(403, headers={"Retry-After": "60"}),
+        Reply(429),
+        Reply(503),
+    ],
+)
+def test_when_the_limit_is_reached_the_raw_host_is_read_and_the_api_left_alone(
+    server: Server, raw: Server, api: GithubApi, limit: Reply
+) -> None:
+    server.tell(README, limit)
+    raw.tell("/Owner/Name/HEAD/README.rst", Reply(body=TEXT))
+    found = api.readme(LINK)
+    assert (found.data, found.media_type, found.version) == (TEXT, "text/x-rst", None)
+    assert found.origin == raw.url + "/Owner/Name/HEAD/README.rst"
+    asked = len(server.requests)
+    api.readme(LINK)
+    assert len(server.requests) == asked
+
+
+def test_a_limit_that_says_so_is_not_asked_twice(
+    server: Server, raw: Server, api: GithubApi
+) -> None:
+    server.tell(README, Reply(429, headers={"X-RateLimit-Remaining": "0"}))
+    raw.tell("/Owner/Name/HEAD/README.md", Reply(body=TEXT))
+    api.readme(LINK)
+    assert server.paths == [README]
+
+
+def test_beyond_the_limit_an_unusual_name_is_not_called_missing(
+    server: Server, api: GithubApi
+) -> None:
+    server.tell(README, Reply(403, headers={"X-RateLimit-Remaining": "0"}))
+    assert refusal(api) == (
+        "GitHub's limit of requests is reached, and no README was found under its usual names"
+    )
+
+
+def test_few_requests_left_are_kept_for_readmes(server: Server, api: GithubApi) -> None:
+    server.tell(README, readme(TEXT, x_ratelimit_remaining="5"))
+    assert api.readme(LINK).version is None
+    assert server.paths == [README]
+
+
+@pytest.mark.parametrize("answer", [Reply(500), Reply(body=b"[]"), Reply(body=HTML), Reply(503)])
+def test_a_readme_is_worth_having_without_its_commit(
+    server: Server, api: GithubApi, answer: Reply
+) -> None:
+    server.tell(README, readme(TEXT))
+    server.tell(COMMITS, answer)
+    found = api.readme(LINK)
+    assert (found.data, found.version) == (TEXT, None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (readme(b"  \n"), "the README is empty"),
+        (readme(HTML), "not a README: an HTML page came in its place"),
+        (readme(b"PK\x03\x04\0\0"), "not a README: it is no plain text"),
+        (Reply(body=HTML), "GitHub's answer cannot be read"),
+        (Reply(body=b'{"name": "README.md"}'), "GitHub's answer cannot be read"),
+        (Reply(451), "GitHub does not send its README (status 451)"),
+        (Reply(body=b"{}", cut=1), "GitHub cut the connection; gave up after 2 tries"),
+        (
+            Reply(301, headers={"Location": "https://elsewhere.invalid/"}),
+            "GitHub redirected to elsewhere.invalid, which is not an allowed host",
+        ),
+    ],
+)
+def test_what_is_no_readme_is_refused_with_the_reason(
+    server: Server, api: GithubApi, answer: Reply, expected: str
+) -> None:
+    server.tell(README, answer)
+    assert refusal(api) == expected
+
+
+def test_a_readme_of_more_than_a_megabyte_is_read_from_the_raw_host(
+    server: Server, raw: Server, api: GithubApi
+) -> None:
+    record = json.loads(readme(TEXT).body)
+    record |= {"encoding": "none", "content": "", "download_url": raw.url + "/large"}
+    server.tell(README, Reply(body=json.dumps(record).encode()))
+    raw.tell("/large", Reply(body=TEXT))
+    assert api.readme(LINK).data == TEXT
+
+
+def test_the_token_is_shown_to_the_api_alone_and_never_logged(
+    http: Http, server: Server, raw: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.tell(README, readme(TEXT), Reply(403, headers={"X-RateLimit-Remaining": "0"}))
+    raw.tell("/Owner/Name/HEAD/README.md", Reply(body=TEXT))
+    api = GithubApi(http, api=server.url, raw=raw.url, token="a-secret")
+    with caplog.at_level(logging.DEBUG):
+        api.readme(LINK)
+        api.readme(LINK)
+    assert {request.headers.get("authorization") for request in server.requests} == {
+        "Bearer a-secret"
+    }
+    assert all("authorization" not in request.headers for request in raw.requests)
+    assert "a-secret" not in caplog.text
+
+
+def test_a_token_that_is_not_accepted_is_put_aside(
+    http: Http, server: Server, raw: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    def answer(request: Request) -> Reply:
+        return Reply(401) if "authorization" in request.headers else readme(TEXT)
+
+    server.tell(README, answer)
+    api = GithubApi(http, api=server.url, raw=raw.url, token="expired")
+    assert api.readme(LINK).data == TEXT
+    assert "does not accept the token" in caplog.text
+    assert "expired" not in caplog.text
+
+
+def test_the_token_comes_from_the_environment() -> None:
+    assert token_from_environment({"GITHUB_TOKEN": " one\n", "GH_TOKEN": "two"}) == "one"
+    assert token_from_environment({"GITHUB_TOKEN": "", "GH_TOKEN": "two"}) == "two"
+    assert token_from_environment({"GITHUB_TOKEN": "zweié"}) is None
+    assert token_from_environment({}) is None

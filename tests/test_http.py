@@ -1,0 +1,271 @@
+"""The client against a server that misbehaves: it waits when asked, tries again when that helps,
+gives up in the end, and goes nowhere else."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from itertools import pairwise
+
+import pytest
+
+from index.fetch import Endpoints
+from index.network.http import BusyError, Http, HttpError, Response, origin_of
+from index.network.patience import Patience
+from tests.servers import HTML, PDF, Reply, Server
+
+LIMIT = 10_000
+OK = Reply(body=PDF)
+BUSY = Reply(503)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as server:
+        yield server
+
+
+def client(server: Server, *more: str, **patience: float) -> Http:
+    """The real client with short pauses, which may ask `server` alone."""
+    quick = {"backoff": 0.01, "connect": 2.0, "read": 2.0} | patience
+    return Http({server.url, *more}, patience=Patience(interval={}, **quick))  # type: ignore[arg-type]
+
+
+def get(http: Http, server: Server, path: str = "/paper") -> Response:
+    return http.get(server.url + path, site="arXiv", limit=LIMIT)
+
+
+def test_an_answer_comes_whole_with_its_address_and_headers(server: Server) -> None:
+    server.tell("/paper", Reply(body=PDF, headers={"X-Note": "hello"}))
+    with client(server) as http:
+        response = get(http, server)
+    assert (response.status, response.content) == (200, PDF)
+    assert response.url == server.url + "/paper"
+    assert response.headers["x-note"] == "hello"
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 500])
+def test_an_answer_that_waiting_does_not_change_comes_at_once(server: Server, status: int) -> None:
+    server.tell("/paper", Reply(status, HTML))
+    with client(server) as http:
+        assert get(http, server).status == status
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_a_busy_host_is_asked_again(server: Server, status: int) -> None:
+    server.tell("/paper", Reply(status), Reply(status), OK)
+    with client(server) as http:
+        assert get(http, server).content == PDF
+    assert len(server.requests) == 3
+
+
+def test_pauses_double_between_tries(server: Server) -> None:
+    server.tell("/paper", BUSY)
+    pauses: list[float] = []
+    patience = Patience(backoff=1.0, longest_backoff=6.0, interval={})
+    with (
+        Http({server.url}, patience=patience, sleep=pauses.append) as http,
+        pytest.raises(BusyError, match=r"^arXiv asked to wait; gave up after 5 tries$"),
+    ):
+        get(http, server)
+    assert len(server.requests) == 5
+    least = [1.0, 2.0, 4.0, 6.0]
+    assert all(low <= pause <= low + 1 for low, pause in zip(least, pauses, strict=True))
+    assert pauses[-1] <= 6.0
+
+
+def test_retry_after_is_waited_for(server: Server) -> None:
+    server.tell("/paper", Reply(429, headers={"Retry-After": "1"}), OK)
+    with client(server) as http:
+        assert get(http, server).content == PDF
+    first, second = server.requests
+    assert second.at - first.at >= 1.0
+
+
+def test_retry_after_as_a_date_is_waited_for(server: Server) -> None:
+    at = datetime.now(UTC) + timedelta(seconds=40)
+    server.tell("/paper", Reply(503, headers={"Retry-After": format_datetime(at, True)}), OK)
+    pauses: list[float] = []
+    with Http({server.url}, patience=Patience(interval={}), sleep=pauses.append) as http:
+        assert get(http, server).content == PDF
+    assert len(pauses) == 1
+    assert 20 < pauses[0] <= 40
+
+
+def test_a_host_that_wants_a_long_pause_is_not_asked_again_before_its_time(server: Server) -> None:
+    server.tell("/paper", Reply(429, headers={"Retry-After": "3600"}))
+    with client(server) as http:
+        for path in ("/paper", "/other"):
+            with pytest.raises(BusyError, match="asked to wait 60 minutes; try again then"):
+                get(http, server, path)
+    assert len(server.requests) == 1
+
+
+def test_a_host_that_turned_two_requests_away_is_left_alone_but_one_may_fail(
+    server: Server,
+) -> None:
+    server.tell("/busy", BUSY)
+    server.tell("/paper", OK)
+    with client(server, tries=2) as http:
+        for path, asked in (("/busy", 2), ("/paper", 1), ("/busy", 2), ("/busy", 2), ("/paper", 0)):
+            before = len(server.requests)
+            if path == "/paper" and asked:
+                assert get(http, server, path).content == PDF
+            else:
+                with pytest.raises(BusyError, match="asked to wait"):
+                    get(http, server, path)
+            assert len(server.requests) - before == asked
+
+
+def test_a_cut_connection_is_no_answer_and_is_tried_again(server: Server) -> None:
+    server.tell("/paper", Reply(body=PDF, cut=10), OK)
+    with client(server) as http:
+        assert get(http, server).content == PDF
+        server.tell("/paper", Reply(body=PDF, cut=10))
+        with pytest.raises(HttpError, match=r"^arXiv cut the connection; gave up after 5 tries$"):
+            get(http, server)
+
+
+def test_a_silent_host_is_given_up(server: Server) -> None:
+    server.tell("/paper", Reply(body=PDF, pause=0.4))
+    with (
+        client(server, read=0.05, tries=2) as http,
+        pytest.raises(BusyError, match=r"^arXiv did not answer in time; gave up after 2 tries$"),
+    ):
+        get(http, server)
+
+
+def test_slow_bytes_do_not_hold_us_for_ever(server: Server) -> None:
+    server.tell("/paper", Reply(body=PDF * 20, drip=0.02))
+    start = time.monotonic()
+    with (
+        client(server, total=0.2) as http,
+        pytest.raises(HttpError, match=r"sent too slowly: gave up after 0\.2 s"),
+    ):
+        get(http, server)
+    assert time.monotonic() - start < 10
+    assert len(server.requests) == 1
+
+
+def test_more_than_the_limit_is_not_read(server: Server) -> None:
+    server.tell("/paper", Reply(body=b"x" * (LIMIT + 1)))
+    with client(server) as http, pytest.raises(HttpError, match=r"sent more than 0\.01 MB"):
+        get(http, server)
+    server.tell("/paper", Reply(body=b"x" * LIMIT))
+    with client(server) as http:
+        assert len(get(http, server).content) == LIMIT
+
+
+def test_redirects_are_followed_among_allowed_hosts(server: Server) -> None:
+    with Server() as other:
+        server.tell("/paper", Reply(301, headers={"Location": "/moved"}))
+        server.tell("/moved", Reply(302, headers={"Location": other.url + "/here"}))
+        other.tell("/here", OK)
+        with client(server, other.url) as http:
+            response = get(http, server)
+    assert (response.content, response.url) == (PDF, other.url + "/here")
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_to_another_host_is_refused_before_it_is_asked(
+    server: Server, status: int
+) -> None:
+    with Server() as other:
+        other.tell("/here", OK)
+        # The same machine, but another port: not the host that was allowed.
+        server.tell("/paper", Reply(status, headers={"Location": other.url + "/here"}))
+        with (
+            client(server) as http,
+            pytest.raises(HttpError, match=r"redirected to 127\.0\.0\.1, which is not an allowed"),
+        ):
+            get(http, server)
+        assert other.requests == []
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://allowed@elsewhere.invalid/",
+        "//elsewhere.invalid/",
+        "ftp://127.0.0.1/",
+        "file:///etc/passwd",
+        "http://127.0.0.1.elsewhere.invalid/",
+    ],
+)
+def test_no_spelling_of_an_address_leads_elsewhere(server: Server, location: str) -> None:
+    server.tell("/paper", Reply(302, headers={"Location": location}))
+    with client(server) as http, pytest.raises(HttpError, match="is not an allowed host"):
+        get(http, server)
+
+
+def test_redirects_end(server: Server) -> None:
+    server.tell("/paper", Reply(302, headers={"Location": "/paper"}))
+    with client(server) as http, pytest.raises(HttpError, match="redirected more than 5 times"):
+        get(http, server)
+    assert len(server.requests) == 6
+
+
+def test_headers_are_not_shown_to_another_host(server: Server) -> None:
+    with Server() as other:
+        server.tell("/paper", Reply(302, headers={"Location": "/moved"}))
+        server.tell("/moved", Reply(302, headers={"Location": other.url + "/here"}))
+        other.tell("/here", OK)
+        with client(server, other.url) as http:
+            http.get(
+                server.url + "/paper", site="GitHub", limit=LIMIT, headers={"authorization": "x"}
+            )
+        assert [request.headers.get("authorization") for request in server.requests] == ["x", "x"]
+        assert "authorization" not in other.requests[0].headers
+
+
+def test_only_the_allowed_hosts_can_be_asked_at_all(server: Server) -> None:
+    production = Endpoints().origins
+    assert production == {
+        "https://export.arxiv.org",
+        "https://api.github.com",
+        "https://raw.githubusercontent.com",
+    }
+    with Http(production) as http, pytest.raises(HttpError, match="is not an allowed host"):
+        get(http, server)
+    assert server.requests == []
+
+
+def test_a_host_that_cannot_be_reached_is_tried_twice_in_all(server: Server) -> None:
+    with socket.socket() as taken:  # bound and not listening: connections are refused
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        pauses: list[float] = []
+        with Http({url}, patience=Patience(interval={}), sleep=pauses.append) as http:
+            for _ in range(3):
+                with pytest.raises(HttpError, match=r"^arXiv cannot be reached: .*online"):
+                    http.get(url, site="arXiv", limit=LIMIT)
+        assert len(pauses) == 1
+
+
+def test_requests_to_one_host_keep_their_distance_on_one_connection(server: Server) -> None:
+    server.tell("/paper", Reply(302, headers={"Location": "/moved"}), BUSY, OK)
+    server.tell("/moved", OK)
+    patience = Patience(backoff=0.01, interval={"127.0.0.1": 0.15})
+    with Http({server.url}, patience=patience) as http:
+        get(http, server)
+        get(http, server)
+    times = [request.at for request in server.requests]
+    assert len(times) == 4
+    assert all(later - earlier >= 0.15 for earlier, later in pairwise(times))
+
+
+def test_one_connection_carries_many_requests(server: Server) -> None:
+    server.tell("/paper", OK)
+    with client(server) as http:
+        for _ in range(3):
+            get(http, server)
+    assert len({request.connection for request in server.requests}) == 1
+
+
+def test_an_origin_is_scheme_host_and_port() -> None:
+    assert origin_of("HTTPS://Export.arXiv.org:443/pdf/1?x=1#y") == "https://export.arxiv.org"
+    assert origin_of("http://127.0.0.1:8000/") == "http://127.0.0.1:8000"

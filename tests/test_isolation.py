@@ -1,0 +1,168 @@
+"""One bad file costs one file: each of these would end or block a process that read it itself."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from index.document import Document
+from index.errors import ExtractionError
+from index.extract import extract
+from index.isolation import Task, extract_isolated
+from tests.pdfs import assembled, lines, pdf, text, wrapped
+
+PDF = "application/pdf"
+GOOD = pdf([lines(wrapped("A short report on the harbour that was lost to the dunes."), 90, 600)])
+# A page whose content is painted by forms that each paint the next one twice, twelve deep: no
+# file is smaller, and no reader ever comes to its end in time.
+ENDLESS = pdf(
+    [text("Once.", 90, 600) + b"/X0 Do\n" * 40],
+    forms=[text("Again.", 90, 500) + b"/X%d Do\n" % min(n + 1, 11) * 12 for n in range(12)],
+)
+
+
+def children() -> set[int]:
+    listed = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
+    return {int(pid) for pid in listed.read_text().split()}
+
+
+@pytest.fixture(autouse=True)
+def leaves_no_process_behind() -> Iterator[None]:
+    before = children()
+    yield
+    assert children() <= before
+
+
+def bomb() -> bytes:
+    """Seventy megabytes of operators, packed into some ten kilobytes."""
+    packed = zlib.compress(b"(aaaaaaaa) Tj " * 5_000_000, 9)
+    body = b"<< /Length %d /Filter /FlateDecode >>\nstream\n%b\nendstream" % (len(packed), packed)
+    return assembled(
+        [
+            b"<< /Type /Catalog /Pages 2 0 R >>",
+            b"<< /Type /Pages /Count 1 /Kids [3 0 R] >>",
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R >>",
+            body,
+        ]
+    )
+
+
+def reason(result: Document | ExtractionError) -> str:
+    assert isinstance(result, ExtractionError)
+    return result.reason
+
+
+def test_it_gives_what_the_plain_extraction_gives() -> None:
+    tasks: list[Task] = [("a", GOOD, PDF), ("b", b"Hello there.", "text/plain")]
+    assert dict(extract_isolated(tasks)) == {sid: extract(sid, d, m) for sid, d, m in tasks}
+
+
+def test_warnings_of_the_reader_reach_the_log_of_the_caller(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    odd = GOOD.replace(b"startxref\n", b"startxref\n9")
+    with caplog.at_level(logging.WARNING):
+        assert len(list(extract_isolated([("odd", odd, PDF)]))) == 1
+    assert any(record.getMessage().startswith("odd: ") for record in caplog.records)
+
+
+def test_no_tasks_give_no_results() -> None:
+    assert list(extract_isolated([])) == []
+
+
+def test_a_file_without_end_is_stopped_and_the_others_are_read() -> None:
+    tasks: list[Task] = [("endless", ENDLESS, PDF), *((f"good{n}", GOOD, PDF) for n in range(3))]
+    began = time.monotonic()
+    found = dict(extract_isolated(tasks, seconds=8))
+    assert time.monotonic() - began < 80
+    assert "longer than 8 seconds" in reason(found.pop("endless"))
+    assert all(isinstance(result, Document) for result in found.values())
+    assert len(found) == 3
+
+
+def test_a_file_that_takes_all_memory_is_stopped() -> None:
+    tasks: list[Task] = [("bomb", bomb(), PDF), ("good", GOOD, PDF)]
+    found = dict(extract_isolated(tasks, workers=1, memory_bytes=150 << 20, seconds=90))
+    assert "memory" in reason(found["bomb"])
+    assert isinstance(found["good"], Document)
+
+
+def test_a_worker_that_dies_costs_its_file_only() -> None:
+    tasks = iter([("first", ENDLESS, PDF), ("good", GOOD, PDF)])
+    results = extract_isolated(tasks, workers=2, seconds=90)
+    before = children()
+    assert next(results)[0] == "good"
+    for pid in children() - before:
+        os.kill(pid, signal.SIGKILL)
+    source_id, result = next(results)
+    assert source_id == "first"
+    assert "broke down" in reason(result)
+    assert list(results) == []
+
+
+def test_tasks_are_taken_as_workers_become_free() -> None:
+    taken: list[str] = []
+
+    def tasks() -> Iterator[Task]:
+        for n in range(6):
+            taken.append(str(n))
+            yield str(n), GOOD, PDF
+
+    results = extract_isolated(tasks(), workers=2)
+    next(results)
+    assert len(taken) <= 4
+    assert len(list(results)) == 5
+
+
+def test_workers_end_when_the_caller_loses_interest() -> None:
+    before = children()
+    results = extract_isolated([("good", GOOD, PDF), ("endless", ENDLESS, PDF)], seconds=60)
+    next(results)
+    assert children() - before
+    results.close()  # type: ignore[attr-defined]
+    assert children() == before
+
+
+def test_an_interrupt_ends_the_workers_too() -> None:
+    script = textwrap.dedent("""
+        import sys
+        from index.isolation import extract_isolated
+        from tests.test_isolation import ENDLESS, GOOD, PDF, children
+        print("begun", flush=True)
+        try:
+            for _ in extract_isolated([("a", GOOD, PDF), ("b", ENDLESS, PDF)], seconds=60):
+                print("one", flush=True)
+        except KeyboardInterrupt:
+            sys.exit(len(children()))
+    """)
+    folder = Path(__file__).parents[1]
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=folder)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"begun\n"
+    assert process.stdout.readline() == b"one\n"
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=20) == 0
+    process.stdout.close()
+
+
+def test_a_worker_imports_nothing_heavy() -> None:
+    script = (
+        "import sys, index.extract, index.isolation\n"
+        "index.extract.extract('a', b'Hello.', 'text/plain')\n"
+        "print([name for name in ('torch', 'numpy', 'transformers') if name in sys.modules])"
+    )
+    folder = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, cwd=folder, check=True
+    )
+    assert done.stdout == b"[]\n"

@@ -1,0 +1,131 @@
+"""Known facts about eighteen real papers, checked against the text and an independent reader."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from index.document import Document
+from index.errors import ExtractionError
+from index.extract import extract
+from tests.test_extract import assert_invariants
+
+SHARED = Path(__file__).parents[1] / "../shared"
+MIRROR = SHARED / "mirror"
+pytestmark = pytest.mark.skipif(not MIRROR.is_dir(), reason="the shared mirror is not here")
+
+# id: pages, words of the title, some headings
+PAPERS = {
+    "1406.2661": (9, "Generative Adversarial Nets", "1 Introduction|3 Adversarial nets"),
+    "1411.1784": (7, "Conditional Generative Adversarial Nets", "1 Introduction|5 Future Work"),
+    "1502.03167": (11, "Batch Normalization: Accelerating", "1 Introduction|5 Conclusion"),
+    "1505.04597": (8, "U-Net: Convolutional Networks", "2 Network Architecture|5 Conclusion"),
+    "1512.00570": (19, "Attribute2Image: Conditional", "2 Related Work|6 Conclusion"),
+    "1512.03385": (12, "Deep Residual Learning", "1. Introduction|3.1. Residual Learning"),
+    "1606.05908": (23, "Tutorial on Variational", "1 Introduction|2.3 Testing the learned model"),
+    "1611.07004": (10, "Image-to-Image Translation", "1. Introduction|5. Conclusion"),
+    "1706.03762": (15, "Attention Is All You Need", "3.2 Attention|7 Conclusion"),
+    "1801.09392": (17, "Shift-Net: Image Inpainting", "1 Introduction|6 Conclusion"),
+    "1812.01187": (10, "Bag of Tricks", "5.2. Label Smoothing|7. Conclusion"),
+    "1911.05722": (12, "Momentum Contrast", "3.2. Momentum Contrast|A. Appendix"),
+    "2002.08909": (12, "REALM: Retrieval-Augmented", "3. Approach|6. Future Work"),
+    "2005.11401": (19, "Retrieval-Augmented Generation", "2.5 Decoding|6 Discussion"),
+    "2007.01282": (6, "Leveraging Passage Retrieval", "3 Method|5 Conclusion"),
+    "2010.11929": (22, "AN IMAGE IS WORTH 16X16 WORDS", "3.1 VISION TRANSFORMER (VIT)|APPENDIX"),
+    "2203.02155": (68, "Training language models to follow", "5.3 Limitations|F Model samples"),
+    "2301.11305": (13, "DetectGPT: Zero-Shot", "1. Introduction|6. Discussion"),
+}
+ABSTRACTS = {
+    "1411.1784": "Generative Adversarial Nets",
+    "1505.04597": "There is large consent that",
+    "1706.03762": "The dominant sequence transduction models",
+    "1911.05722": "We present Momentum Contrast (MoCo) for unsupervised",
+    "2010.11929": "While the Transformer architecture has become the",
+    "2203.02155": "Making language models bigger does not inherently make",
+}
+
+
+@cache
+def paper(name: str) -> Document:
+    data = (MIRROR / "arxiv" / f"{name}.pdf").read_bytes()
+    return extract(f"arxiv:{name}", data, "application/pdf")
+
+
+def folded(text: str) -> list[str]:
+    """Words as two readers of one page should agree on them."""
+    plain = unicodedata.normalize("NFKC", text).replace("\ufffe", "-").replace("\u00ad", "-")
+    return re.findall(r"[a-z]{3,}", re.sub(r"-\s*", "", plain).lower())
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_each_paper_has_its_pages_its_title_and_its_headings(name: str) -> None:
+    pages, title, headings = PAPERS[name]
+    document = paper(name)
+    assert_invariants(document, pages)
+    assert document.title.startswith(title)
+    found = {section.heading for section in document.sections}
+    assert set(headings.split("|")) <= found
+    assert "Abstract" in {heading.capitalize() for heading in found}
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_each_bibliography_is_found_and_not_quotable(name: str) -> None:
+    document = paper(name)
+    listed = [s for s in document.sections if s.heading.lower().endswith("references")]
+    assert sum(s.end - s.start for s in listed) > 1500
+    assert not any(section.quotable for section in listed)
+    body = "".join(document.text[s.start : s.end] for s in document.sections if s.quotable)
+    assert len(re.findall(r"arXiv preprint|In (Proceedings|CVPR|NIPS|ICLR)\b", body)) <= 2
+
+
+@pytest.mark.parametrize("name", ABSTRACTS)
+def test_the_first_sentence_of_the_abstract_stands_in_its_section(name: str) -> None:
+    document = paper(name)
+    section = next(s for s in document.sections if s.heading.lower() == "abstract" and s.quotable)
+    assert ABSTRACTS[name] in document.text[section.start : section.end]
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_no_line_end_ligature_or_control_character_is_left(name: str) -> None:
+    text = paper(name).text
+    assert not re.search(r"[ﬀ-ﬆ\u00ad\u200b\x00-\x09\x0b-\x1f]|(?<!\n)\n(?!\n)|  ", text)
+    assert not re.search(r"arXiv:\d{4}\.\d{4,5}v\d", text[:3000])
+
+
+@pytest.mark.parametrize("name", [name for name in PAPERS if name != "2203.02155"])
+def test_an_independent_reader_finds_the_words_on_the_same_pages(name: str) -> None:
+    pdfium = pytest.importorskip("pypdfium2")
+    document = paper(name)
+    raw = pdfium.PdfDocument(str(MIRROR / "arxiv" / f"{name}.pdf"))
+    words = [set(folded(page.get_textpage().get_text_range())) for page in raw]
+    total = missing = 0
+    for section in document.sections:
+        if not section.quotable:
+            continue
+        for match in re.finditer(r"[^.]{60,}\.", document.text[section.start : section.end]):
+            start = section.start + match.start()
+            pages = document.pages(start, start + len(match[0]))
+            there = set().union(*(words[page - 1] for page in pages))
+            said = set(folded(match[0]))
+            total += len(said)
+            missing += len(said - there)
+    assert total > 900
+    assert missing / total < 0.02
+
+
+def test_the_broken_pdf_is_refused() -> None:
+    data = (SHARED / "bad_input" / "all_zero_bytes.pdf").read_bytes()
+    with pytest.raises(ExtractionError, match="zero bytes"):
+        extract("arxiv:1", data, "application/pdf")
+
+
+@pytest.mark.parametrize("path", sorted(MIRROR.glob("github/*/*/README*")), ids=str)
+def test_the_mirrored_readmes_read_as_text(path: Path) -> None:
+    document = extract("github:a/b", path.read_bytes(), "text/markdown")
+    assert_invariants(document)
+    assert document.title
+    assert not re.search(r"</?\w+[^>]*>|\]\(|!\[|img\.shields\.io|```", document.text)

@@ -1,0 +1,171 @@
+"""The whole line: each prompt sees the works that it lists and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from index.encoder import Encoder
+from index.segments import SegmentStore
+from index.settings import Settings
+from index.sources import tier_of
+from rag.answer import Answer
+from rag.pipeline import NO_PASSAGES, Pipeline
+from rag.rereading import Rereading
+from rag.verification import verify
+from rag.writers.draft import NOT_SAID
+from rag.writers.extractive import ExtractiveWriter
+from tests.works import LISTED, MIRROR, PROMPTS, QUESTIONS, PlainWriter, prompt, write_mirror
+
+ROLES = st.lists(
+    st.tuples(st.sampled_from(sorted(LISTED)), st.booleans()),
+    min_size=1,
+    max_size=len(LISTED),
+    unique_by=lambda pair: pair[0],
+)
+READABLE = len(MIRROR) + 3
+"""What there is of all works together: the mirror's files, and three summaries."""
+
+
+def quoted(answer: Answer) -> set[str]:
+    return {quote.source_id for _, quote in answer.quotes()}
+
+
+@pytest.fixture(scope="module")
+def full(pipeline: Pipeline) -> Pipeline:
+    """The pipeline after every work was indexed in its one home."""
+    pipeline.gather(prompt("colour", sorted(LISTED), []))
+    return pipeline
+
+
+@pytest.fixture(scope="module")
+def rereading(full: Pipeline) -> Rereading:
+    return Rereading(full.settings)
+
+
+@given(roles=ROLES, question=st.sampled_from(sorted(QUESTIONS)))
+@settings(max_examples=25, deadline=None)
+def test_no_quote_comes_from_a_work_that_is_not_listed(
+    full: Pipeline, rereading: Rereading, roles: list[tuple[str, bool]], question: str
+) -> None:
+    recommended = [name for name, first in roles if first]
+    related = [name for name, first in roles if not first]
+    asked = prompt(question, recommended, related)
+    answer = full.ask(asked)
+    listed = {sid for listing in asked.listings for sid in listing.source_ids}
+    assert quoted(answer) <= listed
+    assert {source.id for source in answer.sources} == listed
+    assert len(list(SegmentStore(full.settings.index).names())) == READABLE
+    found = verify(answer, rereading)
+    assert found.verified, found.failures
+
+
+@given(roles=ROLES, data=st.data())
+@settings(max_examples=15, deadline=None)
+def test_the_order_of_listings_changes_nothing_that_was_read_and_found(
+    full: Pipeline, roles: list[tuple[str, bool]], data: st.DataObject
+) -> None:
+    def told(order: list[tuple[str, bool]]) -> tuple[object, ...]:
+        names = [name for name, _ in order]
+        evidence = full.gather(prompt("colour", [], names))
+        reasons = {reading.source_id: reading.reason for reading in evidence.readings}
+        return reasons, evidence.facets
+
+    assert told(data.draw(st.permutations(roles))) == told(roles)
+
+
+def test_equal_prompts_have_equal_answers(full: Pipeline) -> None:
+    for asked in PROMPTS.values():
+        assert full.ask(asked).to_json() == full.ask(asked).to_json()
+
+
+@pytest.mark.parametrize("name", PROMPTS)
+def test_the_extractive_writer_keeps_its_promises(answers: Mapping[str, Answer], name: str) -> None:
+    """Whatever its prose: a quote behind each statement, none twice, one or two of them."""
+    answer = answers[name]
+    seen = [(quote.source_id, quote.start, quote.end) for _, quote in answer.quotes()]
+    assert len(set(seen)) == len(seen)
+    for part, statement in answer.statements():
+        assert len(statement.quotes) <= 2
+        if not part.startswith("references"):
+            assert bool(statement.quotes) != (statement.text == NOT_SAID)
+
+
+def test_works_that_are_not_indexed_are_indexed_first(
+    own_settings: Settings, encoder: Encoder
+) -> None:
+    pipeline = Pipeline(own_settings, encoder, ExtractiveWriter())
+    store = SegmentStore(own_settings.index)
+    assert not list(store.names())
+    answer = pipeline.ask(PROMPTS["move"])
+    assert len(list(store.names())) == 2
+    assert quoted(answer) <= set(PROMPTS["move"].catalog.source_ids)
+
+
+def test_a_closed_machine_without_a_mirror_answers_from_the_summaries(
+    own_settings: Settings, encoder: Encoder
+) -> None:
+    closed = replace(own_settings, mirror=None)
+    answer = Pipeline(closed, encoder, PlainWriter()).ask(PROMPTS["colour"])
+    assert {tier_of(source_id) for source_id in quoted(answer)} == {"summary"}
+    unread = {source.id: source.reason for source in answer.sources if source.reason}
+    assert {tier_of(source_id) for source_id in unread} == {"full text", "readme"}
+    assert set(unread.values()) == {"offline, and no mirror was given"}
+    assert verify(answer, Rereading(closed)).verified
+
+
+def test_a_prompt_of_which_nothing_can_be_read_is_answered_by_silence(
+    own_settings: Settings, encoder: Encoder
+) -> None:
+    closed = replace(own_settings, mirror=None)
+    answer = Pipeline(closed, encoder, ExtractiveWriter()).ask(prompt("remove", ["Tide"], []))
+    assert not list(answer.quotes())
+    texts = {statement.text for part, statement in answer.statements() if "ref" not in part}
+    assert texts == {NOT_SAID}
+    assert verify(answer, Rereading(closed)).verified
+
+
+def test_a_bad_source_costs_that_source(
+    own_settings: Settings, encoder: Encoder, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    bad = {**MIRROR, "arxiv/2401.00002.pdf": bytes(9000), "arxiv/2401.00001v2.pdf": "<html>wait"}
+    mirror = write_mirror(tmp_path_factory.mktemp("bad"), bad)
+    chosen = replace(own_settings, mirror=mirror)
+    answer = Pipeline(chosen, encoder, PlainWriter()).ask(PROMPTS["colour"])
+    reasons = {source.id: source.reason for source in answer.sources if source.reason}
+    assert "zero bytes" in reasons["arxiv:2401.00002"]
+    assert "HTML page" in reasons["arxiv:2401.00001v2"]
+    assert quoted(answer) & {"github:lantern-lab/lantern"}
+    assert verify(answer, Rereading(chosen)).verified
+
+
+def test_a_source_without_a_passage_says_so(
+    own_settings: Settings, encoder: Encoder, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    only = {"github/mosaic-makers/mosaic/README.md": "# References\n\n- [x](https://example.org)\n"}
+    chosen = replace(own_settings, mirror=write_mirror(tmp_path_factory.mktemp("only"), only))
+    pipeline = Pipeline(chosen, encoder, ExtractiveWriter())
+    (reading,) = pipeline.gather(prompt("colour", ["Mosaic"], [])).readings
+    assert reading.reason == NO_PASSAGES
+    answer = pipeline.ask(prompt("colour", ["Mosaic"], []))
+    assert verify(answer, Rereading(chosen)).verified
+
+
+def test_a_search_sees_the_catalog_it_is_given(full: Pipeline) -> None:
+    catalog = prompt("colour", ["Tide"], []).catalog
+    hits = full.search("Which task is inpainting?", catalog)
+    assert {hit.source_id for hit in hits} == {"arxiv:2401.00002"}
+    assert "Inpainting is the task" in hits[0].text
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+
+
+def test_a_pipeline_of_settings_loads_its_encoder_late(own_settings: Settings) -> None:
+    pipeline = Pipeline.of(own_settings, PlainWriter())
+    told: list[str] = []
+    answer = pipeline.ask(PROMPTS["move"], stream=told.append)
+    assert told == [answer.task[0].text]
+    assert answer.to_json() == pipeline.ask(PROMPTS["move"]).to_json()

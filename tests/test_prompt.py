@@ -1,0 +1,533 @@
+"""Prompt documents: what is read, what is refused and where, and that nothing else can happen."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from index.catalog import Listing
+from index.errors import LinkError, PromptError
+from rag.prompt import MAX_SIZE, Prompt, parse_prompt, read_prompt, render_prompt
+from rag.prompt_format import REQUESTS
+
+SHARED = Path(__file__).parents[1] / "../shared/prompts"
+
+PREAMBLE = """\
+You are an AI scientist.
+
+A user has asked the following question:
+"How does it do that?"
+
+Based on the following recommended models, explain:
+
+1. What task the user is trying to perform.
+2. How it works.
+
+Use **only the provided models and papers**.
+
+"""
+BODY = """\
+### Recommended AI Models:
+Model: First model
+Paper: None
+GitHub: https://github.com/o/first
+
+Model: Second model
+
+### Related Papers:
+Model: A paper
+Paper: http://arxiv.org/pdf/2404.13784v1.pdf
+Summary: What it says.
+
+
+Answer:
+"""
+DOCUMENT = PREAMBLE + BODY
+
+
+def asking(question: str) -> str:
+    """The document with what stands after the marker replaced by `question`."""
+    return DOCUMENT.replace('"How does it do that?"', question)
+
+
+def listing(body: str) -> str:
+    """A document with these lines under the heading of related papers."""
+    return f"{PREAMBLE}### Related Papers:\n{body}\n\nAnswer:\n"
+
+
+def outcome(text: str) -> Prompt | PromptError:
+    try:
+        return parse_prompt(text)
+    except PromptError as refused:
+        return refused
+
+
+def line_of(text: str, part: str) -> int:
+    return text[: text.index(part)].count("\n") + 1
+
+
+# --- read -----------------------------------------------------------------------------------
+
+
+def test_a_document_is_read_into_question_requests_and_listings() -> None:
+    prompt = parse_prompt(DOCUMENT)
+    assert prompt.question == "How does it do that?"
+    assert prompt.requests == ("What task the user is trying to perform.", "How it works.")
+    assert [x.name for x in prompt.recommended] == ["First model", "Second model"]
+    assert [x.name for x in prompt.related] == ["A paper"]
+    first, second, paper = prompt.listings
+    assert (first.paper, second.paper, second.github, second.summary) == (None, None, None, None)
+    assert first.source_ids == ("github:o/first",)
+    assert paper.paper is not None
+    assert paper.paper.written == "http://arxiv.org/pdf/2404.13784v1.pdf"
+    assert paper.summary == "What it says."
+    assert [x.line for x in prompt.listings] == [
+        line_of(DOCUMENT, f"Model: {name}") for name in ("First model", "Second model", "A paper")
+    ]
+    assert set(prompt.catalog.listings) == set(prompt.listings)
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared prompts are not beside the project")
+@pytest.mark.parametrize(
+    ("name", "recommended", "related"),
+    [
+        ("000_4406e597453ad673.txt", 1, 3),
+        ("001_0043775a0aa35c2b.txt", 1, 3),
+        ("003_96061710fa91c7d9.txt", 1, 3),
+        ("full-text-answers-with-sources.txt", 1, 4),
+        ("full-text-image-translation.txt", 1, 4),
+        ("full-text-inpainting.txt", 1, 3),
+        ("full-text-recognition.txt", 2, 3),
+    ],
+)
+def test_the_shared_prompts_are_read_and_written_back_byte_for_byte(
+    name: str, recommended: int, related: int
+) -> None:
+    prompt = read_prompt(SHARED / name)
+    assert (len(prompt.recommended), len(prompt.related)) == (recommended, related)
+    assert prompt.requests == REQUESTS
+    assert prompt.question[0] == "I" or prompt.question[:2] in ("My", "Th")
+    assert prompt.question[-1] == "?"
+    assert render_prompt(prompt).encode() == (SHARED / name).read_bytes()
+    assert prompt.sha256 == hashlib.sha256((SHARED / name).read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        pytest.param(DOCUMENT.replace("\n", "\r\n"), id="CRLF"),
+        pytest.param(DOCUMENT.replace("\n", "\r"), id="CR"),
+        pytest.param("\ufeff" + DOCUMENT, id="byte-order mark"),
+    ],
+)
+def test_line_ends_and_a_byte_order_mark_are_no_part_of_the_document(variant: str) -> None:
+    assert parse_prompt(variant) == parse_prompt(DOCUMENT)
+    assert parse_prompt(variant).sha256 == hashlib.sha256(DOCUMENT.encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        pytest.param(DOCUMENT.replace("\n", " \t\n"), id="trailing spaces"),
+        pytest.param(DOCUMENT.replace("\n", "\n\n"), id="blank lines"),
+        pytest.param(DOCUMENT.replace("Answer:\n", ""), id="no answer line"),
+        pytest.param(DOCUMENT.replace("\n\n", "\n"), id="no blank lines"),
+        pytest.param(DOCUMENT + "The task is to paint.\n", id="an answer already there"),
+        pytest.param(DOCUMENT.replace("You are an AI scientist.\n", ""), id="no first line"),
+        pytest.param(DOCUMENT.replace("Paper: None\n", ""), id="no paper line"),
+        pytest.param(DOCUMENT.replace("Paper: None\n", "Paper:\n"), id="empty paper line"),
+        pytest.param(DOCUMENT.replace("Model:", "MODEL :").replace("Paper:", "paper:"), id="case"),
+        pytest.param(DOCUMENT.replace("Model:", "**Model:**"), id="bold"),
+        pytest.param(DOCUMENT.replace("Model:", "**Model**:"), id="bold, colon outside"),
+        pytest.param(DOCUMENT.replace("### R", "R"), id="headings without marks"),
+        pytest.param(DOCUMENT.replace("### R", "## r").replace("s:\n", "s\n"), id="headings"),
+        pytest.param(DOCUMENT.replace("Summary: ", "Summary:\n"), id="summary on the next line"),
+        pytest.param(
+            DOCUMENT.replace("Based on the following recommended models, explain:\n", ""),
+            id="no line before the requests",
+        ),
+        pytest.param(DOCUMENT.replace('"How', "“How").replace('that?"', "that?”"), id="curly"),
+        pytest.param(DOCUMENT.replace('"How', "How").replace('that?"', "that?"), id="unquoted"),
+        pytest.param(DOCUMENT.replace('question:\n"', 'question: "'), id="question on its line"),
+        pytest.param(
+            DOCUMENT.replace("### Related", "Model: Second model\n\n### Related"), id="same block"
+        ),
+    ],
+)
+def test_however_it_is_laid_out_it_says_the_same(variant: str) -> None:
+    assert variant != DOCUMENT
+    assert render_prompt(parse_prompt(variant)) == render_prompt(parse_prompt(DOCUMENT))
+
+
+@pytest.mark.parametrize(
+    ("written", "question"),
+    [
+        ('"I typed “a cat” and got one?"', "I typed “a cat” and got one?"),
+        ("“I typed “a cat” and got one?”", "I typed “a cat” and got one?"),
+        ("“I typed “a cat””", "I typed “a cat”"),
+        ('"I typed “a cat”"', "I typed “a cat”"),
+        ('"I typed "a cat" and got one?"', 'I typed "a cat" and got one?'),
+        ('“Is it magic?"', "Is it magic?"),
+        ('"Is it magic?”', "Is it magic?"),
+        ("“A cat” is what I typed?", "“A cat” is what I typed?"),
+        ("“A cat” became “a dog”", "“A cat” became “a dog”"),
+        ('"A cat" is what I typed?', '"A cat" is what I typed?'),
+        ('" First line, \n\nand more?\t\n"', "First line,\n\nand more?"),
+        ("'Why?'", "'Why?'"),
+    ],
+)
+def test_the_quotes_around_a_question_are_not_a_part_of_it(written: str, question: str) -> None:
+    assert parse_prompt(asking(written)).question == question
+
+
+def test_a_summary_goes_on_until_the_next_field_heading_or_answer() -> None:
+    body = """\
+Model: A
+Summary: First line\t
+Note: not a field, and 1. no request.
+
+After a blank line.
+
+GitHub: https://github.com/o/a
+Model: B
+Summary: Its own.
+
+### Recommended AI Models:
+Model: C
+Summary: The last
+
+one.
+"""
+    a, b, c = parse_prompt(listing(body)).listings
+    assert a.summary == ("First line\nNote: not a field, and 1. no request.\n\nAfter a blank line.")
+    assert a.source_ids[0] == "github:o/a"
+    assert b.summary == "Its own."
+    assert (c.role, c.summary) == ("recommended", "The last\n\none.")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "### Recommended AI Models:\nModel: A\n",
+        "### Recommended AI Models:\nModel: A\n\n### Related Papers:\n",
+        "### Recommended AI Models:\nModel: A\n\n### Related Papers:\nNone\n\nAnswer:",
+        "### Recommended AI Models:\nModel: A\n\n### Related Papers: None\n\nAnswer:",
+    ],
+)
+def test_there_may_be_no_related_papers(body: str) -> None:
+    prompt = parse_prompt(PREAMBLE + body)
+    assert [x.name for x in prompt.recommended] == ["A"]
+    assert prompt.related == ()
+
+
+@pytest.mark.parametrize("heading", ["", "### Recommended AI Models:\n\n"])
+def test_there_may_be_no_recommended_model(heading: str) -> None:
+    prompt = parse_prompt(f"{PREAMBLE}{heading}### Related Papers:\nModel: A\n")
+    assert prompt.recommended == ()
+    assert [x.name for x in prompt.related] == ["A"]
+
+
+def test_works_that_share_a_name_are_kept_apart_and_equal_blocks_are_one() -> None:
+    body = """\
+Model: A
+Paper: http://arxiv.org/abs/2404.13784v1
+
+Model: A
+Paper: http://arxiv.org/abs/2404.13784v2
+
+Model: A
+Paper:   http://arxiv.org/abs/2404.13784v1
+"""
+    versions = [x.paper.version for x in parse_prompt(listing(body)).listings if x.paper]
+    assert versions == [1, 2]
+
+
+def test_a_numbered_request_may_go_on_over_lines() -> None:
+    text = DOCUMENT.replace("2. How it works.", "2) How it works\n  inside.")
+    assert parse_prompt(text).requests[1] == "How it works inside."
+
+
+def test_control_characters_and_lone_surrogates_are_shown_and_do_nothing() -> None:
+    text = DOCUMENT.replace("What it says.", "\x1b[2JRed\x00 \x9b\ud800\x7f")
+    prompt = parse_prompt(text)
+    assert prompt.listings[-1].summary == "␛[2JRed␀ \ufffd\ufffd␡"
+    assert prompt.listings[-1].summary in prompt.text
+    assert len(prompt.sha256) == 64
+
+
+# --- refused --------------------------------------------------------------------------------
+
+
+def marking_the_question(text: str) -> str:
+    return text.replace("A user", "§A user")
+
+
+# § marks the line that is to be blamed.
+@pytest.mark.parametrize(
+    ("marked", "expected"),
+    [
+        ("§", "A user has asked"),
+        ("§Model: A", "A user has asked"),
+        (marking_the_question(asking('""')), "question is empty"),
+        (marking_the_question(asking("")), "question is empty"),
+        (marking_the_question(asking('"How does it do that?')), "closing quote"),
+        (marking_the_question(asking("“How does it do that?")), "closing quote"),
+        (marking_the_question(asking('"I typed “a cat”')), "closing quote"),
+        (PREAMBLE + "§### Related Papers:\n\nAnswer:\n", "'Model: …'"),
+        (PREAMBLE + "§### Related Papers:\nNone\n\nAnswer:\n", "'Model: …'"),
+        (PREAMBLE + "§Model: A\n", "'### Recommended AI Models:' before"),
+        (listing("§Paper: None\nModel: A"), "'Model: …' as the first line"),
+        (listing("§GitHub: None"), "'Model: …' as the first line"),
+        (listing("Model: A\n### Related Papers:\n§Summary: x"), "'Model: …' as the first line"),
+        (listing("§Model:\nPaper: None"), "a name after 'Model:'"),
+        (listing("§Model: none"), "a name after 'Model:'"),
+        (listing("Model: A\nPaper: None\n\n§Paper: None"), "each field once"),
+        (listing("Model: A\nSummary: x\n§summary: y"), "each field once"),
+        (listing("Model: A\n§Link: x"), "a field (Model, Paper, GitHub, Summary)"),
+        (listing("Model: A\nPaper:\n§https://arxiv.org/abs/2404.13784"), "a field"),
+        (listing("§What follows\nModel: A"), "'Model: …'"),
+        (listing("Model: A\nSummary: x\n§### Tools:\nModel: B"), "a section's heading"),
+        (listing("Model: A\nAnswer: yes\n§Model: B"), "no works after 'Answer:'"),
+        (listing("Model: A\n\nAnswer:\n§### Related Papers:"), "no works after 'Answer:'"),
+        (listing("Model: A\n§Paper: https://evil.com/x"), "an arXiv link"),
+        (listing("Model: A\n§GitHub: https://evil.com/x"), "a repository's link"),
+        (listing("Model: A\n§Paper: N/A"), "or None"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_its_line_and_what_was_expected(
+    marked: str, expected: str
+) -> None:
+    line = line_of(marked, "§")
+    with pytest.raises(PromptError) as refused:
+        parse_prompt(marked.replace("§", ""), "some.txt")
+    assert str(refused.value).startswith(f"some.txt:{line}: ")
+    assert refused.value.line == line
+    assert expected in refused.value.message
+
+
+def test_a_bad_link_is_named_with_its_work() -> None:
+    with pytest.raises(LinkError, match="in the block of 'A work'"):
+        parse_prompt(listing("Model: A work\nGitHub: https://gitlab.com/o/r"))
+
+
+# --- files ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_file_is_read_with_or_without_its_byte_order_mark(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "prompt.txt"
+    path.write_bytes(asking("“Süß, wie?”").encode(encoding))
+    prompt = read_prompt(path)
+    assert prompt.question == "Süß, wie?"
+    assert prompt.path == str(path)
+    assert prompt == parse_prompt(asking("“Süß, wie?”"))
+
+
+def test_bytes_that_are_no_text_are_refused_with_their_line(tmp_path: Path) -> None:
+    path = tmp_path / "latin.txt"
+    path.write_bytes(DOCUMENT.replace("What it", "Naïve: it").encode("latin-1"))
+    with pytest.raises(PromptError, match="byte 0xef is not UTF-8; expected") as refused:
+        read_prompt(path)
+    assert refused.value.line == line_of(DOCUMENT, "What it")
+    assert refused.value.path == str(path)
+
+
+def test_half_a_utf_16_character_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cut.txt"
+    path.write_bytes(DOCUMENT.encode("utf-16")[:-1])
+    with pytest.raises(PromptError, match="is not UTF-16"):
+        read_prompt(path)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    for path in (tmp_path / "missing.txt", tmp_path, "nul\x00byte"):
+        with pytest.raises(PromptError, match="cannot be read") as refused:
+            read_prompt(path)
+        assert refused.value.path == str(path)
+
+
+def test_a_file_or_text_beyond_the_limit_is_refused_and_not_cut(tmp_path: Path) -> None:
+    # Two bytes a character: too many bytes, though few enough characters.
+    path = tmp_path / "long.txt"
+    path.write_text(listing("Model: A\nSummary: " + "é" * (MAX_SIZE // 2)), encoding="utf-8")
+    with pytest.raises(PromptError, match=r"too large .* expected at most 1,000,000") as refused:
+        read_prompt(path)
+    assert refused.value.path == str(path)
+    with pytest.raises(PromptError, match="too large"):
+        parse_prompt(DOCUMENT + " " * MAX_SIZE)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "related papers" + " " * 300_000 + "x",
+        "Model" + " " * 300_000,
+        "**answer" + "*" * 300_000,
+        "“" * 300_000,
+        "#" * 300_000,
+        "1." + " " * 300_000,
+    ],
+)
+def test_a_line_made_to_be_slow_is_read_as_fast_as_any_other(line: str) -> None:
+    for text in (listing(f"Model: A\nSummary: x\n{line}"), PREAMBLE.replace("explain:", line)):
+        start = time.process_time()
+        outcome(text)
+        assert time.process_time() - start < 2  # a quadratic match would take minutes
+
+
+# --- from Python objects --------------------------------------------------------------------
+
+
+def test_a_prompt_is_built_from_mappings_or_listings() -> None:
+    prompt = Prompt.build(
+        "How?",
+        recommended=[{"model": "A", "paper": None, "github": "https://github.com/o/a"}],
+        related=[Listing("B", "recommended", summary="Says\r\nthis."), {"Model": "C"}],
+    )
+    assert [(x.name, x.role) for x in prompt.listings] == [
+        ("A", "recommended"),
+        ("B", "related"),
+        ("C", "related"),
+    ]
+    assert prompt.requests == REQUESTS
+    assert prompt.related[0].summary == "Says\nthis."
+    assert parse_prompt(prompt.text) == prompt
+    assert render_prompt(prompt) == prompt.text
+
+
+@pytest.mark.parametrize(
+    ("question", "work"),
+    [
+        ("How?", {"model": "A", "summary": "One.\nModel: B"}),
+        ("How?", {"model": "A", "summary": "One.\nAnswer: two."}),
+        ("How?", {"model": "A", "summary": "One.\n### Related Papers:\nModel: B"}),
+        ("How?", {"model": "A\nGitHub: https://github.com/o/r"}),
+        ("How?", {"model": "A", "paper": "None\nSummary: two"}),
+        ("How?\nBased on the following nothing", {"model": "A"}),
+        ("How?\n### Related Papers:\nModel: B", {"model": "A"}),
+        ("How?", {"model": ""}),
+        ("How?", {"name": "A"}),
+        ("How?", {"model": "A", "paper": "https://evil.com"}),
+        ("", {"model": "A"}),
+    ],
+)
+def test_what_a_document_could_not_say_cannot_be_built(
+    question: str, work: dict[str, str | None]
+) -> None:
+    with pytest.raises(PromptError):
+        Prompt.build(question, related=[work])
+
+
+def test_a_prompt_without_works_cannot_be_built() -> None:
+    with pytest.raises(PromptError, match="no work is listed"):
+        Prompt.build("How?")
+
+
+# --- properties -----------------------------------------------------------------------------
+
+words = st.text(st.characters(codec="utf-8"), max_size=30) | st.sampled_from(
+    ["A", "None", "“a”", '"', "Note: x", "1. x", "Model: x", "Answer: y", "a\n\nb", "\x1b[0m"]
+)
+plain = st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cc"], exclude_characters="\ufeff"),
+    max_size=20,
+)
+works = st.fixed_dictionaries(
+    {"model": plain | st.sampled_from(["A", "B"])},
+    optional={
+        "paper": st.sampled_from(
+            ["None", "http://arxiv.org/pdf/2404.13784v1.pdf", "<arXiv:math.GT/0309136>."]
+        ),
+        "github": st.sampled_from([None, "https://github.com/o/r", "git@github.com:O/R.git"]),
+        "summary": st.none() | words,
+    },
+)
+
+
+@given(
+    question=words,
+    recommended=st.lists(works, max_size=3),
+    related=st.lists(works, max_size=3),
+    requests=st.lists(words, max_size=3),
+)
+def test_what_can_be_built_is_read_back_as_it_was_given(
+    question: str,
+    recommended: list[dict[str, str | None]],
+    related: list[dict[str, str | None]],
+    requests: list[str],
+) -> None:
+    try:
+        prompt = Prompt.build(question, recommended=recommended, related=related, requests=requests)
+    except PromptError:
+        return
+    assert parse_prompt(render_prompt(prompt)) == prompt
+    assert len(prompt.requests) == len(requests)
+    for listed, works_given in ((prompt.recommended, recommended), (prompt.related, related)):
+        assert {x.name for x in listed} == {(work["model"] or "").strip() for work in works_given}
+
+
+names = st.lists(st.sampled_from("ABCDEFGH"), min_size=1, max_size=8, unique=True)
+
+
+@given(names.flatmap(lambda x: st.tuples(st.just(x), st.tuples(*[st.booleans() for _ in x]))))
+def test_the_order_of_the_blocks_is_kept(works: tuple[list[str], tuple[bool, ...]]) -> None:
+    blocks = [
+        ("### Recommended AI Models:" if first else "### Related Papers:") + f"\nModel: {name}\n"
+        for name, first in zip(*works, strict=True)
+    ]
+    prompt = parse_prompt(PREAMBLE + "\n".join(blocks))
+    assert [x.name for x in prompt.listings] == works[0]
+    assert [x.role == "recommended" for x in prompt.listings] == list(works[1])
+    again = parse_prompt(render_prompt(prompt))
+    assert [(x.name, x.role) for x in again.listings] == [(x.name, x.role) for x in prompt.listings]
+
+
+pieces = st.sampled_from([*DOCUMENT.split("\n"), "", "Paper: https://github.com/o/r", "“", "\r"])
+documents = st.lists(pieces | words, max_size=30).map("\n".join)
+
+
+@given(st.text() | documents | documents.map(lambda text: PREAMBLE + text))
+@example("\ud800")
+@example("A user has asked the following question:\n“")
+def test_any_text_is_a_prompt_or_refused(text: str) -> None:
+    result = outcome(text)
+    if isinstance(result, PromptError):
+        assert 1 <= result.line <= text.count("\n") + text.count("\r") + 1
+        assert "expected" in result.message
+        assert str(result).encode()
+        return
+    assert result.question
+    assert result.listings
+    assert len(result.sha256) == 64
+
+
+@given(documents.map(lambda text: DOCUMENT.replace("Answer:\n", text)))
+def test_what_was_read_is_written_so_that_it_is_read_again(text: str) -> None:
+    prompt = outcome(text)
+    assume(isinstance(prompt, Prompt))
+    assert isinstance(prompt, Prompt)
+    again = parse_prompt(render_prompt(prompt))
+    assert (again.question, again.requests) == (prompt.question, prompt.requests)
+    assert [replace(x, line=0) for x in again.listings] == [
+        replace(x, line=0) for x in prompt.listings
+    ]
+
+
+@given(st.binary(max_size=200), st.integers(0, len(DOCUMENT)))
+def test_any_bytes_in_a_file_are_a_prompt_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, at: int
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.txt"
+    whole = DOCUMENT.encode()
+    path.write_bytes(whole[:at] + data + whole[at:])
+    try:
+        found = read_prompt(path).path
+    except PromptError as refused:
+        found = refused.path
+    assert found == str(path)

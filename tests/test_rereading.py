@@ -1,0 +1,108 @@
+"""Verification reads a source again from its bytes, and says what became of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from index.build import build
+from index.encoder import Encoder
+from index.errors import SourceError
+from index.segments import SegmentStore
+from index.settings import Settings
+from index.sources import SourceStore, tier_of
+from rag.answer import SourceRecord
+from rag.rereading import Rereading
+from tests.works import PROMPTS
+
+PAPER, README = "arxiv:2401.00001v2", "github:lantern-lab/lantern"
+
+
+@pytest.fixture
+def records(own_settings: Settings, encoder: Encoder) -> dict[str, SourceRecord]:
+    """What an answer would say of each source, in a home that nobody else writes to."""
+    built = build(PROMPTS["colour"].catalog, own_settings, encoder)
+    store, found = SegmentStore(own_settings.index), {}
+    for source_id, state in built.states.items():
+        if state.source is not None:
+            segment = store.load(state.segment)
+            found[source_id] = SourceRecord(
+                source_id,
+                tier_of(source_id),
+                state.source.sha256,
+                segment.extractor,
+                segment.document,
+                state.source.version,
+                "",
+            )
+    return found
+
+
+def test_the_text_is_the_one_that_was_indexed(
+    records: dict[str, SourceRecord], own_settings: Settings
+) -> None:
+    rereading = Rereading(own_settings)
+    for record in records.values():
+        document = rereading(record)
+        assert document.sha256 == record.document_sha256
+        assert document.extractor == record.extractor
+
+
+def test_it_is_read_once_and_from_nothing_but_the_kept_bytes(
+    records: dict[str, SourceRecord], own_settings: Settings
+) -> None:
+    for folder in (own_settings.documents, own_settings.index):
+        for path in folder.iterdir():
+            path.unlink()
+    rereading = Rereading(own_settings)
+    assert rereading(records[PAPER]) is rereading(records[PAPER])
+
+
+def test_bytes_that_are_gone_changed_or_of_another_version_are_named(
+    records: dict[str, SourceRecord], own_settings: Settings
+) -> None:
+    record = records[PAPER]
+    with pytest.raises(SourceError, match=r"its version is v2, not 'v1'"):
+        Rereading(own_settings)(replace(record, version="v1"))
+    with pytest.raises(SourceError, match=f"{PAPER}: no bytes with the recorded hash .* --home"):
+        Rereading(own_settings)(replace(record, sha256="0" * 64))
+    kept = own_settings.sources / record.sha256
+    kept.write_bytes(kept.read_bytes()[:-1] + b"?")
+    with pytest.raises(SourceError, match="changed on disk"):
+        Rereading(own_settings)(record)
+    kept.unlink()
+    with pytest.raises(SourceError, match="cannot be read"):
+        Rereading(own_settings)(record)
+
+
+def test_the_same_bytes_may_be_those_of_several_versions(
+    records: dict[str, SourceRecord], own_settings: Settings
+) -> None:
+    store = SourceStore(own_settings.sources)
+    data = (own_settings.sources / records[README].sha256).read_bytes()
+    for commit in ("a" * 40, "b" * 40):
+        store.put(
+            README,
+            data,
+            tier="readme",
+            media_type="text/markdown",
+            origin="https://api.github.com",
+            version=commit,
+        )
+    for version in (None, "a" * 40, "b" * 40):
+        assert Rereading(own_settings)(replace(records[README], version=version)).text
+    with pytest.raises(SourceError, match="not 'cccc"):
+        Rereading(own_settings)(replace(records[README], version="c" * 40))
+
+
+def test_what_cannot_be_read_stays_refused(
+    records: dict[str, SourceRecord], own_settings: Settings
+) -> None:
+    source = SourceStore(own_settings.sources).put(
+        PAPER, b"%PDF-1.5 and no more", tier="full text", media_type="application/pdf", origin="x"
+    )
+    rereading = Rereading(own_settings)
+    for _ in range(2):
+        with pytest.raises(SourceError, match=PAPER):
+            rereading(replace(records[PAPER], sha256=source.sha256, version=None))

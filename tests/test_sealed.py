@@ -1,0 +1,86 @@
+"""A sealed file is whole or absent, and a changed byte anywhere is noticed."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from index.errors import SegmentError
+from index.sealed import ABANDONED, seal, sweep, unseal, write_atomically
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("sealed") / "content.segment"
+
+
+@given(content=st.binary(max_size=300))
+def test_what_was_sealed_comes_back(path: Path, content: bytes) -> None:
+    seal(path, content)
+    assert unseal(path) == content
+
+
+@given(content=st.binary(max_size=300), data=st.data())
+def test_any_flipped_byte_is_noticed(path: Path, content: bytes, data: st.DataObject) -> None:
+    seal(path, content)
+    sealed = bytearray(path.read_bytes())
+    at = data.draw(st.integers(0, len(sealed) - 1))
+    sealed[at] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(sealed)
+    with pytest.raises(SegmentError, match=r"content\.segment is damaged.*rag index"):
+        unseal(path)
+
+
+@given(content=st.binary(max_size=300), data=st.data())
+def test_any_truncation_and_any_addition_is_noticed(
+    path: Path, content: bytes, data: st.DataObject
+) -> None:
+    seal(path, content)
+    sealed = path.read_bytes()
+    cut = sealed[: data.draw(st.integers(0, len(sealed) - 1))]
+    longer = sealed + data.draw(st.binary(min_size=1, max_size=80))
+    for damaged in (cut, longer):
+        path.write_bytes(damaged)
+        with pytest.raises(SegmentError, match="damaged"):
+            unseal(path)
+
+
+def test_a_file_is_replaced_whole_and_nothing_else_is_left(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "file"
+    write_atomically(path, b"old")
+    write_atomically(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_cannot_be_put_in_place_leaves_no_trace(tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(OSError, match="taken"):
+        write_atomically(tmp_path / "taken", b"a folder is in the way")
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_a_file_may_be_read_by_whom_the_user_lets_read(tmp_path: Path) -> None:
+    ordinary = tmp_path / "ordinary"
+    ordinary.write_bytes(b"")
+    write_atomically(tmp_path / "atomic", b"")
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == {stat.S_IMODE(ordinary.stat().st_mode)}
+
+
+def test_sweeping_takes_what_was_abandoned_and_not_what_is_being_written(tmp_path: Path) -> None:
+    for name in (".old.part", ".new.part", "kept.segment", "kept.part"):
+        (tmp_path / name).write_bytes(b"")
+    long_ago = time.time() - ABANDONED - 1
+    for name in (".old.part", "kept.segment", "kept.part"):
+        os.utime(tmp_path / name, (long_ago, long_ago))
+    sweep(tmp_path)
+    sweep(tmp_path / "missing")
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == [".new.part", "kept.part", "kept.segment"]

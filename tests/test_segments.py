@@ -1,0 +1,174 @@
+"""A segment comes back as it was saved, or its damage is named."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from index.document import Document, Section
+from index.errors import SegmentError
+from index.passages import Passage
+from index.sealed import seal, unseal
+from index.segments import Segment, SegmentStore, make_segment, segment_name
+from index.sources import Source
+
+SOURCE = Source("arxiv:2401.00001", "full text", "application/pdf", "0" * 64, 1, "mirror:x", "v1")
+
+NONE = np.zeros((0, 384), dtype=np.float32)
+WORDS = st.text(min_size=1, max_size=40)
+PASSAGES = st.lists(
+    st.builds(
+        Passage,
+        start=st.integers(0, 10**9),
+        end=st.integers(0, 10**9),
+        text=WORDS,
+        heading=st.text(max_size=20),
+        pages=st.lists(st.integers(1, 999), max_size=3).map(tuple),
+        sentences=st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**9)), max_size=3).map(
+            tuple
+        ),
+    ),
+    max_size=5,
+).map(tuple)
+DOCUMENTS = st.builds(
+    Document,
+    text=WORDS,
+    title=st.text(max_size=20),
+    page_starts=st.lists(st.integers(0, 999), max_size=3).map(tuple),
+    sections=st.just(()),
+    extractor=WORDS,
+)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> SegmentStore:
+    return SegmentStore(tmp_path_factory.mktemp("segments"))
+
+
+@st.composite
+def segments(draw: st.DrawFn) -> Segment:
+    passages = draw(PASSAGES)
+    random = np.random.default_rng(draw(st.integers(0, 2**32)))
+    rows = sum(len(passage.sentences) for passage in passages)
+    width = draw(st.integers(1, 9))
+    vectors = random.standard_normal((len(passages), width)).astype(np.float32)
+    sentences = random.standard_normal((rows, width)).astype(np.float32)
+    return make_segment("name", draw(DOCUMENTS), passages, vectors, sentences)
+
+
+def fields(segment: Segment) -> tuple[object, ...]:
+    """Everything of a segment that can be compared with =="""
+    return (
+        segment.name,
+        segment.passages,
+        segment.vectors.shape,
+        segment.vectors.dtype,
+        segment.vectors.tobytes(),
+        segment.document,
+        segment.extractor,
+        segment.title,
+        segment.page_starts,
+    )
+
+
+@given(segment=segments())
+def test_loading_after_saving_is_the_identity(store: SegmentStore, segment: Segment) -> None:
+    store.save(segment)
+    assert store.intact("name")
+    assert fields(store.load("name")) == fields(segment)
+
+
+@given(segment=segments())
+def test_equal_segments_are_equal_bytes(store: SegmentStore, segment: Segment) -> None:
+    first = store.save(segment).read_bytes()
+    store.save(replace(segment, vectors=segment.vectors.copy()))
+    assert store.path("name").read_bytes() == first
+
+
+@given(segment=segments(), data=st.data())
+def test_any_damage_is_named(store: SegmentStore, segment: Segment, data: st.DataObject) -> None:
+    path = store.save(segment)
+    content = bytearray(path.read_bytes())
+    content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    path.write_bytes(content)
+    for look in (store.load, store.intact):
+        with pytest.raises(SegmentError, match=r"name\.segment is damaged"):
+            look("name")
+
+
+def test_vectors_that_do_not_belong_to_the_passages_are_refused() -> None:
+    document = Document("text", "", (), (Section(0, 4),), "test")
+    passage = Passage(0, 4, "text")
+    for shape in ((2, 8), (0, 8), (8,)):
+        with pytest.raises(ValueError, match="1 passages"):
+            make_segment("name", document, (passage,), np.zeros(shape, "f4"), NONE[:, :8])
+
+
+def test_a_missing_segment_is_named_with_what_to_do(tmp_path: Path) -> None:
+    store = SegmentStore(tmp_path)
+    assert not store.intact("absent")
+    with pytest.raises(SegmentError, match=r"absent\.segment does not exist.*rag index"):
+        store.load("absent")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"no line end",
+        b"no JSON\n",
+        b"[]\n",
+        b"{}\n",
+        b'{"format": "segment/0"}\n',
+        b'{"format": "segment/2", "passages": 2}\n[]\n',
+        b'{"format": "segment/2", "passages": 1, "dimension": 1}\n[0,1,"x","",[],[]]\nno index',
+        b'{"format": "segment/2", "passages": "many"}\n',
+    ],
+)
+def test_a_sealed_file_that_is_no_segment_is_refused(tmp_path: Path, content: bytes) -> None:
+    store = SegmentStore(tmp_path)
+    seal(store.path("other"), content)
+    with pytest.raises(SegmentError, match=r"other\.segment is not a segment of format segment/2"):
+        store.load("other")
+
+
+def test_a_segment_that_lost_a_passage_is_refused(tmp_path: Path) -> None:
+    store = SegmentStore(tmp_path)
+    document = Document("one two", "", (), (Section(0, 7),), "test")
+    passages = (Passage(0, 3, "one"), Passage(4, 7, "two"))
+    path = store.save(make_segment("name", document, passages, np.eye(2, dtype="f4"), NONE[:, :2]))
+    header, first, _, rest = unseal(path).split(b"\n", 3)
+    seal(path, b"\n".join([header.replace(b'"passages": 2', b'"passages": 1'), first, rest]))
+    with pytest.raises(SegmentError, match="1 passages, 2 vectors"):
+        store.load("name")
+
+
+def test_the_name_is_the_content() -> None:
+    name = segment_name(SOURCE, "pdf-1", "bert-1")
+    assert len(name) == 32
+    assert name == segment_name(replace(SOURCE, id="other", origin="else"), "pdf-1", "bert-1")
+    others = {
+        segment_name(replace(SOURCE, sha256="1" * 64), "pdf-1", "bert-1"),
+        segment_name(SOURCE, "pdf-2", "bert-1"),
+        segment_name(SOURCE, "pdf-1", "bert-2"),
+    }
+    assert len(others - {name}) == 3
+
+
+def test_a_segment_holds_no_pickle(tmp_path: Path) -> None:
+    store = SegmentStore(tmp_path)
+    document = Document("one", "", (), (Section(0, 3),), "test")
+    path = store.save(
+        make_segment("n", document, (Passage(0, 3, "one"),), np.eye(1, dtype="f4"), NONE[:, :1])
+    )
+    header, passage, index = unseal(path).split(b"\n", 2)
+    assert json.loads(header)["format"] == "segment/2"
+    assert json.loads(passage)[2] == "one"
+    assert index.startswith(b"IxFI")  # FAISS's own mark of a flat inner-product index
+    assert list(store.names()) == ["n"]

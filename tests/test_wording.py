@@ -1,0 +1,131 @@
+"""How a source's sentence becomes a statement about it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag.prose import readable, standing
+from rag.ranking import terms
+from rag.writers.slots import input_of, output_of
+from rag.writers.tasks import tasks_meant, tasks_named
+from rag.writers.wording import short_name, shortened, told, without_asides, without_connective
+
+
+@pytest.mark.parametrize(
+    ("sentence", "subject", "expected"),
+    [
+        (
+            "We propose a lamp that reads.",
+            "LAMP",
+            "The authors of LAMP propose a lamp that reads.",
+        ),
+        ("Our method reads the lamp twice.", "LAMP", "The method reads the lamp twice."),
+        ("This paper studies lamps.", "LAMP", "LAMP studies lamps."),
+        ("This paper studies lamps.", "", "The paper studies lamps."),
+        ("In this work, we study our lamps.", "", "The authors study the lamps."),
+        (
+            "However, the lamp [3, 4] is read by us (see Figure 2).",
+            "LAMP",
+            "The lamp is read by them.",
+        ),
+        ("The lamp is made of our own glass.", "", "The lamp is made of their own glass."),
+    ],
+)
+def test_a_sentence_is_told_in_the_third_person(sentence: str, subject: str, expected: str) -> None:
+    assert told(sentence, subject) == expected
+
+
+SPOKEN = """we our us ours Our We the lamp reads paper this [12] however, which and However glass
+is of in a work (see Fig. 2)"""
+WORDS = st.sampled_from(SPOKEN.split())
+
+
+@given(st.lists(WORDS, min_size=1, max_size=30).map(" ".join))
+def test_nothing_is_added_but_who_speaks(sentence: str) -> None:
+    added = set(terms(told(sentence, "LAMP"))) - set(terms(sentence))
+    assert added <= set(terms("The authors of LAMP their theirs they them paper"))
+
+
+@given(st.text(alphabet="abc de,.;—[]()0123456789weour WO", max_size=200))
+def test_telling_never_fails_and_ends_as_a_sentence(text: str) -> None:
+    assert told("Lamps " + text, "LAMP")[-1] in {".", "!", "?"}
+
+
+def test_a_limiting_clause_is_never_cut_off() -> None:
+    long = "The lamp reads every page of the book that lies before it in the evening hours, " * 3
+    assert shortened(long + "but only where it is lit.").endswith("but only where it is lit.")
+    assert not shortened(long + "which pleases its owner.").endswith("which pleases its owner.")
+
+
+def test_asides_go_and_the_rest_stays() -> None:
+    text = "Lamps (e.g., of glass) read [1] pages (Smith, 2019) well."
+    assert without_asides(text) == "Lamps read pages well."
+    assert without_connective("Moreover, lamps read.") == "Lamps read."
+
+
+def test_a_name_is_short_or_not_used() -> None:
+    assert short_name("LAMP: Reading by Light") == "LAMP"
+    assert short_name("Reading by Light") == "Reading by Light"
+    assert not short_name("A Very Long Title about Reading Pages by Candle Light")
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "where x is the number of lamps that are lit in the evening.",
+        "The number of lamps = 4 in every room of the whole house.",
+        "Run the script to light all of the lamps in the house.",
+        "This work was supported in part by the lamp makers of the town.",
+        "Too short.",
+        "No full stop at the end of this sentence about many lamps",
+    ],
+)
+def test_what_cannot_stand_alone_is_not_readable(sentence: str) -> None:
+    assert not readable(sentence)
+
+
+def test_a_sentence_that_leans_on_others_stands_worse() -> None:
+    alone = "The lamp reads every page of the book that lies before it."
+    leaning = "It reads every page of the book that lies before the lamp."
+    pointing = "The lamp reads every page of the book, as shown in Figure 2."
+    assert readable(alone)
+    assert standing(alone) > standing(pointing) > standing(leaning)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "goes_in", "comes_out"),
+    [
+        (
+            "The model takes an input image and a text prompt, and generates an edited image.",
+            "an input image and a text prompt",
+            "an edited image",
+        ),
+        ("The input is a text prompt, which may be short.", "a text prompt", ""),
+        ("We map an input image to a corresponding output image.", "an input image", ""),
+        ("It takes the noise away little by little.", "", ""),
+        ("Our method improves results.", "", ""),
+    ],
+)
+def test_what_goes_in_and_comes_out_is_a_slice(sentence: str, goes_in: str, comes_out: str) -> None:
+    assert input_of(sentence) == goes_in
+    if comes_out:
+        assert output_of(sentence) == comes_out
+    assert input_of(sentence) in sentence
+    assert output_of(sentence) in sentence
+
+
+@given(st.text(max_size=300))
+def test_slots_of_any_text_are_slices_of_it(text: str) -> None:
+    assert input_of(text) in text
+    assert output_of(text) in text
+
+
+def test_tasks_are_named_by_sources_and_meant_by_questions() -> None:
+    question = "I rubbed a lamp post out of my picture. Where do the bricks come from?"
+    assert [task.name for task in tasks_meant(question)] == ["image inpainting"]
+    assert [task.name for task in tasks_named("Image inpainting fills holes.")] == [
+        "image inpainting"
+    ]
+    assert not tasks_named("The lamp post is old.")
