@@ -117,26 +117,21 @@ class Candidates:
         cosines[rows[0]] = found[0]
         return cosines
 
-    def ranked_passages(
-        self, query: str, vector: Vectors, *, reranker: Reranker | None = None
-    ) -> tuple[Found, ...]:
+    def ranked_passages(self, scored: Scored) -> tuple[Found, ...]:
         """All passages, best first; ties by source id and place."""
-        scores = self.score(query, vector, reranker=reranker).passages
-        keys = [(source, p.start) for source, p in self.passages]
+        keys = [(source, passage.start) for source, passage in self.passages]
         return tuple(
-            Found(*self.passages[row], score=float(scores[row])) for row in order(scores, keys)
+            Found(*self.passages[row], score=float(scored.passages[row]))
+            for row in order(scored.passages, keys)
         )
 
-    def ranked_excerpts(
-        self, query: str, vector: Vectors, *, reranker: Reranker | None = None
-    ) -> tuple[Excerpt, ...]:
+    def ranked_excerpts(self, scored: Scored) -> tuple[Excerpt, ...]:
         """All excerpts, best first; ties by source id and place."""
-        scores = self.score(query, vector, reranker=reranker).excerpts
         keys = [(self.passages[row][0], span) for row, span in self.excerpts]
         found = []
-        for place in order(scores, keys):
+        for place in order(scored.excerpts, keys):
             row, span = self.excerpts[place]
             source, passage = self.passages[row]
             text = self._text(row, span)
-            found.append(Excerpt(source, *span, text, passage, float(scores[place])))
+            found.append(Excerpt(source, *span, text, passage, score=float(scored.excerpts[place])))
         return tuple(found)

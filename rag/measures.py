@@ -70,10 +70,13 @@ def evidence_recall(ranked: Iterable[Span], gold: Sequence[Span], budget: int) -
 
 
 def question_measures(
-    rankings: Sequence[Sequence[Span]], golds: Sequence[Sequence[Span]]
+    rankings: Sequence[Sequence[Span]],
+    readings: Sequence[Sequence[Span]],
+    golds: Sequence[Sequence[Span]],
 ) -> dict[str, Values]:
-    """[questions] for each of MEASURES. Each ranking orders all passages of its document; a
-    question none of whose passages hits counts as 0 in the measures of rank."""
+    """[questions] for each of MEASURES. For each question, `rankings` has all passages of its
+    document, best first, and `readings` the spans in the order in which they are read; a question
+    none of whose passages hits counts as 0 in the measures of rank."""
     import ir_measures
 
     relevant, ranked = [], []
@@ -92,8 +95,8 @@ def question_measures(
             found[wanted[metric.measure]][int(metric.query_id)] = metric.value
     for budget in BUDGETS:
         found[f"recall@{budget}c"][:] = [
-            evidence_recall(ranking, gold, budget)
-            for ranking, gold in zip(rankings, golds, strict=True)
+            evidence_recall(reading, gold, budget)
+            for reading, gold in zip(readings, golds, strict=True)
         ]
     return found
 

