@@ -17,14 +17,14 @@ from rag.support.dates import Date, dates
 from rag.support.quantities import NO_UNIT, Quantity, quantities
 from rag.support.text import plain
 
-__all__ = ["number_findings"]
+__all__ = ["mismatch", "number_findings"]
 
 _CONFLICTS = {">": {"<", "<=", ""}, ">=": {"<", "<="}, "<": {">", ">=", ""}, "<=": {">", ">="}}
 _HUNDRED = Decimal(100)
 _SINGLE = re.compile(r"\b(?:an?|single|only|sole|each|every|per)\b", re.IGNORECASE)
 _BOTH = re.compile(r"\b(?:both|pair|twin|twice|double|dual|two-\w+)\b", re.IGNORECASE)
 _DOWNWARD = re.compile(
-    r"\b(?:drop|decreas|declin|reduc|fall|fell|lower|loss|lose|lost|less|worse|degrad|negativ|below)",
+    r"\b(?:drop|decreas|declin|reduc|fall|fell|lower|loss|lose|lost|less|worse|degrad)",
     re.IGNORECASE,
 )
 
@@ -46,6 +46,11 @@ def number_findings(statement: str, evidence: Sequence[str]) -> list[Finding]:
         if finding is not None:
             found.append(finding)
     return sorted(found, key=lambda finding: finding.start)
+
+
+def mismatch(statement: str, quantity: Quantity, sentence: str, other: Quantity) -> Finding | None:
+    """The finding, if any, where these two quantities stand at the same place."""
+    return _check(statement, quantity, [(sentence, other)], [])
 
 
 def _check_date(
@@ -150,11 +155,11 @@ def _entailed(quantity: Quantity, known: Sequence[tuple[str, Quantity]]) -> bool
 
 def _follows(bound: str, value: Decimal, its_value: Decimal, its_bound: str) -> bool:
     ratio = its_value / value
+    if its_bound not in ("", "~"):
+        return False
     if bound == "~":
-        return _rounds_to(its_value, value) or abs(ratio - 1) <= Decimal("0.05")
-    if bound in (">", ">="):
-        return its_bound not in ("<", "<=") and 1 < ratio <= Decimal("1.5")
-    return its_bound not in (">", ">=") and Decimal("0.66") <= ratio < 1
+        return _rounds_to(its_value, value)
+    return 1 < ratio <= Decimal("1.5") if bound in (">", ">=") else Decimal("0.66") <= ratio < 1
 
 
 def _rounds_to(precise: Decimal, value: Decimal) -> bool:
@@ -177,7 +182,7 @@ def _said_downward(
     """ "Drops by 0.5" says −0.5."""
     if quantity.value < 0:
         return False
-    before = statement[max(0, quantity.start - 40) : quantity.start]
+    before = statement[max(0, quantity.start - 30) : quantity.start]
     after = statement[quantity.end : quantity.end + 20]
     if not (_DOWNWARD.search(before) or _DOWNWARD.search(after)):
         return False

@@ -107,10 +107,9 @@ class Quantity:
         return tuple((value * unit[1], unit[0]) for value, unit in pairs)
 
 
-def quantities(text: str) -> tuple[Quantity, ...]:
-    """All quantities of a text, in order. Citation marks such as [12] are none."""
-    flat = plain(text)
-    masked = _without_citations(flat)
+def quantities(text: str, *, citations: bool = False) -> tuple[Quantity, ...]:
+    """All quantities of a text, in order. Citation marks such as [12] are none unless asked for."""
+    masked = plain(text) if citations else _without_citations(plain(text))
     found = [_from_digits(masked, match) for match in _NUMBER.finditer(masked)]
     read: list[Quantity] = [quantity for quantity in found if quantity is not None]
     spans = _Spans(read)
