@@ -41,7 +41,7 @@ def alignment_findings(statement: str, sentences: Sequence[str]) -> list[Finding
     mine = _tokens(statement)
     best: tuple[float, SequenceMatcher[str], list[_Token], str] | None = None
     for sentence in sentences:
-        theirs = _tokens(sentence, idle=idle_spans(plain(sentence)))
+        theirs = _tokens(sentence)
         keys = [token.key for token in mine], [token.key for token in theirs]
         matcher = SequenceMatcher(None, *keys, autojunk=False)
         if (ratio := matcher.ratio()) >= _ALIKE and (best is None or ratio > best[0]):
@@ -60,9 +60,9 @@ def alignment_findings(statement: str, sentences: Sequence[str]) -> list[Finding
     return found
 
 
-def _tokens(text: str, *, idle: Sequence[tuple[int, int]] = ()) -> list[_Token]:
-    """Words with every quantity as one token, keyed by value, however it is written; a cue in
-    one of the `idle` spans denies nothing."""
+def _tokens(text: str) -> list[_Token]:
+    """Words with every quantity as one token, keyed by value, however it is written."""
+    idle = idle_spans(plain(text))
     found = words(text)
     known = quantities(text, citations=True)
     called = {start for name in names(text) for start in range(name.start, name.end)}

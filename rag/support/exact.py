@@ -50,7 +50,10 @@ def findings(statement: str, evidence: Sequence[str]) -> tuple[Finding, ...]:
 
 def counterparts(said: Sequence[Word], evidence: Sequence[str]) -> list[tuple[str, list[Word]]]:
     """The sentences of the evidence that have the statement's content, best first, two at most."""
-    wanted = {word.stem for word in said if word.folded not in STOPWORDS}
+    content = [word for word in said if word.folded not in STOPWORDS]
+    # Opposites differ where a statement was turned round: they do not make sentences unlike.
+    wanted = {word.stem for word in content if poles(word) is None}
+    wanted = wanted or {word.stem for word in said}
     if not wanted:
         return []
     scored = []

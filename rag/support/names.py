@@ -18,7 +18,7 @@ __all__ = ["Name", "NameIndex", "names"]
 
 _TOKEN = re.compile(r"[^\W_]+(?:[-'./+&][^\W_]+)*\+*")
 _BEGINS = re.compile(
-    r"(?:^|(?<![A-Z])(?<! al)(?<!Mr)(?<!Dr)(?<!gs)\.\s+|[!?:]\s+|\n\s*|[\"'•]\s*)$"
+    r"(?:^|(?<!\b[A-Z])(?<! al)(?<!Mr)(?<!Dr)(?<!gs)\.\s+|[!?:]\s+|\n\s*|[\"'•]\s*)$"
 )
 _JOINERS = re.compile(r"[-'./+&\s]")
 _CALENDAR = word_set(

@@ -38,7 +38,7 @@ class CrossEncoderChecker:
         self._name = name
         self.threshold = threshold
         self._entailment = _entailment_label(model, name)
-        limit = model.max_length or _USUAL
+        limit = model.max_seq_length or _USUAL
         self._limit = min(int(limit), int(getattr(model.config, "max_position_embeddings", limit)))
 
     @classmethod

@@ -91,7 +91,7 @@ NEGATIONS = word_set(
     impossible"""
 )
 _NOT_NEGATING = re.compile(
-    r"(?:not\s+only|not\s+just|not\s+merely|no\s+doubt|not\s+necessarily|whether\s+or\s+not"
+    r"(?:not\s+(?:only|just|merely)\b(?=[^.]*\b(?:but|also)\b)|no\s+doubt|not\s+necessarily|whether\s+or\s+not"
     r"|no\s+(?:more|less|fewer|later|earlier)\s+than|no\.\s*\d|not\s+(?:more|less)\s+than)",
     re.IGNORECASE,
 )
