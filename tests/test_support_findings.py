@@ -41,7 +41,11 @@ def found(statement: str, *evidence: str) -> list[tuple[str, str]]:
             "GPT-4 outperforms BERT on SQuAD.",
             ("comparison", "outperforms"),
         ),
-        ("BERT is outperformed by GPT-4.", "BERT outperforms GPT-4.", ("comparison", "outperformed")),
+        (
+            "BERT is outperformed by GPT-4.",
+            "BERT outperforms GPT-4.",
+            ("comparison", "outperformed"),
+        ),
         # names
         ("It is trained on ImageNet.", "It is trained on CIFAR-10.", ("name", "ImageNet")),
         ("It was written by Jane Smith.", "It was written by Jane Doe.", ("name", "Smith")),
@@ -66,7 +70,10 @@ def test_names_what_is_wrong(statement: str, evidence: str, expected: tuple[str,
 @pytest.mark.parametrize(
     ("statement", "evidence"),
     [
-        ("The authors train it end to end.", "It does not need labels, and we train it end to end."),
+        (
+            "The authors train it end to end.",
+            "It does not need labels, and we train it end to end.",
+        ),
         ("No improvement was seen.", "The score did not improve."),
         ("It failed to converge.", "It did not converge."),
         ("It is unstable.", "It is not stable."),

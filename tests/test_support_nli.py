@@ -28,7 +28,9 @@ def made(folder: Path, labels: dict[int, str], *, positions: int = 64) -> Path:
         initializer_range=0.6,
     )  # fmt: skip
     BertForSequenceClassification(config).save_pretrained(folder)
-    BertTokenizerFast(vocab_file=str(vocabulary), model_max_length=positions).save_pretrained(folder)
+    BertTokenizerFast(vocab_file=str(vocabulary), model_max_length=positions).save_pretrained(
+        folder
+    )
     return folder
 
 

@@ -56,7 +56,9 @@ def test_reads(text: str, expected: list[tuple[str, str]]) -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["GPT-4 on CIFAR-10", "see [12] and [3, 5]", "version 1.2.3", "3D"])
+@pytest.mark.parametrize(
+    "text", ["GPT-4 on CIFAR-10", "see [12] and [3, 5]", "version 1.2.3", "3D"]
+)
 def test_names_citations_and_versions_are_no_quantities(text: str) -> None:
     assert quantities(text) == ()
 

@@ -13,7 +13,7 @@ from rag.support.alignment import alignment_findings
 from rag.support.checker import Finding, FindingKind
 from rag.support.names import Name, NameIndex, names
 from rag.support.numbers import number_findings
-from rag.support.polarity import COMPARATIVES, head, negated, opposed, poles
+from rag.support.polarity import COMPARATIVES, DENIALS, head, negated, opposed, poles
 from rag.support.quantities import quantities
 from rag.support.roles import agreement, comparisons
 from rag.support.text import STOPWORDS, Word, all_sentences, plain, words
@@ -33,7 +33,7 @@ def findings(statement: str, evidence: Sequence[str]) -> tuple[Finding, ...]:
         *number_findings(statement, evidence),
         *_unknown_names(statement, evidence),
         *compared,
-        *_negations(statement, said, partners),
+        *_negations(statement, said, evidence, partners),
     ]
     found += [
         finding
@@ -131,8 +131,9 @@ def _comparisons(
 
 
 def _negations(
-    statement: str, said: list[Word], partners: Sequence[tuple[str, list[Word]]]
-) -> list[Finding]:
+    statement: str, said: list[Word], evidence: Sequence[str],
+    partners: Sequence[tuple[str, list[Word]]],
+) -> list[Finding]:  # fmt: skip
     if not partners:
         return []
     mine = negated(plain(statement), said)
@@ -142,11 +143,18 @@ def _negations(
         for cue, reach in negated(plain(text), there)
     ]
     found = []
-    denied = {word.stem for _, reach, _ in theirs for word in reach}
+    denied = {
+        word.stem
+        for piece in evidence
+        for _, reach in negated(plain(piece), words(piece))
+        for word in reach
+    }
     for cue, reach in mine:
         target = head(reach)
         if target is None or denied & {word.stem for word in reach}:
             continue
+        if any(word.folded in DENIALS for _, there in partners for word in there):
+            continue  # what exactly they deny, alignment.py compares
         if any(_denies_otherwise(word, there) for word in reach for _, there in partners):
             continue
         found.append(_finding("negation", statement, cue, ""))

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from rag.support.checker import Finding, FindingKind
-from rag.support.dates import Date, dates
+from rag.support.dates import MONTHS, Date, dates
 from rag.support.quantities import NO_UNIT, Quantity, quantities
 from rag.support.text import plain
 
@@ -36,7 +36,7 @@ def number_findings(statement: str, evidence: Sequence[str]) -> list[Finding]:
     found = [
         finding
         for date in dates(statement)
-        if (finding := _check_date(statement, date, days, known)) is not None
+        if (finding := _check_date(statement, date, days, known, evidence)) is not None
     ]
     taken = [(date.start, date.end) for date in dates(statement)]
     for quantity in quantities(statement):
@@ -55,9 +55,11 @@ def mismatch(statement: str, quantity: Quantity, sentence: str, other: Quantity)
 
 def _check_date(
     statement: str, date: Date, days: Sequence[tuple[str, Date]],
-    known: Sequence[tuple[str, Quantity]],
+    known: Sequence[tuple[str, Quantity]], evidence: Sequence[str],
 ) -> Finding | None:  # fmt: skip
     numbers = {value for _, quantity in known for value, _ in quantity.readings}
+    if not date.day and Decimal(date.year) in numbers and _names_month(date.month, evidence):
+        return None
     for _, other in days:
         if date.agrees(other):
             missing = [
@@ -73,6 +75,10 @@ def _check_date(
     said = statement[date.start : date.end]
     there = "" if nearest is None else nearest[0][nearest[1].start : nearest[1].end]
     return Finding("date", said, there, date.start, date.end)
+
+
+def _names_month(month: int, evidence: Sequence[str]) -> bool:
+    return any(name in piece for name in MONTHS[month] for piece in evidence)
 
 
 def _check(

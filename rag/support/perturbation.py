@@ -73,8 +73,10 @@ _AUXILIARY = re.compile(
     r"\b(is|are|was|were|can|could|will|would|should|does|do|did|has been|have been|may|must)\b"
     r"(?! not\b| no\b|n't)(?= [a-z])"
 )
-_NOT = re.compile(r"\b(?:(?P<cannot>cannot)|(?P<without>without)|(?<!or )not (?!only|just|necessarily)|"
-                  r"(?:is|are|was|were)(?P<contraction>n't))")  # fmt: skip
+_NOT = re.compile(
+    r"\b(?:(?P<cannot>cannot)|(?P<without>without)|(?<!or )not (?!only|just|necessarily)|"
+    r"(?:is|are|was|were)(?P<contraction>n't))"
+)
 _NAME = re.compile(r"(?<=[a-z,;] )[A-Z][A-Za-z]*[A-Za-z0-9]+(?:-\d+)?(?![\w-])")
 _LEAD = re.compile(r"^(?:However|Moreover|Furthermore|In addition|Finally|Therefore|Thus|Hence|"
                    r"Additionally|In particular|Specifically|Similarly), ")  # fmt: skip

@@ -90,6 +90,12 @@ NEGATIONS = word_set(
     unable lack lacks lacked lacking absence absent fail fails failed failing failure unlikely
     impossible"""
 )
+# Verbs of the evidence that a statement may put as a negation.
+DENIALS = NEGATIONS | word_set(
+    """against prohibit prohibits prohibited forbid forbids forbidden ban bans banned refuse refuses
+    refused reject rejects rejected deny denies denied exclude excludes excluded avoid avoids
+    prevent prevents prevented instead stop stops stopped ceased avoided eliminate eliminates"""
+)
 _NOT_NEGATING = re.compile(
     r"(?:not\s+(?:only|just|merely)\b(?=[^.]*\b(?:but|also)\b)|no\s+doubt|not\s+necessarily|whether\s+or\s+not"
     r"|no\s+(?:more|less|fewer|later|earlier)\s+than|no\.\s*\d|not\s+(?:more|less)\s+than)",
