@@ -6,31 +6,28 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
 from index.errors import EncoderError
 from rag.support.nli import CrossEncoderChecker
 
-WORDS = "the model a small large fast slow cat sat on mat it was not . , one two three red".split()
+WORDS = ("the model a small large fast slow cat sat on mat it was not . ,", "one two three red")
 
 
 def made(folder: Path, labels: dict[int, str], *, positions: int = 64) -> Path:
     """A BERT with two layers of random weights that knows WORDS, saved with these labels."""
-    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
-
     folder.mkdir()
-    vocabulary = folder / "vocab.txt"
-    vocabulary.write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]))
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *" ".join(WORDS).split()]
+    vocabulary = {word: at for at, word in enumerate(words)}
     torch.manual_seed(0)
     config = BertConfig(
-        vocab_size=len(WORDS) + 5, hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
-        intermediate_size=32, max_position_embeddings=positions, num_labels=len(labels),
+        vocab_size=len(words), hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=32, max_position_embeddings=positions,
         id2label=labels, label2id={label: at for at, label in labels.items()},
         initializer_range=0.6,
     )  # fmt: skip
     BertForSequenceClassification(config).save_pretrained(folder)
-    BertTokenizerFast(vocab_file=str(vocabulary), model_max_length=positions).save_pretrained(
-        folder
-    )
+    BertTokenizer(vocab=vocabulary, model_max_length=positions).save_pretrained(folder)
     return folder
 
 
