@@ -68,6 +68,12 @@ class SupportChecker(Protocol):
         """Names checker and version, for reports and answer files."""
         ...
 
+    @property
+    def threshold(self) -> float:
+        """The probability from which it calls a statement supported, fixed on the data it was
+        fitted on."""
+        ...
+
     def check(self, statement: str, evidence: Sequence[str]) -> Support:
         """Judge one statement; `evidence` are its quotes or passages, together."""
         ...

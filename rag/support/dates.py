@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rag.support.text import plain
 
-__all__ = ["Date", "dates"]
+__all__ = ["MONTHS", "Date", "dates"]
 
 _MONTHS = {
     name: number
@@ -18,6 +18,11 @@ _MONTHS = {
     )
     for name in names.split()
 }  # fmt: skip
+# The capitalised names of each month, the full one first.
+MONTHS = {
+    number: tuple(name.capitalize() for name, at in _MONTHS.items() if at == number)
+    for number in range(1, 13)
+}
 _MONTH = "(?P<month>" + "|".join(sorted(_MONTHS, key=len, reverse=True)) + r")\.?"
 _YEAR = r"(?P<year>1[0-9]\d\d|20\d\d)(?![\d.]\d)(?!\d)"
 _DAY = r"(?P<day>3[01]|[12]\d|0?[1-9])(?:st|nd|rd|th)?"

@@ -1,21 +1,21 @@
 """Everything in a statement that is wrong by rule: the findings of all kinds, in order.
 
 Two looks at the same pair. Apart: what the statement has and the whole evidence has not (a number,
-a name, a comparison where nothing is compared). Side by side: the statement laid along the
-sentence of the evidence it is most like, where the same place is taken by an opposite word,
-another name or another number, or a negation stands on one side only.
+a name, a comparison where nothing is compared). Side by side (alignment.py): the statement laid
+along the sentence of the evidence it is most like.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import SequenceMatcher
 
+from rag.support.alignment import alignment_findings
 from rag.support.checker import Finding, FindingKind
 from rag.support.names import Name, NameIndex, names
 from rag.support.numbers import number_findings
-from rag.support.polarity import COMPARATIVES, head, negated, opposed, poles
+from rag.support.polarity import COMPARATIVES, DENIALS, head, negated, opposed, poles
 from rag.support.quantities import quantities
+from rag.support.roles import agreement, comparisons
 from rag.support.text import STOPWORDS, Word, all_sentences, plain, words
 
 __all__ = ["findings"]
@@ -28,12 +28,18 @@ def findings(statement: str, evidence: Sequence[str]) -> tuple[Finding, ...]:
     """All findings of a statement against its evidence, by their place in the statement."""
     said = words(statement)
     partners = counterparts(said, evidence)
+    compared, turned = _comparisons(statement, said, evidence, partners)
     found = [
         *number_findings(statement, evidence),
         *_unknown_names(statement, evidence),
-        *_comparisons(statement, said, evidence, partners),
-        *_negations(statement, said, partners),
-        *_swaps(statement, said, partners),
+        *compared,
+        *_negations(statement, said, evidence, partners),
+    ]
+    found += [
+        finding
+        for finding in alignment_findings(statement, [sentence for sentence, _ in partners])
+        # "B is slower than A" for "A is faster than B" changes the word and both the names.
+        if not (turned and finding.kind in ("comparison", "name"))
     ]
     kept: list[Finding] = []
     for finding in found:
@@ -44,7 +50,10 @@ def findings(statement: str, evidence: Sequence[str]) -> tuple[Finding, ...]:
 
 def counterparts(said: Sequence[Word], evidence: Sequence[str]) -> list[tuple[str, list[Word]]]:
     """The sentences of the evidence that have the statement's content, best first, two at most."""
-    wanted = {word.stem for word in said if word.folded not in STOPWORDS}
+    content = [word for word in said if word.folded not in STOPWORDS]
+    # Opposites differ where a statement was turned round: they do not make sentences unlike.
+    wanted = {word.stem for word in content if poles(word) is None}
+    wanted = wanted or {word.stem for word in said}
     if not wanted:
         return []
     scored = []
@@ -89,14 +98,25 @@ def _consecutive(found: Sequence[Name], text: str) -> list[list[Name]]:
 def _comparisons(
     statement: str, said: Sequence[Word], evidence: Sequence[str],
     partners: Sequence[tuple[str, list[Word]]],
-) -> list[Finding]:  # fmt: skip
+) -> tuple[list[Finding], bool]:  # fmt: skip
+    """The findings, and whether some comparison was turned round and says the same."""
     everywhere = [word for piece in evidence for word in words(piece)]
     known = {(pole.family, pole.direction) for word in everywhere if (pole := poles(word))}
     bounded = [quantity.start for quantity in quantities(statement) if quantity.bound]
+    compared = {mine.word.start: mine for mine in comparisons(statement)}
+    theirs = [other for text, _ in partners for other in comparisons(text)]
     found = []
+    turned = False
     for word in said:
         pole = poles(word)
-        if pole is None or (pole.family, pole.direction) in known:
+        if pole is None:
+            continue
+        same = agreement(compared[word.start], theirs) if word.start in compared else None
+        if same is False:
+            other = next(other for other in theirs if other.pole.row == pole.row)
+            found.append(_finding("comparison", statement, word, other.text))
+        turned = turned or (same is True and (pole.family, pole.direction) not in known)
+        if same is not None or (pole.family, pole.direction) in known:
             continue
         if any(0 < start - word.end < 8 for start in bounded):
             continue  # "more than 5": the bound was held against the evidence's own
@@ -107,12 +127,13 @@ def _comparisons(
             found.append(_finding("comparison", statement, word, against.text))
         elif word.folded in COMPARATIVES and not known:
             found.append(_finding("comparison", statement, word, ""))
-    return found
+    return found, turned
 
 
 def _negations(
-    statement: str, said: list[Word], partners: Sequence[tuple[str, list[Word]]]
-) -> list[Finding]:
+    statement: str, said: list[Word], evidence: Sequence[str],
+    partners: Sequence[tuple[str, list[Word]]],
+) -> list[Finding]:  # fmt: skip
     if not partners:
         return []
     mine = negated(plain(statement), said)
@@ -122,11 +143,18 @@ def _negations(
         for cue, reach in negated(plain(text), there)
     ]
     found = []
-    denied = {word.stem for _, reach, _ in theirs for word in reach}
+    denied = {
+        word.stem
+        for piece in evidence
+        for _, reach in negated(plain(piece), words(piece))
+        for word in reach
+    }
     for cue, reach in mine:
         target = head(reach)
         if target is None or denied & {word.stem for word in reach}:
             continue
+        if any(word.folded in DENIALS for _, there in partners for word in there):
+            continue  # what exactly they deny, alignment.py compares
         if any(_denies_otherwise(word, there) for word in reach for _, there in partners):
             continue
         found.append(_finding("negation", statement, cue, ""))
@@ -148,29 +176,3 @@ def _negations(
 def _denies_otherwise(word: Word, there: Sequence[Word]) -> bool:
     """Whether the evidence has the opposite word, so that denying this one says the same."""
     return any(opposed(word, other) for other in there)
-
-
-def _swaps(
-    statement: str, said: Sequence[Word], partners: Sequence[tuple[str, list[Word]]]
-) -> list[Finding]:
-    """Opposite words and other names at the same place of two sentences otherwise alike."""
-    found: list[Finding] = []
-    mine = [word.stem for word in said]
-    called = {name.start for name in names(statement)}
-    for text, there in partners[:1]:
-        matcher = SequenceMatcher(None, mine, [word.stem for word in there], autojunk=False)
-        if matcher.ratio() < 0.6:
-            continue
-        theirs = {name.start for name in names(text)}
-        for tag, i1, i2, j1, j2 in matcher.get_opcodes():
-            if tag != "replace" or max(i2 - i1, j2 - j1) > 3:
-                continue
-            for word in said[i1:i2]:
-                other = next((other for other in there[j1:j2] if opposed(word, other)), None)
-                if other is not None:
-                    found.append(_finding("comparison", statement, word, other.text))
-            if i2 - i1 == j2 - j1 and i1 > 0 and i2 < len(said):
-                for word, other in zip(said[i1:i2], there[j1:j2], strict=True):
-                    if word.start in called and other.start in theirs:
-                        found.append(_finding("name", statement, word, other.text))
-    return found

@@ -17,7 +17,9 @@ from rag.support.text import LEAD_WORDS, STOPWORDS, fold, plain, stem, word_set
 __all__ = ["Name", "NameIndex", "names"]
 
 _TOKEN = re.compile(r"[^\W_]+(?:[-'./+&][^\W_]+)*\+*")
-_BEGINS = re.compile(r"(?:^|[.!?:;]\s+|\n\s*|[“\"'(\[]\s*|•\s*)$")
+_BEGINS = re.compile(
+    r"(?:^|(?<!\b[A-Z])(?<! al)(?<!Mr)(?<!Dr)(?<!gs)\.\s+|[!?:]\s+|\n\s*|[\"'•]\s*)$"
+)
 _JOINERS = re.compile(r"[-'./+&\s]")
 _CALENDAR = word_set(
     """january february march april may june july august september october november december

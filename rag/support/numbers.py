@@ -13,18 +13,18 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from rag.support.checker import Finding, FindingKind
-from rag.support.dates import Date, dates
+from rag.support.dates import MONTHS, Date, dates
 from rag.support.quantities import NO_UNIT, Quantity, quantities
 from rag.support.text import plain
 
-__all__ = ["number_findings"]
+__all__ = ["mismatch", "number_findings"]
 
 _CONFLICTS = {">": {"<", "<=", ""}, ">=": {"<", "<="}, "<": {">", ">=", ""}, "<=": {">", ">="}}
 _HUNDRED = Decimal(100)
 _SINGLE = re.compile(r"\b(?:an?|single|only|sole|each|every|per)\b", re.IGNORECASE)
 _BOTH = re.compile(r"\b(?:both|pair|twin|twice|double|dual|two-\w+)\b", re.IGNORECASE)
 _DOWNWARD = re.compile(
-    r"\b(?:drop|decreas|declin|reduc|fall|fell|lower|loss|lose|lost|less|worse|degrad|negativ|below)",
+    r"\b(?:drop|decreas|declin|reduc|fall|fell|lower|loss|lose|lost|less|worse|degrad)",
     re.IGNORECASE,
 )
 
@@ -36,7 +36,7 @@ def number_findings(statement: str, evidence: Sequence[str]) -> list[Finding]:
     found = [
         finding
         for date in dates(statement)
-        if (finding := _check_date(statement, date, days, known)) is not None
+        if (finding := _check_date(statement, date, days, known, evidence)) is not None
     ]
     taken = [(date.start, date.end) for date in dates(statement)]
     for quantity in quantities(statement):
@@ -48,11 +48,18 @@ def number_findings(statement: str, evidence: Sequence[str]) -> list[Finding]:
     return sorted(found, key=lambda finding: finding.start)
 
 
+def mismatch(statement: str, quantity: Quantity, sentence: str, other: Quantity) -> Finding | None:
+    """The finding, if any, where these two quantities stand at the same place."""
+    return _check(statement, quantity, [(sentence, other)], [])
+
+
 def _check_date(
     statement: str, date: Date, days: Sequence[tuple[str, Date]],
-    known: Sequence[tuple[str, Quantity]],
+    known: Sequence[tuple[str, Quantity]], evidence: Sequence[str],
 ) -> Finding | None:  # fmt: skip
     numbers = {value for _, quantity in known for value, _ in quantity.readings}
+    if not date.day and Decimal(date.year) in numbers and _names_month(date.month, evidence):
+        return None
     for _, other in days:
         if date.agrees(other):
             missing = [
@@ -68,6 +75,10 @@ def _check_date(
     said = statement[date.start : date.end]
     there = "" if nearest is None else nearest[0][nearest[1].start : nearest[1].end]
     return Finding("date", said, there, date.start, date.end)
+
+
+def _names_month(month: int, evidence: Sequence[str]) -> bool:
+    return any(name in piece for name in MONTHS[month] for piece in evidence)
 
 
 def _check(
@@ -150,11 +161,11 @@ def _entailed(quantity: Quantity, known: Sequence[tuple[str, Quantity]]) -> bool
 
 def _follows(bound: str, value: Decimal, its_value: Decimal, its_bound: str) -> bool:
     ratio = its_value / value
+    if its_bound not in ("", "~"):
+        return False
     if bound == "~":
-        return _rounds_to(its_value, value) or abs(ratio - 1) <= Decimal("0.05")
-    if bound in (">", ">="):
-        return its_bound not in ("<", "<=") and 1 < ratio <= Decimal("1.5")
-    return its_bound not in (">", ">=") and Decimal("0.66") <= ratio < 1
+        return _rounds_to(its_value, value)
+    return 1 < ratio <= Decimal("1.5") if bound in (">", ">=") else Decimal("0.66") <= ratio < 1
 
 
 def _rounds_to(precise: Decimal, value: Decimal) -> bool:
@@ -177,7 +188,7 @@ def _said_downward(
     """ "Drops by 0.5" says −0.5."""
     if quantity.value < 0:
         return False
-    before = statement[max(0, quantity.start - 40) : quantity.start]
+    before = statement[max(0, quantity.start - 30) : quantity.start]
     after = statement[quantity.end : quantity.end + 20]
     if not (_DOWNWARD.search(before) or _DOWNWARD.search(after)):
         return False

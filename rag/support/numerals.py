@@ -24,7 +24,7 @@ _RUN = re.compile(
 _PIECE = re.compile(rf"(?:{_WORD}|and)", re.IGNORECASE)
 _FRACTIONS = {"half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "tenth": 10}
 _FRACTION = re.compile(
-    r"\b(?:(one|two|three|four|a)[ -])?(half|third|quarter|fourth|fifth|tenth)s?"
+    r"\b(?:(?:(one|two|three|four|a)[ -])(third|quarter|fourth|fifth|tenth|half)s?|(half))"
     r"(?= of\b| the\b| as\b)", re.IGNORECASE,
 )  # fmt: skip
 _NTH = (
@@ -99,7 +99,7 @@ def numerals(text: str) -> list[Numeral]:
 
 def _fraction(match: re.Match[str]) -> Decimal:
     over = _UNITS.get((match[1] or "one").lower(), 1)
-    return Decimal(over) / Decimal(_FRACTIONS[match[2].lower()])
+    return Decimal(over) / Decimal(_FRACTIONS[(match[2] or match[3]).lower()])
 
 
 def ordinals(text: str) -> list[Numeral]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from rag.support.text import STOPWORDS, Word, stem, word_set
 
-__all__ = ["NEGATIONS", "Pole", "negated", "opposed", "poles"]
+__all__ = ["COMPARATIVES", "NEGATIONS", "Pole", "head", "idle_spans", "negated", "opposed", "poles"]
 
 # (family, one direction, the other). Words of one family and direction may stand for one another
 # ("higher", "increases"); only words of one row contradict each other. A word may name only
@@ -90,8 +90,14 @@ NEGATIONS = word_set(
     unable lack lacks lacked lacking absence absent fail fails failed failing failure unlikely
     impossible"""
 )
+# Verbs of the evidence that a statement may put as a negation.
+DENIALS = NEGATIONS | word_set(
+    """against prohibit prohibits prohibited forbid forbids forbidden ban bans banned refuse refuses
+    refused reject rejects rejected deny denies denied exclude excludes excluded avoid avoids
+    prevent prevents prevented instead stop stops stopped ceased avoided eliminate eliminates"""
+)
 _NOT_NEGATING = re.compile(
-    r"(?:not\s+only|not\s+just|not\s+merely|no\s+doubt|not\s+necessarily|whether\s+or\s+not"
+    r"(?:not\s+(?:only|just|merely)\b(?=[^.]*\b(?:but|also)\b)|no\s+doubt|not\s+necessarily|whether\s+or\s+not"
     r"|no\s+(?:more|less|fewer|later|earlier)\s+than|no\.\s*\d|not\s+(?:more|less)\s+than)",
     re.IGNORECASE,
 )
@@ -123,12 +129,17 @@ def opposed(one: Word, other: Word) -> bool:
     )
 
 
+def idle_spans(text: str) -> list[tuple[int, int]]:
+    """Where a cue negates nothing: "not only", "no more than 5"."""
+    return [match.span() for match in _NOT_NEGATING.finditer(text)]
+
+
 def negated(text: str, found: list[Word]) -> list[tuple[Word, tuple[Word, ...]]]:
     """Every negation of a text with the words it reaches: six content words, not past a clause.
 
     Cues that negate nothing ("not only", "no more than 5") are left out.
     """
-    idle = [match.span() for match in _NOT_NEGATING.finditer(text)]
+    idle = idle_spans(text)
     scopes = []
     for at, word in enumerate(found):
         if not (word.folded in NEGATIONS or word.folded.endswith("n't")):

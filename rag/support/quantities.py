@@ -25,6 +25,8 @@ ORDINAL: Unit = ("ordinal", Decimal(1))
 SECONDS = SYMBOLS["s"]
 _DECADE = re.compile(r"(?:1\d|20)\d0s")
 
+_AGE = re.compile(r"[\s-]years?[\s-]old\b")
+
 _SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 
 _NUMBER = re.compile(
@@ -107,10 +109,9 @@ class Quantity:
         return tuple((value * unit[1], unit[0]) for value, unit in pairs)
 
 
-def quantities(text: str) -> tuple[Quantity, ...]:
-    """All quantities of a text, in order. Citation marks such as [12] are none."""
-    flat = plain(text)
-    masked = _without_citations(flat)
+def quantities(text: str, *, citations: bool = False) -> tuple[Quantity, ...]:
+    """All quantities of a text, in order. Citation marks such as [12] are none unless asked for."""
+    masked = plain(text) if citations else _without_citations(plain(text))
     found = [_from_digits(masked, match) for match in _NUMBER.finditer(masked)]
     read: list[Quantity] = [quantity for quantity in found if quantity is not None]
     spans = _Spans(read)
@@ -167,6 +168,9 @@ def _from_digits(text: str, match: re.Match[str]) -> Quantity | None:
         value = raised
     elif mantissa == 10 and (lost := re.match(r"-(\d{1,2})(?![\d%]|[.,]\d)", text[end:])):
         also.append((Decimal(10) ** -int(lost[1]), NO_UNIT))
+    year = re.search(r"(?<!\d)((?:1\d|20)\d\d)-$", text[max(0, match.start() - 6) : match.start()])
+    if year and re.fullmatch(r"\d\d", match["digits"]):
+        also.append((Decimal(year[1][:2] + match["digits"]), NO_UNIT))  # 2018-19
     value, end = _magnified(text, end, value)
     unit, end = _unit(text, end)
     if unit == SECONDS and _DECADE.fullmatch(text, match.start("digits"), end):
@@ -233,6 +237,8 @@ def _magnified(text: str, end: int, value: Decimal) -> tuple[Decimal, int]:
 
 
 def _unit(text: str, end: int) -> tuple[Unit, int]:
+    if age := _AGE.match(text, end):
+        return NO_UNIT, age.end()
     if match := _WORD_UNIT.match(text, end):
         return UNIT_WORDS[match[1].lower()], match.end()
     if match := _SYMBOL_UNIT.match(text, end):

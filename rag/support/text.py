@@ -89,7 +89,10 @@ def plain(text: str) -> str:
 
 def fold(text: str) -> str:
     """Case and accents removed."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    lowered = text.casefold()
+    if lowered.isascii():
+        return lowered
+    decomposed = unicodedata.normalize("NFKD", lowered)
     return "".join(char for char in decomposed if not unicodedata.combining(char))
 
 
@@ -109,11 +112,17 @@ def stem(folded: str) -> str:
 
 def words(text: str) -> list[Word]:
     """The words of a text in order; a hyphen separates, an apostrophe does not."""
+    return list(_words(text))
+
+
+# One check reads the same evidence several times; a report, hundreds of times.
+@lru_cache(maxsize=4096)
+def _words(text: str) -> tuple[Word, ...]:
     found = []
     for match in _WORD.finditer(plain(text)):
         folded = fold(match.group())
         found.append(Word(match.group(), match.start(), match.end(), folded, stem(folded)))
-    return found
+    return tuple(found)
 
 
 def content_stems(found: Iterable[Word]) -> list[str]:

@@ -1,0 +1,124 @@
+"""The built-in checker: what it scores, what it does not, and what its features mean."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag.support import BuiltinChecker, Finding, Support
+from rag.support.builtin import coefficients, features_of
+from rag.support.features import LEXICAL
+from rag.support.soft import SOFT, TokenStates, soft_features
+
+QUOTE = "The encoder has 12 layers, and we train it on ImageNet for 90 epochs."
+
+
+class RandomTokens:
+    """A token encoder: every word has one random direction, whatever stands beside it."""
+
+    def encode_tokens(self, texts: Sequence[str]) -> list[TokenStates]:
+        states = []
+        for text in texts:
+            tokens = tuple(text.lower().split())
+            vectors = np.zeros((len(tokens), 16), dtype=np.float32)
+            for at, token in enumerate(tokens):
+                row = np.random.default_rng(zlib.crc32(token.encode())).normal(size=16)
+                vectors[at] = row / np.linalg.norm(row)
+            states.append(TokenStates(tokens, vectors))
+        return states
+
+
+CHECKERS = [BuiltinChecker(), BuiltinChecker(RandomTokens())]
+
+
+@pytest.mark.parametrize("checker", CHECKERS, ids=["lexical", "soft"])
+def test_a_quote_supports_itself_and_not_something_else(checker: BuiltinChecker) -> None:
+    itself = checker.check(QUOTE, [QUOTE])
+    other = checker.check("Antibodies bind to the spike protein in mice.", [QUOTE])
+    assert itself.holds(checker.threshold) is True
+    assert other.holds(checker.threshold) is False
+    assert itself.checker == checker.name
+
+
+def test_a_finding_is_enough_to_reject_however_probable() -> None:
+    assert Support(0.99).holds(0.5) is True
+    assert Support(0.4).holds(0.5) is False
+    assert Support(None).holds(0.5) is None
+    assert Support(0.99, (Finding("number", "3", "4", 0, 1),)).holds(0.5) is False
+    checker = BuiltinChecker()
+    assert checker.check(QUOTE.replace("12", "13"), [QUOTE]).holds(checker.threshold) is False
+
+
+@pytest.mark.parametrize(
+    ("statement", "evidence", "reason"),
+    [
+        ("", [QUOTE], "the statement has no words"),
+        (" … !", [QUOTE], "the statement has no words"),
+        (QUOTE, [], "there is no evidence with words"),
+        (QUOTE, ["", "—"], "there is no evidence with words"),
+    ],
+)
+def test_without_words_nothing_is_scored(statement: str, evidence: list[str], reason: str) -> None:
+    support = BuiltinChecker().check(statement, evidence)
+    assert (support.probability, support.reason) == (None, reason)
+
+
+@given(st.text(max_size=120), st.lists(st.text(max_size=120), max_size=3))
+def test_a_probability_is_one_or_there_is_a_reason(statement: str, evidence: list[str]) -> None:
+    for checker in CHECKERS:
+        support = checker.check(statement, evidence)
+        if support.probability is None:
+            assert support.reason
+        else:
+            assert 0 <= support.probability <= 1
+
+
+def test_many_are_judged_as_each_alone() -> None:
+    pairs = [(QUOTE, [QUOTE]), ("It is trained.", [QUOTE, "It is not."]), ("", [])]
+    for checker in CHECKERS:
+        assert checker.check_all(pairs) == [checker.check(*pair) for pair in pairs]
+
+
+def test_features_by_hand() -> None:
+    features, found = features_of(
+        "Deep models learn mathematical objects.",
+        ["Models are deep. They learn mathematics. Cats sleep."],
+        None,
+    )
+    assert tuple(features) == LEXICAL
+    assert features["window"] == pytest.approx(4 / 5)
+    assert features["novel"] == 1
+    assert features["bigrams"] == pytest.approx(1 / 4)
+    assert features["evidence_length"] == pytest.approx(np.log1p(8))
+    assert features["statement_length"] == pytest.approx(np.log(5))
+    assert found.findings == ()
+
+
+def test_citation_marks_of_a_statement_are_none_of_its_words() -> None:
+    with_mark, _ = features_of("Models learn [3].", ["Models learn."], None)
+    without, _ = features_of("Models learn.", ["Models learn."], None)
+    assert with_mark == without
+
+
+def test_soft_alignment_by_hand() -> None:
+    encoder = RandomTokens()
+    same = soft_features("deep models learn", ["deep models learn well"], encoder)
+    assert same == pytest.approx(dict.fromkeys(SOFT, 1.0), abs=1e-6)
+    half = soft_features("deep models", ["deep water"], encoder)
+    (states,) = encoder.encode_tokens(["deep models water"])
+    nearest = max(float(states.vectors[1] @ states.vectors[at]) for at in (0, 2))
+    assert half["soft_all"] == pytest.approx((1 + nearest) / 2, abs=1e-6)
+    assert half["soft_low"] == pytest.approx(nearest, abs=1e-6)
+    assert soft_features("deep", [""], encoder) == dict.fromkeys(SOFT, 0.0)
+
+
+def test_the_coefficients_are_of_these_features() -> None:
+    read = coefficients()
+    assert tuple(read["lexical"]["weights"]) == LEXICAL
+    assert tuple(read["soft"]["weights"]) == (*LEXICAL, *SOFT)
+    assert read["lexical"]["out_of_fold"]["AUROC, whole articles"] >= 0.76

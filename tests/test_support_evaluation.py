@@ -1,0 +1,210 @@
+"""Measures against their definitions, the reports, and the spoiled sentences they are made of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from index.errors import RagError
+from rag.support import BuiltinChecker, Finding, Pair, Support
+from rag.support.evaluation import (
+    Labelled,
+    evaluate_labels,
+    evaluate_perturbations,
+    read_labelled,
+    render_json,
+    render_markdown,
+)
+from rag.support.measures import auroc, balanced_accuracy, bootstrap, f1
+from rag.support.perturbation import SPOILED, UNTOUCHED, Case, perturbation_set, usable
+from rag.support.text import sentences
+
+SHARED = Path(__file__).parents[1] / "../shared/eval"
+LABELS = SHARED / "support/attributionbench_dev.jsonl"
+PAPERS = SHARED / "retrieval/qasper/documents.jsonl"
+
+
+@dataclass
+class Scripted:
+    """A checker that looks its answers up by the statement."""
+
+    answers: dict[str, Support]
+    name: str = "scripted"
+    threshold: float = 0.5
+
+    def check(self, statement: str, evidence: Sequence[str]) -> Support:
+        return self.answers[statement]
+
+    def check_all(self, pairs: Iterable[Pair]) -> list[Support]:
+        return [self.check(*pair) for pair in pairs]
+
+
+def arrays(labels: list[bool], scores: list[float]) -> tuple[np.ndarray, np.ndarray]:
+    return np.array(labels, dtype=bool), np.array(scores, dtype=float)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=1, max_size=40))
+def test_auroc_is_the_share_of_rightly_ordered_pairs(rows: list[tuple[bool, int]]) -> None:
+    labels, scores = arrays([row[0] for row in rows], [row[1] / 5 for row in rows])
+    ups, downs = scores[labels], scores[~labels]
+    if not len(ups) or not len(downs):
+        assert auroc(labels, scores) is None
+        return
+    expected = np.mean([(up > down) + 0.5 * (up == down) for up in ups for down in downs])
+    assert auroc(labels, scores) == pytest.approx(expected)
+
+
+def test_balanced_accuracy_and_f1_by_hand() -> None:
+    labels, scores = arrays([True, True, True, False, False], [0.9, 0.5, 0.4, 0.6, 0.1])
+    assert balanced_accuracy(0.5)(labels, scores) == pytest.approx((2 / 3 + 1 / 2) / 2)
+    assert f1(0.5)(labels, scores) == pytest.approx(2 * 2 / (3 + 3))
+
+
+def test_measures_of_one_class_or_nothing_are_not_defined() -> None:
+    for labels, scores in (arrays([], []), arrays([True], [0.9]), arrays([False], [0.1])):
+        assert auroc(labels, scores) is None
+        assert balanced_accuracy(0.5)(labels, scores) is None
+    assert f1(0.5)(*arrays([False], [0.1])) is None
+    assert bootstrap(auroc, *arrays([], []), []).value is None
+
+
+def test_one_cluster_has_no_interval_and_copies_of_a_row_do_not_narrow_it() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.random(60) < 0.5
+    scores = np.where(labels, 0.3, 0.0) + rng.random(60)
+    alone = bootstrap(auroc, labels, scores, [str(at) for at in range(60)])
+    copied = bootstrap(
+        auroc, np.tile(labels, 5), np.tile(scores, 5), [str(at % 60) for at in range(300)]
+    )
+    assert bootstrap(auroc, labels, scores, ["one"] * 60).low is None
+    assert alone.low is not None
+    assert alone.high is not None
+    assert alone.low < alone.value < alone.high  # type: ignore[operator]
+    assert (copied.low, copied.high) == pytest.approx((alone.low, alone.high))
+
+
+def test_unscored_claims_are_counted_apart_and_are_neither_right_nor_wrong() -> None:
+    claims = [
+        Labelled("1", "a cat", ("a cat",), True, "q1", "x"),
+        Labelled("2", "a dog", ("a cat",), False, "q2", "y"),
+        Labelled("3", "a cow", ("a cow",), True, "q3", "y"),
+    ]
+    checker = Scripted(
+        {"a cat": Support(0.9), "a dog": Support(0.2), "a cow": Support(None, reason="too long")}
+    )
+    report = evaluate_labels(checker, claims, data="three", resamples=50)
+    assert (report.total, report.scored, report.clusters) == (3, 2, 2)
+    assert report.auroc.value == 1.0
+    assert report.balanced_accuracy.value == 1.0
+    assert [part.data for part in report.parts] == ["x", "y"]
+    assert report.parts[1].auroc.value is None
+    assert "| three | scripted | 3 (2) | 2 | 0.50 | 1.000" in render_markdown([report])
+    assert json.loads(render_json([report]))["labels"][0]["parts"][1]["auroc"]["value"] is None
+
+
+def test_nothing_to_measure_is_a_report_without_figures() -> None:
+    report = evaluate_labels(Scripted({}), [], data="none")
+    assert report.auroc.value is None
+    assert json.loads(render_json([report]))["labels"][0]["supported_share"] is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["{", "[]", '{"claim": "x"}', '{"claim": "x", "evidence": "y", "supported": true}',
+     '{"claim": "x", "evidence": ["y"], "supported": "yes"}', '{"claim": 1, "evidence": [], '
+     '"supported": true}'],
+)  # fmt: skip
+def test_a_bad_line_is_named(tmp_path: Path, line: str) -> None:
+    good = '{"claim": "x", "evidence": ["y"], "supported": true}'
+    path = tmp_path / "labels.jsonl"
+    path.write_text(f"{good}\n\n{line}\n")
+    with pytest.raises(RagError, match=r"labels\.jsonl:3: not a labelled claim"):
+        read_labelled(path)
+    with pytest.raises(RagError, match="cannot be read"):
+        read_labelled(tmp_path / "missing.jsonl")
+
+
+WORKS = {
+    "one": [
+        "We train the model for 30 days on 8 machines, which costs 5.5 million dollars in all.",
+        "The error of BERT is lower than that of RoBERTa and falls by 12.5% in the third run.",
+        "However, we do not use labels because they are not needed for training in Berlin.",
+        "The mean difference was -0.75 between both of the groups that were seen by Smith.",
+    ],
+    "two": [
+        "Patients are treated with a new antibody that is more effective than Tamiflu alone.",
+        "It was found that 45% of them, or 1200 people, were in better health after 6 months.",
+    ],
+}
+
+
+def test_every_kind_is_made_and_only_spoiled_statements_change_what_is_said() -> None:
+    cases = perturbation_set(WORKS, per_kind=4)
+    assert {case.kind for case in cases} == {*SPOILED, *UNTOUCHED}
+    for case in cases:
+        inside = any(case.statement == piece for piece in case.evidence)
+        assert inside == (case.kind == "verbatim")
+        assert all(piece in WORKS[case.work] for piece in case.evidence)
+    assert cases == perturbation_set(WORKS, per_kind=4)
+    assert cases != perturbation_set(WORKS, per_kind=4, seed=1)
+
+
+def test_one_work_has_no_sentence_of_another() -> None:
+    cases = perturbation_set({"one": WORKS["one"]}, per_kind=4)
+    assert not [case for case in cases if case.kind == "another work"]
+    assert perturbation_set({}, per_kind=4) == ()
+
+
+def test_debris_is_no_sentence() -> None:
+    assert not usable("Short.")
+    assert not usable("a sentence that begins small but is otherwise as long as any other one.")
+    assert not usable("Its x_i + y_i = 3 · 4 {0.1, 0.2, 0.3} 5 6 7 8 9 10 11 12 13 14 15 16 17 18.")
+
+
+def test_the_report_counts_by_rule_by_probability_and_either() -> None:
+    cases = [
+        Case("number", "w", "a", ("e",)), Case("number", "w", "b", ("e",)),
+        Case("number", "w", "c", ("e",)), Case("verbatim", "v", "d", ("d",)),
+    ]  # fmt: skip
+    found = (Finding("number", "3", "4", 0, 1),)
+    checker = Scripted(
+        {"a": Support(0.9, found), "b": Support(0.1, found), "c": Support(0.2), "d": Support(None)}
+    )
+    report = evaluate_perturbations(checker, cases)
+    number, verbatim = report.rows
+    assert (number.by_finding, number.by_probability, number.by_either) == (2, 2, 3)
+    assert (verbatim.by_finding, verbatim.by_probability, verbatim.by_either) == (0, 0, 0)
+    assert report.works == 2
+    assert "| verbatim | false alarms | 1 | 0 (0.0 %)" in render_markdown([], report)
+
+
+@pytest.mark.skipif(not PAPERS.exists(), reason="needs ../shared/eval/retrieval")
+def test_what_is_spoiled_in_real_papers_is_found_and_what_is_not_is_left_alone() -> None:
+    works = {
+        row["id"]: [" ".join(sentence.split()) for sentence in sentences(row["text"])]
+        for row in map(json.loads, PAPERS.read_text(encoding="utf-8").splitlines())
+    }
+    report = evaluate_perturbations(BuiltinChecker(), perturbation_set(works, per_kind=40))
+    rates = {row.kind: row.by_either / row.total for row in report.rows}
+    floors = {"number": 0.98, "unit": 0.95, "sign": 0.95, "percentage": 0.98, "name": 0.9,
+              "negation in": 0.95, "negation out": 0.95, "comparison": 0.95,
+              "another work": 0.95}  # fmt: skip
+    assert {kind: rates[kind] for kind in floors if rates[kind] < floors[kind]} == {}
+    assert {kind: rates[kind] for kind in UNTOUCHED if rates[kind] > 0.02} == {}
+
+
+@pytest.mark.skipif(not LABELS.exists(), reason="needs ../shared/eval/support")
+def test_on_real_labels_it_is_better_than_word_overlap() -> None:
+    claims = read_labelled(LABELS)[::6]
+    report = evaluate_labels(BuiltinChecker(), claims, data="attributionbench", resamples=0)
+    assert report.scored == report.total
+    assert report.auroc.value is not None
+    assert report.overlap.value is not None
+    assert report.auroc.value > max(0.72, report.overlap.value)
