@@ -64,9 +64,7 @@ class Pipeline:
         """The answer to `prompt`, from the works it lists and nothing else."""
         return self.answer(self.gather(prompt, notify=notify), stream=stream)
 
-    def answer(
-        self, evidence: Evidence, *, stream: Callable[[str], None] | None = None
-    ) -> Answer:
+    def answer(self, evidence: Evidence, *, stream: Callable[[str], None] | None = None) -> Answer:
         """The answer that the writer makes of `evidence`."""
         return compose(evidence, self.writer.write(evidence, stream=stream))
 

@@ -24,8 +24,14 @@ _BUT = {"full text": "paper", "readme": "README", "summary": "summary"}
 
 def plain(text: str) -> str:
     """`text` on one line, without control characters."""
-    seen = (char for char in _SPACE.sub(" ", text) if unicodedata.category(char) not in _UNSEEN)
-    return _SPACE.sub(" ", "".join(seen)).strip()
+    return _SPACE.sub(" ", visible(_SPACE.sub(" ", text))).strip()
+
+
+def visible(text: str) -> str:
+    """`text` without control characters, but for its line ends."""
+    return "".join(
+        char for char in text if char == "\n" or unicodedata.category(char) not in _UNSEEN
+    )
 
 
 def escape(text: str) -> str:

@@ -52,9 +52,7 @@ def run(
     threshold: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="The support a statement needs to stay.")
     ] = 0.5,
-    tries: Annotated[
-        int, typer.Option(min=0, help="How often a statement is written again.")
-    ] = 2,
+    tries: Annotated[int, typer.Option(min=0, help="How often a statement is written again.")] = 2,
     form: Annotated[
         Format, typer.Option("--format", help="The form of the answer.")
     ] = Format.MARKDOWN,

@@ -4,6 +4,7 @@ stdout holds answers alone."""
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from types import TracebackType
 
 from rich.console import Console
@@ -73,8 +74,10 @@ def typewriter() -> Callable[[str], None] | None:
     if not sys.stderr.isatty():
         return None
 
+    from rag.render import visible
+
     def type_out(text: str) -> None:
-        sys.stderr.write(plain_lines(text))
+        sys.stderr.write(visible(text))
         sys.stderr.flush()
 
     return type_out

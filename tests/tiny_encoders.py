@@ -1,4 +1,4 @@
-"""Encoders and rerankers small enough to make in a test: real architectures, random weights.
+"""Encoders and rerankers small enough to make in a test: real architectures, random weights."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class CrossEncoderChecker:
         threshold: float = 0.5,
     ) -> CrossEncoderChecker:  # fmt: skip
         """By hub id or local path; `offline` takes only what is there already."""
-        from sentence_transformers import CrossEncoder  # noqa: PLC0415
+        from sentence_transformers import CrossEncoder
 
         try:
             loaded = CrossEncoder(model, device=device, local_files_only=offline)
@@ -132,7 +132,7 @@ class CrossEncoderChecker:
         """Probability of entailment of every (premise, hypothesis), shape (len(parts),)."""
         if not parts:
             return np.zeros(0)
-        import torch  # noqa: PLC0415
+        import torch
 
         logits = self._model.predict(
             parts, activation_fn=torch.nn.Identity(), convert_to_numpy=True, show_progress_bar=False

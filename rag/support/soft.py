@@ -59,7 +59,7 @@ class SentenceTransformerTokens:
     @classmethod
     def load(cls, folder: Path) -> SentenceTransformerTokens:
         """From the folder of the default encoder."""
-        from sentence_transformers import SentenceTransformer  # noqa: PLC0415
+        from sentence_transformers import SentenceTransformer
 
         return cls(SentenceTransformer(str(folder)))
 

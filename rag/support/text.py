@@ -98,7 +98,7 @@ def fold(text: str) -> str:
 
 @lru_cache(maxsize=1)
 def _stemmer() -> Any:
-    import Stemmer  # noqa: PLC0415
+    import Stemmer
 
     return Stemmer.Stemmer("english")
 
