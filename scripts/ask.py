@@ -50,8 +50,14 @@ def run(
     seed: Annotated[int, typer.Option(help="For sampling.")] = 0,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
     threshold: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="The support a statement needs to stay.")
-    ] = 0.5,
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="The support a written statement needs to stay; the checker's own if not given.",
+            show_default=False,
+        ),
+    ] = None,
     tries: Annotated[int, typer.Option(min=0, help="How often a statement is written again.")] = 2,
     form: Annotated[
         Format, typer.Option("--format", help="The form of the answer.")

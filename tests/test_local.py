@@ -50,6 +50,7 @@ class Always:
         self.asked: list[str] = []
 
     name = "always"
+    threshold = 0.5
 
     def check(self, statement: str, evidence: Sequence[str]) -> Support:
         self.asked.append(statement)

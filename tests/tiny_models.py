@@ -65,7 +65,7 @@ def bpe_tokenizer(chat: bool = True) -> PreTrainedTokenizerFast:
         show_progress=False,
     )
     tokenizer.train_from_iterator([BRIDGES, KITES] * 4, trainer)
-    fast = PreTrainedTokenizerFast(
+    fast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>"
     )
     fast.add_tokens(["<think>", "</think>"])
@@ -76,7 +76,7 @@ def bpe_tokenizer(chat: bool = True) -> PreTrainedTokenizerFast:
 
 @cache
 def smollm2_tokenizer() -> PreTrainedTokenizerFast:
-    fast = PreTrainedTokenizerFast(
+    fast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_file=str(SHARED / "models/smollm2-tokenizer/tokenizer.json"),
         eos_token="<|im_end|>",
     )
@@ -94,7 +94,8 @@ def llama(rows: int, *, seed: int = 0, context: int = 4096, **more: Any) -> Llam
         "num_key_value_heads": 2,
     }
     config = LlamaConfig(vocab_size=rows, max_position_embeddings=context, **{**sizes, **more})
-    return LlamaForCausalLM(config).eval()
+    model: LlamaForCausalLM = LlamaForCausalLM(config).eval()  # type: ignore[no-untyped-call]
+    return model
 
 
 def qwen(rows: int, *, seed: int = 0, context: int = 4096, **more: Any) -> Qwen3ForCausalLM:
@@ -110,7 +111,8 @@ def qwen(rows: int, *, seed: int = 0, context: int = 4096, **more: Any) -> Qwen3
         max_position_embeddings=context,
         **more,
     )
-    return Qwen3ForCausalLM(config).eval()
+    model: Qwen3ForCausalLM = Qwen3ForCausalLM(config).eval()  # type: ignore[no-untyped-call]
+    return model
 
 
 def loaded(model: Any = None, tokenizer: Any = None, **more: Any) -> LoadedModel:
@@ -168,7 +170,7 @@ def evidence(
             for item in prompt.listings
             if item.summary
         ),
-        facets={facet: tuple(everything[n:] + everything[:n]) for n, facet in enumerate(FACETS)},
+        facets={facet: (*everything[n:], *everything[:n]) for n, facet in enumerate(FACETS)},
         works=tuple(found),
     )
 

@@ -37,13 +37,14 @@ KEY = "OPENAI_API_KEY"
 
 @dataclass(frozen=True, slots=True)
 class ChatSettings:
-    """A part with a statement less likely supported than `threshold` is asked again up to `tries`
+    """A part with a statement less likely supported than `threshold` (None: the
+    checker's own) is asked again up to `tries`
     times. At most `passages` are shown, of together at most `characters`; a reply is cut off after
     `reply_tokens`."""
 
     temperature: float = 0.0
     seed: int = 0
-    threshold: float = 0.5
+    threshold: float | None = None
     tries: int = 1
     statements: int = 2
     passages: int = 16

@@ -34,7 +34,7 @@ def objection(
     evidence: Evidence,
     numbers: Collection[str],
     checker: SupportChecker,
-    threshold: float,
+    threshold: float | None,
 ) -> str:
     """Why the statement may not stay, "" where it may. A statement that could not be scored is
     not held to be unsupported."""
@@ -43,7 +43,8 @@ def objection(
     if wrong := fault(written.text, numbers):
         return f"it holds {wrong}"
     support = checker.check(written.text, [evidence.text(span) for span in written.quotes])
-    if support.holds(threshold) is not False:
+    enough = checker.threshold if threshold is None else threshold
+    if support.holds(enough) is not False:
         return ""
     if support.findings:
         return "not in its quotes: " + ", ".join(

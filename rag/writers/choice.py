@@ -38,7 +38,7 @@ class WriterChoice:
     offline: bool = False
     temperature: float = 0.0
     seed: int = 0
-    threshold: float = 0.5
+    threshold: float | None = None
     tries: int = 2
 
 
