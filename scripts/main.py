@@ -10,7 +10,7 @@ import sys
 import typer
 
 from index.errors import RagError
-from scripts import ask, catalog, index, search, verify
+from scripts import ask, bench, catalog, evaluate, index, search, verify
 from scripts.terminal import say
 
 app = typer.Typer(
@@ -23,6 +23,10 @@ app = typer.Typer(
 )
 for command in (index, ask, verify, catalog, search):
     app.command(command.__name__.rpartition(".")[2])(command.run)
+
+
+app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(bench.app, name="bench")
 
 
 def main() -> None:
