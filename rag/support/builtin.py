@@ -16,7 +16,7 @@ from typing import Any
 from rag.support.checker import Pair, Support
 from rag.support.exact import findings
 from rag.support.features import lexical_features
-from rag.support.soft import TokenEncoder, soft_features
+from rag.support.soft import SOFT, TokenEncoder, soft_alignment
 from rag.support.text import words
 
 __all__ = ["BuiltinChecker", "coefficients", "features_of"]
@@ -37,7 +37,7 @@ def features_of(
     wrong = findings(statement, evidence)
     features = lexical_features(statement, evidence, wrong)
     if encoder is not None:
-        features |= soft_features(statement, evidence, encoder)
+        features[SOFT] = soft_alignment(statement, evidence, encoder)
     return features, Support(None, wrong)
 
 

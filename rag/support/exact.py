@@ -33,7 +33,8 @@ def findings(statement: str, evidence: Sequence[str]) -> tuple[Finding, ...]:
         *number_findings(statement, evidence),
         *_unknown_names(statement, evidence),
         *compared,
-        *_negations(statement, said, evidence, partners),
+        *_own_negations(statement, said, evidence, partners),
+        *_lost_negations(statement, said, partners),
     ]
     found += [
         finding
@@ -130,46 +131,51 @@ def _comparisons(
     return found, turned
 
 
-def _negations(
+def _own_negations(
     statement: str, said: list[Word], evidence: Sequence[str],
     partners: Sequence[tuple[str, list[Word]]],
 ) -> list[Finding]:  # fmt: skip
+    """What the statement denies and nothing in the evidence does."""
     if not partners:
         return []
-    mine = negated(plain(statement), said)
-    theirs = [
-        (cue, reach, there)
-        for text, there in partners
-        for cue, reach in negated(plain(text), there)
-    ]
-    found = []
     denied = {
         word.stem
         for piece in evidence
         for _, reach in negated(plain(piece), words(piece))
         for word in reach
     }
-    for cue, reach in mine:
-        target = head(reach)
-        if target is None or denied & {word.stem for word in reach}:
+    found = []
+    for cue, reach in negated(plain(statement), said):
+        if not reach or denied & {word.stem for word in reach}:
             continue
         if any(word.folded in DENIALS for _, there in partners for word in there):
             continue  # what exactly they deny, alignment.py compares
         if any(_denies_otherwise(word, there) for word in reach for _, there in partners):
             continue
         found.append(_finding("negation", statement, cue, ""))
-    reached = {word.stem for _, reach in mine for word in reach}
-    for cue, reach, there in theirs:
-        target = head(reach)
-        if target is None or target.stem in reached:
-            continue
-        said_plainly = next((word for word in said if word.stem == target.stem), None)
-        denials = {id(word) for c, r, t in theirs if t is there for word in r}
-        plainly = any(word.stem == target.stem and id(word) not in denials for word in there)
-        if said_plainly is not None and not plainly and cue.folded not in {w.folded for w in said}:
-            found.append(
-                _finding("negation", statement, said_plainly, f"{cue.text} … {target.text}")
-            )
+    return found
+
+
+def _lost_negations(
+    statement: str, said: list[Word], partners: Sequence[tuple[str, list[Word]]]
+) -> list[Finding]:
+    """What the evidence denies and the statement says plainly."""
+    reached = {word.stem for _, reach in negated(plain(statement), said) for word in reach}
+    spoken = {word.folded for word in said}
+    found = []
+    for text, there in partners:
+        denials = negated(plain(text), there)
+        inside = {id(word) for _, reach in denials for word in reach}
+        for cue, reach in denials:
+            target = head(reach)
+            if target is None or target.stem in reached or cue.folded in spoken:
+                continue
+            plainly = next((word for word in said if word.stem == target.stem), None)
+            if plainly is None:
+                continue
+            if any(word.stem == target.stem and id(word) not in inside for word in there):
+                continue
+            found.append(_finding("negation", statement, plainly, f"{cue.text} … {target.text}"))
     return found
 
 

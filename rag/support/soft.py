@@ -21,9 +21,9 @@ from rag.support.text import STOPWORDS, all_sentences, content_stems, words
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["SOFT", "SentenceTransformerTokens", "TokenEncoder", "TokenStates", "soft_features"]
+__all__ = ["SOFT", "SentenceTransformerTokens", "TokenEncoder", "TokenStates", "soft_alignment"]
 
-SOFT = ("soft_all", "soft_chunk", "soft_low")
+SOFT = "soft"
 
 # Beyond these sentences, those with most of the statement's words stand for the evidence.
 _SENTENCES = 24
@@ -90,26 +90,17 @@ class SentenceTransformerTokens:
         return TokenStates(tokens, np.asarray(vectors / np.maximum(norms, 1e-9), dtype=np.float32))
 
 
-def soft_features(
-    statement: str, evidence: Sequence[str], encoder: TokenEncoder
-) -> dict[str, float]:
-    """Mean likeness of the statement's content tokens to their nearest: in all the evidence
-    (`soft_all`), in the best chunk of it (`soft_chunk`), and of the worst quarter of them
-    (`soft_low`). Each 0 where either has no tokens."""
+def soft_alignment(statement: str, evidence: Sequence[str], encoder: TokenEncoder) -> float:
+    """Mean cosine of the statement's content tokens to the nearest token of one chunk of the
+    evidence, the best chunk; 0 where either has no tokens."""
     chunks = _chunks(statement, evidence)
-    states = encoder.encode_tokens([statement, *chunks])
-    mine, theirs = states[0], [each for each in states[1:] if len(each.tokens)]
+    mine, *others = encoder.encode_tokens([statement, *chunks])
+    theirs = [each for each in others if each.tokens]
     if not mine.tokens or not theirs:
-        return dict.fromkeys(SOFT, 0.0)
+        return 0.0
     kept = [at for at, token in enumerate(mine.tokens) if _content(token)]
     vectors = mine.vectors[kept or range(len(mine.tokens))]
-    nearest = np.stack([(vectors @ each.vectors.T).max(axis=1) for each in theirs], axis=1)
-    best = np.sort(nearest.max(axis=1))
-    return {
-        "soft_all": float(best.mean()),
-        "soft_chunk": float(nearest.mean(axis=0).max()),
-        "soft_low": float(best[: max(1, len(best) // 4)].mean()),
-    }
+    return max(float((vectors @ each.vectors.T).max(axis=1).mean()) for each in theirs)
 
 
 def _content(token: str) -> bool:
