@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from index.encoder import Vectors
 from index.passages import Passage, excerpts
@@ -21,6 +22,7 @@ from rag.ranking import (
     fuse,
     fuse_excerpts,
     order,
+    similarities,
 )
 from rag.reranker import Reranker, rerank
 
@@ -67,12 +69,17 @@ def _flat(vectors: Vectors) -> Any:
     return index
 
 
+# Passages in reading order, their vectors [n, d], and the vectors of their sentences [m, d].
+Work = tuple[Sequence[Passage], Vectors, npt.NDArray[np.floating[Any]]]
+
+
 class Candidates:
     """The passages and vectors of some works, with their terms counted once for all queries."""
 
-    def __init__(self, works: Mapping[str, tuple[Sequence[Passage], Vectors]]) -> None:
-        """`works` maps source ids to passages in reading order and their unit-length vectors
-        [len(passages), d]. Works without passages are allowed, and so is having none at all."""
+    def __init__(self, works: Mapping[str, Work]) -> None:
+        """`works` maps source ids to passages in reading order, their unit-length vectors
+        [len(passages), d], and those of all their sentences in order. Works without passages are
+        allowed, and so is having none at all."""
         sources = sorted(works)
         self.passages = [(source, p) for source in sources for p in works[source][0]]
         filled = [works[source][1] for source in sources if len(works[source][0])]
@@ -86,11 +93,29 @@ class Candidates:
         self.excerpts = [
             (row, span) for row, (_, p) in enumerate(self.passages) for span in excerpts(p)
         ]
+        self._excerpt_vectors = self._means([works[source][2] for source in sources])
         self._owners = np.array([row for row, _ in self.excerpts], dtype=np.int64)
         self._lexicon = Lexicon(
             [" ".join((*[p.heading] * HEADING_WEIGHT, p.text)) for _, p in self.passages]
         )
         self._excerpt_lexicon = Lexicon([self._text(row, span) for row, span in self.excerpts])
+
+    def _means(self, sentences: Sequence[npt.NDArray[np.floating[Any]]]) -> Vectors:
+        """[m, d]: for each excerpt the mean of its sentences' vectors, unit length."""
+        filled = [rows for rows in sentences if len(rows)]
+        counts = [
+            sum(start <= first < end for first, _ in self.passages[row][1].sentences)
+            for row, (start, end) in self.excerpts
+        ]
+        if sum(counts) != sum(map(len, filled)):
+            raise ValueError("each sentence needs one vector")
+        if not counts:
+            return np.zeros((0, 0), dtype=np.float32)
+        rows = np.concatenate(filled).astype(np.float32)
+        sums = np.add.reduceat(rows, np.cumsum([0, *counts[:-1]]), axis=0)
+        lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+        means: Vectors = sums / np.maximum(lengths, np.float32(1e-12))
+        return means
 
     def _text(self, row: int, span: tuple[int, int]) -> str:
         passage = self.passages[row][1]
@@ -107,8 +132,13 @@ class Candidates:
             keys = [(source, p.start) for source, p in self.passages]
             texts = [p.text for _, p in self.passages]
             scores = rerank(reranker, query, texts, scores, order(scores, keys))
-        own = self._excerpt_lexicon.scores(query)
-        return Scored(scores, fuse_excerpts(scores, self._owners, own), dense, lexical)
+        read = fuse_excerpts(
+            scores,
+            self._owners,
+            dense=similarities(self._excerpt_vectors, vector),
+            lexical=self._excerpt_lexicon.scores(query),
+        )
+        return Scored(scores, read, dense, lexical)
 
     def _cosines(self, vector: Vectors) -> Scores:
         """[n]: the cosine of every passage with the query, through FAISS's exact index."""

@@ -25,8 +25,9 @@ B = 0.75
 HEADING_WEIGHT = 2
 # How much of its neighbours' lexical score a passage gets: evidence is rarely alone.
 NEIGHBOURS = 0.3
-# How much an excerpt's own lexical score counts beside its passage's score.
-EXCERPT_WEIGHT = 0.5
+# How much an excerpt's own lexical and dense scores count beside its passage's score.
+EXCERPT_LEXICAL = 0.5
+EXCERPT_DENSE = 0.4
 
 
 def _words(text: str) -> frozenset[str]:
@@ -95,13 +96,14 @@ def similarities(vectors: npt.NDArray[np.float32], query: npt.NDArray[np.float32
 
 
 def standardise(scores: Scores) -> Scores:
-    """z-scores over the candidates; all 0 where they are all alike."""
+    """z-scores over the candidates; all 0 where they are alike up to single precision, so that
+    rounding is never blown up into a preference."""
     if not scores.size:
         return scores.astype(np.float64)
     ordered = np.sort(scores)
     mean = ordered.mean()
     deviation = np.sqrt(np.square(ordered - mean).mean())
-    if deviation <= 1e-12 * max(1.0, float(np.abs(ordered[-1]))):
+    if deviation <= 1e-6 * max(1.0, float(np.abs(ordered[-1]))):
         return np.zeros_like(scores, dtype=np.float64)
     standard: Scores = (scores - mean) / deviation
     return standard
@@ -123,10 +125,14 @@ def fuse(dense: Scores, lexical: Scores, works: npt.NDArray[np.int64]) -> Scores
     return standardise(dense) + standardise(with_neighbours(standardise(lexical), works))
 
 
-def fuse_excerpts(passages: Scores, owners: npt.NDArray[np.int64], lexical: Scores) -> Scores:
+def fuse_excerpts(
+    passages: Scores, owners: npt.NDArray[np.int64], *, dense: Scores, lexical: Scores
+) -> Scores:
     """[m]: one score for each excerpt, from the score of the passage it stands in
-    (`passages[owners]`) and its own lexical score."""
-    return passages[owners] + EXCERPT_WEIGHT * standardise(lexical)
+    (`passages[owners]`) and its own dense and lexical scores."""
+    own = EXCERPT_LEXICAL * standardise(lexical) + EXCERPT_DENSE * standardise(dense)
+    found: Scores = passages[owners] + own
+    return found
 
 
 def order(scores: Scores, keys: Sequence[Any]) -> list[int]:

@@ -65,7 +65,7 @@ class Pool:
         """Every passage of the pool, to be scored."""
         return Candidates(
             {
-                source_id: (segment.passages, segment.vectors)
+                source_id: (segment.passages, segment.vectors, segment.sentences)
                 for (source_id, _), segment in zip(self.sources, self.segments, strict=True)
             }
         )

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from index.document import Document
-from index.embedding import passage_vectors
+from index.embedding import embed
 from index.encoder import Encoder, Vectors
 from index.errors import EncoderError
 from index.passages import split
@@ -132,7 +132,7 @@ def _with_space(text: str, end: int, limit: int) -> int:
 
 def _ours(document: Document, encoder: Encoder, reranker: Reranker | None) -> tuple[Ranker, int]:
     passages = split(document, fits=lambda text: encoder.count_tokens(text) <= encoder.max_tokens)
-    candidates = Candidates({"document": (passages, passage_vectors(encoder, passages))})
+    candidates = Candidates({"document": (passages, *embed(encoder, passages))})
 
     def rank(question: str, vector: Vectors) -> Ranking:
         scored = candidates.score(question, vector, reranker=reranker)

@@ -11,11 +11,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.embedding import passage_vectors
+from index.embedding import embed, passage_vectors
 from index.passages import Passage, excerpts
 from rag.candidates import Candidates
 from rag.ranking import (
-    EXCERPT_WEIGHT,
+    EXCERPT_DENSE,
+    EXCERPT_LEXICAL,
     HEADING_WEIGHT,
     K1,
     NEIGHBOURS,
@@ -126,7 +127,7 @@ ENCODER = WordEncoder()
 
 def candidates(works: dict[str, list[str]]) -> Candidates:
     found = {source: work(texts, "The model") for source, texts in works.items()}
-    return Candidates({s: (p, passage_vectors(ENCODER, p)) for s, p in found.items()})
+    return Candidates({s: (p, *embed(ENCODER, p)) for s, p in found.items()})
 
 
 @given(WORKS, TEXTS, st.randoms(use_true_random=False))
@@ -158,9 +159,17 @@ def test_ranks_equal_brute_force_whatever_the_order_of_the_works(
         assert np.allclose(scored.passages, scores, atol=1e-3)
         cut = [(row, span) for row, (_, p) in enumerate(rows) for span in excerpts(p)]
         own = [p.text[a - p.start : b - p.start] for row, (a, b) in cut for p in [rows[row][1]]]
-        wanted = scores[[row for row, _ in cut]] + EXCERPT_WEIGHT * standardise(
+        wanted = scores[[row for row, _ in cut]] + EXCERPT_LEXICAL * standardise(
             np.array(bm25(own, query))
         )
+        inside = [
+            [p.text[a - p.start : b - p.start] for a, b in p.sentences if start <= a < end]
+            for row, (start, end) in cut
+            for p in [rows[row][1]]
+        ]
+        means = [ENCODER.encode_passages(sentences).mean(axis=0) for sentences in inside]
+        near = [float(mean @ vector / max(np.linalg.norm(mean), 1e-12)) for mean in means]
+        wanted += EXCERPT_DENSE * standardise(np.array(near))
         assert np.allclose(scored.excerpts, wanted, atol=1e-3)
     assert sorted((item.source_id, item.passage.start) for item in ranked) == [
         (source, p.start) for source, p in rows
