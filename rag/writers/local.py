@@ -40,9 +40,9 @@ RETRY_TEMPERATURE = 0.8
 @dataclass(frozen=True, slots=True)
 class WritingSettings:
     """A statement whose support is less likely than `threshold` (None: the checker's own) is
-    written again up to `tries` times. At most `statements` stand in a part; at most `passages` are shown and the prompt is
-    at most `prompt_tokens` long, whatever the model's context; after `patience` tokens a
-    statement has to come to its quotes."""
+    written again up to `tries` times. At most `statements` stand in a part; at most `passages`
+    are shown and the prompt is at most `prompt_tokens` long, whatever the model's context; after
+    `patience` tokens a statement has to come to its quotes."""
 
     temperature: float = 0.0
     seed: int = 0
