@@ -11,9 +11,11 @@ import re
 SHORTEST, LONGEST = 45, 330
 _WORD = re.compile(r"[A-Za-z][A-Za-z’'-]*")
 _NO_PROSE = re.compile(
-    r"\w\([A-Za-z]\w{0,3}\)|[=<>∑∏∫√∥‖∈∀∂≤≥≈∝→↔←⊗⊕∇_{}\\^|~@#]|https?:|www\.|\.(?:py|sh|yaml|ckpt|json)\b|\bet al\b"
+    r"−|\w\([A-Za-z]\w{0,3}\)|[=<>∑∏∫√∥‖∈∀∂≤≥≈∝→↔←⊗⊕∇_{}\\^|~@#]|https?:|www\.|\.(?:py|sh|yaml|ckpt|json)\b|\bet al\b"
     r"|\$|\[\w*\.\w*\]|[α-ωΑ-Ω]|\b[a-zA-Z]\s[a-zA-Z]\s[a-zA-Z]\b|\?\?"
 )
+# A heading that runs into its paragraph: "RAG-Sequence Model The RAG-Sequence model …".
+_RUN_IN = re.compile(r"[A-Z]\S*(?: \S+){0,4}(?<![,;:]) (?:The|An|We|Our|This|These|For|To) ")
 _LEANING = re.compile(
     r"(?:This(?! (?:paper|work|study|tutorial|article)\b)"
     r"|These|Those|It\b|They|Their|Its|Such|Both|Each|Another"
@@ -59,6 +61,8 @@ def readable(sentence: str) -> bool:
         return False
     if text.count("(") != text.count(")") or text.count("“") != text.count("”"):
         return False
+    if _RUN_IN.match(text):
+        return False
     return not (_NO_PROSE.search(text) or _INSTRUCTION.match(text) or _TALK.search(text))
 
 
@@ -67,9 +71,9 @@ def standing(sentence: str) -> float:
     thing that ties it to its place, down to -2."""
     score = 1.0
     if _LEANING.match(sentence):
-        score -= 0.6
+        score -= 1.0
     elif re.search(r"\b(?:this|these|those|such) (?!paper|work|study|tutorial|article)", sentence):
-        score -= 0.2
+        score -= 0.3
     if _POINTING.search(sentence):
         score -= 0.35
     if len(_NUMBER.findall(sentence)) > 1:

@@ -39,7 +39,7 @@ recommended nor names the task."""
 _FAR = 0.05
 """The cosine with the question that any sentence needs to be told in the workflow."""
 
-_PLAIN = 0.9
+_PLAIN = 0.6
 """The merit a sentence needs for a phrase of it to stand for what goes in or comes out."""
 
 _BEARING = 0.25

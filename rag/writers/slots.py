@@ -23,7 +23,7 @@ _INPUTS = tuple(
     re.compile(pattern + _PHRASE + _END, re.IGNORECASE)
     for pattern in (
         r"\bgiven (?:only )?(?=(?:an?|the|some|two|one|only)\s)",
-        r"\btak(?:es?|ing) (?:as input |in )?(?=(?:an?|the|two|text|images?)\s)",
+        r"\btakes? (?:as input |in )?(?=(?:an?|the|two|text|images?)\s)",
         r"\b(?:accepts?|receives?|reads?) (?:as input )?(?=(?:an?|the|two|text|images?)\s)",
         r"\bthe (?:model|network|system)(?:’s|'s)? inputs? (?:is|are) ",
         r"\bthe input (?:is|consists of|comprises) (?=(?:an?|the|two|both)\s)",
