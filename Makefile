@@ -6,6 +6,7 @@ BIN    := $(VENV)/bin
 HOME_  ?= data
 PROMPT ?= $(firstword $(sort $(wildcard prompts/*.txt)))
 MIRROR ?=
+WRITER ?= auto
 
 ask_options := --home $(HOME_) $(if $(MIRROR),--mirror $(MIRROR))
 
@@ -26,8 +27,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 index: install  ## download and embed every work of prompts/
 	$(BIN)/rag index $(ask_options) prompts/*.txt
 
-answer: index  ## the answer to the first example: make answer PROMPT=… MIRROR=… for others
-	$(BIN)/rag ask $(ask_options) "$(PROMPT)"
+answer: index  ## the answer to the first example: make answer PROMPT=… MIRROR=… WRITER=… for others
+	$(BIN)/rag ask $(ask_options) --writer $(WRITER) "$(PROMPT)"
 
 test: check  ## every check and every test
 	$(BIN)/pytest -n 2 --dist loadgroup
