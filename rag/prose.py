@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-SHORTEST, LONGEST = 45, 330
+SHORTEST, LONGEST = 30, 330
 _WORD = re.compile(r"[A-Za-z][A-Za-z’'-]*")
 _NO_PROSE = re.compile(
     r"−|\w\([A-Za-z]\w{0,3}\)|[=<>∑∏∫√∥‖∈∀∂≤≥≈∝→↔←⊗⊕∇_{}\\^|~@#]|https?:|www\.|\.(?:py|sh|yaml|ckpt|json)\b|\bet al\b"
@@ -55,7 +55,7 @@ def readable(sentence: str) -> bool:
         return False
     words = _WORD.findall(text)
     letters = sum(map(len, words)) + len(words)
-    if len(words) < 7 or letters < 0.78 * len(text):
+    if len(words) < 5 or letters < 0.78 * len(text):
         return False
     if sum(len(word) == 1 and word not in "aAI" for word in words) > 1:
         return False

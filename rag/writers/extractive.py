@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from rag.evidence import Evidence, Facet
+from rag.evidence import FACETS, Evidence, Facet
 from rag.ranking import terms
 from rag.writers.candidates import Candidate, candidates
 from rag.writers.draft import NOT_SAID, Draft, DraftStatement, WriterRecord
@@ -53,6 +53,9 @@ _IS_THE = re.compile(
 )
 
 
+_SILENCE = DraftStatement(NOT_SAID, ())
+
+
 class ExtractiveWriter:
     """Deterministic: equal evidence gives equal drafts. Needs no model and no network."""
 
@@ -62,16 +65,15 @@ class ExtractiveWriter:
     def write(self, evidence: Evidence, *, stream: Callable[[str], None] | None = None) -> Draft:
         """The draft; `stream` is handed each statement when it is made."""
         desk = _Desk(evidence)
-        task = desk.task()
-        parts = [desk.part(facet) for facet in ("input", "output", "model")]
-        draft = Draft(
-            task=task,
-            input=parts[0],
-            model=parts[2],
-            output=parts[1],
-            bearings=desk.bearings(),
-            record=WriterRecord("extractive", note=self._note),
-        )
+        parts: dict[Facet, list[DraftStatement]] = {"task": desk.task()}
+        for facet in ("input", "output", "model"):
+            parts[facet] = desk.part(facet)
+        parts["task"] = parts["task"] or desk.first_words()
+        works = range(len(evidence.prompt.listings))
+        bearings = tuple(desk.bearing(work, parts) for work in works)
+        said = {facet: tuple(parts[facet]) or (_SILENCE,) for facet in FACETS}
+        record = WriterRecord("extractive", note=self._note)
+        draft = Draft(**said, bearings=bearings, record=record)
         if stream is not None:
             for statement in (*draft.task, *draft.input, *draft.model, *draft.output):
                 stream(statement.text + "\n")
@@ -90,25 +92,51 @@ class _Desk:
         self.alone = len(recommended) == 1
         self.on_task: frozenset[int] = frozenset()
 
-    def task(self) -> tuple[DraftStatement, ...]:
+    def task(self) -> list[DraftStatement]:
         """What the person was doing: the task by its name, what it is, and who does it here."""
         said = []
         if (chosen := self._named_task()) is not None:
             said.append(chosen)
         said += self._tell("task", 3 - len(said) if said else _SAID["task"][0])
-        return tuple(said) or (DraftStatement(NOT_SAID, ()),)
+        return said
 
-    def part(self, facet: Facet) -> tuple[DraftStatement, ...]:
+    def part(self, facet: Facet) -> list[DraftStatement]:
         """One part of the workflow: a plain phrase where a sentence gives one, then sentences."""
         said = []
         if facet != "model" and (phrase := self._phrase(facet)) is not None:
             said.append(phrase)
         said += self._tell(facet, _SAID[facet][0] - (len(said) if facet == "output" else 0))
-        return tuple(said) or (DraftStatement(NOT_SAID, ()),)
+        return said
 
-    def bearings(self) -> tuple[DraftStatement | None, ...]:
-        """For each listed work the sentence that best shows how it bears on the question."""
-        return tuple(self._bearing(work) for work in range(len(self.evidence.prompt.listings)))
+    def bearing(self, work: int, parts: dict[Facet, list[DraftStatement]]) -> DraftStatement | None:
+        """The sentence that shows best how a work bears on the question, None where none does. A
+        work that is quoted above bears: where no fresh sentence is left, one moves down here."""
+        if (fresh := self._fresh_bearing(work)) is not None:
+            return fresh
+        sources = self.evidence.prompt.listings[work].source_ids
+        own = {item.span: item for item in self.used if item.span.source_id in sources}
+        for facet in ("model", "output", "input", "task"):
+            for statement in reversed(parts[facet][1:]):
+                if (item := own.get(statement.quotes[0])) is not None:
+                    parts[facet].remove(statement)
+                    return self._statement(item)
+        return next(map(self._statement, own.values()), None)
+
+    def first_words(self) -> list[DraftStatement]:
+        """What a recommended work says first, of what has anything to do with the question."""
+        own = [
+            item
+            for item in self.all
+            if self._is_recommended(item)
+            and item.near >= _FAR
+            and item.merit >= _PLAIN
+            and item not in self.used
+        ]
+        first = min(own, key=lambda item: (item.work, item.span.start), default=None)
+        if first is None:
+            return []
+        self.used.append(first)
+        return [self._statement(first)]
 
     def _named_task(self) -> DraftStatement | None:
         """The task, named by a sentence: one that the question means before any other, one that
@@ -178,9 +206,9 @@ class _Desk:
         chosen.sort(key=lambda item: (item.work, item.span.source_id, item.span.start))
         return [self._statement(item) for item in chosen]
 
-    def _bearing(self, work: int) -> DraftStatement | None:
-        """The sentence that shows best how a work bears on the question. None where none comes
-        near it and the work does not name the task either."""
+    def _fresh_bearing(self, work: int) -> DraftStatement | None:
+        """The best unused sentence of a work. None where none comes near the question and the
+        work does not name the task either."""
         own = [item for item in self.all if item.work == work]
         nearest = max((item.near for item in own), default=0.0)
         recommended = self.evidence.prompt.listings[work].role == "recommended"
