@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from index.encoder import Encoder, load_encoder
@@ -14,6 +15,10 @@ from rag.answer import Answer
 from rag.pipeline import Pipeline
 from rag.writers.extractive import ExtractiveWriter
 from tests import works
+
+# How long an example takes says more of the machine and its other work than of the example.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 # The tests' models are small: more threads would only stand in each other's way.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -56,7 +56,7 @@ def asked(
 ) -> dict[str, Path]:
     """The answer files of one run over all prompts."""
     folder = tmp_path_factory.mktemp("answers")
-    rag("ask", *prompt_files.values(), *home.options, "--format", "json", "--output", folder)
+    ask(*prompt_files.values(), *home.options, "--format", "json", "--output", folder)
     return {name: folder / f"{name}.json" for name in prompt_files}
 
 
@@ -76,6 +76,11 @@ def rag(*arguments: object, code: int = 0) -> Shown:
         raise result.exception
     assert result.exit_code == code, result.output
     return Shown(result.exit_code, result.stdout, result.stderr)
+
+
+def ask(*arguments: object, code: int = 0) -> Shown:
+    """`rag ask` by the writer that needs no model, whatever models this machine has."""
+    return rag("ask", "--writer", "extractive", *arguments, code=code)
 
 
 def process(*arguments: object, code: int = 0, program: str = "") -> Shown:
@@ -159,9 +164,9 @@ def test_the_index_says_what_it_did_and_what_it_could_not(
 def test_one_answer_goes_to_standard_output_alone(
     asked: Mapping[str, Path], home: Home, prompt_files: Mapping[str, Path]
 ) -> None:
-    shown = rag("ask", prompt_files["move"], *home.options, "--format", "json")
+    shown = ask(prompt_files["move"], *home.options, "--format", "json")
     assert shown.out == asked["move"].read_text()
-    markdown = rag("ask", prompt_files["move"], *home.options)
+    markdown = ask(prompt_files["move"], *home.options)
     assert markdown.out.startswith("# My picture of a lake")
     assert "## 3. Papers and tools" in markdown.out
 
@@ -169,9 +174,9 @@ def test_one_answer_goes_to_standard_output_alone(
 def test_one_answer_goes_to_the_file_or_the_folder_that_is_named(
     home: Home, prompt_files: Mapping[str, Path], tmp_path: Path
 ) -> None:
-    rag("ask", prompt_files["move"], *home.options, "--output", tmp_path / "new" / "answer.md")
+    ask(prompt_files["move"], *home.options, "--output", tmp_path / "new" / "answer.md")
     assert (tmp_path / "new" / "answer.md").read_text().startswith("# My picture")
-    rag("ask", prompt_files["move"], *home.options, "--output", tmp_path / "new")
+    ask(prompt_files["move"], *home.options, "--output", tmp_path / "new")
     assert (tmp_path / "new" / "move.md").read_text().startswith("# My picture")
 
 
@@ -179,12 +184,10 @@ def test_answers_that_would_overwrite_each_other_are_refused(
     home: Home, prompt_files: Mapping[str, Path], tmp_path: Path
 ) -> None:
     other = write(tmp_path / "other" / "move.txt", PROMPTS["colour"].text)
-    shown = rag(
-        "ask", prompt_files["move"], other, *home.options, "--output", tmp_path / "x", code=2
-    )
+    shown = ask(prompt_files["move"], other, *home.options, "--output", tmp_path / "x", code=2)
     assert "the same file name" in shown.err
     file = write(tmp_path / "file", "")
-    shown = rag("ask", *prompt_files.values(), *home.options, "--output", file, code=2)
+    shown = ask(*prompt_files.values(), *home.options, "--output", file, code=2)
     assert "several answers need a folder" in " ".join(shown.err.replace("│", " ").split())
 
 
@@ -240,7 +243,7 @@ def test_verify_reads_again_where_the_whole_index_is_gone(
     prompt_files: Mapping[str, Path], home: Home, tmp_path: Path
 ) -> None:
     options = ("--home", tmp_path, *home.options[2:])
-    rag("ask", prompt_files["move"], *options, "--format", "json", "--output", tmp_path / "a.json")
+    ask(prompt_files["move"], *options, "--format", "json", "--output", tmp_path / "a.json")
     for folder in ("index", "documents"):
         for path in (tmp_path / folder).iterdir():
             path.unlink()
@@ -298,9 +301,9 @@ def test_an_encoder_or_a_mirror_that_is_not_there_is_refused(
     prompt_files: Mapping[str, Path], tmp_path: Path
 ) -> None:
     missing = tmp_path / "missing"
-    shown = process("ask", prompt_files["move"], "--home", tmp_path, "--encoder", missing, code=2)
+    shown = process("index", prompt_files["move"], "--home", tmp_path, "--encoder", missing, code=2)
     assert shown.err == f"rag: {missing}: there is no such folder\n"
-    shown = rag("ask", prompt_files["move"], "--mirror", missing, code=2)
+    shown = ask(prompt_files["move"], "--mirror", missing, code=2)
     assert "is not a folder" in " ".join(shown.err.replace("│", " ").split())
 
 
@@ -311,7 +314,7 @@ def test_a_bad_pdf_and_a_web_page_are_entries_with_a_reason(
     write(mirror / "arxiv/2401.00001v2.pdf", bytes(5000))
     write(mirror / "arxiv/2401.00002.pdf", "<!doctype html><title>Denied</title>")
     options = ("--home", tmp_path / "home", "--mirror", mirror, *home.options[4:])
-    shown = rag("ask", prompt_files["colour"], *options)
+    shown = ask(prompt_files["colour"], *options)
     assert "2 papers" in shown.out or "3 papers" in shown.out
     assert "zero bytes" in shown.out
     assert "an HTML page came in its place" in shown.out
