@@ -16,10 +16,10 @@ from index.catalog import Catalog
 from index.document import Document
 from index.embedding import embed
 from index.encoder import Encoder
-from index.errors import ExtractionError, SegmentError
+from index.errors import SegmentError, SourceError
 from index.extract import extractor_of
 from index.fetch import Fetcher, Step
-from index.isolation import extract_isolated
+from index.isolation import Task, extract_isolated
 from index.passages import split
 from index.progress import Notify, silent
 from index.sealed import seal, sweep, unseal
@@ -145,23 +145,32 @@ def _fetch(
 
 def _documents(
     missing: Mapping[str, Source], store: SourceStore, settings: Settings
-) -> Iterator[tuple[str, Document | ExtractionError]]:
+) -> Iterator[tuple[str, Document | SourceError]]:
     """The text of every missing segment's source, as it comes: from the kept documents at once,
     from worker processes where bytes have to be read."""
     unread: dict[str, tuple[str, Source]] = {}
+    lost: list[tuple[str, SourceError]] = []
     for name, source in missing.items():
         if (document := _kept(_document_path(source, settings))) is not None:
             yield name, document
         else:
             unread[source.id] = name, source
-    tasks = ((sid, store.read(source), source.media_type) for sid, (_, source) in unread.items())
+
+    def tasks() -> Iterator[Task]:
+        for name, source in unread.values():
+            try:
+                yield source.id, store.read(source), source.media_type
+            except SourceError as error:
+                lost.append((name, error))
+
     for source_id, outcome in extract_isolated(
-        tasks, seconds=settings.pdf_seconds, memory_bytes=settings.pdf_memory_bytes
+        tasks(), seconds=settings.pdf_seconds, memory_bytes=settings.pdf_memory_bytes
     ):
         name, source = unread[source_id]
         if isinstance(outcome, Document):
             seal(_document_path(source, settings), outcome.to_json().encode())
         yield name, outcome
+    yield from lost
 
 
 def _document_path(source: Source, settings: Settings) -> Path:

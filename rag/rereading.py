@@ -31,7 +31,10 @@ class Rereading:
         return found
 
     def _document(self, record: SourceRecord) -> Document | SourceError:
-        kept = [attempt.source for attempt in self._store.attempts(record.id)]
+        try:
+            kept = [attempt.source for attempt in self._store.attempts(record.id)]
+        except OSError as error:
+            return SourceError(record.id, f"the ledger cannot be read ({error})")
         same = [source for source in kept if source and source.sha256 == record.sha256]
         if not same:
             return SourceError(

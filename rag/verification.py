@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 
@@ -18,16 +19,18 @@ from index.sources import tier_of
 from rag.answer import Answer, Quote, SourceRecord, Statement
 from rag.compose import NO_BEARING, NOTHING_READ
 from rag.prompt import Prompt, parse_prompt
+from rag.render import plain
 from rag.writers.draft import NOT_SAID
 
 DocumentOf = Callable[[SourceRecord], Document]
 """Reads the document of a source again from its bytes. Raises RagError where it cannot."""
 
+# A scheme, "www.", or a host and a path. Each begins where a word does: no text takes long.
 _URL = re.compile(
-    r"(?:\w+://|www\.)\S+"
-    r"|\b(?:[a-z0-9-]+\.)+(?:ai|app|co|com|dev|edu|gov|info|io|me|net|org|xyz)/\S+",
+    r"(?:(?<!\w)\w+://|www\.)\S+|(?<![\w.-])(?:[a-z0-9-]+\.)+[a-z]{2,}(?::[0-9]+)?/\S+",
     re.IGNORECASE,
 )
+_QUOTED = re.compile(r"“([^“”]*)”|„([^„“”]*)[“”]|«([^«»]*)»|\"([^\"]*)\"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +164,7 @@ def _source_problem(source: SourceRecord, listing: Listing) -> str:
     claims = (source.sha256, source.extractor, source.document_sha256)
     if source.reason and (any(claims) or source.version is not None):
         return f"{source.id} claims to be read and not to be read"
-    if not source.reason and not all(claims):
+    if not source.reason.strip() and not all(claims):
         return f"{source.id} was neither read nor is there a reason why not"
     if expected == "summary" and not source.reason:
         summary = (listing.summary or "").encode()
@@ -182,17 +185,19 @@ def _statements(answer: Answer) -> Iterator[Failure]:
         if not statements:
             yield Failure(part, "says nothing")
         for statement in statements:
-            if not statement.text.strip():
+            if _wordless(statement.text):
                 yield Failure(part, "a statement is empty")
             elif not statement.quotes and statement.text != NOT_SAID:
                 yield Failure(part, f"no quote stands behind {_short(statement)}")
+    for part, statement in answer.statements():
+        yield from (Failure(part, problem) for problem in _typed_quotes(statement))
     read = {source.id for source in answer.sources if not source.reason}
     for number, reference in enumerate(answer.references):
         part, bearing = f"references[{number}]", reference.bearing
         silence = NO_BEARING if read.intersection(reference.sources) else NOTHING_READ
         if reference.bears != bool(bearing.quotes):
             yield Failure(part, "a work bears on the question exactly when a quote shows it")
-        if not bearing.text.strip():
+        if _wordless(bearing.text):
             yield Failure(part, "a statement is empty")
         elif not bearing.quotes and bearing.text != silence:
             yield Failure(part, f"no quote stands behind {_short(bearing)}, expected {silence!r}")
@@ -201,6 +206,20 @@ def _statements(answer: Answer) -> Iterator[Failure]:
             for quote in bearing.quotes
             if quote.source_id not in reference.sources
         )
+
+
+def _wordless(text: str) -> bool:
+    """Whether a reader would see nothing said, whatever invisible signs there are."""
+    return not any(map(str.isalnum, text))
+
+
+def _typed_quotes(statement: Statement) -> Iterator[str]:
+    """Words between quotation marks pass for a quote: they have to stand in one."""
+    chosen = [plain(quote.text) for quote in statement.quotes]
+    for found in _QUOTED.finditer(plain(statement.text)):
+        words = "".join(found.groups("")).strip(" .,;:!?")
+        if not any(words in text for text in chosen):
+            yield f"{found[0][:60]!r} passes for a quote, and stands in none behind it"
 
 
 def _quotes(answer: Answer, documents: dict[str, Document]) -> Iterator[Failure]:
@@ -243,7 +262,8 @@ def _urls(answer: Answer, prompt: Prompt) -> Iterator[Failure]:
         *((f"sources[{n}]", source.reason) for n, source in enumerate(answer.sources)),
     ]
     for part, text in written:
-        for url in _URL.findall(text):
+        # As it is shown: invisible characters within a link hide it from no reader.
+        for url in _URL.findall(plain(unicodedata.normalize("NFKC", text))):
             if url.rstrip(".,;:)]}>'\"") not in given:
                 yield Failure(part, f"the prompt gives no link {url!r}")
 

@@ -73,6 +73,7 @@ def run(
 ) -> None:
     """Answer each PROMPT from the works it lists, and from nothing else. Works that are not
     indexed yet are indexed first."""
+    from index.late import LateEncoder
     from index.sealed import write_atomically
     from rag.pipeline import Pipeline
     from rag.prompt import read_prompt
@@ -82,6 +83,7 @@ def run(
     chosen = settings(home, mirror, offline=offline, encoder=encoder)
     read = [(path, read_prompt(path)) for path in prompts]
     targets = _targets(prompts, output, form)
+    _spare(prompts, targets)
     choice = WriterChoice(
         kind=writer.value,
         model=model,
@@ -92,7 +94,9 @@ def run(
         threshold=threshold,
         tries=tries,
     )
-    pipeline = Pipeline.of(chosen, open_writer(choice, ExtractiveWriter, announce=say))
+    # The encoder first: what it lacks is known at once, and a writer may be a large download.
+    encoding = LateEncoder(chosen)
+    pipeline = Pipeline(chosen, encoding, open_writer(choice, ExtractiveWriter, announce=say))
     for path, prompt in read:
         with Bars() as bars:
             evidence = pipeline.gather(prompt, notify=bars)
@@ -119,6 +123,15 @@ def _targets(prompts: list[Path], output: Path | None, form: Format) -> dict[Pat
     if len(set(targets.values())) < len(targets):
         raise typer.BadParameter("two prompts have the same file name", param_hint="PROMPT…")
     return targets
+
+
+def _spare(prompts: list[Path], targets: dict[Path, Path]) -> None:
+    """Refuse to write an answer over a prompt, by whatever path."""
+    for path, target in targets.items():
+        if target.exists() and any(target.samefile(prompt) for prompt in prompts):
+            raise typer.BadParameter(
+                f"the answer to {path} would replace the prompt {target}", param_hint="--output"
+            )
 
 
 def _written(answer: Answer, form: Format) -> str:

@@ -3,6 +3,7 @@ so that `rag --help` is quick."""
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -31,19 +32,44 @@ app.add_typer(bench.app, name="bench")
 
 def main() -> None:
     """The entry point: errors of ours become one line and exit code 2."""
-    logging.basicConfig(
-        level=os.environ.get("RAG_LOG", "ERROR").upper(),
-        format="%(levelname)s %(name)s: %(message)s",
-    )
+    _write_utf8()
     try:
+        _log(os.environ.get("RAG_LOG") or "ERROR")
         app()
     except RagError as error:
         say(f"rag: {error}")
         sys.exit(2)
-    except KeyboardInterrupt:
-        say("rag: interrupted. What was done is kept: the same command goes on from there.")
-        sys.exit(130)
+    except SystemExit as end:
+        # Typer has turned an interrupt into this code, without a word.
+        if end.code == 130:
+            say("rag: interrupted. What was done is kept: the same command goes on from there.")
+        raise
     except BrokenPipeError:
         # The reader of our output left; there is nobody to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         sys.exit(1)
+    except OSError as error:
+        # Whatever a disk or a path may refuse: full, read-only, a file where a folder should be.
+        where = f"{error.filename}: " if error.filename else ""
+        say(f"rag: {where}{error.strerror or error}")
+        _drop_output()
+        sys.exit(2)
+
+
+def _write_utf8() -> None:
+    """Answers are UTF-8 (`docs/answer-format.md`), whatever the locale holds."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def _drop_output() -> None:
+    """Let go of what could not be written, or Python would try it once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _log(level: str) -> None:
+    known = logging.getLevelNamesMapping()
+    if level.upper() not in known:
+        raise RagError(f"RAG_LOG is {level!r}; expected one of {', '.join(known)}")
+    logging.basicConfig(level=level.upper(), format="%(levelname)s %(name)s: %(message)s")

@@ -91,3 +91,4 @@ def show(text: str, *, markdown: bool) -> None:
         Console().print(Markdown(text))
     else:
         sys.stdout.write(text)
+        sys.stdout.flush()  # here, where a full disk or a reader that left can still be told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -266,3 +267,11 @@ def test_any_value_anywhere_is_read_or_refused(raw: Any, data: st.DataObject) ->
         assert "\n" not in str(error)
     else:
         assert Answer.from_json(answer.to_json()) == answer
+
+
+def test_a_key_given_twice_among_very_many_is_found_at_once() -> None:
+    keys = [*range(100_000), 99_999]
+    began = time.process_time()
+    with pytest.raises(AnswerError, match="the key '99999' is given twice"):
+        Answer.from_json("{" + ",".join(f'"{key}": 0' for key in keys) + "}")
+    assert time.process_time() - began < 5

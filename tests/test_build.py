@@ -134,6 +134,23 @@ def test_a_damaged_document_is_read_again(
     assert segments(own_settings) == before
 
 
+def test_changed_bytes_cost_one_source_and_are_named(
+    built: Build, own_settings: Settings, encoder: Encoder
+) -> None:
+    source_id, state = next(item for item in built.states.items() if item[1].source)
+    assert state.source is not None
+    kept = own_settings.sources / state.source.sha256
+    kept.write_bytes(b"?" * state.source.size)
+    for made in (*own_settings.index.iterdir(), *own_settings.documents.iterdir()):
+        made.unlink()
+    again = build(EVERYTHING, own_settings, encoder)
+    reasons = {failed.source_id: failed.reason for failed in again.failed}
+    assert reasons.keys() == {source_id, UNREAD}
+    assert str(kept) in reasons[source_id]
+    assert "changed on disk" in reasons[source_id]
+    assert again.embedded == built.embedded - 1
+
+
 def test_a_lost_segment_is_made_of_the_kept_document(
     built: Build, own_settings: Settings, encoder: Encoder
 ) -> None:

@@ -20,6 +20,7 @@ from tests.works import PROMPTS, write
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "sentence_transformers", "transformers", "faiss", "langchain_core", "pypdf")
+MAIN = "from scripts.main import main; main()"
 COUNTED = """
 import sys
 from scripts.main import main
@@ -91,7 +92,7 @@ def process(*arguments: object, code: int = 0, program: str = "") -> Shown:
             "-W",
             "error",
             "-c",
-            program or "from scripts.main import main; main()",
+            program or MAIN,
             *map(str, arguments),
         ],
         cwd=ROOT,
@@ -352,3 +353,67 @@ def test_a_reader_that_leaves_is_no_error_to_speak_of(
         run.stdin.close()
         assert run.stderr.read() == b""
         assert run.wait() == 1
+
+
+def test_a_prompt_is_never_replaced_by_its_answer(
+    home: Home, prompt_files: Mapping[str, Path], tmp_path: Path
+) -> None:
+    text = prompt_files["colour"].read_text("utf-8")
+    path = write(tmp_path / "colour.md", text)
+    options = (*home.options, "--writer", "extractive")
+    for output in (path, tmp_path):
+        shown = rag("ask", path, *options, "--output", output, code=2)
+        assert "would replace the prompt" in " ".join(shown.err.split())
+    assert path.read_text("utf-8") == text
+
+
+@pytest.mark.parametrize("command", ["ask", "index", "catalog"])
+def test_a_home_that_is_a_file_is_refused_in_one_line(
+    command: str, home: Home, prompt_files: Mapping[str, Path], tmp_path: Path
+) -> None:
+    taken = write(tmp_path / "home", "a file")
+    options = () if command == "catalog" else home.options
+    shown = process(command, prompt_files["colour"], *options, "--home", taken, code=2)
+    assert shown.err.splitlines()[-1] == f"rag: {taken}/sources/ledger.jsonl: Not a directory"
+
+
+def test_a_home_that_is_a_file_proves_nothing(asked: Mapping[str, Path], tmp_path: Path) -> None:
+    taken = write(tmp_path / "home", "a file")
+    shown = process("verify", asked["colour"], "--home", taken, code=1)
+    assert "the ledger cannot be read" in shown.err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_full_disk_is_told_in_one_line(home: Home, prompt_files: Mapping[str, Path]) -> None:
+    options = (*home.options, "--writer", "extractive")
+    program = "import os; os.dup2(os.open('/dev/full', os.O_WRONLY), 1)\n" + MAIN
+    for command in (("ask", *options), ("catalog", "--home", home.folder)):
+        shown = process(*command, prompt_files["colour"], program=program, code=2)
+        assert shown.err.splitlines()[-1] == "rag: No space left on device"
+
+
+def test_an_unknown_level_of_logging_is_refused_in_one_line(
+    prompt_files: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAG_LOG", "loud")
+    shown = process("catalog", prompt_files["colour"], code=2)
+    assert shown.err.startswith("rag: RAG_LOG is 'loud'; expected one of CRITICAL,")
+
+
+def test_an_answer_is_utf8_whatever_the_locale(
+    home: Home, prompt_files: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    options = (*home.options, "--writer", "extractive")
+    assert "“" in process("ask", prompt_files["colour"], *options).out
+
+
+def test_an_interrupt_says_that_nothing_is_lost(prompt_files: Mapping[str, Path]) -> None:
+    program = """
+import index.catalog, scripts.main
+def interrupted(_): raise KeyboardInterrupt
+index.catalog.Catalog.of = interrupted
+scripts.main.main()
+"""
+    shown = process("catalog", prompt_files["colour"], program=program, code=130)
+    assert shown.err.splitlines()[-1].startswith("rag: interrupted. What was done is kept")

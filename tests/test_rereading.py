@@ -106,3 +106,13 @@ def test_what_cannot_be_read_stays_refused(
     for _ in range(2):
         with pytest.raises(SourceError, match=PAPER):
             rereading(replace(records[PAPER], sha256=source.sha256, version=None))
+
+
+def test_a_ledger_that_cannot_be_read_proves_nothing(
+    records: dict[str, SourceRecord], own_settings: Settings
+) -> None:
+    ledger = own_settings.sources / "ledger.jsonl"
+    ledger.unlink()
+    ledger.mkdir()
+    with pytest.raises(SourceError, match=f"{PAPER}: the ledger cannot be read"):
+        Rereading(own_settings)(records[PAPER])

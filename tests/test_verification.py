@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -281,6 +282,43 @@ def no_document(raw: Any) -> None:
             setting("sections", "workflow", "model", 0, "text", to="Get it at bit.co/x now"),
             "workflow.model: the prompt gives no link 'bit.co/x'",
         ),
+        *(
+            tampering(
+                f"a link written {link!a}",
+                setting("sections", "task", 0, "text", to=f"Get it at {link} now"),
+                "task: the prompt gives no link",
+            )
+            for link in (
+                "evil.de/x",
+                "evil.cn:80/x",
+                "evil.com\u200b/x",
+                "http:/\u2060/evil",
+                "http\uff1a\uff0f\uff0fevil",
+            )
+        ),
+        *(
+            tampering(
+                f"words in {typed[0]}",
+                setting("sections", "task", 0, "text", to=f"The authors write {typed} twice."),
+                f"task: {typed!r} passes for a quote",
+            )
+            for typed in ("“We lied.”", '"We lied."', "«We lied.»", "„We lied.“")
+        ),
+        tampering(
+            "a statement of invisible characters",
+            setting("sections", "task", 0, "text", to="\u200b\u2800."),
+            "task: a statement is empty",
+        ),
+        tampering(
+            "a bearing of invisible characters",
+            setting("sections", "references", 0, "bearing", "text", to="\u200b"),
+            "references[0]: a statement is empty",
+        ),
+        tampering(
+            "a reason of white space",
+            lambda raw: next(s for s in raw["sources"] if s["reason"]).update(reason=" "),
+            "was neither read nor is there a reason why not",
+        ),
         tampering("a link in the note", setting("writer", "note", to="http://x.y"), "writer: the"),
         tampering("a link in a model", setting("writer", "model", to="http://x.y"), "writer: the"),
         tampering(
@@ -381,6 +419,23 @@ def test_a_link_that_the_prompt_gives_may_be_said(answer: Answer, rereading: Rer
     told = f"It is at {answer.references[0].github}."
     statement = replace(answer.task[0], text=told)
     assert verify(replace(answer, task=(statement,)), rereading).verified
+
+
+def test_words_in_quotation_marks_that_stand_in_the_quote_may_be_said(
+    answer: Answer, rereading: Rereading
+) -> None:
+    (quote, *_) = answer.task[0].quotes
+    told = f"The authors write: “{' '.join(quote.text.split()[1:4])},” and more."
+    statement = Statement(told, (quote,))
+    assert verify(replace(answer, task=(statement,)), rereading).verified
+
+
+@pytest.mark.parametrize("text", ["a" * 200_000, "a." * 100_000, "a-" * 100_000, "“" * 200_000])
+def test_no_text_takes_long(answer: Answer, rereading: Rereading, text: str) -> None:
+    began = time.process_time()
+    statement = replace(answer.task[0], text=text)
+    verify(replace(answer, task=(statement,)), rereading)
+    assert time.process_time() - began < 5
 
 
 @given(data=st.data())
