@@ -135,9 +135,11 @@ def test_workers_end_when_the_caller_loses_interest() -> None:
 
 def test_an_interrupt_ends_the_workers_too() -> None:
     script = textwrap.dedent("""
-        import sys
+        import signal, sys
         from index.isolation import extract_isolated
         from tests.test_isolation import ENDLESS, GOOD, PDF, children
+        # Where the tests run in the background, the shell has interrupts ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         print("begun", flush=True)
         try:
             for _ in extract_isolated([("a", GOOD, PDF), ("b", ENDLESS, PDF)], seconds=60):
@@ -151,7 +153,7 @@ def test_an_interrupt_ends_the_workers_too() -> None:
     assert process.stdout.readline() == b"begun\n"
     assert process.stdout.readline() == b"one\n"
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=90) == 0
     process.stdout.close()
 
 
