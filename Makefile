@@ -9,7 +9,7 @@ MIRROR ?=
 
 ask_options := --home $(HOME_) $(if $(MIRROR),--mirror $(MIRROR))
 
-.PHONY: help install index answer test check format clean
+.PHONY: help install index answer evaluate test check format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -28,6 +28,14 @@ index: install  ## download and embed every work of prompts/
 
 answer: index  ## the answer to the first example: make answer PROMPT=… MIRROR=… for others
 	$(BIN)/rag ask $(ask_options) "$(PROMPT)"
+
+evaluate: index $(VENV)/.plots  ## every writer that can run answers prompts/; reports in data/reports
+	$(BIN)/rag evaluate writers $(ask_options) --output $(HOME_)/reports prompts/*.txt
+
+# The reports are written without it as well, only not drawn.
+$(VENV)/.plots: $(VENV)/.installed
+	$(BIN)/pip install --quiet --constraint constraints.txt 'matplotlib>=3.10' && touch $@ \
+		|| echo 'matplotlib cannot be had here: the reports come without plots'
 
 test: check  ## every check and every test
 	$(BIN)/pytest -n 2 --dist loadgroup
