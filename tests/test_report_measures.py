@@ -59,7 +59,9 @@ def judged(enough: list[set[str]], citations: list[str]) -> tuple[object, tuple[
         pytest.param(
             [{"a", "b"}, {"c"}], ["a", "b", "c"], True, (False, False, True), id="two beside enough"
         ),
-        pytest.param([{"a", "b"}], ["a", "b", "c"], True, (True, True, False), id="a third is idle"),
+        pytest.param(
+            [{"a", "b"}], ["a", "b", "c"], True, (True, True, False), id="a third is idle"
+        ),
         pytest.param([{"a", "d"}], ["a", "b"], False, (False, False), id="not recalled"),
         pytest.param([{"a"}], [], False, (), id="nothing cited"),
         pytest.param([{"a"}], ["?"], None, (None,), id="not scored"),
