@@ -6,6 +6,8 @@ BIN    := $(VENV)/bin
 HOME_  ?= data
 PROMPT ?= $(firstword $(sort $(wildcard prompts/*.txt)))
 MIRROR ?=
+# Labelled claims (JSON lines), if there are any: line 6 of the report.
+LABELLED ?=
 
 ask_options := --home $(HOME_) $(if $(MIRROR),--mirror $(MIRROR))
 
@@ -30,7 +32,8 @@ answer: index  ## the answer to the first example: make answer PROMPT=… MIRROR
 	$(BIN)/rag ask $(ask_options) "$(PROMPT)"
 
 evaluate: index $(VENV)/.plots  ## every writer that can run answers prompts/; reports in data/reports
-	$(BIN)/rag evaluate writers $(ask_options) --output $(HOME_)/reports prompts/*.txt
+	$(BIN)/rag evaluate writers $(ask_options) $(addprefix --validity ,$(LABELLED)) \
+		--output $(HOME_)/reports prompts/*.txt
 
 # The reports are written without it as well, only not drawn.
 $(VENV)/.plots: $(VENV)/.installed

@@ -36,6 +36,12 @@ Validity = Annotated[
     list[Path] | None,
     typer.Option(help="Labelled claims (JSON lines) to test the checker on: line 6."),
 ]
+Spoiled = Annotated[
+    int,
+    typer.Option(
+        min=0, help="Sentences per kind of spoilage that the checker is tried on: line 6."
+    ),
+]
 Output = Annotated[
     Path | None, typer.Option(help="A folder for report.md, report.json and report.png.")
 ]
@@ -46,6 +52,7 @@ def answers(
     checker: CheckerName = "",
     labels: Labels = None,
     validity: Validity = None,
+    spoiled: Spoiled = 25,
     crossed: Annotated[
         Path | None,
         typer.Option(help="A folder of answers to questions with another prompt's works: line 5."),
@@ -79,6 +86,7 @@ def answers(
         crossed=foreign,
         labels=given,
         validity=_validity(chosen, validity),
+        spoiled_per_kind=spoiled,
     )
     typer.echo(to_markdown(report), nl=False)
     if output is not None:
@@ -130,6 +138,7 @@ def writers(
     model: Annotated[str, typer.Option(help="The local instruct model: name or folder.")] = "",
     checker: CheckerName = "",
     validity: Validity = None,
+    spoiled: Spoiled = 25,
     home: Home = HOME,
     mirror: Mirror = None,
     offline: Offline = False,
@@ -180,6 +189,7 @@ def writers(
             document_of=document_of,
             crossed=trial.foreign(),
             validity=tested,
+            spoiled_per_kind=spoiled,
         )
         _write(report, folder)
         systems.append(Compared(report.name, report.checker, report.measures))

@@ -247,6 +247,18 @@ def test_the_report_says_everything_twice_for_readers_and_for_programs(
         read_measures(write(tmp_path / "other.json", "{}"))
 
 
+def test_without_labels_the_checker_is_tried_on_spoiled_sentences_of_the_works(
+    good: Mapping[str, Answer], rereading: Rereading
+) -> None:
+    found = report(good, rereading, spoiled_per_kind=3)
+    assert found.spoilage is not None
+    kinds = {row.kind: row for row in found.spoilage.rows}
+    assert kinds["verbatim"].by_either == 0
+    assert "| verbatim | false alarms | 3 |" in to_markdown(found)
+    assert json.loads(to_json(found))["validity"]["perturbations"]["works"] > 1
+    assert report({}, rereading, spoiled_per_kind=3).spoilage is None
+
+
 def test_words_of_a_file_cannot_act_in_the_page(
     good: Mapping[str, Answer], rereading: Rereading
 ) -> None:
@@ -378,6 +390,7 @@ def test_the_commands_try_writers_judge_compare_and_draw_a_sheet(
     rag(
         "evaluate", "writers", *prompts.values(), *options, "--mirror", settings.mirror,
         "--encoder", settings.encoder, "--model", tmp_path / "no-model", "--output", made,
+        "--spoiled", "1",
     )  # fmt: skip
     assert "The writer 'local' could not run here" in (made / "README.md").read_text()
     folder = made / "extractive"
@@ -388,7 +401,7 @@ def test_the_commands_try_writers_judge_compare_and_draw_a_sheet(
     assert "| false answers |" in page
     again = rag(
         "evaluate", "answers", folder, "--crossed", folder / "crossed", *options,
-        "--name", "extractive",
+        "--name", "extractive", "--spoiled", "0",
     )  # fmt: skip
     assert again.count("of 3") == page.count("of 3") > 0
     sheet = tmp_path / "sheet.csv"
@@ -396,7 +409,16 @@ def test_the_commands_try_writers_judge_compare_and_draw_a_sheet(
     assert len(read_labels(sheet)) == 0
     rag("evaluate", "sheet", folder, "--output", sheet, code=2)
     other = tmp_path / "other"
-    rag("evaluate", "answers", folder / "answers" / "move.json", *options, "--output", other)
+    rag(
+        "evaluate",
+        "answers",
+        folder / "answers" / "move.json",
+        *options,
+        "--output",
+        other,
+        "--spoiled",
+        "0",
+    )
     compared = tmp_path / "compared"
     shown = rag("evaluate", "compare", folder, other, "--output", compared)
     assert "extractive against extractive" in shown

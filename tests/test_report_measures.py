@@ -213,7 +213,9 @@ def test_the_corrected_interval_holds_the_truth_as_often_as_it_says() -> None:
     for _ in range(400):
         truth = rng.random(300) < 0.3
         checker = np.where(rng.random(300) < 0.85, truth, ~truth)  # right 85 times of 100
-        found = corrected_mean(truth[:80], checker[:80], checker[80:])
+        found = corrected_mean(
+            *(part.tolist() for part in (truth[:80], checker[:80], checker[80:]))
+        )
         assert found.low is not None
         assert found.high is not None
         held += found.low <= 0.3 <= found.high

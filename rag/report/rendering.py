@@ -61,10 +61,13 @@ def to_markdown(report: Report) -> str:
         if not rows and number != 6:
             lines.append("| not measured here | — | — | — | — | | |")
         if number == 6:
-            what = "see below" if report.validity else "no labelled file was given"
-            lines.append(f"| {what} | | | | | | |")
-    if report.validity:
-        lines += ["", "## The checker on people's labels", "", render_markdown(report.validity)]
+            labelled = "below" if report.validity else "no labelled file was given"
+            changed = "below" if report.spoilage else "not tried"
+            lines.append(f"| on people's labels: {labelled} | | | | | | |")
+            lines.append(f"| on spoiled sentences: {changed} | | | | | | |")
+    if report.validity or report.spoilage:
+        tables = render_markdown(report.validity, report.spoilage).strip()
+        lines += ["", "## The checker itself", "", tables]
     lines += ["", "## Wrong by name", ""]
     lines += [f"- line {one.line}: {_cell(str(one))}" for one in report.problems[:_SHOWN]]
     if not report.problems:
@@ -138,7 +141,7 @@ def to_json(report: Report) -> str:
         "fixed": report.fixed,
         "lines": lines,
         "corrected": None if report.corrected is None else asdict(report.corrected),
-        "validity": json.loads(render_json(report.validity))["labels"],
+        "validity": json.loads(render_json(report.validity, report.spoilage)),
         "problems": [asdict(one) for one in report.problems],
         "verdicts": [asdict(one) for one in report.verdicts],
         "notes": list(report.notes),

@@ -14,9 +14,10 @@ from rag.report.fidelity import Checked, coverage, fidelity, missing_works
 from rag.report.judging import Verdict, citation_measures, judge_claims, unsupported_measures
 from rag.report.outcomes import Measure
 from rag.report.ppi import Corrected, corrected_mean
+from rag.report.spoilage import spoilage
 from rag.report.subject import Documents, Subject, subject_of
 from rag.support import SupportChecker
-from rag.support.evaluation import SupportReport
+from rag.support.evaluation import PerturbationReport, SupportReport
 from rag.verification import DocumentOf, verify
 
 __all__ = ["CrossedAnswers", "Problem", "Report", "evaluate", "subjects_of"]
@@ -48,7 +49,8 @@ class CrossedAnswers:
 @dataclass(frozen=True, slots=True)
 class Report:
     """One system on a set of answers. `fixed` statements claim nothing and enter no measure of
-    lines 2 and 3; `validity` and `corrected` are there where labels were given."""
+    lines 2 and 3; `validity` and `corrected` are there where labels were given, `spoilage` where
+    the checker was tried on changed sentences of the works."""
 
     name: str
     checker: str
@@ -61,6 +63,7 @@ class Report:
     verdicts: tuple[Verdict, ...]
     problems: tuple[Problem, ...]
     validity: tuple[SupportReport, ...] = ()
+    spoilage: PerturbationReport | None = None
     corrected: Corrected | None = None
     notes: tuple[str, ...] = field(default=())
 
@@ -96,11 +99,13 @@ def evaluate(
     crossed: CrossedAnswers | None = None,
     labels: Mapping[str, bool] | None = None,
     validity: Sequence[SupportReport] = (),
+    spoiled_per_kind: int = 0,
     notes: Sequence[str] = (),
 ) -> Report:
     """The report on `answers` (by name) of this project and on those of `others`, of which only
     statements and citations are known. `labels` say whether a statement is supported by the
-    listed works, by its key."""
+    listed works, by its key; with `spoiled_per_kind` the checker is tried on that many sentences
+    of the works for each kind of change."""
     ours, checked = subjects_of(answers, document_of)
     subjects = [*ours, *others]
     verdicts = judge_claims(Judge(checker), subjects)
@@ -124,6 +129,7 @@ def evaluate(
         verdicts=tuple(verdicts),
         problems=tuple(_problems(answers, checked, verdicts)),
         validity=tuple(validity),
+        spoilage=spoilage(checker, checked, per_kind=spoiled_per_kind),
         corrected=None if labels is None else correct(verdicts, labels),
         notes=tuple(notes),
     )
