@@ -3,21 +3,24 @@ trusted."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scripts.options import ENCODER, HOME, EncoderName, Home, Mirror, Offline, Prompts, settings
+from scripts.reports import (
+    answer_files,
+    common_name,
+    read_answers,
+    tested,
+    write_comparison,
+    write_report,
+)
 from scripts.terminal import Bars, say
 
 if TYPE_CHECKING:
-    from rag.answer import Answer
     from rag.report.comparison import Compared
-    from rag.report.report import Report
-    from rag.report.subject import Subject
-    from rag.support.evaluation import SupportReport
 
 Answers = Annotated[
     list[Path],
@@ -71,26 +74,26 @@ def answers(
     from rag.rereading import Rereading
     from rag.support.opening import open_checker
 
-    ours, others = _read(paths)
+    ours, others = read_answers(paths)
     given = None if labels is None else read_labels(labels)
     foreign = None
     if crossed is not None:
-        foreign = CrossedAnswers(tuple(map(read_answer, _files([crossed]))))
+        foreign = CrossedAnswers(tuple(map(read_answer, answer_files([crossed]))))
     chosen = open_checker(checker, offline=offline)
     report = evaluate(
-        name or _name(ours, others),
+        name or common_name(ours, others),
         chosen,
         answers=ours,
         others=others,
         document_of=Rereading(settings(home)),
         crossed=foreign,
         labels=given,
-        validity=_validity(chosen, validity),
+        validity=tested(chosen, validity),
         spoiled_per_kind=spoiled,
     )
     typer.echo(to_markdown(report), nl=False)
     if output is not None:
-        _write(report, output)
+        write_report(report, output)
 
 
 def compare(
@@ -124,10 +127,10 @@ def compare(
             continue
         chosen = chosen or open_checker(checker, offline=offline)
         document_of = document_of or Rereading(settings(home))
-        ours, others = _read([folder])
+        ours, others = read_answers([folder])
         report = evaluate(folder.name, chosen, answers=ours, others=others, document_of=document_of)
         systems.append(Compared(report.name, report.checker, report.measures))
-    _compared(systems, output)
+    write_comparison(systems, output)
 
 
 def writers(
@@ -163,7 +166,7 @@ def writers(
     if len(asked) < len(prompts):
         raise typer.BadParameter("two prompts have the same file name", param_hint="PROMPT…")
     judge = open_checker(checker, offline=offline)
-    tested = _validity(judge, validity)
+    on_labels = tested(judge, validity)
     document_of = Rereading(chosen)
     kinds: tuple[WriterKind, ...] = ("extractive", "local")
     systems: list[Compared] = []
@@ -188,13 +191,13 @@ def writers(
             answers=trial.answers,
             document_of=document_of,
             crossed=trial.foreign(),
-            validity=tested,
+            validity=on_labels,
             spoiled_per_kind=spoiled,
         )
-        _write(report, folder)
+        write_report(report, folder)
         systems.append(Compared(report.name, report.checker, report.measures))
     if len(systems) > 1:
-        _compared(systems, output)
+        write_comparison(systems, output)
     listed = [f"- [{item.name}]({item.name}/report.md)" for item in systems]
     page = "\n".join(["# Reports", "", *listed, "", *notes]).rstrip() + "\n"
     write_atomically(output / "README.md", page.encode())
@@ -214,7 +217,7 @@ def sheet(
     from rag.report.report import subjects_of
     from rag.rereading import Rereading
 
-    ours, others = _read(paths)
+    ours, others = read_answers(paths)
     subjects, _ = subjects_of(ours, Rereading(settings(home)))
     drawn = draw([*subjects, *others], size, seed=seed)
     if output.exists():
@@ -238,84 +241,3 @@ def convert(
     except (OSError, UnicodeDecodeError) as error:
         raise AnswerError(f"{path} cannot be read: {error}") from None
     typer.echo(from_marked_text(question, text).to_json())
-
-
-def _files(paths: Sequence[Path]) -> list[Path]:
-    """The files, and those of the folders: a writer's answers stand in `answers/`."""
-    found: list[Path] = []
-    for path in paths:
-        folder = path / "answers" if (path / "answers").is_dir() else path
-        found += (
-            sorted((*folder.glob("*.json"), *folder.glob("*.jsonl"))) if path.is_dir() else [path]
-        )
-    return found
-
-
-def _read(paths: Sequence[Path]) -> tuple[dict[str, Answer], list[Subject]]:
-    from rag.answer import read_answer
-    from rag.report.foreign import read_foreign
-
-    ours: dict[str, Answer] = {}
-    others: list[Subject] = []
-    files = _files(paths)
-    stems = [path.stem for path in files]
-    for path in files:
-        if path.suffix == ".jsonl":
-            others += read_foreign(path)
-        else:
-            ours[path.stem if stems.count(path.stem) == 1 else str(path)] = read_answer(path)
-    return ours, others
-
-
-def _name(ours: Mapping[str, Answer], others: Sequence[Subject]) -> str:
-    """Who wrote them, where it was one writer."""
-    made = {
-        " ".join(filter(None, (answer.writer.name, answer.writer.model)))
-        for answer in ours.values()
-    }
-    return made.pop() if len(made) == 1 and not others else "answers"
-
-
-def _validity(checker: object, files: Sequence[Path] | None) -> list[SupportReport]:
-    from typing import cast
-
-    from rag.support import SupportChecker
-    from rag.support.evaluation import evaluate_labels, read_labelled
-
-    judge = cast(SupportChecker, checker)
-    return [evaluate_labels(judge, read_labelled(path), data=path.stem) for path in files or ()]
-
-
-def _write(report: Report, folder: Path) -> None:
-    from index.sealed import write_atomically
-    from rag.report.comparison import Compared
-    from rag.report.plotting import plot
-    from rag.report.rendering import to_json, to_markdown
-
-    write_atomically(folder / "report.md", to_markdown(report).encode())
-    write_atomically(folder / "report.json", to_json(report).encode())
-    shown = [Compared(report.name, report.checker, report.measures)]
-    title = f"{report.name}: {report.answers} answers, {report.statements} statements"
-    drawn = plot(shown, folder / "report.png", title=title)
-    say(f"report → {folder}" + ("" if drawn else " (no plot: matplotlib is not installed)"))
-
-
-def _compared(systems: Sequence[Compared], output: Path | None) -> None:
-    import json
-
-    from index.sealed import write_atomically
-    from rag.report.comparison import compare as pair
-    from rag.report.plotting import plot
-
-    pairs = [pair(systems[0], other) for other in systems[1:]]
-    page = "\n".join(found.to_markdown() for found in pairs)
-    typer.echo(page, nl=False)
-    if output is None:
-        return
-    write_atomically(output / "comparison.md", page.encode())
-    data = [json.loads(found.to_json()) for found in pairs]
-    write_atomically(
-        output / "comparison.json", (json.dumps(data, ensure_ascii=False, indent=2) + "\n").encode()
-    )
-    plot(systems, output / "comparison.png", title=" · ".join(item.name for item in systems))
-    say(f"comparison → {output}")

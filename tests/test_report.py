@@ -425,6 +425,21 @@ def test_the_commands_try_writers_judge_compare_and_draw_a_sheet(
     assert {path.suffix for path in compared.iterdir()} == {".md", ".json", ".png"}
 
 
+def test_a_name_that_is_no_plain_word_is_drawn_and_written_as_it_is(
+    good: Mapping[str, Answer], rereading: Rereading, tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    from rag.report.plotting import plot
+
+    measures = report(good, rereading).measures
+    first = Compared("a|b <img> $x_{", "c", [item for item in measures if item.line == 2])
+    second = Compared("other", "c", measures)
+    assert "a\\|b \\<img\\>" in side_by_side(first, second).to_markdown()
+    assert plot([first, second], tmp_path / "new" / "page.png", title="$x_{ and \x1b")
+    assert plot([Compared("nothing", "c", [])], tmp_path / "empty.png", title="nothing")
+    assert (tmp_path / "empty.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_the_first_is_compared_with_the_second_on_what_both_have(
     good: Mapping[str, Answer], rereading: Rereading
 ) -> None:

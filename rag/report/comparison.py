@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from rag.report.outcomes import Change, Measure, change
-from rag.report.rendering import LINES, share
+from rag.report.rendering import LINES, cell, share
 
 __all__ = ["Compared", "Comparison", "compare"]
 
@@ -49,14 +49,15 @@ class Comparison:
 
     def to_markdown(self) -> str:
         """A row for each measure."""
-        lines = [f"## {self.first} against {self.second}", ""]
+        first, second, *checkers = map(cell, (self.first, self.second, *self.checkers))
+        lines = [f"## {first} against {second}", ""]
         if self.checkers[0] != self.checkers[1]:
             lines += [
-                f"Judged by two checkers ({self.checkers[0]}; {self.checkers[1]}): lines 2 and 3 "
+                f"Judged by two checkers ({'; '.join(checkers)}): lines 2 and 3 "
                 "cannot be compared.", "",
             ]  # fmt: skip
         lines += [
-            f"| | {self.first} | {self.second} | difference, by question | 95 % interval "
+            f"| | {first} | {second} | difference, by question | 95 % interval "
             "| p | questions | better |",
             "| --- | --- | --- | --- | --- | --- | --- | --- |",
         ]
@@ -99,7 +100,7 @@ def _line(row: Row) -> str:
         ends = f"{100 * found.low:+.1f} – {100 * found.high:+.1f}"
     p = "—" if found.p is None else f"{found.p:.3f}"
     return (
-        f"| {row.label} | {share(row.first)} | {share(row.second)} "
+        f"| {cell(row.label)} | {share(row.first)} | {share(row.second)} "
         f"| {share(found.mean, signed=True)} | {ends} | {p} | {found.prompts} "
-        f"| {row.better or '—'} |"
+        f"| {cell(row.better) or '—'} |"
     )

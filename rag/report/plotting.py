@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from rag.render import plain
 from rag.report.comparison import Compared
 from rag.report.outcomes import Measure
 from rag.report.rendering import LINES
@@ -21,6 +22,7 @@ def plot(systems: Sequence[Compared], path: Path, *, title: str) -> bool:
     the better figures are."""
     try:
         from matplotlib.figure import Figure
+        from matplotlib.lines import Line2D
     except ImportError:
         return False
     drawn = {
@@ -37,11 +39,26 @@ def plot(systems: Sequence[Compared], path: Path, *, title: str) -> bool:
         _panel(axes, systems, number, keys)
     panels[-1].set_xlabel("share; bars: 95 % interval over questions; in brackets: how many")
     if len(systems) > 1:
-        panels[0].legend(loc="lower left", bbox_to_anchor=(0, 1.12), ncols=len(systems))
-    figure.suptitle(title)
+        handles = [
+            Line2D([], [], color=f"C{place}", marker="o", label=_words(system.name))
+            for place, system in enumerate(systems)
+        ]
+        figure.legend(
+            handles=handles,
+            title=_words(title),
+            loc="outside upper center",
+            ncols=min(4, len(systems)),
+        )
+    else:
+        figure.suptitle(_words(title))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
     return True
+
+
+def _words(name: str) -> str:
+    """A name from a file, which a dollar sign would turn into a formula."""
+    return plain(name).replace("$", "\\$")
 
 
 def _keys(systems: Sequence[Compared], number: int) -> dict[str, str]:
@@ -63,7 +80,7 @@ def _panel(axes: object, systems: Sequence[Compared], number: int, keys: dict[st
         found = {item.key: item for item in system.measures}
         for row, key in enumerate(keys):
             at = row + height * (place - (len(systems) - 1) / 2)
-            _mark(axes, found.get(key), at, f"C{place}", system.name if row == 0 else None)
+            _mark(axes, found.get(key), at, f"C{place}")
     axes.set_yticks(range(len(keys)), list(keys.values()))
     axes.set_ylim(len(keys) - 0.4, -0.6)
     axes.set_xlim(-0.02, 1.14)
@@ -72,9 +89,7 @@ def _panel(axes: object, systems: Sequence[Compared], number: int, keys: dict[st
     axes.set_title(f"{number}. {LINES[number]}", loc="left", fontsize=10, fontweight="bold")
 
 
-def _mark(
-    axes: object, item: Measure | None, at: float, colour: str, label: str | None
-) -> None:  # fmt: skip
+def _mark(axes: object, item: Measure | None, at: float, colour: str) -> None:
     from matplotlib.axes import Axes
 
     assert isinstance(axes, Axes)
@@ -84,7 +99,7 @@ def _mark(
         return
     if found.low is not None and found.high is not None:
         axes.plot([found.low, found.high], [at, at], color=colour, linewidth=2.5, alpha=0.5)
-    axes.plot([found.value], [at], "o", color=colour, markersize=6, label=label)
+    axes.plot([found.value], [at], "o", color=colour, markersize=6)
     axes.text(
         1.03, at, f"{found.value:.2f} ({item.denominator})", va="center", fontsize=8, color=colour
     )

@@ -17,7 +17,16 @@ from rag.support.evaluation import render_json, render_markdown
 from rag.support.measures import Estimate
 from rag.typed_json import parse, read
 
-__all__ = ["FORMAT", "LINES", "interval", "read_measures", "to_json", "to_markdown"]
+__all__ = [
+    "FORMAT",
+    "LINES",
+    "cell",
+    "interval",
+    "read_measures",
+    "share",
+    "to_json",
+    "to_markdown",
+]
 
 FORMAT = "grounding-report/1"
 
@@ -36,18 +45,18 @@ _SHOWN = 60
 def to_markdown(report: Report) -> str:
     """The six lines with denominators and intervals, then what is wrong by name."""
     lines = [
-        f"# {_cell(report.name)}",
+        f"# {cell(report.name)}",
         "",
         f"{report.answers} answers to {report.prompts} questions, {report.statements} statements; "
         f"{report.fixed} fixed sentences that claim nothing are left out of lines 2 and 3. "
-        f"Checker of support: {_cell(report.checker)}, threshold {report.threshold:.2f}. "
+        f"Checker of support: {cell(report.checker)}, threshold {report.threshold:.2f}. "
         "Intervals: 95 %, bootstrap over questions; none with fewer than two. What could not be "
         "scored enters no share.",
         "",
     ]
     if report.prompts < 10:
         lines += [f"Only {report.prompts} questions: the intervals are rough, and too narrow.", ""]
-    lines += [f"> {_cell(note)}\n" for note in report.notes]
+    lines += [f"> {cell(note)}\n" for note in report.notes]
     lines += [
         "| | figure | 95 % interval | counted | could not be scored | better | |",
         "| --- | --- | --- | --- | --- | --- | --- |",
@@ -69,7 +78,7 @@ def to_markdown(report: Report) -> str:
         tables = render_markdown(report.validity, report.spoilage).strip()
         lines += ["", "## The checker itself", "", tables]
     lines += ["", "## Wrong by name", ""]
-    lines += [f"- line {one.line}: {_cell(str(one))}" for one in report.problems[:_SHOWN]]
+    lines += [f"- line {one.line}: {cell(str(one))}" for one in report.problems[:_SHOWN]]
     if not report.problems:
         lines.append("Nothing.")
     if len(report.problems) > _SHOWN:
@@ -114,7 +123,7 @@ def interval(found: Estimate) -> str:
     return f"{100 * found.low:.1f} – {100 * found.high:.1f} %"
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """Words of a file as Markdown that shows exactly them, in a table too."""
     escaped = escape(text)
     return escaped if "\\|" in escaped else escaped.replace("|", "\\|")
