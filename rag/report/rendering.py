@@ -54,7 +54,9 @@ def to_markdown(report: Report) -> str:
         "scored enters no share.",
         "",
     ]
-    if report.prompts < 10:
+    if report.prompts == 1:
+        lines += ["Only one question: there are no intervals.", ""]
+    elif 1 < report.prompts < 10:
         lines += [f"Only {report.prompts} questions: the intervals are rough, and too narrow.", ""]
     lines += [f"> {cell(note)}\n" for note in report.notes]
     lines += [
