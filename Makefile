@@ -7,10 +7,12 @@ HOME_  ?= data
 PROMPT ?= $(firstword $(sort $(wildcard prompts/*.txt)))
 MIRROR ?=
 WRITER ?= auto
+# Labelled claims (JSON lines), if there are any: line 6 of the report.
+LABELLED ?=
 
 ask_options := --home $(HOME_) $(if $(MIRROR),--mirror $(MIRROR))
 
-.PHONY: help install index answer test check format clean
+.PHONY: help install index answer evaluate test check format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -29,6 +31,10 @@ index: install  ## download and embed every work of prompts/
 
 answer: index  ## the answer to the first example: make answer PROMPT=… MIRROR=… WRITER=… for others
 	$(BIN)/rag ask $(ask_options) --writer $(WRITER) "$(PROMPT)"
+
+evaluate: index  ## every writer that can run answers prompts/; reports in data/reports
+	$(BIN)/rag evaluate writers $(ask_options) $(addprefix --validity ,$(LABELLED)) \
+		--output $(HOME_)/reports prompts/*.txt
 
 test: check  ## every check and every test
 	$(BIN)/pytest -n 2 --dist loadgroup

@@ -1,4 +1,4 @@
-"""`rag evaluate`: how good retrieval is, and how far the checker of support can be trusted."""
+"""`rag evaluate`: how far answers, retrieval and the checker of support can be trusted."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from typing import Annotated
 
 import typer
 
+from scripts import judge
 from scripts.options import ENCODER, EncoderName, Offline
 from scripts.terminal import Bars, say
 
-app = typer.Typer(no_args_is_help=True, help="Measure retrieval and the checker of support.")
+app = typer.Typer(
+    no_args_is_help=True, help="Measure answers, retrieval and the checker of support."
+)
+for command in (judge.answers, judge.compare, judge.writers, judge.sheet, judge.convert):
+    app.command(command.__name__)(command)
 
 
 class Baseline(StrEnum):
