@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from scripts.options import HOME, Home, Mirror, Offline, settings
+from scripts.options import ENCODER, HOME, EncoderName, Home, Mirror, Offline, settings
+from scripts.terminal import say
 
 app = typer.Typer(no_args_is_help=True, help="Measure speed, as ratios of one run.")
 
@@ -46,3 +47,51 @@ def decode(
         "tokens_per_second": found.tokens_per_second,
     }
     typer.echo(json.dumps({**asdict(found), **ratios}, indent=2))
+
+
+@app.command("index")
+def index(
+    mirror: Annotated[Path, typer.Option(help="A folder with arxiv/<id>.pdf.")],
+    repeats: Annotated[int, typer.Option(min=1, help="Both sides in turn, so often.")] = 1,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only so many papers.")] = None,
+    encoder: EncoderName = ENCODER,
+) -> None:
+    """Indexing the papers of a mirror, against LangChain's PyPDFLoader, recursive splitter
+    1000/200, HuggingFaceEmbeddings and FAISS with the same weights. Needs the extra `bench`."""
+    from scripts.benches.indexing import bench_index
+
+    found = bench_index(mirror, encoder=encoder, repeats=repeats, limit=limit, say=say)
+    typer.echo(json.dumps(found, indent=2))
+
+
+@app.command("search")
+def search(
+    size: Annotated[
+        list[int] | None, typer.Option(help="Passages in the catalog; may be repeated.")
+    ] = None,
+    filtered: Annotated[
+        list[int] | None, typer.Option(help="Sizes for LangChain's FAISS with a filter.")
+    ] = None,
+    queries: Annotated[int, typer.Option(min=1, help="How many queries at each size.")] = 20,
+) -> None:
+    """Retrieval for a prompt of ten works while the catalog grows, and against LangChain's FAISS
+    with a metadata filter. The works are synthetic. Needs the extra `bench`."""
+    from scripts.benches.search import bench_search
+
+    sizes = size or [10**3, 10**5, 10**7]
+    against = filtered or [10**3, 10**5]
+    found = bench_search(sizes, filtered_sizes=against, queries=queries, say=say)
+    typer.echo(json.dumps(found, indent=2))
+
+
+@app.command("cold")
+def cold(
+    prompt: Annotated[Path, typer.Argument(help="A prompt document whose works are indexed.")],
+    repeats: Annotated[int, typer.Option(min=1, help="The best of so many counts.")] = 3,
+    home: Home = HOME,
+    encoder: EncoderName = ENCODER,
+) -> None:
+    """`rag ask` from a cold start, against importing and loading the encoder alone."""
+    from scripts.benches.cold import bench_cold
+
+    typer.echo(json.dumps(bench_cold(prompt, home, encoder=encoder, repeats=repeats), indent=2))

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from index.embedding import passage_vectors
 from index.encoder import (
     BUNDLE,
+    SHORTEST,
     Encoder,
+    SentenceTransformerEncoder,
     batches,
     encoder_name,
     load_encoder,
@@ -163,12 +165,29 @@ def test_a_bundle_with_other_weights_is_refused(
 
 @given(st.lists(st.integers(0, 50), max_size=40), st.integers(1, 200))
 def test_batches_hold_every_row_once_and_keep_within_their_size(
-    lengths: list[int], characters: int
+    lengths: list[int], tokens: int
 ) -> None:
-    found = batches(lengths, characters)
+    found = batches(lengths, tokens)
     assert sorted(row for batch in found for row in batch) == list(range(len(lengths)))
     for batch in found:
-        assert len(batch) == 1 or len(batch) * max(lengths[row] for row in batch) <= characters
+        longest = max(lengths[row] for row in batch)
+        assert len(batch) == 1 or len(batch) * longest <= tokens
+        assert all(lengths[row] >= SHORTEST * longest for row in batch)
+
+
+def test_vectors_do_not_depend_on_how_many_batches_are_computed_at_once(
+    folder: Path,
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    texts = [" ".join(["a model"] * (1 + row % 23)) for row in range(200)]
+    found = []
+    for threads in (0, 1, 2, 5):
+        model = SentenceTransformer(str(folder), device="cpu")
+        encoder = SentenceTransformerEncoder(model, "tiny", batch_tokens=64, threads=threads)
+        found.append(encoder.encode_passages(texts).tobytes())
+        assert encoder.encode_passages(texts).tobytes() == found[-1]
+    assert len(set(found[1:])) == 1
 
 
 def test_a_passages_vector_is_the_mean_of_its_sentences() -> None:

@@ -1,0 +1,1 @@
+"""What `rag bench` measures: ratios, both sides in one run."""
