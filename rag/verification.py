@@ -20,6 +20,7 @@ from rag.answer import Answer, Quote, SourceRecord, Statement
 from rag.compose import NO_BEARING, NOTHING_READ
 from rag.prompt import Prompt, parse_prompt
 from rag.render import plain
+from rag.wholeness import is_whole
 from rag.writers.draft import NOT_SAID
 
 DocumentOf = Callable[[SourceRecord], Document]
@@ -245,6 +246,8 @@ def _quote_problem(quote: Quote, document: Document | None) -> str:
         for section in document.sections
     ):
         return f"stands in a part of {quote.source_id} that is not to be quoted"
+    if not is_whole(document, quote.start, quote.end):
+        return f"is torn out of the middle of a sentence of {quote.source_id}"
     return ""
 
 
