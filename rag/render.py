@@ -160,7 +160,8 @@ def _link(written: str | None) -> str:
 def _colophon(answer: Answer) -> str:
     record = answer.writer
     name = f"{record.name} writer" + (f", {record.model}" if record.model else "")
-    note = f" {record.note}" if record.note else ""
+    said = record.note.rstrip(".")
+    note = f" {said[:1].upper()}{said[1:]}." if said else ""
     count = sum(1 for _ in answer.quotes())
     written = escape(f"Written by the {name}.{note} {_count(count, 'quote')}")
     return (

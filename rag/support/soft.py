@@ -60,7 +60,9 @@ class SentenceTransformerTokens:
     def load(cls, folder: Path) -> SentenceTransformerTokens:
         """From the folder of the default encoder."""
         from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging
 
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         return cls(SentenceTransformer(str(folder)))
 
     def encode_tokens(self, texts: Sequence[str]) -> list[TokenStates]:

@@ -275,8 +275,9 @@ def _refused(error: Exception) -> bool:
 
 
 def told_error(error: Exception) -> str:
-    """The first line of an error, without addresses and without the key."""
+    """The first line of an error, without its number, addresses and the key."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = re.sub(r"\S*(?:://|www\.)\S*", "…", lines[0][:300]) if lines else type(error).__name__
+    text = re.sub(r"^\[Errno -?\d+\] ", "", text)
     secret = os.environ.get(KEY, "")
     return text.replace(secret, "…") if len(secret) > 3 else text
