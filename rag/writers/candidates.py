@@ -116,8 +116,9 @@ def candidates(evidence: Evidence) -> tuple[Candidate, ...]:
     opening = {_key(hit) for hits in evidence.openings for hit in hits}
     found: dict[tuple[int, Span], Candidate] = {}
     for hit in evidence.hits():
+        works = evidence.listings_of(hit.source_id)
         for span, text in hit.sentences():
-            for work in evidence.listings_of(hit.source_id):
+            for work in works:
                 if (work, span) in found or not readable(text):
                     continue
                 nearness = evidence.nearness.get(span, FAR)

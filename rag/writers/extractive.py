@@ -8,7 +8,7 @@ What the listed works do not say is said not to be said.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from rag.evidence import FACETS, Evidence, Facet
 from rag.ranking import terms
@@ -256,12 +256,7 @@ class _Desk:
 def _alike(one: Candidate, other: Candidate) -> bool:
     """Whether two sentences say much the same: most terms of the shorter stand in the longer."""
     first, second = set(terms(one.text)), set(terms(other.text))
-    return _overlap(first, second) > 0.6
-
-
-def _overlap(first: Iterable[str], second: Iterable[str]) -> float:
-    one, other = set(first), set(second)
-    return len(one & other) / max(1, min(len(one), len(other)))
+    return len(first & second) / max(1, min(len(first), len(second))) > 0.6
 
 
 def _lower(text: str) -> str:
