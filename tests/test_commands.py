@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -246,8 +247,7 @@ def test_verify_reads_again_where_the_whole_index_is_gone(
     options = ("--home", tmp_path, *home.options[2:])
     ask(prompt_files["move"], *options, "--format", "json", "--output", tmp_path / "a.json")
     for folder in ("index", "documents"):
-        for path in (tmp_path / folder).iterdir():
-            path.unlink()
+        shutil.rmtree(tmp_path / folder)
     assert rag("verify", tmp_path / "a.json", "--home", tmp_path).out.startswith("verified: 1 ")
 
 
