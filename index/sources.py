@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -113,6 +116,8 @@ class SourceStore:
         attempts = self.attempts(source_id)
         if not attempts or attempts[-1].source != source:
             self._append(Attempt(source_id, _now(), origin, source=source))
+            # What `state` tells; a file system's own clock ticks too slowly for two at once.
+            os.utime(self.folder / "ledger", ns=(time.time_ns(), time.time_ns()))
         return source
 
     def fail(self, source_id: str, origin: str, reason: str) -> Attempt:
@@ -125,7 +130,30 @@ class SourceStore:
 
     def get(self, source_id: str) -> Source | None:
         """The newest source under this id whose bytes are still here and intact in size."""
-        for attempt in reversed(self.attempts(source_id)):
+        return self._newest(self.attempts(source_id))
+
+    def everything(self) -> Iterator[Source]:
+        """The newest source of every id, as `get` gives it, in no promised order. Reads the whole
+        ledger: it costs what the catalog is large."""
+        old = dict(self._of_old())
+        for path in self.folder.glob("ledger/*/*.jsonl"):
+            kept = journal.read(path, Attempt.from_json)
+            for source_id in dict.fromkeys(attempt.source_id for attempt in kept):
+                own = [attempt for attempt in kept if attempt.source_id == source_id]
+                if source := self._newest([*old.pop(source_id, ()), *own]):
+                    yield source
+        yield from filter(None, map(self._newest, old.values()))
+
+    def state(self) -> tuple[int, int]:
+        """Two numbers of which one is another after any source was put. Costs next to nothing."""
+        try:
+            changed = (self.folder / "ledger").stat().st_mtime_ns
+        except FileNotFoundError:
+            changed = 0
+        return changed, _size(self.folder / "ledger.jsonl") or 0
+
+    def _newest(self, attempts: Sequence[Attempt]) -> Source | None:
+        for attempt in reversed(attempts):
             source = attempt.source
             if source is not None and _size(self.folder / source.sha256) == source.size:
                 return source
