@@ -21,6 +21,7 @@ from rag.evidence import FACETS, Evidence, Facet, Hit, Nearness, Reading, Span
 from rag.prompt import Prompt
 from rag.prose import readable
 from rag.ranking import order
+from rag.reranker import Reranker
 
 # What each part of the answer looks for: the words in which papers and READMEs say what the
 # problem is, what goes in, what happens, and what comes out.
@@ -83,7 +84,9 @@ class Pool:
         return found
 
 
-def search(pool: Pool, encoder: Encoder, queries: Sequence[str]) -> tuple[tuple[Hit, ...], ...]:
+def search(
+    pool: Pool, encoder: Encoder, queries: Sequence[str], *, reranker: Reranker | None = None
+) -> tuple[tuple[Hit, ...], ...]:
     """For each query all passages of the pool, best first. Exact: every passage is scored."""
     candidates = pool.candidates()
     if not candidates.passages:
@@ -92,7 +95,7 @@ def search(pool: Pool, encoder: Encoder, queries: Sequence[str]) -> tuple[tuple[
     tiers = dict(pool.sources)
     found = []
     for query, vector in zip(queries, encoder.encode_queries(queries), strict=True):
-        scored = candidates.score(query, vector)
+        scored = candidates.score(query, vector, reranker=reranker)
         found.append(
             tuple(
                 Hit(
