@@ -159,22 +159,22 @@ def write_shard(folder: Path, works: Sequence[tuple[str, Segment]]) -> Path:
         "rows": rows[order].astype("<u4"),
         "counts": counts[order].astype("<u2"),
     }
-    data = bytearray()
-    places = {}
+    pieces: list[bytes] = []
+    places, end = {}, 0
     for name, values in arrays.items():
-        data += bytes(-len(data) % _ALIGNED)
-        places[name] = values.dtype.str, list(values.shape), len(data)
-        data += values.tobytes()
+        padding = -end % _ALIGNED
+        places[name] = values.dtype.str, list(values.shape), end + padding
+        pieces += [bytes(padding), values.tobytes()]
+        end += padding + values.nbytes
     header = {
         "format": FORMAT,
         "works": held,
         "terms": int(lengths.sum(dtype=np.int64)),
         "arrays": places,
-        "bytes": len(data),
+        "bytes": end,
     }
     first = json.dumps(header).encode() + b"\n"
     path = folder / f"{shard_name([(source_id, name) for source_id, name, _ in held])}.shard"
-    write_atomically(
-        path, first + bytes(-len(first) % _ALIGNED) + bytes(data), parts=parts_of(folder)
-    )
+    whole = b"".join([first, bytes(-len(first) % _ALIGNED), *pieces])
+    write_atomically(path, whole, parts=parts_of(folder))
     return path

@@ -36,8 +36,8 @@ from rag.shards import Keys, Shard, term_keys, write_shard
 
 log = logging.getLogger(__name__)
 
-SHARD = 32_768
-"""Passages from which on a shard is full: 50 MB of vectors at 384 dimensions."""
+SHARD = 16_384
+"""Passages from which on a shard is full: 25 MB of vectors at 384 dimensions."""
 MARGIN = 1e-3
 """How far, in standard deviations, single precision may have moved a score. By far not so far."""
 

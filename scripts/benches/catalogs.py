@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -126,6 +126,11 @@ class GrowingCatalog:
             keys += [(self._id(number), passage.start) for passage in cut]
             rows.append(embed(self.encoder, cut)[0])
         return keys, np.concatenate(rows)
+
+    def names(self) -> Iterator[tuple[str, str]]:
+        """The source id and the segment of every work; works must all be different."""
+        for source in self._written:
+            yield source.id, self._name(source)
 
     def _id(self, number: int) -> str:
         (source_id,) = self.listing(number).source_ids
