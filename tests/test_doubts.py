@@ -94,7 +94,7 @@ def test_there_is_always_a_checker(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     assert checker_at_hand(offline=True, announce=said.append).name.startswith("builtin-soft")
     assert not said
-    monkeypatch.setattr("index.encoder.BUNDLE", "a-package-that-nobody-installed")
+    monkeypatch.setattr("index.weights.BUNDLE", "a-package-that-nobody-installed")
     monkeypatch.setenv("HF_HUB_CACHE", "/nonexistent")
     lexical = checker_at_hand(offline=True, announce=said.append)
     assert lexical.name.startswith("builtin-lexical")
