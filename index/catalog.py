@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 Role = Literal["recommended", "related"]
@@ -55,9 +56,7 @@ class Listing:
     @property
     def summary_id(self) -> str | None:
         """The source id of the summary: it names the text, so equal summaries are one source."""
-        if self.summary is None:
-            return None
-        return "summary:" + hashlib.sha256(self.summary.encode()).hexdigest()[:16]
+        return None if self.summary is None else _summary_id(self.summary)
 
     @property
     def source_ids(self) -> tuple[str, ...]:
@@ -68,6 +67,12 @@ class Listing:
             self.summary_id,
         )
         return tuple(source_id for source_id in found if source_id)
+
+
+@lru_cache(maxsize=1 << 14)
+def _summary_id(text: str) -> str:
+    """Asked for again and again of the same few texts: every look at a listing asks."""
+    return "summary:" + hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _order(item: Listing) -> tuple[str, str, tuple[str, ...], str, str, int]:

@@ -21,10 +21,19 @@ ABANDONED = 3600.0
 """Seconds after which a half-written file belongs to nobody who still writes."""
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Make `path` hold exactly `data`, or, if killed at any moment, leave what was there."""
+def parts_of(folder: Path) -> Path:
+    """Where files for `folder` are written before they are renamed into it: a folder of its own,
+    so that to find what was left half written nobody has to list all that is whole."""
+    return folder / ".parts"
+
+
+def write_atomically(path: Path, data: bytes, *, parts: Path | None = None) -> None:
+    """Make `path` hold exactly `data`, or, if killed at any moment, leave what was there. It is
+    written in the folder `parts` first, which must be on the same disk; else beside `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.parent / f".{secrets.token_hex(8)}.part"
+    beside = parts or path.parent
+    beside.mkdir(exist_ok=True)
+    part = beside / f".{secrets.token_hex(8)}.part"
     try:
         with part.open("xb") as file:
             file.write(data)
@@ -38,7 +47,8 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 def seal(path: Path, content: bytes) -> None:
     """Write `content` with its checksum, atomically."""
-    write_atomically(path, content + b"\n" + hashlib.sha256(content).hexdigest().encode())
+    data = content + b"\n" + hashlib.sha256(content).hexdigest().encode()
+    write_atomically(path, data, parts=parts_of(path.parent))
 
 
 def unseal(path: Path) -> bytes:
@@ -53,9 +63,9 @@ def unseal(path: Path) -> bytes:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a killed writer left half written in `folder`; an hour old, so that nobody's
+    """Remove what a killed writer left half written for `folder`; an hour old, so that nobody's
     work in hand is touched."""
-    for part in folder.glob(".*.part"):
+    for part in parts_of(folder).glob(".*.part"):
         with contextlib.suppress(FileNotFoundError):  # another process was quicker
             if time.time() - part.stat().st_mtime > ABANDONED:
                 part.unlink()

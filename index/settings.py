@@ -34,3 +34,8 @@ class Settings:
     def index(self) -> Path:
         """Segments, named by content."""
         return self.home / "index"
+
+    @property
+    def catalog(self) -> Path:
+        """What search over everything indexed needs, made of the segments; may be deleted."""
+        return self.home / "catalog"

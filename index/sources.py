@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import re
-import secrets
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from index import journal
 from index.errors import SourceError
-
-log = logging.getLogger(__name__)
+from index.sealed import parts_of, sweep, write_atomically
 
 Tier = Literal["full text", "readme", "summary"]
 
@@ -83,42 +82,21 @@ class Attempt:
         return attempt
 
 
-def read_ledger(data: bytes) -> tuple[list[Attempt], int]:
-    """The entries in `data`, and how many of its bytes they take up.
-
-    What follows the last line end is a torn line, or one that another process is writing this
-    moment: it is left for the next reading, unless it is whole already.
-    """
-    *lines, tail = data.split(b"\n")
-    entries: list[Attempt] = []
-    for line in lines:
-        # A torn line is mended by ending it, which can leave an empty one.
-        if not line.strip():
-            continue
-        try:
-            entries.append(Attempt.from_json(line))
-        except ValueError:
-            log.warning("ledger: skipped a line that is no entry: %.80r", line)
-    try:
-        entries.append(Attempt.from_json(tail))
-    except ValueError:
-        return entries, len(data) - len(tail)
-    return entries, len(data)
-
-
 class SourceStore:
-    """`folder` holds `<sha256>` files and `ledger.jsonl`, which is only ever appended to.
+    """`folder` holds `<sha256>` files and `ledger/`, with one file for each source, which is only
+    ever appended to: to know one source costs the same however many there are.
 
     Several processes may use one folder at once: bytes are written beside and renamed into
     place, an entry is a single appending write, and what others append is seen at the next call.
+    Homes of older versions have one `ledger.jsonl` for all sources. It is read and never written:
+    its entries stand before those in `ledger/`.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._ledger = folder / "ledger.jsonl"
-        self._attempts: dict[str, list[Attempt]] = {}
-        self._read_to = 0
         self._swept = False
+        self._old_size = 0
+        self._old: dict[str, list[Attempt]] = {}
 
     def put(
         self,
@@ -138,6 +116,8 @@ class SourceStore:
         attempts = self.attempts(source_id)
         if not attempts or attempts[-1].source != source:
             self._append(Attempt(source_id, _now(), origin, source=source))
+            # What `state` tells; a file system's own clock ticks too slowly for two at once.
+            os.utime(self.folder / "ledger", ns=(time.time_ns(), time.time_ns()))
         return source
 
     def fail(self, source_id: str, origin: str, reason: str) -> Attempt:
@@ -150,7 +130,30 @@ class SourceStore:
 
     def get(self, source_id: str) -> Source | None:
         """The newest source under this id whose bytes are still here and intact in size."""
-        for attempt in reversed(self.attempts(source_id)):
+        return self._newest(self.attempts(source_id))
+
+    def everything(self) -> Iterator[Source]:
+        """The newest source of every id, as `get` gives it, in no promised order. Reads the whole
+        ledger: it costs what the catalog is large."""
+        old = dict(self._of_old())
+        for path in self.folder.glob("ledger/*/*.jsonl"):
+            kept = journal.read(path, Attempt.from_json)
+            for source_id in dict.fromkeys(attempt.source_id for attempt in kept):
+                own = [attempt for attempt in kept if attempt.source_id == source_id]
+                if source := self._newest([*old.pop(source_id, ()), *own]):
+                    yield source
+        yield from filter(None, map(self._newest, old.values()))
+
+    def state(self) -> tuple[int, int]:
+        """Two numbers of which one is another after any source was put. Costs next to nothing."""
+        try:
+            changed = (self.folder / "ledger").stat().st_mtime_ns
+        except FileNotFoundError:
+            changed = 0
+        return changed, _size(self.folder / "ledger.jsonl") or 0
+
+    def _newest(self, attempts: Sequence[Attempt]) -> Source | None:
+        for attempt in reversed(attempts):
             source = attempt.source
             if source is not None and _size(self.folder / source.sha256) == source.size:
                 return source
@@ -185,71 +188,38 @@ class SourceStore:
 
     def attempts(self, source_id: str) -> tuple[Attempt, ...]:
         """Every attempt for this id, oldest first."""
-        self._catch_up()
-        return tuple(self._attempts.get(source_id, ()))
+        old = self._of_old().get(source_id, ())
+        kept = journal.read(self.ledger(source_id), Attempt.from_json)
+        return (*old, *(attempt for attempt in kept if attempt.source_id == source_id))
 
-    def _catch_up(self) -> None:
-        """Read what was appended since the last reading, by whichever process."""
-        size = _size(self._ledger) or 0
-        if size == self._read_to:
-            return
-        if size < self._read_to:  # somebody deleted the ledger, or put back an older one
-            self._attempts.clear()
-            self._read_to = 0
-        with self._ledger.open("rb") as file:
-            file.seek(self._read_to)
-            entries, length = read_ledger(file.read())
-        self._read_to += length
-        for attempt in entries:
-            self._attempts.setdefault(attempt.source_id, []).append(attempt)
+    def ledger(self, source_id: str) -> Path:
+        """The file of the attempts for this id: fanned out, so that no folder becomes large."""
+        key = hashlib.sha256(source_id.encode("utf-8", "surrogatepass")).hexdigest()
+        return self.folder / "ledger" / key[:2] / f"{key[2:32]}.jsonl"
+
+    def _of_old(self) -> dict[str, list[Attempt]]:
+        """What the one ledger of an older version holds, read once and again if it changes."""
+        path = self.folder / "ledger.jsonl"
+        size = _size(path) or 0
+        if size != self._old_size:
+            self._old = {}
+            for attempt in journal.read(path, Attempt.from_json):
+                self._old.setdefault(attempt.source_id, []).append(attempt)
+            self._old_size = size
+        return self._old
 
     def _append(self, attempt: Attempt) -> None:
-        """Append one line by one unbuffered write, which O_APPEND keeps whole among processes.
-
-        No lock is needed: where two processes mend the same torn line at once, or mistake a
-        line being written for a torn one, an empty line is all that comes of it.
-        """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        line = attempt.to_json().encode() + b"\n"
-        descriptor = os.open(self._ledger, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            end = os.lseek(descriptor, 0, os.SEEK_END)
-            if end:
-                os.lseek(descriptor, end - 1, os.SEEK_SET)
-                if os.read(descriptor, 1) != b"\n":
-                    line = b"\n" + line
-            if os.write(descriptor, line) != len(line):
-                raise OSError(f"{self._ledger}: the entry could not be written whole: disk full?")
-        finally:
-            os.close(descriptor)
+        journal.append(self.ledger(attempt.source_id), attempt.to_json())
 
     def _keep(self, sha256: str, data: bytes) -> None:
         """Write the bytes unless they are there, unchanged."""
         path = self.folder / sha256
         if _size(path) == len(data) and path.read_bytes() == data:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._sweep()
-        part = self.folder / f"{sha256}.{secrets.token_hex(4)}.part"
-        try:
-            part.write_bytes(data)
-            part.replace(path)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
-
-    def _sweep(self) -> None:
-        """Remove what killed processes left half written; an hour old, so that nobody's work in
-        hand is touched."""
-        if self._swept:
-            return
-        self._swept = True
-        for part in self.folder.glob("*.part"):
-            try:
-                if time.time() - part.stat().st_mtime > 3600:
-                    part.unlink()
-            except FileNotFoundError:  # another process swept it first
-                continue
+        if not self._swept:
+            self._swept = True
+            sweep(self.folder)
+        write_atomically(path, data, parts=parts_of(self.folder))
 
 
 def _now() -> str:

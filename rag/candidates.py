@@ -60,6 +60,11 @@ class Scored:
     lexical: Scores
 
 
+def counted_text(passage: Passage) -> str:
+    """The text whose terms count as the passage's."""
+    return " ".join((*[passage.heading] * HEADING_WEIGHT, passage.text))
+
+
 def _flat(vectors: Vectors) -> Any:
     import faiss
 
@@ -95,9 +100,7 @@ class Candidates:
         ]
         self._excerpt_vectors = self._means([works[source][2] for source in sources])
         self._owners = np.array([row for row, _ in self.excerpts], dtype=np.int64)
-        self._lexicon = Lexicon(
-            [" ".join((*[p.heading] * HEADING_WEIGHT, p.text)) for _, p in self.passages]
-        )
+        self._lexicon = Lexicon([counted_text(passage) for _, passage in self.passages])
         self._excerpt_lexicon = Lexicon([self._text(row, span) for row, span in self.excerpts])
 
     def _means(self, sentences: Sequence[npt.NDArray[np.floating[Any]]]) -> Vectors:

@@ -98,14 +98,19 @@ class Evidence:
     works: tuple[tuple[Hit, ...], ...]
     openings: tuple[tuple[Hit, ...], ...] = ()
     nearness: Mapping[Span, Nearness] = field(default_factory=dict)
+    _listings: Mapping[str, tuple[int, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Follows from the prompt; looked up for every hit, so it is worked out once."""
+        found: dict[str, tuple[int, ...]] = {}
+        for number, listing in enumerate(self.prompt.listings):
+            for source_id in dict.fromkeys(listing.source_ids):
+                found[source_id] = (*found.get(source_id, ()), number)
+        object.__setattr__(self, "_listings", found)
 
     def listings_of(self, source_id: str) -> tuple[int, ...]:
         """Indices of the listings that list this source (two may share one)."""
-        return tuple(
-            number
-            for number, listing in enumerate(self.prompt.listings)
-            if source_id in listing.source_ids
-        )
+        return self._listings.get(source_id, ())
 
     def hits(self) -> Iterator[Hit]:
         """Every retrieved passage, those of the facets first; a passage may come repeatedly."""

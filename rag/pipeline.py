@@ -18,6 +18,7 @@ from rag.answer import Answer
 from rag.compose import compose
 from rag.evidence import Evidence, Hit, Reading
 from rag.prompt import Prompt
+from rag.reranker import Reranker
 from rag.retrieval import Pool, retrieve, search
 from rag.writers.draft import Writer
 
@@ -48,10 +49,18 @@ class Pipeline:
             prompt, [readings[source_id] for source_id in in_order], segments, self.encoder
         )
 
-    def search(self, query: str, catalog: Catalog, *, notify: Notify = silent) -> tuple[Hit, ...]:
+    def search(
+        self,
+        query: str,
+        catalog: Catalog,
+        *,
+        reranker: Reranker | None = None,
+        notify: Notify = silent,
+    ) -> tuple[Hit, ...]:
         """Every passage of the catalog's works, those for `query` first."""
         readings, segments = self._read(catalog, notify)
-        (hits,) = search(Pool.of(list(readings.values()), segments), self.encoder, [query])
+        pool = Pool.of(list(readings.values()), segments)
+        (hits,) = search(pool, self.encoder, [query], reranker=reranker)
         return hits
 
     def ask(

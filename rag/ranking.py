@@ -7,6 +7,7 @@ is taken row by row.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -50,11 +51,30 @@ def _stemmer() -> Any:
     return Stemmer.Stemmer("english")
 
 
+# Names this way of counting terms: part of the name of whatever is kept of it.
+TERMS = "english-stems-1"
+
+
 def terms(text: str) -> list[str]:
     """The text's terms as BM25 counts them: lower case, without function words, stemmed."""
     words = [word for word in _WORD.findall(text.lower()) if word not in _STOP]
     stems: list[str] = _stemmer().stemWords(words)
     return stems
+
+
+def length_norms(lengths: npt.NDArray[np.int64], total: int, size: int) -> Scores:
+    """BM25's share of each candidate's length, where `size` candidates have `total` terms."""
+    mean = max(total, 1) / max(size, 1)
+    norms: Scores = K1 * (1 - B + B * lengths.astype(np.float64) / mean)
+    return norms
+
+
+def weights(counts: npt.NDArray[np.int64], norms: Scores, *, df: int, size: int) -> Scores:
+    """What BM25 gives candidates for one term that they hold `counts` times, and `df` of `size`
+    candidates hold at all."""
+    idf = math.log1p((size - df + 0.5) / (df + 0.5))
+    found: Scores = (idf * (K1 + 1)) * counts / (counts + norms)
+    return found
 
 
 class Lexicon:
@@ -70,8 +90,7 @@ class Lexicon:
             for term, count in counts.items():
                 postings.setdefault(term, []).append((row, count))
         self._postings = postings
-        mean = max(int(lengths.sum()), 1) / max(self._size, 1)
-        self._norm = K1 * (1 - B + B * lengths / mean)
+        self._norms = length_norms(lengths, int(lengths.sum()), self._size)
 
     def scores(self, query: str) -> Scores:
         """[n]: BM25 of each candidate, exact, with the statistics of this set alone. 0 where a
@@ -82,9 +101,9 @@ class Lexicon:
             if not postings:
                 continue
             rows, counts = np.array(postings, dtype=np.int64).T
-            df = len(postings)
-            idf = np.log1p((self._size - df + 0.5) / (df + 0.5))
-            found[rows] += repeated * idf * counts * (K1 + 1) / (counts + self._norm[rows])
+            found[rows] += repeated * weights(
+                counts, self._norms[rows], df=len(postings), size=self._size
+            )
         return found
 
 

@@ -7,7 +7,7 @@ not grow with the catalog (DESIGN, decisions 3 and 4).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +21,7 @@ from rag.evidence import FACETS, Evidence, Facet, Hit, Nearness, Reading, Span
 from rag.prompt import Prompt
 from rag.prose import readable
 from rag.ranking import order
+from rag.reranker import Reranker
 
 # What each part of the answer looks for: the words in which papers and READMEs say what the
 # problem is, what goes in, what happens, and what comes out.
@@ -83,7 +84,9 @@ class Pool:
         return found
 
 
-def search(pool: Pool, encoder: Encoder, queries: Sequence[str]) -> tuple[tuple[Hit, ...], ...]:
+def search(
+    pool: Pool, encoder: Encoder, queries: Sequence[str], *, reranker: Reranker | None = None
+) -> tuple[tuple[Hit, ...], ...]:
     """For each query all passages of the pool, best first. Exact: every passage is scored."""
     candidates = pool.candidates()
     if not candidates.passages:
@@ -92,7 +95,7 @@ def search(pool: Pool, encoder: Encoder, queries: Sequence[str]) -> tuple[tuple[
     tiers = dict(pool.sources)
     found = []
     for query, vector in zip(queries, encoder.encode_queries(queries), strict=True):
-        scored = candidates.score(query, vector)
+        scored = candidates.score(query, vector, reranker=reranker)
         found.append(
             tuple(
                 Hit(
@@ -129,13 +132,16 @@ def retrieve(
     )
     asked = dict(zip(FACETS, rest[: len(FACETS)], strict=True))
     generic = dict(zip(FACETS, rest[len(FACETS) :], strict=True))
-    listed = [set(listing.source_ids) for listing in prompt.listings]
+    listings = prompt.listings
+    own = _by_listing(question, listings)
     evidence = Evidence(
         prompt=prompt,
         readings=tuple(readings),
-        facets={facet: _with_every_work(asked[facet], generic[facet], listed) for facet in FACETS},
-        works=tuple(_of(question, ids)[:PER_WORK] for ids in listed),
-        openings=tuple(_opening(question, listing) for listing in prompt.listings),
+        facets={
+            facet: _with_every_work(asked[facet], generic[facet], listings) for facet in FACETS
+        },
+        works=tuple(tuple(hits[:PER_WORK]) for hits in own),
+        openings=tuple(map(_opening, own, listings)),
     )
     return replace(evidence, nearness=_nearness(evidence, pool, encoder))
 
@@ -158,27 +164,37 @@ def _nearness(evidence: Evidence, pool: Pool, encoder: Encoder) -> dict[Span, Ne
     }
 
 
-def _of(hits: Sequence[Hit], source_ids: Collection[str]) -> tuple[Hit, ...]:
-    return tuple(hit for hit in hits if hit.source_id in source_ids)
+def _by_listing(hits: Sequence[Hit], listings: Sequence[Listing]) -> list[list[Hit]]:
+    """For each listing the hits of its sources, in their order; one pass over the hits, however
+    many listings there are."""
+    listing: dict[str, list[int]] = {}
+    for number, item in enumerate(listings):
+        for source_id in dict.fromkeys(item.source_ids):
+            listing.setdefault(source_id, []).append(number)
+    found: list[list[Hit]] = [[] for _ in listings]
+    for hit in hits:
+        for number in listing.get(hit.source_id, ()):
+            found[number].append(hit)
+    return found
 
 
 def _with_every_work(
-    asked: Sequence[Hit], generic: Sequence[Hit], listed: Sequence[Collection[str]]
+    asked: Sequence[Hit], generic: Sequence[Hit], listings: Sequence[Listing]
 ) -> tuple[Hit, ...]:
     """The best hits over all works, and some of each work, in the order of `asked`."""
     chosen = {_key(hit) for hit in asked[:PER_FACET]}
-    for source_ids in listed:
-        for ranked in (asked, generic):
-            chosen |= {_key(hit) for hit in _of(ranked, source_ids)[:PER_WORK_AND_FACET]}
+    for ranked in (asked, generic):
+        for own in _by_listing(ranked, listings):
+            chosen |= {_key(hit) for hit in own[:PER_WORK_AND_FACET]}
     return tuple(hit for hit in asked if _key(hit) in chosen)
 
 
 def _opening(hits: Sequence[Hit], listing: Listing) -> tuple[Hit, ...]:
-    """The first passages of each source of a listing, in reading order."""
+    """The first passages of each source of a listing, whose hits these are, in reading order."""
     found: list[Hit] = []
     for source_id in listing.source_ids:
-        own = sorted(_of(hits, [source_id]), key=lambda hit: hit.passage.start)
-        found += own[:OPENING]
+        own = [hit for hit in hits if hit.source_id == source_id]
+        found += sorted(own, key=lambda hit: hit.passage.start)[:OPENING]
     return tuple(found)
 
 

@@ -54,10 +54,24 @@ def index(
     mirror: Annotated[Path, typer.Option(help="A folder with arxiv/<id>.pdf.")],
     repeats: Annotated[int, typer.Option(min=1, help="Both sides in turn, so often.")] = 1,
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many papers.")] = None,
+    documents: Annotated[
+        list[int] | None,
+        typer.Option(
+            help="Measure memory instead, over so many copies of the papers; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     encoder: EncoderName = ENCODER,
 ) -> None:
     """Indexing the papers of a mirror, against LangChain's PyPDFLoader, recursive splitter
-    1000/200, HuggingFaceEmbeddings and FAISS with the same weights. Needs the extra `bench`."""
+    1000/200, HuggingFaceEmbeddings and FAISS with the same weights. Needs the extra `bench`.
+    With --documents: the memory that indexing takes, without the other side."""
+    if documents:
+        from scripts.benches.memory import bench_memory
+
+        needed = bench_memory(mirror, documents=documents, encoder=encoder, say=say)
+        typer.echo(json.dumps(needed, indent=2))
+        return
     from scripts.benches.indexing import bench_index
 
     found = bench_index(mirror, encoder=encoder, repeats=repeats, limit=limit, say=say)
@@ -81,6 +95,41 @@ def search(
     sizes = size or [10**3, 10**5, 10**7]
     against = filtered or [10**3, 10**5]
     found = bench_search(sizes, filtered_sizes=against, queries=queries, say=say)
+    typer.echo(json.dumps(found, indent=2))
+
+
+@app.command("whole")
+def whole(
+    questions: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Evaluation sets: documents.jsonl and questions.jsonl."),
+    ] = None,
+    size: Annotated[
+        list[int] | None, typer.Option(help="Passages in the home; may be repeated.")
+    ] = None,
+    queries: Annotated[int, typer.Option(min=1, help="How many queries at each size.")] = 10,
+    encoder: EncoderName = ENCODER,
+) -> None:
+    """Search over everything indexed: time and memory over synthetic works, and over all the
+    documents of each evaluation set whether it ranks as an exhaustive search does."""
+    from scripts.benches.whole import bench_whole
+
+    sizes = size if size is not None else [10**5, 10**6]
+    found = bench_whole(sizes, sets=questions or (), encoder=encoder, queries=queries, say=say)
+    typer.echo(json.dumps(found, indent=2))
+
+
+@app.command("add")
+def add(
+    works: Annotated[
+        list[int] | None, typer.Option(help="Works in the home; may be repeated.")
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Works added in each way.")] = 5,
+) -> None:
+    """Adding one work to a home of ten works and of ten thousand. The works are synthetic."""
+    from scripts.benches.adding import bench_add
+
+    found = bench_add(works or [10, 10_000], repeats=repeats, say=say)
     typer.echo(json.dumps(found, indent=2))
 
 

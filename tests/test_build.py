@@ -126,9 +126,9 @@ def test_a_damaged_document_is_read_again(
     built: Build, own_settings: Settings, encoder: Encoder
 ) -> None:
     before = segments(own_settings)
-    for path in own_settings.documents.iterdir():
+    for path in own_settings.documents.glob("*.document"):
         path.write_bytes(path.read_bytes()[:-1])
-    for path in own_settings.index.iterdir():
+    for path in own_settings.index.glob("*.segment"):
         path.unlink()
     assert build(EVERYTHING, own_settings, encoder).embedded == built.embedded
     assert segments(own_settings) == before
@@ -141,7 +141,7 @@ def test_changed_bytes_cost_one_source_and_are_named(
     assert state.source is not None
     kept = own_settings.sources / state.source.sha256
     kept.write_bytes(b"?" * state.source.size)
-    for made in (*own_settings.index.iterdir(), *own_settings.documents.iterdir()):
+    for made in (*own_settings.index.glob("*.segment"), *own_settings.documents.glob("*.document")):
         made.unlink()
     again = build(EVERYTHING, own_settings, encoder)
     reasons = {failed.source_id: failed.reason for failed in again.failed}
@@ -157,7 +157,7 @@ def test_a_lost_segment_is_made_of_the_kept_document(
     """The bytes are not even looked at: what was read once is read from its document."""
     before = segments(own_settings)
     documents = touched(own_settings.documents)
-    for path in own_settings.index.iterdir():
+    for path in own_settings.index.glob("*.segment"):
         path.unlink()
     build(EVERYTHING, own_settings, encoder)
     assert segments(own_settings) == before

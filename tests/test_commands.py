@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 from index.sources import SourceStore
 from rag.answer import read_answer
 from scripts.main import app
+from tests.tiny_encoders import write_reranker
 from tests.works import PROMPTS, write
 
 ROOT = Path(__file__).parents[1]
@@ -246,8 +248,7 @@ def test_verify_reads_again_where_the_whole_index_is_gone(
     options = ("--home", tmp_path, *home.options[2:])
     ask(prompt_files["move"], *options, "--format", "json", "--output", tmp_path / "a.json")
     for folder in ("index", "documents"):
-        for path in (tmp_path / folder).iterdir():
-            path.unlink()
+        shutil.rmtree(tmp_path / folder)
     assert rag("verify", tmp_path / "a.json", "--home", tmp_path).out.startswith("verified: 1 ")
 
 
@@ -286,6 +287,43 @@ def test_a_search_shows_passages_with_scores_and_places(
         "search", question, prompt_files["remove"], *home.options, "--work", "kite", code=2
     )
     assert "no listed work matches" in nothing.err
+
+
+def test_a_search_without_prompts_is_over_everything_indexed_or_the_works_it_names(
+    asked: Mapping[str, Path], home: Home, tmp_path: Path
+) -> None:
+    options = ("--home", home.folder, *home.options[4:])
+    question = "What is inpainting the task of?"
+    shown = rag("search", question, *options, "-n", "40")
+    found = {
+        line.split(") ")[1].split(" ")[0] for line in shown.out.splitlines() if line[:1].isdigit()
+    }
+    assert found >= {"arxiv:2401.00001v2", "arxiv:2401.00002", "github:mosaic-makers/mosaic"}
+    for work in ("arxiv:2401.00002", "https://arxiv.org/abs/2401.00002", "401.00002"):
+        only = rag("search", question, "--work", work, *options)
+        assert "1. " in only.out
+        assert only.out.count("arxiv:2401.00002 p. 1") == only.out.count("(cosine")
+    wrong = process("search", question, "--work", "arxiv:2", *options[:2], *options[2:4])
+    assert "arxiv:2401" in wrong.out
+    missing = process("search", question, "--work", "2999.00001", *options, code=2)
+    assert missing.err == "rag: 2999.00001: no work that is kept here has this in its id\n"
+    empty = process("search", question, "--home", tmp_path, *options[2:], code=2)
+    assert "run `rag index PROMPT…` first" in empty.err
+
+
+def test_a_search_may_have_the_best_passages_read_again(
+    asked: Mapping[str, Path], home: Home, prompt_files: Mapping[str, Path], tmp_path: Path
+) -> None:
+    reranker = write_reranker(tmp_path / "reranker")
+    question = "What is inpainting the task of?"
+    for where in ((), (prompt_files["remove"],)):
+        first, again = (
+            rag("search", question, *where, *home.options, "-n", "40", *more).out.splitlines()
+            for more in ((), ("--reranker", reranker))
+        )
+        texts = [[line for line in shown if line.startswith("   ")] for shown in (first, again)]
+        assert sorted(texts[0]) == sorted(texts[1])
+        assert first != again
 
 
 @pytest.mark.parametrize("command", ["ask", "index", "catalog"])

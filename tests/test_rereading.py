@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -53,8 +54,7 @@ def test_it_is_read_once_and_from_nothing_but_the_kept_bytes(
     records: dict[str, SourceRecord], own_settings: Settings
 ) -> None:
     for folder in (own_settings.documents, own_settings.index):
-        for path in folder.iterdir():
-            path.unlink()
+        shutil.rmtree(folder)
     rereading = Rereading(own_settings)
     assert rereading(records[PAPER]) is rereading(records[PAPER])
 
@@ -111,7 +111,7 @@ def test_what_cannot_be_read_stays_refused(
 def test_a_ledger_that_cannot_be_read_proves_nothing(
     records: dict[str, SourceRecord], own_settings: Settings
 ) -> None:
-    ledger = own_settings.sources / "ledger.jsonl"
+    ledger = SourceStore(own_settings.sources).ledger(PAPER)
     ledger.unlink()
     ledger.mkdir()
     with pytest.raises(SourceError, match=f"{PAPER}: the ledger cannot be read"):

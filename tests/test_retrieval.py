@@ -223,6 +223,26 @@ class TestEvidence:
         assert evidence.listings_of("arxiv:2401.00001") == (0, 1)
         assert evidence.listings_of("arxiv:2401.00002") == ()
 
+    @given(st.lists(st.tuples(st.integers(1, 4), st.booleans()), min_size=1, max_size=8))
+    def test_a_source_is_of_every_listing_that_lists_it(
+        self, works: list[tuple[int, bool]]
+    ) -> None:
+        related = [
+            {
+                "model": f"Work {number}",
+                "paper": f"arxiv.org/abs/2401.0000{paper}",
+                "summary": "Of this and that." if summary else None,
+            }
+            for number, (paper, summary) in enumerate(works)
+        ]
+        asked = Prompt.build("How?", related=related)
+        evidence = replace(self.evidence(), prompt=asked)
+        known = {sid for listing in asked.listings for sid in listing.source_ids}
+        for source_id in (*known, "arxiv:2401.00009"):
+            assert evidence.listings_of(source_id) == tuple(
+                n for n, listing in enumerate(asked.listings) if source_id in listing.source_ids
+            )
+
     def test_pages_follow_from_the_page_starts(self) -> None:
         reading = replace(read("arxiv:2401.00001"), page_starts=(0, 100, 100, 250))
         assert reading.pages(0, 100) == (1,)

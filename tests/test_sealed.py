@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from index.errors import SegmentError
-from index.sealed import ABANDONED, seal, sweep, unseal, write_atomically
+from index.sealed import ABANDONED, parts_of, seal, sweep, unseal, write_atomically
 
 
 @pytest.fixture(scope="module")
@@ -75,12 +75,19 @@ def test_a_file_may_be_read_by_whom_the_user_lets_read(tmp_path: Path) -> None:
 
 
 def test_sweeping_takes_what_was_abandoned_and_not_what_is_being_written(tmp_path: Path) -> None:
-    for name in (".old.part", ".new.part", "kept.segment", "kept.part"):
-        (tmp_path / name).write_bytes(b"")
+    parts = parts_of(tmp_path)
+    parts.mkdir()
+    beside, old, new = tmp_path / "kept.segment", parts / ".old.part", parts / ".new.part"
     long_ago = time.time() - ABANDONED - 1
-    for name in (".old.part", "kept.segment", "kept.part"):
-        os.utime(tmp_path / name, (long_ago, long_ago))
+    for path in (beside, old, new):
+        path.write_bytes(b"")
+    for path in (beside, old):
+        os.utime(path, (long_ago, long_ago))
     sweep(tmp_path)
     sweep(tmp_path / "missing")
-    left = sorted(path.name for path in tmp_path.iterdir())
-    assert left == [".new.part", "kept.part", "kept.segment"]
+    assert [path.exists() for path in (beside, old, new)] == [True, False, True]
+
+
+def test_what_is_sealed_is_written_apart_and_leaves_nothing_there(tmp_path: Path) -> None:
+    seal(tmp_path / "a.segment", b"content")
+    assert list(parts_of(tmp_path).iterdir()) == []

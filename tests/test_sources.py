@@ -8,14 +8,17 @@ import multiprocessing
 import os
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from index import journal
 from index.errors import SourceError
-from index.sources import Attempt, Source, SourceStore, Tier, read_ledger
+from index.sealed import parts_of
+from index.sources import Attempt, Source, SourceStore, Tier
 
 ids = st.text(min_size=1, max_size=30)
 tiers: st.SearchStrategy[Tier] = st.sampled_from(["full text", "readme", "summary"])
@@ -33,8 +36,8 @@ def put(
     return store.put(source_id, data, tier="full text", media_type="application/pdf", origin=origin)
 
 
-def ledger(store: SourceStore) -> bytes:
-    return (store.folder / "ledger.jsonl").read_bytes()
+def ledger(store: SourceStore, source_id: str = "arxiv:1") -> bytes:
+    return store.ledger(source_id).read_bytes()
 
 
 @settings(deadline=None)
@@ -80,52 +83,74 @@ def test_an_entry_survives_the_ledger(attempt: Attempt) -> None:
     assert Attempt.from_json(attempt.to_json()) == attempt
 
 
-@settings(deadline=None)
-@given(st.lists(attempts, min_size=1, max_size=4), st.data())
-def test_a_ledger_cut_at_any_byte_keeps_every_whole_entry_and_is_mended_by_the_next(
-    entries: list[Attempt], data: st.DataObject
-) -> None:
+def cut_anywhere(entries: list[Attempt], data: st.DataObject) -> tuple[bytes, list[Attempt]]:
+    """The first bytes of a ledger of these entries, and the entries that are whole in them."""
     lines = [entry.to_json().encode() for entry in entries]
     whole = b"".join(line + b"\n" for line in lines)
     cut = data.draw(st.integers(0, len(whole)))
     # An entry is whole once its last brace is written, with or without the line end.
     ends = [len(b"\n".join(lines[: i + 1])) for i in range(len(lines))]
-    kept = [entry for entry, end in zip(entries, ends, strict=True) if end <= cut]
+    return whole[:cut], [entry for entry, end in zip(entries, ends, strict=True) if end <= cut]
+
+
+@settings(deadline=None)
+@given(st.lists(attempts, min_size=1, max_size=4), st.data())
+def test_a_ledger_cut_at_any_byte_keeps_every_whole_entry_and_is_mended_by_the_next(
+    entries: list[Attempt], data: st.DataObject
+) -> None:
+    left, kept = cut_anywhere([replace(entry, source_id="arxiv:1") for entry in entries], data)
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "ledger.jsonl").write_bytes(whole[:cut])
-        store = SourceStore(folder)
-        before = {entry.source_id: store.attempts(entry.source_id) for entry in entries}
-        added = store.fail("new one", "nowhere", "no reason")
-        for reader in (store, SourceStore(folder)):
-            for source_id, seen in before.items():
-                assert seen == tuple(e for e in kept if e.source_id == source_id)
-                if source_id != "new one":
-                    assert reader.attempts(source_id) == seen
-            assert reader.attempts("new one")[-1] == added
-        assert (folder / "ledger.jsonl").read_bytes().endswith(b"\n")
-        assert (folder / "ledger.jsonl").read_bytes().startswith(whole[:cut])
+        store = SourceStore(Path(name))
+        path = store.ledger("arxiv:1")
+        path.parent.mkdir(parents=True)
+        path.write_bytes(left)
+        assert store.attempts("arxiv:1") == tuple(kept)
+        added = store.fail("arxiv:1", "nowhere", "no reason")
+        for reader in (store, SourceStore(Path(name))):
+            assert reader.attempts("arxiv:1") == (*kept, added)
+        assert path.read_bytes().startswith(left)
+        assert path.read_bytes().endswith(b"\n")
+
+
+@settings(deadline=None)
+@given(st.lists(attempts, min_size=1, max_size=4), st.data())
+def test_the_one_ledger_of_an_older_version_is_read_and_never_written(
+    entries: list[Attempt], data: st.DataObject
+) -> None:
+    left, kept = cut_anywhere(entries, data)
+    with tempfile.TemporaryDirectory() as name:
+        old = Path(name) / "ledger.jsonl"
+        old.write_bytes(left)
+        store = SourceStore(Path(name))
+        known = sorted({entry.source_id for entry in entries})
+        before = {sid: tuple(e for e in kept if e.source_id == sid) for sid in known}
+        assert {sid: store.attempts(sid) for sid in known} == before
+        added = store.fail(known[0], "nowhere", "no reason")
+        assert SourceStore(Path(name)).attempts(known[0]) == (*before[known[0]], added)
+        assert old.read_bytes() == left
 
 
 def test_a_line_of_garbage_is_skipped_with_a_warning(
     store: SourceStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     source = put(store, b"one")
-    with (store.folder / "ledger.jsonl").open("ab") as file:
+    with store.ledger("arxiv:1").open("ab") as file:
         file.write(b"\xff\x00 garbage\n[]\nnull\n{}\n")
         file.write(ledger(store).replace(source.sha256.encode(), b"../../etc/passwd"))
-    failure = store.fail("arxiv:2", "there", "away")
+    failure = store.fail("arxiv:1", "there", "away")
+    assert store.get("arxiv:1") == source
+    caplog.clear()
     with caplog.at_level(logging.WARNING):
-        again = SourceStore(store.folder)
-        assert (again.get("arxiv:1"), again.failure("arxiv:2")) == (source, failure)
+        (*_, last) = SourceStore(store.folder).attempts("arxiv:1")
+    assert last == failure
     assert len([r for r in caplog.records if "no entry" in r.message]) == 5
 
 
 def test_equal_bytes_are_kept_once(store: SourceStore) -> None:
     put(store, b"same", "arxiv:1")
     put(store, b"same", "arxiv:2")
-    sha256 = hashlib.sha256(b"same").hexdigest()
-    assert sorted(path.name for path in store.folder.iterdir()) == sorted([sha256, "ledger.jsonl"])
+    kept = [path.name for path in store.folder.iterdir() if path.is_file()]
+    assert kept == [hashlib.sha256(b"same").hexdigest()]
 
 
 def test_putting_the_newest_entry_again_writes_nothing_and_an_older_one_does(
@@ -182,8 +207,9 @@ def test_a_failure_needs_a_reason(store: SourceStore) -> None:
 def test_what_a_killed_process_left_half_written_is_swept_once_it_is_old(
     store: SourceStore,
 ) -> None:
-    store.folder.mkdir()
-    old, young = store.folder / "a.part", store.folder / "b.part"
+    parts = parts_of(store.folder)
+    parts.mkdir(parents=True)
+    old, young = parts / ".a.part", parts / ".b.part"
     old.write_bytes(b"half")
     young.write_bytes(b"half")
     an_age_ago = time.time() - 7200
@@ -194,7 +220,7 @@ def test_what_a_killed_process_left_half_written_is_swept_once_it_is_old(
 
 def test_a_deleted_ledger_is_noticed(store: SourceStore) -> None:
     put(store, b"one")
-    (store.folder / "ledger.jsonl").unlink()
+    store.ledger("arxiv:1").unlink()
     assert store.get("arxiv:1") is None
     source = put(store, b"one")
     assert store.get("arxiv:1") == source
@@ -204,7 +230,7 @@ def _write_many(folder: Path, writer: int) -> None:
     store = SourceStore(folder)
     for number in range(100):
         # Long enough that a write in two parts would be cut by the other process's.
-        store.fail(f"{writer}:{number}", "x" * 9000, "away")
+        store.fail("arxiv:1", "x" * 9000, f"away {writer}:{number}")
         store.put(
             f"{writer}:{number}", b"shared", tier="readme", media_type="text/plain", origin="o"
         )
@@ -218,16 +244,29 @@ def test_two_processes_at_once_do_not_interleave_and_see_each_other(store: Sourc
     for worker in workers:
         worker.join()
         assert worker.exitcode == 0
-    entries, length = read_ledger(ledger(store))
-    assert (len(entries), length) == (400, len(ledger(store)))
+    reasons = [attempt.reason for attempt in store.attempts("arxiv:1")]
     for writer in (0, 1):
-        assert all(len(store.attempts(f"{writer}:{number}")) == 2 for number in range(100))
+        own = [reason for reason in reasons if reason.startswith(f"away {writer}:")]
+        assert own == [f"away {writer}:{number}" for number in range(100)]
+        assert all(store.get(f"{writer}:{number}") for number in range(100))
+    assert len(reasons) == 200
 
 
 def test_a_ledger_of_ten_thousand_entries_loads_in_a_moment(store: SourceStore) -> None:
     source = put(store, b"one", origin="https://export.arxiv.org/pdf/2404.13784v1")
-    line = ledger(store)
-    (store.folder / "ledger.jsonl").write_bytes(line * 10_000)
+    store.ledger("arxiv:1").write_bytes(ledger(store) * 10_000)
     start = time.perf_counter()
     assert SourceStore(store.folder).get("arxiv:1") == source
     assert time.perf_counter() - start < 30.0
+
+
+def test_no_source_reads_or_writes_the_ledger_of_another(store: SourceStore) -> None:
+    for number in range(50):
+        put(store, b"one", f"arxiv:{number}")
+    other = [path for path in store.folder.glob("ledger/*/*") if path != store.ledger("arxiv:7")]
+    assert len(other) == 49
+    for path in other:
+        path.unlink()
+        path.mkdir()  # whoever reads it now fails
+    assert put(store, b"two", "arxiv:7") == store.get("arxiv:7")
+    assert len(journal.read(store.ledger("arxiv:7"), Attempt.from_json)) == 2

@@ -1,177 +1,59 @@
 """Restricted retrieval while the catalog grows, against one index with a metadata filter.
 
-What is synthetic: the works. Each is a real segment file on disk, sealed and read as any other,
-with passages of invented words and random unit vectors; LISTED of them, equal at every size, are
-what a prompt lists. Beyond `UNIQUE` works, files repeat: the others are hard links to what was
-written already, under names of their own, so that the folder has as many entries and the disk
-need not hold ten million vectors.
+What is measured is what a user waits for: `Pipeline.gather` for a prompt of LISTED works, from the
+ledger over the checks of every file to the evidence, in homes of every size. The works are
+synthetic (see `scripts.benches.catalogs`); the listed ones are the same at every size.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from index.document import Document, Section
-from index.embedding import embed
-from index.encoder import Vectors
-from index.passages import Passage
-from index.segments import Segment, SegmentStore, make_segment
-from rag.evidence import Hit, Reading
-from rag.retrieval import Pool, search
+from rag.pipeline import Pipeline
+from rag.writers.extractive import ExtractiveWriter
+from scripts.benches.catalogs import DIMENSION, PER_WORK, GrowingCatalog, RandomEncoder
 from scripts.benches.clock import BenchError, machine, missing, ratio
 
 LISTED = 10
-PER_WORK = 100
-UNIQUE = 200
-DIMENSION = 384
 K = 10
 FETCH_K = 20  # what LangChain's FAISS fetches before it filters, unless told otherwise
 Say = Callable[[str], None]
 
 
-class RandomEncoder:
-    """A random direction for every text, the same for the same text."""
-
-    name = "random"
-    dimension = DIMENSION
-    max_tokens = 1 << 20
-
-    def encode_passages(self, texts: Sequence[str]) -> Vectors:
-        """See Encoder."""
-        return np.stack([_direction(text) for text in texts])
-
-    encode_queries = encode_passages
-
-    def count_tokens(self, text: str) -> int:
-        """See Encoder."""
-        return len(text.split())
-
-
-def _direction(text: str) -> Vectors:
-    seed = int.from_bytes(text.encode()[-8:], "little")
-    vector = np.random.default_rng(seed).standard_normal(DIMENSION)
-    unit: Vectors = (vector / np.linalg.norm(vector)).astype(np.float32)
-    return unit
-
-
-def synthetic_segment(name: str, passages: int, number: int) -> Segment:
-    """A segment of invented sentences, two to a passage, that no other number shares."""
-    rng = np.random.default_rng(number)
-    text, cut = "", []
-    for row in range(passages):
-        start = len(text)
-        ends = []
-        for half in "ab":
-            words = " ".join(f"w{word}" for word in rng.integers(0, 5000, 30))
-            text += f"{words} {half}{number:03}{row:04}"
-            ends.append(len(text))
-            text += " "
-        spans = ((start, ends[0]), (ends[0] + 1, ends[1]))
-        cut.append(Passage(start, ends[1], text[start : ends[1]], sentences=spans))
-    document = Document(
-        text=text,
-        sections=(Section(0, len(text)),),
-        page_starts=(0,),
-        title=name,
-        extractor="synthetic",
-    )
-    return make_segment(name, document, tuple(cut), *embed(RandomEncoder(), cut))
-
-
-class GrowingCatalog:
-    """A folder of segments that grows to any number of works; the first LISTED are listed."""
-
-    def __init__(self, folder: Path, per_work: int = PER_WORK) -> None:
-        self.store = SegmentStore(folder)
-        self._per_work = per_work
-        self.works = 0
-
-    def grow(self, passages: int) -> None:
-        """Until there are `passages` in the folder, rounded down to whole works."""
-        while self.works < passages // self._per_work:
-            name = f"{self.works:032x}"
-            if self.works < UNIQUE:
-                self.store.save(synthetic_segment(name, self._per_work, self.works))
-            else:
-                _link(self.store.path(f"{self.works % UNIQUE:032x}"), self.store.path(name))
-            self.works += 1
-
-    def listed(self) -> dict[str, str]:
-        """Source id → segment name of the works that the prompt lists."""
-        return {f"arxiv:2401.{row:05}v1": f"{row:032x}" for row in range(LISTED)}
-
-    def restricted(self, query: str) -> tuple[Hit, ...]:
-        """Segments from disk, checked, then every listed passage scored: as `rag ask` does."""
-        segments, readings = {}, []
-        for source_id, name in self.listed().items():
-            if not self.store.intact(name):
-                raise BenchError(f"the segment {name} is missing")
-            segments[source_id] = self.store.load(name)
-            readings.append(Reading(source_id, "full text"))
-        (hits,) = search(Pool.of(readings, segments), RandomEncoder(), [query])
-        return hits
-
-    def recall(self, query: str, hits: Sequence[Hit], k: int = K) -> float:
-        """The share of the k nearest by brute force that are among the k best by cosine."""
-        names = self.listed()
-        segments = {source_id: self.store.load(name) for source_id, name in names.items()}
-        keys = [(source, p.start) for source in segments for p in segments[source].passages]
-        products = np.concatenate([s.vectors for s in segments.values()]) @ _direction(query)
-        nearest = {keys[row] for row in np.argsort(-products, kind="stable")[:k]}
-        by_cosine = sorted(hits, key=lambda hit: -hit.dense)[:k]
-        found = {(hit.source_id, hit.passage.start) for hit in by_cosine}
-        return len(nearest & found) / len(nearest)
-
-
-def _link(existing: Path, path: Path) -> None:
-    try:
-        os.link(existing, path)
-    except OSError:  # a file system that allows only so many links, or none
-        with contextlib.suppress(FileExistsError):
-            path.symlink_to(existing)
-
-
 def bench_search(
-    sizes: Sequence[int], *, filtered_sizes: Sequence[int], queries: int = 20, say: Say
+    sizes: Sequence[int],
+    *,
+    filtered_sizes: Sequence[int],
+    queries: int = 20,
+    listed: int = LISTED,
+    say: Say,
 ) -> dict[str, Any]:
     """Time and recall at each size, then of the filter at the sizes that memory holds."""
-    asked = [f"question {number:06}" for number in range(queries)]
-    rows = []
+    asked = [f"What is question {number:06}?" for number in range(queries)]
+    rows: list[dict[str, Any]] = []
+    if filtered_sizes:
+        _langchain()  # what is not installed is told now, not in ten minutes
     with tempfile.TemporaryDirectory() as folder:
         catalog = GrowingCatalog(Path(folder))
+        pipeline = Pipeline(catalog.settings, catalog.encoder, ExtractiveWriter())
         for size in sorted(sizes):
             began = time.perf_counter()
             catalog.grow(size)
             built = time.perf_counter() - began
             say(f"{size} passages in {catalog.works} works: built in {built:.0f} s")
-            catalog.restricted(asked[0])
-            wall, cpu, recall = [], [], []
-            for query in asked:
-                before = time.perf_counter(), time.process_time()
-                hits = catalog.restricted(query)
-                wall.append(time.perf_counter() - before[0])
-                cpu.append(time.process_time() - before[1])
-                recall.append(catalog.recall(query, hits))
-            rows.append(
-                {
-                    "passages": size,
-                    "works": catalog.works,
-                    "wall_ms": round(1000 * float(np.median(wall)), 1),
-                    "cpu_ms": round(1000 * float(np.median(cpu)), 1),
-                    "recall": round(float(np.mean(recall)), 4),
-                }
-            )
+            rows.append({"passages": size, "works": catalog.works})
+            rows[-1] |= _restricted(pipeline, catalog, asked, min(listed, catalog.works))
     return {
         "machine": machine(),
-        "listed_works": LISTED,
+        "listed_works": listed,
         "passages_per_work": PER_WORK,
         "restricted": rows,
         "last_over_first_wall": ratio(rows[-1]["wall_ms"], rows[0]["wall_ms"]),
@@ -180,42 +62,64 @@ def bench_search(
     }
 
 
+def _restricted(
+    pipeline: Pipeline, catalog: GrowingCatalog, asked: Sequence[str], listed: int
+) -> dict[str, Any]:
+    """The median time of gathering the evidence for a prompt, and the share of the K nearest
+    passages, by brute force over vectors that never were on disk, among the first K found.
+
+    No passage shares a word with these questions, so that the cosine alone decides."""
+    keys, vectors = catalog.vectors(listed)
+    wall, cpu, recall = [], [], []
+    pipeline.gather(catalog.prompt(asked[0], listed))  # files into the page cache
+    for question in asked:
+        prompt = catalog.prompt(question, listed)
+        before = time.perf_counter(), time.process_time()
+        evidence = pipeline.gather(prompt)
+        wall.append(time.perf_counter() - before[0])
+        cpu.append(time.process_time() - before[1])
+        if any(reading.reason for reading in evidence.readings):
+            raise BenchError(f"a listed work was not read: {evidence.readings}")
+        (query,) = catalog.encoder.encode_queries([question])
+        nearest = [keys[row] for row in np.argsort(-(vectors @ query), kind="stable")[:K]]
+        hits = pipeline.search(question, prompt.catalog)[:K]
+        found = {(hit.source_id, hit.passage.start) for hit in hits}
+        recall.append(len(found & set(nearest)) / len(nearest))
+    return {
+        "wall_ms": round(1000 * float(np.median(wall)), 1),
+        "cpu_ms": round(1000 * float(np.median(cpu)), 1),
+        "recall": round(float(np.mean(recall)), 4),
+    }
+
+
 def filtered(size: int, queries: Sequence[str], *, say: Say) -> dict[str, Any]:
     """LangChain's FAISS over `size` passages, asked for K of the listed works by a filter on
     metadata, with its own fetch_k, and with all passages fetched."""
-    try:
-        import warnings
+    import faiss
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # langchain-community is to be replaced
-            import faiss
-            from langchain_community.docstore.in_memory import InMemoryDocstore
-            from langchain_community.vectorstores import FAISS
-            from langchain_core.documents import Document as LangChainDocument
-    except ImportError as error:
-        raise missing(error) from error
+    made = _langchain()
     vectors = np.random.default_rng(0).standard_normal((size, DIMENSION), dtype=np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     index = faiss.IndexFlatIP(DIMENSION)
     index.add(vectors)
     documents = {
-        str(row): LangChainDocument(page_content=str(row), metadata={"work": row // PER_WORK})
+        str(row): made.Document(page_content=str(row), metadata={"work": row // PER_WORK})
         for row in range(size)
     }
-    store = FAISS(
+    store = made.FAISS(
         embedding_function=_never,
         index=index,
-        docstore=InMemoryDocstore(documents),
+        docstore=made.InMemoryDocstore(documents),
         index_to_docstore_id={row: str(row) for row in range(size)},
         distance_strategy="MAX_INNER_PRODUCT",
     )
     say(f"langchain: {size} passages in one index")
-    listed = LISTED * PER_WORK
+    listed = min(LISTED * PER_WORK, size)
     found: dict[str, Any] = {"passages": size}
     for label, fetch_k in (("fetch_k_20", FETCH_K), ("fetch_all", size)):
         taken, recall = [], []
         for query in queries[:5]:
-            vector = _direction(query)
+            (vector,) = RandomEncoder().encode_queries([query])
             before = time.perf_counter()
             hits = store.similarity_search_by_vector(
                 vector.tolist(), k=K, filter=lambda data: data["work"] < LISTED, fetch_k=fetch_k
@@ -228,6 +132,19 @@ def filtered(size: int, queries: Sequence[str], *, say: Say) -> dict[str, Any]:
             "recall": round(float(np.mean(recall)), 3),
         }
     return found
+
+
+def _langchain() -> SimpleNamespace:
+    """LangChain's store and what it is made of. Raises BenchError where it is not installed."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # langchain-community is to be replaced
+            from langchain_community.docstore.in_memory import InMemoryDocstore
+            from langchain_community.vectorstores import FAISS
+            from langchain_core.documents import Document
+    except ImportError as error:
+        raise missing(error) from error
+    return SimpleNamespace(FAISS=FAISS, InMemoryDocstore=InMemoryDocstore, Document=Document)
 
 
 def _never(_text: str) -> list[float]:
