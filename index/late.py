@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 
-from index.encoder import Encoder, Vectors, encoder_name, load_encoder, locate
+from index.encoder import Encoder, Vectors, load_encoder
 from index.settings import Settings
+from index.weights import encoder_name, locate
 
 
 class LateEncoder:

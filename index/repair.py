@@ -64,7 +64,8 @@ def repaired(text: str) -> str:
     text = encodable(text).translate(TRANSLATION)
     text = ACCENTED.sub(_accented, text)
     text = LOOSE.sub("", text)
-    text = "".join(" " if _is_control(char) else char for char in text)
+    if not text.isprintable():
+        text = "".join(" " if _is_control(char) else char for char in text)
     return unicodedata.normalize("NFC", " ".join(text.split()))
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from index.encoder import locate
 from index.errors import EncoderError
+from index.weights import locate
 from rag.ranking import Scores, standardise
 
 if TYPE_CHECKING:

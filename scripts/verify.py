@@ -22,15 +22,19 @@ def run(
     from rag.rereading import Rereading
     from rag.verification import verify
 
-    document_of = Rereading(settings(home))
     failures = quotes = statements = listings = sources = 0
+    readable = {}
     for path in answers:
         try:
-            found = verify(read_answer(path), document_of)
+            readable[path] = read_answer(path)
         except AnswerError as error:
             say(f"{path}: {error}")
             failures += 1
-            continue
+    document_of = Rereading(settings(home)).ahead(
+        record for answer in readable.values() for record in answer.sources
+    )
+    for path, answer in readable.items():
+        found = verify(answer, document_of)
         for failure in found.failures:
             say(f"{path}: {failure}")
         failures += len(found.failures)

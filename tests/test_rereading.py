@@ -116,3 +116,37 @@ def test_a_ledger_that_cannot_be_read_proves_nothing(
     ledger.mkdir()
     with pytest.raises(SourceError, match=f"{PAPER}: the ledger cannot be read"):
         Rereading(own_settings)(records[PAPER])
+
+
+def test_what_is_read_ahead_is_what_is_read_one_by_one(
+    records: dict[str, SourceRecord], own_settings: Settings
+) -> None:
+    lost = replace(records[PAPER], sha256="0" * 64)
+    wanted = [*records.values(), *records.values(), lost]
+    together, alone = Rereading(own_settings).ahead(wanted), Rereading(own_settings)
+    for path in own_settings.sources.iterdir():
+        if path.is_file() and path.name in {record.sha256 for record in records.values()}:
+            assert alone(next(r for r in records.values() if r.sha256 == path.name))
+            path.unlink()  # what was read ahead needs the bytes no more
+    for record in records.values():
+        assert together(record) == alone(record)
+    with pytest.raises(SourceError, match=r"no bytes with the recorded hash"):
+        together(lost)
+
+
+def test_a_file_that_cannot_be_read_ahead_costs_nothing_else(
+    records: dict[str, SourceRecord], own_settings: Settings
+) -> None:
+    bad = SourceStore(own_settings.sources).put(
+        "arxiv:2401.99999v1",
+        b"%PDF-1.5 and no more",
+        tier="full text",
+        media_type="application/pdf",
+        origin="a test",
+        version="v1",
+    )
+    wanted = replace(records[PAPER], id=bad.id, sha256=bad.sha256, version="v1")
+    rereading = Rereading(own_settings).ahead([wanted, records[PAPER]])
+    assert rereading(records[PAPER]).text
+    with pytest.raises(SourceError, match=r"2401\.99999v1.*broken"):
+        rereading(wanted)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from index.encoder import BUNDLE
 from index.settings import DEFAULT_ENCODER, Settings
+from index.weights import BUNDLE
 from rag.answer import Answer
 from rag.pipeline import Pipeline
 from rag.prompt import Prompt, read_prompt

@@ -15,7 +15,8 @@ from rag.ranking import terms
 WORDS = ["the", "a", "model", "maps", "image", "text", "to", "vector", "and", "we", "train", "it"]
 
 
-def _tokenizer() -> Any:
+def tokenizer() -> Any:
+    """WordPiece over the words below and single letters."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
@@ -63,7 +64,7 @@ def write_encoder(folder: Path, *, seed: int = 0, prompts: dict[str, str] | None
     torch.manual_seed(seed)
     bare = folder.with_name(folder.name + "-bare")
     BertModel(_config()).save_pretrained(bare)
-    _tokenizer().save_pretrained(bare)
+    tokenizer().save_pretrained(bare)
     transformer = Transformer(str(bare), max_seq_length=32)
     model = SentenceTransformer(
         modules=[transformer, Pooling(16, pooling_mode="mean"), Normalize()],
@@ -81,7 +82,7 @@ def write_reranker(folder: Path, *, outputs: int = 1) -> Path:
 
     torch.manual_seed(0)
     BertForSequenceClassification(_config(num_labels=outputs)).save_pretrained(folder)
-    _tokenizer().save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
     return folder
 
 

@@ -208,10 +208,11 @@ class Interpreter:
         for item in items:
             if isinstance(item, bytes | str):
                 data = item if isinstance(item, bytes) else item.encode("latin-1", "replace")
-                for text, width, is_space in state.font.codes(data):
-                    parts.append(text)
-                    step = width * state.size + state.spacing
-                    advance += (step + (state.word_spacing if is_space else 0.0)) * state.scale
+                shown = state.font.shown(data)
+                if shown.codes:
+                    parts.append(shown.text)
+                spread = shown.codes * state.spacing + shown.spaces * state.word_spacing
+                advance += (shown.width * state.size + spread) * state.scale
             elif isinstance(item, int | float):
                 shift = -float(item) / 1000
                 if not -2 * KERNING < shift < KERNING:

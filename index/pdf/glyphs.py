@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,16 +39,35 @@ def times(m: Matrix, n: Matrix) -> Matrix:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A shown string as it reads: `width` in em, `codes` and `spaces` (those that word spacing
+    applies to) counted."""
+
+    text: str
+    width: float
+    codes: int
+    spaces: int
+
+
 @dataclass(slots=True)
 class Face:
-    """A font as needed here: what each code reads as and how wide it is, in em."""
+    """A font as needed here: what its strings read as and how wide they are. The same syllables
+    come again and again: each is read once."""
 
     name: str
     font: Any
-    known: dict[str, tuple[str, float]] = field(default_factory=dict)
+    codes: dict[str, tuple[str, float]] = field(default_factory=dict)
+    strings: dict[bytes, Shown] = field(default_factory=dict)
 
-    def codes(self, data: bytes) -> Iterator[tuple[str, float, bool]]:
-        """Text, width and whether word spacing applies, for each code of a shown string."""
+    def shown(self, data: bytes) -> Shown:
+        """What the string shows."""
+        found = self.strings.get(data)
+        if found is None:
+            found = self.strings[data] = self._shown(data)
+        return found
+
+    def _shown(self, data: bytes) -> Shown:
         encoding = self.font.encoding
         if isinstance(encoding, str):
             try:
@@ -59,9 +77,15 @@ class Face:
         else:
             raw = data.decode("latin-1")
         for code in raw:
-            if code not in self.known:
-                self.known[code] = self._read(code, encoding)
-            yield *self.known[code], code == " "
+            if code not in self.codes:
+                self.codes[code] = self._read(code, encoding)
+        read = [self.codes[code] for code in raw]
+        return Shown(
+            "".join(text for text, _ in read),
+            sum(width for _, width in read),
+            len(raw),
+            raw.count(" "),
+        )
 
     def _read(self, code: str, encoding: Any) -> tuple[str, float]:
         name = code if isinstance(encoding, str) else encoding.get(ord(code), code)

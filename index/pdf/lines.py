@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from index.pdf.glyphs import Run
 from index.pdf.pages import Page
@@ -55,9 +56,16 @@ class Line:
         return len(re.findall(r"[^\W\d_]{2,}", self.text))
 
 
+@lru_cache(maxsize=1000)
 def is_bold(font: str) -> bool:
     """By the font's name, which is all that tells."""
     return bool(BOLD.search(font))
+
+
+@lru_cache(maxsize=1000)
+def is_math(font: str) -> bool:
+    """Whether it is a font for formulas, by its name."""
+    return bool(MATH.search(font))
 
 
 def lines_of_page(page: Page, number: int) -> list[Line]:
@@ -103,9 +111,15 @@ def _excursion(parts: list[Run], runs: list[Run], start: int) -> int:
 
 def _main(parts: Sequence[Run]) -> Run:
     """The part that sets the baseline: of the largest size, the longest."""
-    return max(
-        parts, key=lambda run: (round(run.size, 1), len(run.text.strip()) > 0, len(run.text))
-    )
+    main, most = parts[0], (0.0, False, -1)
+    for run in parts:
+        size = round(run.size, 1)
+        if size < most[0]:
+            continue
+        rank = (size, bool(run.text.strip()), len(run.text))
+        if rank > most:
+            main, most = run, rank
+    return main
 
 
 def _continues(parts: list[Run], run: Run) -> bool:
@@ -149,7 +163,7 @@ def _line(parts: Sequence[Run], page: int) -> list[Line]:
             size=size,
             font=font,
             bold=_is_bold(fonts),
-            math=sum(n for name, n in fonts.items() if MATH.search(name)) / total,
+            math=sum(n for name, n in fonts.items() if is_math(name)) / total,
             marked=marked,
             figure=parts[0].figure,
         )
@@ -159,7 +173,7 @@ def _line(parts: Sequence[Run], page: int) -> list[Line]:
 def _is_bold(fonts: Counter[str]) -> bool:
     """All of it, but for what is set in the fonts for formulas."""
     bold = sum(count for name, count in fonts.items() if is_bold(name))
-    plain = sum(n for name, n in fonts.items() if not is_bold(name) and not MATH.search(name))
+    plain = sum(n for name, n in fonts.items() if not is_bold(name) and not is_math(name))
     return bold > 0 and plain <= 0.03 * (bold + plain)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from index.errors import ExtractionError
 from index.pdf.content import Interpreter
 from index.pdf.glyphs import Box, Face, Matrix, Run
+from index.pdf.operations import read_operations
 
 LOG = logging.getLogger(__name__)
 for name in ("pypdf", "index"):  # warnings are for the log: where there is none, they go nowhere
@@ -105,7 +106,9 @@ def _page(page: Any, faces: dict[int, tuple[Any, Face | None]]) -> Page:
     box, base, width, height = _frame(page)
 
     def operations(stream: Any) -> Any:
-        return ContentStream(stream, page.pdf, "bytes").operations
+        content = ContentStream(stream, page.pdf, "bytes")
+        found = read_operations(content.get_data())
+        return content.operations if found is None else found
 
     if "/Contents" not in page or page["/Contents"] is None:
         return Page(width, height, ())

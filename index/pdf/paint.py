@@ -37,17 +37,23 @@ class Ground:
     def __init__(self) -> None:
         self.areas: list[tuple[Box, Colour]] = []
         self.colours: set[Colour] = {WHITE}
+        self._stands_out: dict[Colour, bool] = {}  # from every colour there is
 
     def paint(self, points: list[tuple[float, float]], colour: Colour) -> None:
         """Cover the box around `points`; what is as thin as a rule hides nothing."""
         xs, ys = [p[0] for p in points], [p[1] for p in points]
         if len(self.areas) < MOST_AREAS and max(xs) - min(xs) > 2 and max(ys) - min(ys) > 2:
             self.areas.append(((min(xs), min(ys), max(xs), max(ys)), colour))
-            self.colours.add(colour)
+            if colour not in self.colours:
+                self.colours.add(colour)
+                self._stands_out.clear()
 
     def shows(self, inks: tuple[Colour, ...], x: float, y: float) -> bool:
         """Whether any of `inks` stands out from what is at this point."""
-        if not any(alike(ink, under) for ink in inks for under in self.colours):
+        for ink in inks:
+            if ink not in self._stands_out:
+                self._stands_out[ink] = not any(alike(ink, under) for under in self.colours)
+        if all(self._stands_out[ink] for ink in inks):
             return True
         under = WHITE
         for (left, foot, right, head), colour in reversed(self.areas):

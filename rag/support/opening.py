@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from index.encoder import locate
 from index.settings import DEFAULT_ENCODER
+from index.weights import locate
 from rag.support.builtin import BuiltinChecker
 from rag.support.checker import SupportChecker
 

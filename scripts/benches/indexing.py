@@ -16,10 +16,11 @@ from typing import Any
 from index.build import build
 from index.catalog import ArxivLink, Catalog, Listing
 from index.embedding import embed
-from index.encoder import Encoder, load_encoder, locate
+from index.encoder import Encoder, load_encoder
 from index.extract import extract
 from index.passages import Passage, split
 from index.settings import Settings
+from index.weights import locate
 from scripts.benches.clock import BenchError, Spent, machine, missing, ratio, spent
 
 CHUNK_SIZE, CHUNK_OVERLAP = 1000, 200
