@@ -108,8 +108,10 @@ def _wanted(quotes: list[Quote], document: Document) -> Iterator[tuple[Span, Wan
     """Each quote that is what the document says there, with the text of its pages around it."""
     starts = (*document.page_starts, len(document.text))
     for quote in quotes:
+        if not 0 <= quote.start < quote.end <= len(document.text):
+            continue
         pages = document.pages(quote.start, quote.end)
-        if pages and quote.text and document.text[quote.start : quote.end] == quote.text:
+        if pages and document.text[quote.start : quote.end] == quote.text:
             first, last = starts[pages[0] - 1], starts[pages[-1]]
             yield (
                 Span(quote.source_id, quote.start, quote.end),
