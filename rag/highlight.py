@@ -19,7 +19,7 @@ from index.settings import Settings
 from index.sources import SourceStore
 from rag.answer import Answer, Quote, SourceRecord
 from rag.evidence import Span
-from rag.page_text import Wanted
+from rag.page_places import Wanted
 from rag.page_work import JOB, order_of, reply_of
 from rag.pictures import Highlight, PageImage, Pictures
 from rag.rereading import Rereading

@@ -22,7 +22,7 @@ from PIL import Image
 from index.document import Document
 from index.extract import extract
 from index.sentences import sentence_spans
-from rag.page_text import Wanted
+from rag.page_places import Wanted
 from rag.page_work import order_of, reply_of, work
 from rag.pictures import Highlight, PageImage
 from tests.pdfs import lines, pdf, text, turned, wrapped
