@@ -14,7 +14,7 @@ from index.pdf.pages import read_pdf
 from tests.test_highlight_places import covered, found, spanning
 
 PAPERS = sorted((Path(__file__).parents[1] / "../shared/mirror/arxiv").glob("*.pdf"))
-QUICK = {"1411.1784", "1512.03385"}  # one column, two columns
+QUICK = {"1411.1784", "2007.01282"}  # one column, two columns
 pytestmark = pytest.mark.skipif(not PAPERS, reason="the shared mirror is not here")
 # Where our reader and pdfium read a sign of a formula differently, there is no rectangle.
 FORMULA = re.compile(r"[=<>≤≥~∼‖|∥𝓁∂∑∏∫√∈⊙⊤′∞×·←→⁰¹²³ˆ˜Α-Ωα-ωϵ−]|\(K2\)|bar\b")

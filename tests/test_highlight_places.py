@@ -414,7 +414,7 @@ def sheets(draw: st.DrawFn) -> bytes:
     return pdf(pages, extra=b"/Rotate %d" % turn)
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(sheets())
 def test_every_sentence_of_any_page_is_covered_exactly_or_not_at_all(data: bytes) -> None:
     document = read(data)
