@@ -6,23 +6,24 @@ that is killed loses at most the source in hand, and one bad source costs one so
 
 from __future__ import annotations
 
-import hashlib
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from index.catalog import Catalog
 from index.document import Document
 from index.embedding import embed
 from index.encoder import Encoder
 from index.errors import SegmentError, SourceError
+from index.estimate import write_down
 from index.extract import extractor_of
 from index.fetch import Fetcher, Step
 from index.isolation import Task, extract_isolated
+from index.kept import document_path, keep_document, kept_document
 from index.passages import split
 from index.progress import Notify, silent
-from index.sealed import seal, sweep, unseal
+from index.sealed import sweep
 from index.segments import SegmentStore, make_segment, segment_name
 from index.settings import Settings
 from index.sources import Attempt, Source, SourceStore
@@ -97,13 +98,17 @@ def build(
     def fits(text: str) -> bool:
         return encoder.count_tokens(text) <= encoder.max_tokens
 
-    passages = embedded = 0
+    passages = embedded = size = 0
+    seconds = 0.0
     notify("read and embed", 0, len(missing), "")
     for done, (name, document) in enumerate(_documents(missing, store, settings), start=1):
         source = missing[name]
         if isinstance(document, Document):
             cut = split(document, fits=fits)
-            segments.save(make_segment(name, document, cut, *embed(encoder, cut)))
+            began = time.perf_counter()
+            vectors = embed(encoder, cut)
+            seconds += time.perf_counter() - began
+            size += segments.save(make_segment(name, document, cut, *vectors)).stat().st_size
             embedded += 1
             passages += len(cut)
         else:
@@ -113,6 +118,15 @@ def build(
                     state.source_id, source, reason=document.reason
                 )
         notify("read and embed", done, len(missing), source.id)
+    if passages:
+        write_down(
+            settings,
+            encoder.name,
+            sources=embedded,
+            passages=passages,
+            seconds=seconds,
+            disk=size,
+        )
     return Build(
         states=states,
         fetched=fetched,
@@ -151,7 +165,7 @@ def _documents(
     unread: dict[str, tuple[str, Source]] = {}
     lost: list[tuple[str, SourceError]] = []
     for name, source in missing.items():
-        if (document := kept_document(source, settings)) is not None:
+        if (document := kept_document(document_path(source, settings))) is not None:
             yield name, document
         else:
             unread[source.id] = name, source
@@ -168,28 +182,6 @@ def _documents(
     ):
         name, source = unread[source_id]
         if isinstance(outcome, Document):
-            keep_document(source, outcome, settings)
+            keep_document(outcome, document_path(source, settings))
         yield name, outcome
     yield from lost
-
-
-def _document_path(source: Source, settings: Settings) -> Path:
-    key = f"{source.sha256}\n{extractor_of(source.media_type)}"
-    return settings.documents / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.document"
-
-
-def keep_document(source: Source, document: Document, settings: Settings) -> None:
-    """Keep the text of a source, so that nobody has to read its bytes again."""
-    seal(_document_path(source, settings), document.to_json().encode())
-
-
-def kept_document(source: Source, settings: Settings) -> Document | None:
-    """The text of a source, where it was read before and is kept undamaged."""
-    path = _document_path(source, settings)
-    if not path.exists():
-        return None
-    try:
-        return Document.from_json(unseal(path).decode())
-    except SegmentError as error:
-        log.warning("read again: %s", error)
-        return None

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from scripts.options import ENCODER, HOME, EncoderName, Home, Mirror, Offline, Prompts, settings
 from scripts.terminal import Bars, say
+
+if TYPE_CHECKING:
+    from index.estimate import Estimate
 
 
 def run(
@@ -16,18 +20,23 @@ def run(
     encoder: EncoderName = ENCODER,
 ) -> None:
     """Download, read and embed the works that PROMPT… list. What is there already is left alone;
-    what could not be had is tried again."""
+    what could not be had is tried again. Where works have to be embedded anew, by another encoder,
+    it says first what that will cost."""
     from index.build import build
     from index.catalog import Catalog
+    from index.estimate import estimate
     from index.late import LateEncoder
     from rag.prompt import read_prompt
 
     chosen = settings(home, mirror, offline=offline, encoder=encoder)
     read = [read_prompt(path) for path in prompts]
     catalog = Catalog.of(listing for prompt in read for listing in prompt.listings)
+    encoding = LateEncoder(chosen)
+    if cost := estimate(catalog, chosen, encoding):
+        say(_told(cost, encoder))
     began = time.monotonic()
     with Bars() as bars:
-        built = build(catalog, chosen, LateEncoder(chosen), notify=bars)
+        built = build(catalog, chosen, encoding, notify=bars)
     for state in built.failed:
         say(f"not read: {state.source_id}: {state.reason}")
     for source_id in built.damaged:
@@ -39,3 +48,26 @@ def run(
         f"{built.fetched} fetched, {built.embedded} embedded ({built.passages} passages) "
         f"in {time.monotonic() - began:.1f} s"
     )
+
+
+def _told(cost: Estimate, encoder: str) -> str:
+    """The cost in one line."""
+    others = ", ".join(cost.others)
+    known = f"; this home was indexed with {others}" if others else ""
+    return (
+        f"{cost.sources} sources were read before and have to be embedded anew with {encoder}"
+        f"{known}. That takes about {_duration(cost.seconds)} ({cost.passages} passages, "
+        f"{cost.measured}) and about {_megabytes(cost.disk)} of disk. What is there stays, and "
+        "vectors of two encoders are never mixed."
+    )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+
+
+def _megabytes(size: int) -> str:
+    return f"{max(1, round(size / 1e6))} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from typer.testing import CliRunner
 from index.sources import SourceStore
 from rag.answer import read_answer
 from scripts.main import app
-from tests.tiny_encoders import write_reranker
+from tests.tiny_encoders import write_encoder, write_reranker
 from tests.works import PROMPTS, write
 
 ROOT = Path(__file__).parents[1]
@@ -309,6 +310,25 @@ def test_a_search_without_prompts_is_over_everything_indexed_or_the_works_it_nam
     assert missing.err == "rag: 2999.00001: no work that is kept here has this in its id\n"
     empty = process("search", question, "--home", tmp_path, *options[2:], code=2)
     assert "run `rag index PROMPT…` first" in empty.err
+
+
+def test_index_says_what_another_encoder_costs_before_it_starts(
+    home: Home, asked: Mapping[str, Path], prompt_files: Mapping[str, Path], tmp_path: Path
+) -> None:
+    shutil.copytree(home.folder, tmp_path / "home")
+    other = write_encoder(tmp_path / "other")
+    options = ("--home", tmp_path / "home", *home.options[2:4], "--offline", "--encoder", other)
+    shown = rag("index", *prompt_files.values(), *options)
+    first, *rest = shown.err.splitlines()
+    assert re.match(
+        rf"\d+ sources were read before and have to be embedded anew with {other}; this home was "
+        rf"indexed with {home.options[5]}. That takes about \d+ s \(\d+ passages, \d+ passages a "
+        r"second, measured on \d+ of them just now\) and about 1 MB of disk.",
+        first,
+    )
+    assert "0 fetched" in rest[-1]
+    again = rag("index", *prompt_files.values(), *options)
+    assert "anew" not in again.err
 
 
 def test_a_search_may_have_the_best_passages_read_again(

@@ -127,7 +127,8 @@ def _quality(data: EvaluationSet, encoder: Encoder, say: Say) -> dict[str, Any]:
             found = store.best(question.text, vector, K)
             taken.append(time.perf_counter() - began)
             due = {(hit.source_id, hit.passage.start) for hit in every[:K]}
-            same.append(len(due & {(hit.source_id, hit.passage.start) for hit in found}) / K)
+            got = {(hit.source_id, hit.passage.start) for hit in found}
+            same.append(len(due & got) / len(due))
             answered.append(
                 [
                     *(_answers(found[:depth], question) for depth in (1, 5, 10)),
