@@ -79,7 +79,7 @@ def run(
     # The encoder first: what it lacks is known at once, and a writer may be a large download.
     encoding = LateEncoder(chosen)
     pipeline = Pipeline(chosen, encoding, open_writer(choice, ExtractiveWriter, announce=say))
-    site = Site(pipeline, open_checker(offline=offline, token_states=False), places=queue)
+    site = Site(pipeline, lambda: open_checker(offline=offline, token_states=False), places=queue)
     rests = serve(
         site,
         host=host,

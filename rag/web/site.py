@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from functools import cache
 
 from index.errors import AnswerError
 from rag.answer import Answer
@@ -31,10 +32,15 @@ class Site:
     """Everything the routes speak to. `close` ends it."""
 
     def __init__(
-        self, pipeline: Pipeline, checker: SupportChecker, *, places: int = PLACES
+        self,
+        pipeline: Pipeline,
+        open_checker: Callable[[], SupportChecker],
+        *,
+        places: int = PLACES,
     ) -> None:
         self._pipeline = pipeline
-        self._checker = checker
+        # Opened when the first answer is drawn, and then kept.
+        self._checker = cache(open_checker)
         self.store = AnswerStore(pipeline.settings.home / "answers")
         self.desk = Desk(self._answer, places=places)
         self.drawn = Shared(self._draw, places=places, kept=4)
@@ -83,7 +89,7 @@ class Site:
         self.store.save(job.id, answer)
 
     def _draw(self, answer_id: str) -> Drawn:
-        return draw(self.kept(answer_id), self._pipeline.settings, self._checker)
+        return draw(self.kept(answer_id), self._pipeline.settings, self._checker())
 
     def _verify(self, answer_id: str) -> Verification:
         # A rereading of its own: what is proved is what is kept now, and nothing stays in memory.
