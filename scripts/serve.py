@@ -57,8 +57,8 @@ def run(
     """Serve a page to ask on, for this machine alone unless told otherwise. Answers are kept in
     the home, under answers/. End it with Ctrl-C."""
     from index.late import LateEncoder
+    from rag.doubts import checker_at_hand
     from rag.pipeline import Pipeline
-    from rag.support.opening import open_checker
     from rag.web.serving import bind, serve
     from rag.web.site import Site
     from rag.writers.choice import open_writer
@@ -79,7 +79,7 @@ def run(
     # The encoder first: what it lacks is known at once, and a writer may be a large download.
     encoding = LateEncoder(chosen)
     pipeline = Pipeline(chosen, encoding, open_writer(choice, ExtractiveWriter, announce=say))
-    site = Site(pipeline, lambda: open_checker(offline=offline, token_states=False), places=queue)
+    site = Site(pipeline, lambda: checker_at_hand(offline=offline, announce=say), places=queue)
     rests = serve(
         site,
         host=host,

@@ -4,16 +4,15 @@ doubtful about it."""
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from index.settings import Settings
 from rag.answer import Answer
+from rag.doubts import Doubt, doubts_of
+from rag.page import to_fragment, to_html
 from rag.pictures import NO_PICTURES, Pictures
-from rag.render import to_markdown
 from rag.support import SupportChecker
 
 
@@ -23,15 +22,15 @@ class Drawn:
 
     answer: Answer
     pictures: Pictures
-    doubts: Sequence[Any]
+    doubts: tuple[Doubt, ...]
 
     def fragment(self) -> Markup:
         """The answer as a part of a page: escaped where it was made."""
-        return Markup(_page().to_fragment(self.answer, self.pictures, doubts=self.doubts))
+        return Markup(to_fragment(self.answer, self.pictures, doubts=self.doubts))
 
     def document(self) -> str:
         """The answer as a file that needs no other."""
-        return str(_page().to_html(self.answer, self.pictures, doubts=self.doubts))
+        return to_html(self.answer, self.pictures, doubts=self.doubts)
 
 
 def draw(answer: Answer, settings: Settings, checker: SupportChecker) -> Drawn:
@@ -40,26 +39,4 @@ def draw(answer: Answer, settings: Settings, checker: SupportChecker) -> Drawn:
         pictures = importlib.import_module("rag.highlight").pictures_of(answer, settings)
     except ModuleNotFoundError:
         pictures = NO_PICTURES
-    try:
-        doubts = importlib.import_module("rag.doubts").doubts_of(answer, checker)
-    except ModuleNotFoundError:
-        doubts = ()
-    return Drawn(answer, pictures, doubts)
-
-
-class _Bare:
-    """The Markdown as it is."""
-
-    def to_fragment(self, answer: Answer, pictures: Pictures, *, doubts: Sequence[Any]) -> str:
-        return f"<pre class=bare>{escape(to_markdown(answer))}</pre>"
-
-    def to_html(self, answer: Answer, pictures: Pictures, *, doubts: Sequence[Any]) -> str:
-        head = "<!doctype html><html lang=en><meta charset=utf-8><title>Answer</title>"
-        return f"{head}{self.to_fragment(answer, pictures, doubts=doubts)}</html>"
-
-
-def _page() -> Any:
-    try:
-        return importlib.import_module("rag.page")
-    except ModuleNotFoundError:
-        return _Bare()
+    return Drawn(answer, pictures, doubts_of(answer, checker))
