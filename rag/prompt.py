@@ -98,9 +98,7 @@ def read_prompt(path: str | Path) -> Prompt:
     where = str(path)
     try:
         with Path(path).open("rb") as file:
-            data = file.read(MAX_SIZE + 1)
-        _check_size(len(data))
-        text = decode(data)
+            text = decode(file.read(MAX_SIZE + 1))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise PromptError(
@@ -124,7 +122,8 @@ def parse_prompt(text: str, path: str = "") -> Prompt:
 
 def decode(data: bytes) -> str:
     """The text of a document's bytes: UTF-8, or UTF-16 with its byte-order mark. Raises
-    PromptError with the line of the first byte that does not fit."""
+    PromptError where there are too many, or with the line of the first that does not fit."""
+    _check_size(len(data))
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
     try:
         return data.decode(encoding)

@@ -10,18 +10,16 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import re
 import socket
 from base64 import b64encode
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
 Refuse = Callable[[int, str], bytes]
 """`refuse(status, message)`: the page that says why."""
 
@@ -57,8 +55,7 @@ def policy(shown: str) -> str:
     return _POLICY.replace("style-src 'self'", f"style-src 'self' 'sha256-{digest}'")
 
 
-class TooLargeError(Exception):
-    """More came than may come."""
+_HOST = re.compile(r"(?:\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(?::[0-9]{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +82,10 @@ class Hosts:
 
 
 def host_of(header: str) -> str:
-    """The host in a Host header, in lower case and without its port; an IPv6 address without its
-    brackets."""
-    if header.startswith("["):
-        return header[1:].partition("]")[0].lower()
-    return header.rpartition(":")[0].lower() if header.count(":") == 1 else header.lower()
+    """The host in a Host header, in lower case and without its port, an IPv6 address without its
+    brackets; "" where it is no such header."""
+    match = _HOST.fullmatch(header.lower())
+    return (match["address"] or match["name"]) if match else ""
 
 
 def is_loopback(host: str) -> bool:
@@ -110,7 +106,9 @@ def _is_address(host: str) -> bool:
 class Guard:
     """Stands before the application. `token` "" lets everybody in whom the host check lets in."""
 
-    def __init__(self, app: App, *, hosts: Hosts, token: str, limit: int, refuse: Refuse) -> None:
+    def __init__(
+        self, app: ASGIApp, *, hosts: Hosts, token: str, limit: int, refuse: Refuse
+    ) -> None:
         self._app = app
         self._hosts = hosts
         self._token = token
@@ -121,12 +119,9 @@ class Guard:
         """See ASGI. Only HTTP is spoken here."""
         if scope["type"] != "http":
             return
-        told = False
 
         async def with_headers(message: Message) -> None:
-            nonlocal told
             if message["type"] == "http.response.start":
-                told = True
                 own = {name.lower() for name, _ in message.get("headers", ())}
                 message["headers"] = [
                     *message.get("headers", ()),
@@ -154,12 +149,7 @@ class Guard:
             await _drain(receive, self._limit * DRAINED)
             await self._answer(with_headers, 413, self._too_large())
         else:
-            try:
-                await self._app(scope, self._limited(receive), with_headers)
-            except TooLargeError:
-                if not told:
-                    await _drain(receive, self._limit * DRAINED)
-                    await self._answer(with_headers, 413, self._too_large())
+            await self._app(scope, self._limited(receive), with_headers)
 
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
         """Why a request may not be answered, whoever sends it."""
@@ -200,7 +190,7 @@ class Guard:
         return any(name == COOKIE and _equal(value, self._token) for name, _, value in pairs)
 
     def _limited(self, receive: Receive) -> Receive:
-        """`receive`, which raises once more than the limit has come."""
+        """`receive`, which refuses once more than the limit has come."""
         come = 0
 
         async def counting() -> Message:
@@ -208,7 +198,8 @@ class Guard:
             message = await receive()
             come += len(message.get("body", b""))
             if come > self._limit:
-                raise TooLargeError
+                await _drain(receive, self._limit * DRAINED)
+                raise HTTPException(413, self._too_large())
             return message
 
         return counting
