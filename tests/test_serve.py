@@ -305,6 +305,19 @@ def test_a_signal_ends_it_soon_even_where_the_work_hears_nothing(own: Served) ->
     assert seconds < 8
 
 
+@pytest.mark.parametrize("path", ["../secret", "..%2fsecret", "../../etc/passwd", "/etc/passwd"])
+def test_a_path_that_a_browser_would_not_send_leads_nowhere(server: Served, path: str) -> None:
+    (server.home / "secret.json").write_text('{"secret": 1}')
+    host, port = server.base.removeprefix("http://").split(":")
+    for what in ("", ".json", "/answer.json", "/events"):
+        with socket.create_connection((host, int(port))) as raw, raw.makefile("rb") as got:
+            request = f"GET /answers/{path}{what} HTTP/1.0\r\nHost: {host}\r\n\r\n"
+            raw.sendall(request.encode())
+            page = got.read()
+        assert page.startswith(b"HTTP/1.1 404 ")
+        assert b'"secret"' not in page
+
+
 def test_a_second_server_on_the_port_is_refused_with_a_sentence(
     server: Served, settings: Settings
 ) -> None:

@@ -70,7 +70,7 @@ def reading(site: Site) -> APIRouter:
             raise HTTPException(404)
         # Only the file that shows pages of papers has to wait for them to be drawn.
         if form == "html":
-            drawn = await site.drawn.of(name)
+            drawn = await site.drawn(name)
             written = await asyncio.to_thread(drawn.document)
         else:
             kept = await asyncio.to_thread(site.kept, name)
@@ -88,7 +88,7 @@ def reading(site: Site) -> APIRouter:
 
 
 async def _answer(site: Site, name: str, found: Verification | None = None) -> Response:
-    drawn = await site.drawn.of(name)
+    drawn = await site.drawn(name)
     fragment = await asyncio.to_thread(drawn.fragment)
     shown = page("answer.html", name=name, answer=drawn.answer, fragment=fragment, found=found)
     return HTMLResponse(shown, headers={"content-security-policy": policy(fragment)})

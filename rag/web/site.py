@@ -43,7 +43,7 @@ class Site:
         self._checker = cache(open_checker)
         self.store = AnswerStore(pipeline.settings.home / "answers")
         self.desk = Desk(self._answer, places=places)
-        self.drawn = Shared(self._draw, places=places, kept=4)
+        self._drawn = Shared(self._draw, places=places, kept=4)
         self.verified = Shared(self._verify, places=places)
         self.closing = False
         self.watchers = 0
@@ -61,13 +61,13 @@ class Site:
     async def close(self) -> bool:
         """Begin nothing more, and wait a little for what is in hand. Whether it came to an end."""
         self.closing = True
-        self.drawn.close()
+        self._drawn.close()
         self.verified.close()
         until = time.monotonic() + GRACE
         rests = await asyncio.to_thread(self.desk.close, GRACE)
-        while time.monotonic() < until and not (self.drawn.at_rest and self.verified.at_rest):
+        while time.monotonic() < until and not (self._drawn.at_rest and self.verified.at_rest):
             await asyncio.sleep(0.05)
-        return rests and self.drawn.at_rest and self.verified.at_rest
+        return rests and self._drawn.at_rest and self.verified.at_rest
 
     def kept(self, answer_id: str) -> Answer:
         """The answer of this name. Raises AnswerError where there is none that can be read."""
@@ -75,6 +75,11 @@ class Site:
         if answer is None:
             raise AnswerError(f"{answer_id} is not kept any more")
         return answer
+
+    async def drawn(self, answer_id: str) -> Drawn:
+        """The answer as it is shown. Raises QueueFullError, and AnswerError as `kept` does."""
+        # Drawn anew when its file changes.
+        return await self._drawn.of(f"{answer_id} {self.store.stamp(answer_id)}")
 
     def glance(self, answer_id: str) -> tuple[str, str]:
         """The question of an answer and the name of its writer; ("", why) where it is damaged."""
@@ -88,8 +93,8 @@ class Site:
         answer = self._pipeline.ask(job.prompt, notify=job.notify, stream=job.write)
         self.store.save(job.id, answer)
 
-    def _draw(self, answer_id: str) -> Drawn:
-        return draw(self.kept(answer_id), self._pipeline.settings, self._checker())
+    def _draw(self, key: str) -> Drawn:
+        return draw(self.kept(key.partition(" ")[0]), self._pipeline.settings, self._checker())
 
     def _verify(self, answer_id: str) -> Verification:
         # A rereading of its own: what is proved is what is kept now, and nothing stays in memory.

@@ -51,6 +51,11 @@ class AnswerStore:
         path = self._path(answer_id)
         return path is not None and path.is_file()
 
+    def stamp(self, answer_id: str) -> int:
+        """Another number after the file of an answer was changed; 0 where there is none."""
+        path = self._path(answer_id)
+        return path.stat().st_mtime_ns if path and path.is_file() else 0
+
     def names(self) -> list[str]:
         """The names of all answers, the newest first."""
         if not self._folder.is_dir():
