@@ -163,14 +163,14 @@ class TestADocument:
         text = PROMPTS["colour"].text.replace("http://arxiv.org/pdf/2401.00001v2.pdf", "arxiv/?")
         refused = page.post("/", [("text", text)])
         number = text.split("\n").index("Paper: arxiv/?") + 1
-        assert refused.status_code == 422
+        assert refused.status_code == 200
         assert f"Line {number}: " in refused.text
         assert f'<span class="bad">{number:4}  Paper: arxiv/?</span>' in refused.text
         assert Live(refused.text).fields["text"] == text
 
     def test_a_file_that_is_no_text_is_refused_and_what_was_pasted_stays(self, page: Page) -> None:
         refused = page.post("/", [("text", "pasted"), ("file", (b"ab\n\xff\xfe", "a.bin"))])
-        assert refused.status_code == 422
+        assert refused.status_code == 200
         assert "Line 2: byte 0xff is not UTF-8" in refused.text
         assert Live(refused.text).fields["text"] == "pasted"
 
@@ -182,7 +182,7 @@ class TestADocument:
     def test_a_broken_request_is_refused_as_a_page(self, page: Page, body: bytes) -> None:
         headers = {"content-type": "multipart/form-data; boundary=b"}
         refused = page._send("POST", "/", content=body, headers=headers)
-        assert refused.status_code in (400, 422)
+        assert refused.status_code in (200, 400)
         assert_dead(refused.text)
 
 
@@ -213,7 +213,7 @@ class TestAForm:
     ) -> None:
         refused = page.form("How?", row)
         name = field.partition("-")[0]
-        assert refused.status_code == 422
+        assert refused.status_code == 200
         assert re.findall(r'class="error" id="([^"]+)"', refused.text) == [f"{name}-error-0"]
         assert f'aria-describedby="{name}-error-0"' in refused.text
         assert Live(refused.text).fields[field] == row[name]

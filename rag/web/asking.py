@@ -36,7 +36,7 @@ def asking(site: Site) -> APIRouter:
                 text = decode(await upload.read())
             prompt = await asyncio.to_thread(parse_prompt, text)
         except PromptError as error:
-            return HTMLResponse(_document_page(text, error), 422)
+            return HTMLResponse(_document_page(text, error))
         finally:
             await form.close()
         return _sent(site, prompt)
@@ -59,7 +59,7 @@ def asking(site: Site) -> APIRouter:
             return _form_page(typed.without_work(int(number)))
         read = await asyncio.to_thread(typed.read)
         if isinstance(read, PromptForm):
-            return _form_page(read, status=422)
+            return _form_page(read)
         if action == "look":
             return HTMLResponse(_document_page(read.text))
         return _sent(site, read)
@@ -93,9 +93,9 @@ def _document_page(text: str, error: PromptError | None = None) -> str:
     )
 
 
-def _form_page(form: PromptForm, *, status: int = 200, focus: int | None = None) -> Response:
+def _form_page(form: PromptForm, *, focus: int | None = None) -> Response:
     shown = page("form.html", form=form, focus=focus, full=len(form.works) >= MAX_WORKS)
-    return HTMLResponse(shown, status)
+    return HTMLResponse(shown)
 
 
 async def _form(request: Request) -> FormData:
