@@ -336,6 +336,14 @@ def test_marks_are_in_pixels_of_the_picture() -> None:
     assert str(sight.part) == "24 177 132 56"
 
 
+def test_a_line_of_a_page_of_one_column_is_shown_whole() -> None:
+    image = PageImage("arxiv:1", 1, 1000, 1000, "image/png", b"")
+    whole = sight_of(Highlight(1, (Rectangle(0.2, 0.5, 0.75, 0.52),)), image).part
+    assert (whole.x, whole.x + whole.width) == (180, 820)
+    column = sight_of(Highlight(1, (Rectangle(0.1, 0.5, 0.5, 0.52),)), image).part
+    assert (column.x, column.x + column.width) == (80, 520)
+
+
 def test_a_span_is_what_pictures_are_looked_up_by(answers: Mapping[str, Answer]) -> None:
     """Two quotes from one page, of which one was not found: only the other is shown on it."""
     answer = answers["move"]

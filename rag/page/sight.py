@@ -5,7 +5,6 @@ All lengths are in pixels of the picture, from its upper left corner.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rag.pictures import Highlight, PageImage, Rectangle
@@ -14,6 +13,9 @@ MARGIN = (0.02, 0.035)
 """What is shown around a quote, in shares of the page: two or three lines above and below."""
 LEAST = (0.44, 0.14)
 """What is shown at least, in shares of the page: about a column's width and six lines."""
+ONE_COLUMN = 0.5
+"""A share of the width that no column of two has. What is wider stands on a page of one column,
+whose margins are alike left and right: it is shown from margin to margin, with whole lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,30 +46,23 @@ class Sight:
 def sight_of(highlight: Highlight, image: PageImage) -> Sight:
     """What to show of one page for one quote; `highlight` has at least one rectangle."""
     marks = tuple(_pixels(rectangle, image) for rectangle in highlight.rectangles)
-    across = _stretch(
-        [(rectangle.left, rectangle.right) for rectangle in highlight.rectangles],
-        MARGIN[0],
-        LEAST[0],
-    )
-    down = _stretch(
-        [(rectangle.top, rectangle.bottom) for rectangle in highlight.rectangles],
-        MARGIN[1],
-        LEAST[1],
-    )
-    part = _pixels(Rectangle(across[0], down[0], across[1], down[1]), image)
+    left = min(rectangle.left for rectangle in highlight.rectangles)
+    right = max(rectangle.right for rectangle in highlight.rectangles)
+    if right - left > ONE_COLUMN:
+        left, right = min(left, 1.0 - right), max(right, 1.0 - left)
+    top = min(rectangle.top for rectangle in highlight.rectangles)
+    bottom = max(rectangle.bottom for rectangle in highlight.rectangles)
+    left, right = _stretch(left, right, MARGIN[0], LEAST[0])
+    top, bottom = _stretch(top, bottom, MARGIN[1], LEAST[1])
+    part = _pixels(Rectangle(left, top, right, bottom), image)
     whole = Box(0, 0, image.width, image.height)
     return Sight(image.source_id, image.page, whole, part, marks)
 
 
-def _stretch(
-    covered: Sequence[tuple[float, float]], margin: float, least: float
-) -> tuple[float, float]:
-    """From the first to the last share that is covered, with its margins, at least `least` long
-    and within the page."""
-    first = min(start for start, _ in covered) - margin
-    last = max(end for _, end in covered) + margin
-    missing = max(0.0, least - (last - first))
-    first, last = first - missing / 2, last + missing / 2
+def _stretch(first: float, last: float, margin: float, least: float) -> tuple[float, float]:
+    """The stretch with its margins, at least `least` long, moved so that it lies on the page."""
+    missing = max(0.0, least - (last - first) - 2 * margin)
+    first, last = first - margin - missing / 2, last + margin + missing / 2
     over, under = max(0.0, last - 1.0), max(0.0, -first)
     return max(0.0, first - over), min(1.0, last + under)
 
