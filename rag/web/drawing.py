@@ -3,7 +3,6 @@ doubtful about it."""
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -11,8 +10,9 @@ from markupsafe import Markup
 from index.settings import Settings
 from rag.answer import Answer
 from rag.doubts import Doubt, doubts_of
+from rag.highlight import pictures_of
 from rag.page import to_fragment, to_html
-from rag.pictures import NO_PICTURES, Pictures
+from rag.pictures import Pictures
 from rag.support import SupportChecker
 
 
@@ -35,8 +35,4 @@ class Drawn:
 
 def draw(answer: Answer, settings: Settings, checker: SupportChecker) -> Drawn:
     """Draw the pages and look for doubts, which takes seconds."""
-    try:
-        pictures = importlib.import_module("rag.highlight").pictures_of(answer, settings)
-    except ModuleNotFoundError:
-        pictures = NO_PICTURES
-    return Drawn(answer, pictures, doubts_of(answer, checker))
+    return Drawn(answer, pictures_of(answer, settings), doubts_of(answer, checker))
