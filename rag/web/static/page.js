@@ -48,7 +48,7 @@ if (job) {
   source.onmessage = (event) => show(JSON.parse(event.data));
   source.addEventListener("end", () => {
     source.close();
-    say(state, "Done.");
+    say(state, "Answered. The pages it quotes are being drawn.");
     location.reload();
   });
   source.onerror = () => {
