@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +19,7 @@ from statistics import median_low
 
 from rag.page_pieces import pieces_of
 
+SPACE = 2.5  # heights of a letter: words of one line are hardly ever further apart
 MARKS = 2  # readable glyphs that a footnote's mark has at most
 NEAR = 12  # characters that a mark, a root or a fraction puts between two of the quote
 PIECE = 12  # characters of a quote that fill a column or a page by themselves, at least
@@ -108,32 +109,37 @@ class Stream:
             if there > here + 1
         }
         self.small = median_low(glyph.height for glyph in glyphs) if glyphs else 0.0
-        self._by_height: dict[int, list[tuple[float, int]]] = {}
+        self._levels: dict[int, list[tuple[float, int]]] = {}
         for at, glyph in enumerate(glyphs):
-            self._by_height.setdefault(glyph.page, []).append((glyph.middle[1], at))
-        for levels in self._by_height.values():
+            self._levels.setdefault(glyph.page, []).append((glyph.top, at))
+        for levels in self._levels.values():
             levels.sort()
+        self._tallest = max((glyph.height for glyph in glyphs), default=0.0)
 
     def reads(self, page: int, box: Box) -> str:
-        """The keys of the glyphs of a page whose middle lies in a box, in the page's order."""
+        """The keys of the glyphs of a page that a box touches, in the page's order."""
         left, top, right, bottom = box
-        levels = self._by_height.get(page, [])
+        levels = self._levels.get(page, [])
         start, end = (
-            bisect_left(levels, (top, -1)),
-            bisect_right(levels, (bottom, len(self.glyphs))),
+            bisect_left(levels, (top - self._tallest, -1)),
+            bisect_left(levels, (bottom, -1)),
         )
-        level = [self.glyphs[at] for at in sorted(at for _, at in levels[start:end])]
-        return "".join(glyph.reads for glyph in level if left <= glyph.middle[0] <= right)
+        near = [self.glyphs[at] for at in sorted(at for _, at in levels[start:end])]
+        return "".join(
+            glyph.reads
+            for glyph in near
+            if glyph.bottom > top and glyph.left < right and glyph.right > left
+        )
 
-    def goes_on(self, at: int, following: int) -> bool:
-        """Whether glyph `following` goes on with the line of glyph `at`, no further away than
-        the next word."""
+    def goes_on(self, at: int, following: int, *, spaces: float = SPACE) -> bool:
+        """Whether glyph `following` goes on with the line of glyph `at`, at most so many heights
+        of a letter further on."""
         here, there = self.glyphs[at], self.glyphs[following]
         tall = max(here.height, there.height, self.small)
         shared = min(here.bottom, there.bottom) - max(here.top, there.top)
         # A full stop shares no height with a quotation mark.
         level = shared > 0 or abs(here.middle[1] - there.middle[1]) < 1.3 * tall
-        onwards = there.left > here.left - 0.7 * tall and there.left - here.right < 2.5 * tall
+        onwards = there.left > here.left - 0.7 * tall and there.left - here.right < spaces * tall
         return here.page == there.page and level and onwards
 
     def ends_line(self, at: int) -> bool:
