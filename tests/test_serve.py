@@ -4,9 +4,12 @@ its memory, and its end."""
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +25,7 @@ from index.settings import Settings
 from rag.answer import Answer
 from rag.prompt import Prompt
 from rag.web.jobs import KEPT_TEXT
-from tests.served import AT_LENGTH, BROKEN, DEAFLY, PACED, SLOWLY, Served, served
+from tests.served import AT_LENGTH, BROKEN, DEAFLY, PACED, ROOT, SLOWLY, Served, served
 from tests.works import LISTED, PROMPTS, prompt
 
 MEBIBYTE = 1 << 20
@@ -327,3 +330,20 @@ def test_a_second_server_on_the_port_is_refused_with_a_sentence(
         served(replace(settings), "--port", taken),
     ):
         pass
+
+
+@pytest.mark.parametrize("missing", ["fastapi", "uvicorn", "python_multipart"])
+def test_where_the_extra_is_missing_it_says_what_to_install(tmp_path: Path, missing: str) -> None:
+    program = f"import sys; sys.modules[{missing!r}] = None; from scripts.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "serve", "--home", str(tmp_path), "--offline"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("rag: rag serve needs the extra `serve` (")
+    assert "pip install 'grounded-rag[serve]'" in done.stderr

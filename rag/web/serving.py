@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from index.errors import RagError
 
 try:
+    import python_multipart  # noqa: F401 (Starlette needs it, and finds out when a form comes)
     import uvicorn
 
     from rag.web.app import create_app
