@@ -281,12 +281,13 @@ def test_a_signal_ends_it_soon_with_streams_open_and_leaves_nothing_half_done(
 ) -> None:
     with own.client() as client:
         kept = answered(client, ask(client, PROMPTS["move"]))
-        with slow_answer(own, client, "ended") as path, watching(own, path, 10) as readers:
-            readers[0].recv(100)
-            for _ in range(2):
-                ask(client, PROMPTS["remove"])
+        with slow_answer(own, client, "ended") as path:
+            waiting = [ask(client, PROMPTS["remove"]) for _ in range(2)]
             refused = client.post("/", files={"text": (None, PROMPTS["move"].text)})
-            code, seconds, said = own.end(by)
+            with watching(own, path, 10) as readers, watching(own, waiting[0], 10) as others:
+                for reader in (*readers, *others):
+                    reader.recv(100)
+                code, seconds, said = own.end(by)
     assert refused.status_code == 503
     assert refused.headers["retry-after"]
     assert "2 questions are waiting already" in refused.text
