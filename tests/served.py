@@ -60,8 +60,8 @@ class PacedWriter:
             words += 1
             time.sleep(0.02)
         if asked.startswith(AT_LENGTH):
-            for number in range(2_000):
-                stream(f"{number:6} " + "long " * 199 + "\n")
+            for number in range(1_000):
+                stream(f"{number:6} " + "long " * 399 + "\n")
                 time.sleep(0.002)
         return self._writer.write(evidence, stream=stream)
 
