@@ -98,4 +98,5 @@ class Site:
 
     def _verify(self, answer_id: str) -> Verification:
         # A rereading of its own: what is proved is what is kept now, and nothing stays in memory.
-        return verify(self.kept(answer_id), Rereading(self._pipeline.settings))
+        answer = self.kept(answer_id)
+        return verify(answer, Rereading(self._pipeline.settings).ahead(answer.sources))
