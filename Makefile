@@ -40,7 +40,7 @@ evaluate: index  ## every writer that can run answers prompts/; reports in data/
 		--output $(HOME_)/reports prompts/*.txt
 
 test: check  ## every check and every test
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadfile
 
 check: install  ## format, lint, types, layers
 	$(BIN)/ruff format --check .

@@ -34,7 +34,6 @@ from tests.works import PROMPTS, prompt, write
 MEBIBYTE = 1 << 20
 
 # One worker for all of them, as they share a server; each may run alone.
-pytestmark = pytest.mark.xdist_group("serve")
 
 
 @pytest.fixture(scope="module")

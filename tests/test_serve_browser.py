@@ -28,7 +28,6 @@ Scheme = Literal["light", "dark"]
 SIZES: tuple[tuple[int, Scheme], ...] = ((360, "light"), (1280, "dark"))
 
 # One worker for all of them: they share a server.
-pytestmark = pytest.mark.xdist_group("serve browser")
 
 
 @pytest.fixture(scope="module")

@@ -45,7 +45,6 @@ HOSTILE = (
 ROW = {"name": "A work", "role": "related", "paper": "", "github": "", "summary": "It is so."}
 
 # One worker for all of them: they share a server.
-pytestmark = pytest.mark.xdist_group("serve forms")
 
 
 class Page:

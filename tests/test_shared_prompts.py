@@ -30,7 +30,6 @@ NAMES = sorted(path.stem for path in (SHARED / "prompts").glob("*.txt"))
 FULL_TEXT = [name for name in NAMES if name.startswith("full-text-")]
 pytestmark = [
     pytest.mark.shared,
-    pytest.mark.xdist_group("shared"),  # one worker builds the index, and builds it once
     pytest.mark.skipif(not NAMES, reason="the shared prompts and papers are not here"),
 ]
 
