@@ -20,7 +20,7 @@ from index.estimate import write_down
 from index.extract import extractor_of
 from index.fetch import Fetcher, Step
 from index.isolation import Task, extract_isolated
-from index.kept import document_path, keep_document, kept_document
+from index.kept import keep_document, kept_document
 from index.passages import split
 from index.progress import Notify, silent
 from index.sealed import sweep
@@ -165,7 +165,7 @@ def _documents(
     unread: dict[str, tuple[str, Source]] = {}
     lost: list[tuple[str, SourceError]] = []
     for name, source in missing.items():
-        if (document := kept_document(document_path(source, settings))) is not None:
+        if (document := kept_document(source, settings)) is not None:
             yield name, document
         else:
             unread[source.id] = name, source
@@ -182,6 +182,6 @@ def _documents(
     ):
         name, source = unread[source_id]
         if isinstance(outcome, Document):
-            keep_document(outcome, document_path(source, settings))
+            keep_document(outcome, source, settings)
         yield name, outcome
     yield from lost

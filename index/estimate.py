@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +25,7 @@ from index.kept import document_path, kept_document
 from index.passages import Passage, split
 from index.segments import SegmentStore, packed_size, segment_name
 from index.settings import Settings
-from index.sources import SourceStore
+from index.sources import Source, SourceStore
 
 SAMPLE = 8
 """Documents from which the number of passages is inferred."""
@@ -80,14 +80,14 @@ def estimate(catalog: Catalog, settings: Settings, encoder: Encoder) -> Estimate
     """What is to be embedded anew for `catalog`; None where there is nothing. Only what was read
     before is counted: how much is in a paper that is not here yet, nobody knows."""
     store, segments = SourceStore(settings.sources), SegmentStore(settings.index)
-    paths = {}
+    anew: dict[str, Source] = {}
+    sizes: dict[str, int] = {}
     for source in filter(None, map(store.get, catalog.source_ids)):
         name = segment_name(source, extractor_of(source.media_type), encoder.name)
         path = document_path(source, settings)
         if not segments.path(name).exists() and path.exists():
-            paths[name] = path
-    sizes = {path: path.stat().st_size for path in paths.values()}
-    sample, read = _sample(sizes, encoder)
+            anew[name], sizes[name] = source, path.stat().st_size
+    sample, read = _sample(anew, sizes, settings, encoder)
     if not sample:
         return None
     growth = sum(sizes.values()) / read
@@ -100,7 +100,7 @@ def estimate(catalog: Catalog, settings: Settings, encoder: Encoder) -> Estimate
         measured = f"on {count} of them just now"
     passages = len(sample) * growth
     return Estimate(
-        sources=len(paths),
+        sources=len(anew),
         passages=round(passages),
         seconds=passages / rate,
         disk=round(packed_size(sample, encoder.dimension) * growth),
@@ -109,19 +109,21 @@ def estimate(catalog: Catalog, settings: Settings, encoder: Encoder) -> Estimate
     )
 
 
-def _sample(sizes: dict[Path, int], encoder: Encoder) -> tuple[list[Passage], int]:
+def _sample(
+    anew: Mapping[str, Source], sizes: Mapping[str, int], settings: Settings, encoder: Encoder
+) -> tuple[list[Passage], int]:
     """The passages of a few documents, small ones and large ones, and the bytes of their files."""
-    ordered = sorted(sizes, key=lambda path: (sizes[path], path.name))
+    ordered = sorted(sizes, key=lambda name: (sizes[name], name))
     step = max(1, len(ordered) // SAMPLE)
     passages: list[Passage] = []
     read = 0
-    for path in ordered[step // 2 :: step]:
-        document = kept_document(path)
+    for name in ordered[step // 2 :: step]:
+        document = kept_document(anew[name], settings)
         if document is not None:
             passages += split(
                 document, fits=lambda text: encoder.count_tokens(text) <= encoder.max_tokens
             )
-            read += sizes[path]
+            read += sizes[name]
     return passages, read
 
 

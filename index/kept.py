@@ -22,13 +22,14 @@ def document_path(source: Source, settings: Settings) -> Path:
     return settings.documents / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.document"
 
 
-def keep_document(document: Document, path: Path) -> None:
-    """Write it, whole or not at all."""
-    seal(path, document.to_json().encode())
+def keep_document(document: Document, source: Source, settings: Settings) -> None:
+    """Write down the text of a source, whole or not at all."""
+    seal(document_path(source, settings), document.to_json().encode())
 
 
-def kept_document(path: Path) -> Document | None:
-    """The document; None where there is none, or it is damaged and has to be read again."""
+def kept_document(source: Source, settings: Settings) -> Document | None:
+    """The text of a source, where it was read before and is kept undamaged."""
+    path = document_path(source, settings)
     if not path.exists():
         return None
     try:

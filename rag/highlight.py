@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from index.document import Document
 from index.errors import ExtractionError, SourceError
 from index.isolation import isolated
-from index.kept import document_path, kept_document
+from index.kept import kept_document
 from index.progress import Notify, silent
 from index.settings import Settings
 from index.sources import SourceStore
@@ -96,7 +96,7 @@ def _source(
     if source.media_type.partition(";")[0].strip().lower() != PDF:
         raise SourceError(record.id, "it is not a PDF")
     data = store.read(source)
-    document = kept_document(document_path(source, settings))
+    document = kept_document(source, settings)
     if document is None or document.sha256 != record.document_sha256:
         document = rereading(record)
     if document.sha256 != record.document_sha256:

@@ -53,7 +53,7 @@ class CatalogStore(Protocol):
 
 class ShardedCatalog:
     """The exact `CatalogStore` of this machine, over the segments that a home holds of one
-    encoder. Memory: 32 bytes a passage, and one shard's vectors at a time."""
+    encoder. Memory: 40 bytes a passage, and one shard's vectors at a time."""
 
     def __init__(
         self,
@@ -75,6 +75,14 @@ class ShardedCatalog:
     def best(self, query: str, vector: Vectors, k: int) -> tuple[Hit, ...]:
         """See CatalogStore. Exact; ties by source id and place."""
         self.refresh()
+        try:
+            return self._best(query, vector, k)
+        except FileNotFoundError:  # another search has just united shards that this one had open
+            self._seen = ""
+            self.refresh()
+            return self._best(query, vector, k)
+
+    def _best(self, query: str, vector: Vectors, k: int) -> tuple[Hit, ...]:
         shards = [shard for shard in self._shards if len(shard)]
         if not shards or k < 1:
             return ()

@@ -61,6 +61,9 @@ def index(
             show_default=False,
         ),
     ] = None,
+    short: Annotated[
+        bool, typer.Option("--short", help="Each paper once, the other documents short READMEs.")
+    ] = False,
     encoder: EncoderName = ENCODER,
 ) -> None:
     """Indexing the papers of a mirror, against LangChain's PyPDFLoader, recursive splitter
@@ -69,7 +72,7 @@ def index(
     if documents:
         from scripts.benches.memory import bench_memory
 
-        needed = bench_memory(mirror, documents=documents, encoder=encoder, say=say)
+        needed = bench_memory(mirror, documents=documents, short=short, encoder=encoder, say=say)
         typer.echo(json.dumps(needed, indent=2))
         return
     from scripts.benches.indexing import bench_index

@@ -110,7 +110,9 @@ def test_adding_is_measured_alone_and_among_all() -> None:
 def test_memory_is_that_of_a_process_of_its_own_and_of_its_workers(
     small_mirror: Path, encoder_folder: Path
 ) -> None:
-    found = bench("index", "--mirror", small_mirror, "--documents", 2, "--encoder", encoder_folder)
+    found = bench(
+        "index", "--mirror", small_mirror, "--documents", 4, "--short", "--encoder", encoder_folder
+    )
     (run,) = found["runs"]
     peak = run["peak_mib"]
     assert run["passages"] > 0

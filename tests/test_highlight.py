@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from index.isolation import isolated
-from index.kept import document_path, keep_document
+from index.kept import keep_document
 from index.settings import Settings
 from index.sources import SourceStore
 from rag.answer import Answer, Quote, SourceRecord, Statement
@@ -133,7 +133,7 @@ def quoting(answers: Mapping[str, Answer], tmp_path: Path) -> Quoting:
         quotes, records = [], []
         for source_id, data in papers.items():
             source = store.put(source_id, data, tier="full text", media_type=PDF, origin="x")
-            keep_document(document, document_path(source, settings))
+            keep_document(document, source, settings)
             quotes.append(Quote(source_id, "full text", 0, len(LOREM), LOREM, (1,)))
             records.append(
                 SourceRecord(

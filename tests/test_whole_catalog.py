@@ -257,6 +257,15 @@ def test_two_searches_at_once_do_not_disturb_each_other(home: Home) -> None:
     assert len(expected) == 5
 
 
+def test_shards_that_another_search_united_are_opened_anew(home: Home) -> None:
+    home.add("github:a/a", ["an edge", "noise"])
+    catalog = home.catalog()
+    expected = best(catalog, "edge", 5)
+    for path in home.settings.catalog.rglob("*.shard"):
+        path.unlink()
+    assert best(catalog, "edge", 5) == expected
+
+
 def test_a_shard_knows_the_terms_of_its_passages(home: Home) -> None:
     home.add("github:a/a", ["edge edge hole", "hole"])
     best(home.catalog(), "edge", 1)

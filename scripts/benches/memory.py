@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from index.build import build
+from index.catalog import Catalog, GithubLink, Listing
 from index.encoder import load_encoder
 from index.settings import Settings
+from scripts.benches.catalogs import invented
 from scripts.benches.clock import BenchError, machine, ratio, spent
 from scripts.benches.indexing import mirror_catalog
 
@@ -23,10 +25,11 @@ Say = Callable[[str], None]
 
 
 def bench_memory(
-    mirror: Path, *, documents: Sequence[int], encoder: str, say: Say
+    mirror: Path, *, documents: Sequence[int], short: bool = False, encoder: str, say: Say
 ) -> dict[str, Any]:
     """Index so many documents each time, from nothing: copies of a mirror's papers, each made
-    another by some bytes behind its end."""
+    another by some bytes behind its end. With `short`, each paper stands there once, and the other
+    documents are invented READMEs of ten passages."""
     papers = sorted((mirror / "arxiv").glob("*.pdf"))
     if not papers:
         raise BenchError(f"{mirror}/arxiv holds no PDF: name a mirror with --mirror")
@@ -35,13 +38,37 @@ def bench_memory(
         say(f"indexing {count} documents")
         with tempfile.TemporaryDirectory() as folder:
             for number in range(count):
-                data = papers[number % len(papers)].read_bytes() + b"\n%% copy %d\n" % number
-                path = Path(folder) / "mirror" / "arxiv" / f"2401.{number:05}.pdf"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(data)
+                if short and number >= len(papers):
+                    path, data = f"github/bench/w{number}/README.md", _readme(number)
+                else:
+                    path, data = f"arxiv/2401.{number:05}.pdf", _copy(papers, number)
+                written = Path(folder) / "mirror" / path
+                written.parent.mkdir(parents=True, exist_ok=True)
+                written.write_bytes(data)
             rows.append({"documents": count, **_run(Path(folder), encoder)})
+        say(json.dumps(rows[-1]))
     peaks = [row["peak_mib"]["together"] for row in rows]
-    return {"machine": machine(), "runs": rows, "last_over_first": ratio(peaks[-1], peaks[0])}
+    return {
+        "machine": machine(),
+        "documents": f"{len(papers)} papers and READMEs" if short else "papers",
+        "runs": rows,
+        "last_over_first": ratio(peaks[-1], peaks[0]),
+    }
+
+
+def _copy(papers: Sequence[Path], number: int) -> bytes:
+    return papers[number % len(papers)].read_bytes() + b"\n%% copy %d\n" % number
+
+
+def _readme(number: int) -> bytes:
+    return invented(number, 10)[0].text.encode()
+
+
+def _catalog(mirror: Path) -> Catalog:
+    readmes = sorted(mirror.glob("github/bench/*"))
+    links = [GithubLink(path.name, "bench", path.name) for path in readmes]
+    listings = [Listing(link.name, "related", github=link) for link in links]
+    return Catalog.of([*mirror_catalog(mirror).listings, *listings])
 
 
 def _run(folder: Path, encoder: str) -> dict[str, Any]:
@@ -64,7 +91,7 @@ def index_alone(folder: str, encoder: str) -> None:
     mirror = Path(folder) / "mirror"
     with spent() as taken, Watched() as watched:
         built = build(
-            mirror_catalog(mirror),
+            _catalog(mirror),
             Settings(Path(folder) / "home", mirror, offline=True),
             load_encoder(encoder, offline=True),
         )
