@@ -1,4 +1,4 @@
-"""An answer as Markdown, for files and terminals.
+"""An answer as Markdown, for files and terminals; and the wording that every form shares.
 
 Whatever comes from a paper, a README or a prompt is escaped: none of it is ever live markup, and
 no control character of theirs reaches a terminal.
@@ -18,8 +18,10 @@ _LINE_START = re.compile(r"^(\d+(?=[.)])|(?=[-+=]))")
 # Control characters, format characters (bidirectional overrides, invisible tags) and surrogates.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs"})
 _SPACE = re.compile(r"\s+")
+_CHOSEN = "each chosen from the source and none typed"
 _READ = {"full text": "full text", "readme": "README", "summary": "summary in the prompt"}
 _BUT = {"full text": "paper", "readme": "README", "summary": "summary"}
+ROLES = {"recommended": "recommended model", "related": "related paper"}
 
 
 def plain(text: str) -> str:
@@ -85,16 +87,40 @@ def what_was_read(reference: Reference, records: dict[str, SourceRecord]) -> str
     return "; ".join(filter(None, clauses)) or "nothing was given to read"
 
 
-def _warnings(answer: Answer) -> list[str]:
-    """A note where some of the listed works could not be read in full."""
+def what_could_not_be_read(answer: Answer) -> str:
+    """`3 papers and 1 README`; "" where everything listed was read."""
     unread = [source for source in answer.sources if source.reason]
-    if not unread:
-        return []
     counted = [
         _count(sum(source.tier == tier for source in unread), noun)
         for tier, noun in (("full text", "paper"), ("readme", "README"), ("summary", "summary"))
     ]
-    named = " and ".join(filter(None, counted))
+    return " and ".join(filter(None, counted))
+
+
+def is_its_quote(statement: Statement) -> bool:
+    """Whether a statement is its one quote word for word: then it is shown once."""
+    return len(statement.quotes) == 1 and plain(statement.quotes[0].text) == plain(statement.text)
+
+
+def is_link(written: str) -> bool:
+    """Whether a provided link may be live: http(s), and nothing in it that cannot be seen."""
+    return plain(written) == written and bool(re.fullmatch(r"https?://[^\s<>]+", written))
+
+
+def how_written(answer: Answer) -> str:
+    """Who wrote the answer, why not somebody else, and how many quotes it has."""
+    record = answer.writer
+    name = f"{record.name} writer" + (f", {record.model}" if record.model else "")
+    said = record.note.rstrip(".")
+    note = f" {said[:1].upper()}{said[1:]}." if said else ""
+    count = sum(1 for _ in answer.quotes())
+    return f"Written by the {name}.{note} {_count(count, 'quote')}, {_CHOSEN}"
+
+
+def _warnings(answer: Answer) -> list[str]:
+    """A note where some of the listed works could not be read in full."""
+    if not (named := what_could_not_be_read(answer)):
+        return []
     return [
         f"> **Not everything could be read:** {named} could not be had; section 3 says why. "
         "What follows rests on the rest.",
@@ -112,7 +138,7 @@ def _count(number: int, noun: str) -> str:
 def _statements(answer: Answer, statements: Iterable[Statement]) -> Iterator[str]:
     for statement in statements:
         # Two spaces: the source of a sentence told word for word stands on the line below it.
-        yield _said(statement) + ("  " if _is_its_quote(statement) else "\n")
+        yield _said(statement) + ("  " if is_its_quote(statement) else "\n")
         yield from _quotes(answer, statement)
 
 
@@ -120,17 +146,13 @@ def _said(statement: Statement) -> str:
     """The statement, in quotation marks where it is its quote word for word: then the quote need
     not be shown again."""
     text = escape(statement.text)
-    return f"“{text}”" if _is_its_quote(statement) else text
-
-
-def _is_its_quote(statement: Statement) -> bool:
-    return len(statement.quotes) == 1 and plain(statement.quotes[0].text) == plain(statement.text)
+    return f"“{text}”" if is_its_quote(statement) else text
 
 
 def _quotes(answer: Answer, statement: Statement, indent: str = "") -> Iterator[str]:
     for quote in statement.quotes:
         name = escape(work_of(answer, quote.source_id))
-        if _is_its_quote(statement):
+        if is_its_quote(statement):
             yield f"{indent}— {name}, {place(quote)}"
             yield ""
             continue
@@ -142,29 +164,21 @@ def _quotes(answer: Answer, statement: Statement, indent: str = "") -> Iterator[
 def _reference(
     answer: Answer, reference: Reference, records: dict[str, SourceRecord]
 ) -> Iterator[str]:
-    role = "recommended model" if reference.role == "recommended" else "related paper"
-    yield f"- **{escape(reference.name)}** ({role})"
+    yield f"- **{escape(reference.name)}** ({ROLES[reference.role]})"
     yield f"  - Paper: {_link(reference.paper)} · GitHub: {_link(reference.github)}"
     read = what_was_read(reference, records)
     yield f"  - {escape(read[:1].upper() + read[1:])}"
-    yield f"  - {_said(reference.bearing)}" + ("  " if _is_its_quote(reference.bearing) else "\n")
+    yield f"  - {_said(reference.bearing)}" + ("  " if is_its_quote(reference.bearing) else "\n")
     yield from _quotes(answer, reference.bearing, indent="    ")
 
 
 def _link(written: str | None) -> str:
     if written is None:
         return "None"
-    return f"<{written}>" if re.fullmatch(r"https?://[^\s<>]+", written) else escape(written)
+    return f"<{written}>" if is_link(written) else escape(written)
 
 
 def _colophon(answer: Answer) -> str:
-    record = answer.writer
-    name = f"{record.name} writer" + (f", {record.model}" if record.model else "")
-    said = record.note.rstrip(".")
-    note = f" {said[:1].upper()}{said[1:]}." if said else ""
-    count = sum(1 for _ in answer.quotes())
-    written = escape(f"Written by the {name}.{note} {_count(count, 'quote')}")
     return (
-        f"{written}, each chosen from the source and none typed: `rag verify` proves it from the "
-        "JSON form of this answer."
+        f"{escape(how_written(answer))}: `rag verify` proves it from the JSON form of this answer."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,10 @@ from scripts.options import ENCODER, HOME, EncoderName, Home, Mirror, Offline, P
 from scripts.terminal import Bars, say, show, typewriter
 
 if TYPE_CHECKING:
+    from index.settings import Settings
     from rag.answer import Answer
+    from rag.pictures import Pictures
+    from rag.support import SupportChecker
 
 
 class Format(StrEnum):
@@ -20,6 +24,7 @@ class Format(StrEnum):
 
     MARKDOWN = "markdown"
     JSON = "json"
+    HTML = "html"
 
 
 class WriterName(StrEnum):
@@ -31,7 +36,7 @@ class WriterName(StrEnum):
     CHAT = "chat"
 
 
-_SUFFIX = {Format.MARKDOWN: ".md", Format.JSON: ".json"}
+_SUFFIX = {Format.MARKDOWN: ".md", Format.JSON: ".json", Format.HTML: ".html"}
 
 
 def run(
@@ -101,7 +106,7 @@ def run(
         with Bars() as bars:
             evidence = pipeline.gather(prompt, notify=bars)
         answer = pipeline.answer(evidence, stream=typewriter())
-        written = _written(answer, form)
+        written = _written(answer, form, chosen)
         if (target := targets.get(path)) is None:
             show(written, markdown=form is Format.MARKDOWN)
         else:
@@ -134,7 +139,35 @@ def _spare(prompts: list[Path], targets: dict[Path, Path]) -> None:
             )
 
 
-def _written(answer: Answer, form: Format) -> str:
+def _written(answer: Answer, form: Format, settings: Settings) -> str:
     from rag.render import to_markdown
 
-    return answer.to_json() + "\n" if form is Format.JSON else to_markdown(answer)
+    match form:
+        case Format.JSON:
+            return answer.to_json() + "\n"
+        case Format.HTML:
+            return _page(answer, settings)
+        case Format.MARKDOWN:
+            return to_markdown(answer)
+
+
+def _page(answer: Answer, settings: Settings) -> str:
+    from rag.doubts import doubts_of
+    from rag.page import to_html
+
+    doubts = doubts_of(answer, _checker(settings.offline))
+    return to_html(answer, _pictures(answer, settings), doubts=doubts)
+
+
+def _pictures(answer: Answer, settings: Settings) -> Pictures:
+    from rag.highlight import pictures_of
+
+    with Bars() as bars:
+        return pictures_of(answer, settings, notify=bars)
+
+
+@cache
+def _checker(offline: bool) -> SupportChecker:
+    from rag.doubts import checker_at_hand
+
+    return checker_at_hand(offline=offline, announce=say)

@@ -1,0 +1,115 @@
+"""The templates filled in. What comes from a paper, a README or a prompt passes `_shown` and
+Jinja's escaping, all of it: nothing but the stylesheet and base64 is put in as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from rag.answer import Answer
+from rag.doubts import Doubt
+from rag.page.view import view_of
+from rag.pictures import NO_PICTURES, PageImage, Pictures
+from rag.render import plain
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+_ALLOWED = "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; style-src "
+
+
+def to_html(
+    answer: Answer, pictures: Pictures = NO_PICTURES, *, doubts: Sequence[Doubt] = ()
+) -> str:
+    """A whole document that asks nothing of anybody: it has no script, and its policy lets it
+    load nothing but what it holds."""
+    return _filled("document.html", answer, pictures, doubts)
+
+
+def to_fragment(
+    answer: Answer, pictures: Pictures = NO_PICTURES, *, doubts: Sequence[Doubt] = ()
+) -> str:
+    """The same content for a page of somebody else, a notebook above all: every rule of its
+    style holds inside it alone, and its ids begin with a hash of what it shows."""
+    return _filled("fragment.html", answer, pictures, doubts)
+
+
+def _filled(template: str, answer: Answer, pictures: Pictures, doubts: Sequence[Doubt]) -> str:
+    from markupsafe import Markup
+
+    view = view_of(answer, pictures, doubts)
+    style = _style()
+    digest = hashlib.sha256(style.encode()).digest()
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            answer=view,
+            key=_key(answer, view.pages, pictures, doubts),
+            pages={(page.source_id, page.page): n for n, page in enumerate(view.pages, start=1)},
+            style=Markup(style),
+            policy=_ALLOWED + f"'sha256-{b64encode(digest).decode()}'",
+        )
+    )
+
+
+def _key(
+    answer: Answer, pages: Sequence[PageImage], pictures: Pictures, doubts: Sequence[Doubt]
+) -> str:
+    """Different for what looks different. An answer that is shown twice may have its ids twice:
+    they name the same things."""
+    said = repr((answer.to_json(), pictures.highlights, doubts))
+    digest = hashlib.sha256(said.encode("utf-8", "replace"))
+    for page in pages:
+        digest.update(page.data)
+    return f"a{digest.hexdigest()[:10]}"
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("rag.page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["data_uri"] = _data_uri
+    environment.filters["breakable"] = _breakable
+    return environment
+
+
+def _shown(value: object) -> object:
+    """Text without what cannot be seen; it is escaped after that."""
+    from markupsafe import Markup
+
+    return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _data_uri(image: PageImage) -> Markup:
+    from markupsafe import Markup
+
+    return Markup("data:{};base64,{}").format(
+        plain(image.media_type), b64encode(image.data).decode()
+    )
+
+
+def _breakable(link: str) -> Markup:
+    """A link to be read, which may go on in the next line after a slash."""
+    from markupsafe import Markup, escape
+
+    return Markup("/<wbr>").join(escape(part) for part in plain(link).split("/"))
+
+
+@cache
+def _style() -> str:
+    return (files("rag.page") / "templates" / "style.css").read_text(encoding="utf-8").strip()
