@@ -151,7 +151,7 @@ def _documents(
     unread: dict[str, tuple[str, Source]] = {}
     lost: list[tuple[str, SourceError]] = []
     for name, source in missing.items():
-        if (document := _kept(_document_path(source, settings))) is not None:
+        if (document := kept_document(source, settings)) is not None:
             yield name, document
         else:
             unread[source.id] = name, source
@@ -178,7 +178,9 @@ def _document_path(source: Source, settings: Settings) -> Path:
     return settings.documents / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.document"
 
 
-def _kept(path: Path) -> Document | None:
+def kept_document(source: Source, settings: Settings) -> Document | None:
+    """The text of a source, where it was read before and is kept undamaged."""
+    path = _document_path(source, settings)
     if not path.exists():
         return None
     try:

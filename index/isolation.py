@@ -1,14 +1,15 @@
-"""Extraction in processes of its own, so that a bad file costs one file and no more.
+"""Reading files in processes of their own, so that a bad file costs one file and no more.
 
-A worker is a fresh interpreter (never a fork: the caller may have threads) that imports the
-extractor and nothing heavier. It limits its own memory and processor time; the caller keeps the
-clock. What goes through the pipe is bytes and JSON, so that a worker that a hostile file has
-turned can send nothing but a wrong text.
+A worker is a fresh interpreter (never a fork: the caller may have threads) that imports what
+reads the file and nothing heavier. It limits its own memory and processor time; the caller keeps
+the clock. What goes through the pipe is bytes and JSON, so that a worker that a hostile file has
+turned can send nothing but a wrong result.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import resource
 import signal
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
@@ -28,6 +29,7 @@ from index.errors import ExtractionError
 LOG = logging.getLogger(__name__)
 Task = tuple[str, bytes, str]
 Result = tuple[str, Document | ExtractionError]
+Reply = tuple[str, bytes | ExtractionError]
 
 START = (
     "import sys; sys.path[:] = sys.argv[2:]; from index.isolation import work; work(sys.argv[1])"
@@ -61,14 +63,47 @@ def extract_isolated(
     promised order. `tasks` is read only as workers become free, and they work on while the
     caller is busy with a result. `seconds` and `memory_bytes` hold for one file. Closing the
     iterator, or an exception in the caller, ends all workers."""
+    parts = ((name, (data, media_type.encode())) for name, data, media_type in tasks)
+    replies = isolated(
+        "index.isolation:extraction",
+        parts,
+        workers=workers,
+        seconds=seconds,
+        memory_bytes=memory_bytes,
+    )
+    with contextlib.closing(replies):
+        for name, reply in replies:
+            if isinstance(reply, ExtractionError):
+                yield name, reply
+            else:
+                yield name, Document.from_json(reply.decode())
+
+
+def extraction(name: str, data: bytes, media_type: bytes) -> bytes:
+    """The job of a worker that extracts: the document as JSON."""
+    from index.extract import extract
+
+    return extract(name, data, media_type.decode()).to_json().encode()
+
+
+def isolated(
+    job: str,
+    tasks: Iterable[tuple[str, Sequence[bytes]]],
+    *,
+    workers: int,
+    seconds: float,
+    memory_bytes: int,
+) -> Generator[Reply]:
+    """Call a function, named `module:function`, with a source's id and parts of bytes, in
+    workers as `extract_isolated` has them, and yield the bytes that it returns."""
     waiting = iter(tasks)
-    limits = f"{seconds} {memory_bytes}"
+    argument = f"{seconds} {memory_bytes} {job}"
     pool: list[Worker] = []
-    ready: deque[Result] = deque()
+    ready: deque[Reply] = deque()
     try:
         while True:
             while _free(pool, workers) and (task := next(waiting, None)) is not None:
-                _give(pool, task, limits)
+                _give(pool, *task, argument)
             if ready:
                 yield ready.popleft()
             elif any(worker.task is not None for worker in pool):
@@ -84,22 +119,20 @@ def _free(pool: list[Worker], workers: int) -> bool:
     return len(pool) < max(1, workers) or any(worker.task is None for worker in pool)
 
 
-def _give(pool: list[Worker], task: Task, limits: str) -> None:
+def _give(pool: list[Worker], name: str, parts: Sequence[bytes], argument: str) -> None:
     worker = next((worker for worker in pool if worker.task is None), None)
     if worker is None:
-        worker = _started(limits)
+        worker = _started(argument)
         pool.append(worker)
-    source_id, data, media_type = task
-    worker.task, worker.began = source_id, time.monotonic()
+    worker.task, worker.began = name, time.monotonic()
     with contextlib.suppress(OSError):  # a dead worker shows when its answer is awaited
-        worker.pipe.send_bytes(source_id.encode())
-        worker.pipe.send_bytes(media_type.encode())
-        worker.pipe.send_bytes(data)
+        for message in (name.encode(), str(len(parts)).encode(), *parts):
+            worker.pipe.send_bytes(message)
 
 
-def _started(limits: str) -> Worker:
+def _started(argument: str) -> Worker:
     ours, theirs = Pipe()
-    argument = f"{theirs.fileno()} {limits}"
+    argument = f"{theirs.fileno()} {argument}"
     process = subprocess.Popen(
         [sys.executable, "-c", START, argument, *(path or str(Path.cwd()) for path in sys.path)],
         stdin=subprocess.DEVNULL,
@@ -109,12 +142,12 @@ def _started(limits: str) -> Worker:
     return Worker(process, ours)
 
 
-def _collect(pool: list[Worker], seconds: float) -> list[Result]:
+def _collect(pool: list[Worker], seconds: float) -> list[Reply]:
     """Wait until something is known: an answer, a death, or a time limit reached."""
     busy = [worker for worker in pool if worker.task is not None]
     left = min(worker.began for worker in busy) + seconds - time.monotonic()
     answered: Any = wait([worker.pipe for worker in busy], timeout=max(0.0, left))
-    results: list[Result] = []
+    results: list[Reply] = []
     for worker in busy:
         if worker.pipe in answered:
             results.append(_answer(worker, pool, seconds))
@@ -123,10 +156,10 @@ def _collect(pool: list[Worker], seconds: float) -> list[Result]:
     return results
 
 
-def _answer(worker: Worker, pool: list[Worker], seconds: float) -> Result:
+def _answer(worker: Worker, pool: list[Worker], seconds: float) -> Reply:
     source_id = worker.task or ""
     try:
-        kind, said = worker.pipe.recv_bytes(), worker.pipe.recv_bytes().decode()
+        kind, said = worker.pipe.recv_bytes(), worker.pipe.recv_bytes()
         for warning in filter(
             None, worker.pipe.recv_bytes().decode("utf-8", "replace").split("\n")
         ):
@@ -135,11 +168,11 @@ def _answer(worker: Worker, pool: list[Worker], seconds: float) -> Result:
         return _lost(worker, pool, f"the reader broke down over it, {_death(worker)}", seconds)
     worker.task = None
     if kind == b"reason":
-        return source_id, ExtractionError(source_id, said)
-    return source_id, Document.from_json(said)
+        return source_id, ExtractionError(source_id, said.decode("utf-8", "replace"))
+    return source_id, said
 
 
-def _lost(worker: Worker, pool: list[Worker], reason: str, seconds: float = 0.0) -> Result:
+def _lost(worker: Worker, pool: list[Worker], reason: str, seconds: float = 0.0) -> Reply:
     pool.remove(worker)
     code = worker.end()
     if code == -signal.SIGXCPU:
@@ -173,8 +206,9 @@ class Warnings(logging.Handler):
 
 def work(argument: str) -> None:
     """The worker: answers task after task until the pipe closes. `argument` holds the number of
-    the pipe, the seconds of processor time and the bytes of memory it may use for one file."""
-    number, seconds, memory = argument.split()
+    the pipe, the seconds of processor time and the bytes of memory it may use for one file, and
+    the function that reads a file."""
+    number, seconds, memory, job = argument.split()
     pipe = Connection(int(number))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller's to handle: it ends its workers
     _limit(resource.RLIMIT_AS, int(memory))
@@ -182,32 +216,32 @@ def work(argument: str) -> None:
     logging.getLogger().addHandler(warnings)
     with contextlib.suppress(EOFError, OSError):
         while True:
-            source_id, media_type = pipe.recv_bytes().decode(), pipe.recv_bytes().decode()
-            data = pipe.recv_bytes()
+            name, count = pipe.recv_bytes().decode(), int(pipe.recv_bytes())
+            parts = [pipe.recv_bytes() for _ in range(count)]
             # Should the caller be killed, nobody else would stop a file that takes for ever.
             spent = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
             _limit(resource.RLIMIT_CPU, int(spent + float(seconds)) + 2)
-            kind, said = _attempt(source_id, data, media_type, int(memory))
+            kind, said = _attempt(job, name, parts, int(memory))
             pipe.send_bytes(kind)
-            pipe.send_bytes(said.encode())
+            pipe.send_bytes(said)
             pipe.send_bytes("\n".join(warnings.said).encode("utf-8", "replace"))
             warnings.said.clear()
 
 
-def _attempt(source_id: str, data: bytes, media_type: str, memory: int) -> tuple[bytes, str]:
+def _attempt(job: str, name: str, parts: Sequence[bytes], memory: int) -> tuple[bytes, bytes]:
     try:
         # Only after the task has come: until it is taken, the caller has to wait.
-        from index.extract import extract
-
-        return b"document", extract(source_id, data, media_type).to_json()
+        module, _, function = job.partition(":")
+        return b"result", getattr(importlib.import_module(module), function)(name, *parts)
     except ExtractionError as error:
-        return b"reason", error.reason
+        reason = error.reason
     except MemoryError:
-        return b"reason", f"reading it takes more than {memory >> 20} MiB of memory"
+        reason = f"reading it takes more than {memory >> 20} MiB of memory"
     except RecursionError:
-        return b"reason", "the file is broken: it refers to itself"
+        reason = "the file is broken: it refers to itself"
     except Exception as error:  # whatever it is, it is this file's and no other's
-        return b"reason", f"the reader failed on it ({type(error).__name__}: {error})"[:300]
+        reason = f"the reader failed on it ({type(error).__name__}: {error})"[:300]
+    return b"reason", reason.encode("utf-8", "replace")
 
 
 def _limit(what: int, wanted: int) -> None:
