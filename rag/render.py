@@ -114,7 +114,8 @@ def how_written(answer: Answer) -> str:
     said = record.note.rstrip(".")
     note = f" {said[:1].upper()}{said[1:]}." if said else ""
     count = sum(1 for _ in answer.quotes())
-    return f"Written by the {name}.{note} {_count(count, 'quote')}, {_CHOSEN}"
+    chosen = f"{_count(count, 'quote')}, {_CHOSEN}" if count else "Nothing could be quoted"
+    return f"Written by the {name}.{note} {chosen}"
 
 
 def _warnings(answer: Answer) -> list[str]:

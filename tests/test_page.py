@@ -206,6 +206,11 @@ def test_an_answer_shows_every_part(answers: Mapping[str, Answer], name: str, fo
         assert source.document_sha256 in words
 
 
+def test_an_answer_without_quotes_says_so() -> None:
+    words = parsed(to_html(Answer.from_json(EMPTY))).words
+    assert "Written by the w writer. Nothing could be quoted." in words
+
+
 def test_a_statement_that_is_its_quote_is_said_once(answers: Mapping[str, Answer]) -> None:
     found = [
         (answer, statement)
