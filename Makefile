@@ -12,7 +12,7 @@ LABELLED ?=
 
 ask_options := --home $(HOME_) $(if $(MIRROR),--mirror $(MIRROR))
 
-.PHONY: help install index answer evaluate test check format clean
+.PHONY: help install index answer notebook evaluate test check format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -31,6 +31,15 @@ index: install  ## download and embed every work of prompts/
 
 answer: index  ## the answer to the first example: make answer PROMPT=… MIRROR=… WRITER=… for others
 	$(BIN)/rag ask $(ask_options) --writer $(WRITER) "$(PROMPT)"
+
+# JupyterLab is a large set-up of its own, which nothing else needs.
+$(VENV)/.notebook: $(VENV)/.installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[notebook]'
+	@touch $@
+
+notebook: $(VENV)/.notebook  ## JupyterLab with the notebooks: make notebook MIRROR=… for papers
+	RAG_HOME=$(abspath $(HOME_)) RAG_MIRROR=$(if $(MIRROR),$(abspath $(MIRROR))) \
+		$(BIN)/jupyter lab notebooks/01_ask.ipynb
 
 evaluate: index  ## every writer that can run answers prompts/; reports in data/reports
 	$(BIN)/rag evaluate writers $(ask_options) $(addprefix --validity ,$(LABELLED)) \

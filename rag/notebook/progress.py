@@ -64,9 +64,9 @@ class Progress:
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        trace: TracebackType | None = None,
     ) -> None:
         if self._place is not None:
             self._place.update({"text/plain": "", "text/html": ""}, raw=True)

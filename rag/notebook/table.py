@@ -69,9 +69,56 @@ class Table:
         return dict(zip(self.columns, row, strict=True))
 
     def __repr__(self) -> str:
-        long = [place for place in range(len(self.columns)) if self._width(place) > LONG]
+        table = self._filled()
+        long = [place for place in range(len(table.columns)) if table._width(place) > LONG]
         lines = [plain(self.caption), ""] if self.caption else []
-        return "\n".join((*lines, *(self._records(long) if long else self._grid())))
+        return "\n".join((*lines, *(table._records(long) if long else table._grid())))
+
+    def _repr_markdown_(self) -> str:
+        table = self._filled()
+        rules = ["--:" if table._numeric(place) else "---" for place in range(len(table.columns))]
+        lines = [f"{escape(self.caption)}\n"] if self.caption else []
+        lines += [_line(tuple(map(escape, table.columns))), _line(rules)]
+        lines += [_line(tuple(map(_in_markdown, row))) for row in table.rows]
+        return "\n".join(lines) + "\n"
+
+    def _repr_html_(self) -> str:
+        from markupsafe import Markup
+
+        table = self._filled()
+        kinds = [Markup(' class="{}"').format(table._kind(n)) for n in range(len(table.columns))]
+        head = Markup().join(
+            Markup('<th scope="col"{}>{}</th>').format(kind, plain(name))
+            for kind, name in zip(kinds, table.columns, strict=True)
+        )
+        rows = Markup().join(
+            Markup("<tr>{}</tr>\n").format(
+                Markup().join(
+                    Markup("<td{}>{}</td>").format(kind, _in_html(cell))
+                    for kind, cell in zip(kinds, row, strict=True)
+                )
+            )
+            for row in table.rows
+        )
+        caption = Markup("<caption>{}</caption>").format(plain(self.caption))
+        shown = Markup(
+            '<div class="grounded-table" tabindex="0" role="group">\n<style>{}</style>\n'
+            "<table>{}<thead><tr>{}</tr></thead>\n<tbody>\n{}</tbody></table>\n</div>"
+        ).format(Markup(_style()), caption if self.caption else "", head, rows)
+        return str(shown)
+
+    def _filled(self) -> Table:
+        """The table without the columns in which no row has anything: they are not shown."""
+        some = [
+            place
+            for place in range(len(self.columns))
+            if not self.rows or any(row[place] not in (None, "") for row in self.rows)
+        ]
+        return Table(
+            tuple(self.columns[place] for place in some),
+            tuple(tuple(row[place] for place in some) for row in self.rows),
+            self.caption,
+        )
 
     def _records(self, long: Sequence[int]) -> Iterator[str]:
         """Rows one below the other: the short cells in a line, each long one under them."""
@@ -83,8 +130,9 @@ class Table:
             ]
             yield in_lines(plain(" · ".join(short)), "- ", "  ")
             for place in long:
-                if words := written(row[place]):
-                    yield in_lines(plain(f"{self.columns[place]}: {words}"), "  ", "    ")
+                if row[place] not in (None, ""):
+                    words = f"{self.columns[place]}: {written(row[place])}"
+                    yield in_lines(plain(words), "  ", "    ")
 
     def _grid(self) -> Iterator[str]:
         """Columns side by side."""
@@ -99,41 +147,16 @@ class Table:
         """The length of the longest cell of a column."""
         return max((len(plain(written(row[place]))) for row in self.rows), default=0)
 
-    def _repr_markdown_(self) -> str:
-        rules = ["--:" if self._numeric(place) else "---" for place in range(len(self.columns))]
-        lines = [f"{escape(self.caption)}\n"] if self.caption else []
-        lines += [_line(tuple(map(escape, self.columns))), _line(rules)]
-        lines += [_line(tuple(map(_in_markdown, row))) for row in self.rows]
-        return "\n".join(lines) + "\n"
-
-    def _repr_html_(self) -> str:
-        from markupsafe import Markup
-
-        side = [' class="number"' if self._numeric(n) else "" for n in range(len(self.columns))]
-        head = Markup().join(
-            Markup(f'<th scope="col"{own}>{{}}</th>').format(plain(name))
-            for own, name in zip(side, self.columns, strict=True)
-        )
-        body = Markup().join(
-            Markup("<tr>{}</tr>\n").format(
-                Markup().join(
-                    Markup(f"<td{own}>{{}}</td>").format(_in_html(cell))
-                    for own, cell in zip(side, row, strict=True)
-                )
-            )
-            for row in self.rows
-        )
-        caption = Markup("<caption>{}</caption>").format(plain(self.caption))
-        shown = Markup(
-            '<div class="grounded-table" tabindex="0" role="group">\n<style>{}</style>\n'
-            "<table>{}<thead><tr>{}</tr></thead>\n<tbody>\n{}</tbody></table>\n</div>"
-        ).format(Markup(_style()), caption if self.caption else "", head, body)
-        return str(shown)
-
     def _numeric(self, place: int) -> bool:
         """Whether a column has numbers and nothing else."""
         cells = [row[place] for row in self.rows if row[place] is not None]
         return bool(cells) and all(isinstance(cell, int | float) for cell in cells)
+
+    def _kind(self, place: int) -> str:
+        """How wide a column wants to be."""
+        if self._numeric(place):
+            return "number"
+        return "text" if self._width(place) > 200 else "words"
 
 
 def written(cell: Cell) -> str:
