@@ -12,7 +12,7 @@ LABELLED ?=
 
 ask_options := --home $(HOME_) $(if $(MIRROR),--mirror $(MIRROR))
 
-.PHONY: help install index answer notebook evaluate test check format clean
+.PHONY: help install index answer notebook pictures evaluate test check format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -40,6 +40,9 @@ $(VENV)/.notebook: $(VENV)/.installed
 notebook: $(VENV)/.notebook  ## JupyterLab with the notebooks: make notebook MIRROR=… for papers
 	RAG_HOME=$(abspath $(HOME_)) RAG_MIRROR=$(if $(MIRROR),$(abspath $(MIRROR))) \
 		$(BIN)/jupyter lab notebooks/01_ask.ipynb
+
+pictures: install  ## the pictures in the README, made anew
+	$(BIN)/python -m scripts.pictures
 
 evaluate: index  ## every writer that can run answers prompts/; reports in data/reports
 	$(BIN)/rag evaluate writers $(ask_options) $(addprefix --validity ,$(LABELLED)) \

@@ -84,7 +84,7 @@ def passage_map(library: Library, query: str, count: int) -> PassageMap:
     for number, (name, parts) in enumerate(sorted(works.items())):
         x, y = np.concatenate(parts).T
         axes.scatter(
-            x, y, s=26, color=_COLOURS[number % len(_COLOURS)], alpha=0.75, linewidths=0,
+            x, y, s=44, color=_COLOURS[number % len(_COLOURS)], alpha=0.75, linewidths=0,
             marker=_MARKERS[number // len(_COLOURS) % len(_MARKERS)], label=_words(name),
         )  # fmt: skip
     if query:
@@ -93,7 +93,7 @@ def passage_map(library: Library, query: str, count: int) -> PassageMap:
         for rank, hit in enumerate(library.hits(query)[:count], start=1):
             starts = [each.start for each in library.segments[hit.source_id].passages]
             spot = places[hit.source_id][starts.index(hit.passage.start)]
-            axes.scatter(spot[0], spot[1], s=110, facecolors="none", edgecolors="black", zorder=3)
+            axes.scatter(spot[0], spot[1], s=170, facecolors="none", edgecolors="black", zorder=3)
             axes.annotate(str(rank), spot, xytext=(6, 6), textcoords="offset points", fontsize=11)
     first, second = plane.shares
     axes.set_xlabel(f"first principal component ({first:.0%} of the variance)")

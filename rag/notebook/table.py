@@ -156,7 +156,8 @@ class Table:
         """How wide a column wants to be."""
         if self._numeric(place):
             return "number"
-        return "text" if self._width(place) > 200 else "words"
+        longest = self._width(place)
+        return "text" if longest > 200 else "name" if longest > LONG else "word"
 
 
 def written(cell: Cell) -> str:
