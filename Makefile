@@ -12,7 +12,7 @@ LABELLED ?=
 
 ask_options := --home $(HOME_) $(if $(MIRROR),--mirror $(MIRROR))
 
-.PHONY: help install index answer evaluate test check format clean
+.PHONY: help install index answer serve notebook pictures evaluate test check format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -23,7 +23,7 @@ install: $(VENV)/.installed  ## the environment in .venv
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,chat,evaluate]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,chat,evaluate,serve]'
 	@touch $@
 
 index: install  ## download and embed every work of prompts/
@@ -32,12 +32,27 @@ index: install  ## download and embed every work of prompts/
 answer: index  ## the answer to the first example: make answer PROMPT=… MIRROR=… WRITER=… for others
 	$(BIN)/rag ask $(ask_options) --writer $(WRITER) "$(PROMPT)"
 
+serve: install  ## a local page to ask on, http://127.0.0.1:8765/
+	$(BIN)/rag serve $(ask_options) --writer $(WRITER)
+
+# JupyterLab is a large set-up of its own, which nothing else needs.
+$(VENV)/.notebook: $(VENV)/.installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[notebook]'
+	@touch $@
+
+notebook: $(VENV)/.notebook  ## JupyterLab with the notebooks: make notebook MIRROR=… for papers
+	RAG_HOME=$(abspath $(HOME_)) RAG_MIRROR=$(if $(MIRROR),$(abspath $(MIRROR))) \
+		$(BIN)/jupyter lab notebooks/01_ask.ipynb
+
+pictures: install  ## the pictures in the README, made anew
+	$(BIN)/python -m scripts.pictures
+
 evaluate: index  ## every writer that can run answers prompts/; reports in data/reports
 	$(BIN)/rag evaluate writers $(ask_options) $(addprefix --validity ,$(LABELLED)) \
 		--output $(HOME_)/reports prompts/*.txt
 
 test: check  ## every check and every test
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadfile
 
 check: install  ## format, lint, types, layers
 	$(BIN)/ruff format --check .

@@ -33,6 +33,12 @@ __all__ = [
 class RagError(Exception):
     """The root: whatever this project refuses on purpose is one of these."""
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in place of a traceback: the message says what to do, where the
+        program was says nothing."""
+        shown = "".join(char if char.isprintable() else " " for char in str(self))
+        return [f"{type(self).__name__}: {shown}"]
+
 
 class PromptError(RagError):
     """A prompt document cannot be read; `line` is 1-based, 0 where no line can be blamed."""

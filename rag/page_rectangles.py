@@ -7,7 +7,8 @@ from itertools import groupby, pairwise
 from math import inf
 from statistics import median
 
-from rag.page_text import Box, Glyph, Stream, Wanted, key
+from rag.page_places import Wanted
+from rag.page_text import Box, Glyph, Stream, key
 from rag.pictures import Highlight, Rectangle
 
 LONG = 8  # glyphs of a run that tell how high its line is

@@ -41,7 +41,7 @@ class Pipeline:
 
     def gather(self, prompt: Prompt, *, notify: Notify = silent) -> Evidence:
         """The evidence for `prompt`; works that are not indexed yet are indexed first."""
-        readings, segments = self._read(prompt.catalog, notify)
+        readings, segments = self.read(prompt.catalog, notify)
         in_order = dict.fromkeys(
             source_id for listing in prompt.listings for source_id in listing.source_ids
         )
@@ -58,7 +58,7 @@ class Pipeline:
         notify: Notify = silent,
     ) -> tuple[Hit, ...]:
         """Every passage of the catalog's works, those for `query` first."""
-        readings, segments = self._read(catalog, notify)
+        readings, segments = self.read(catalog, notify)
         pool = Pool.of(list(readings.values()), segments)
         (hits,) = search(pool, self.encoder, [query], reranker=reranker)
         return hits
@@ -77,10 +77,11 @@ class Pipeline:
         """The answer that the writer makes of `evidence`."""
         return compose(evidence, self.writer.write(evidence, stream=stream))
 
-    def _read(
-        self, catalog: Catalog, notify: Notify
+    def read(
+        self, catalog: Catalog, notify: Notify = silent
     ) -> tuple[dict[str, Reading], dict[str, Segment]]:
-        """What became of each source of the catalog, and the segments of those that were read."""
+        """What became of each source of the catalog, and the segments of those that were read, by
+        source id; works that are not indexed yet are indexed first."""
         built = build(catalog, self.settings, self.encoder, notify=notify, retry=False)
         store = SegmentStore(self.settings.index)
         segments: dict[str, Segment] = {}

@@ -98,9 +98,7 @@ def read_prompt(path: str | Path) -> Prompt:
     where = str(path)
     try:
         with Path(path).open("rb") as file:
-            data = file.read(MAX_SIZE + 1)
-        _check_size(len(data))
-        text = _decode(data)
+            text = decode(file.read(MAX_SIZE + 1))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise PromptError(
@@ -120,6 +118,22 @@ def parse_prompt(text: str, path: str = "") -> Prompt:
     except PromptError as error:
         raise error.at(path) from None
     return Prompt(parts.question, parts.requests, parts.listings, text, path)
+
+
+def decode(data: bytes) -> str:
+    """The text of a document's bytes: UTF-8, or UTF-16 with its byte-order mark. Raises
+    PromptError where there are too many, or with the line of the first that does not fit."""
+    _check_size(len(data))
+    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode(encoding, "replace")
+        raise PromptError(
+            f"byte 0x{data[error.start]:02x} is not {encoding.upper()}; expected a document "
+            "saved as UTF-8",
+            line=_normalised(before).count("\n") + 1,
+        ) from None
 
 
 def render_prompt(prompt: Prompt) -> str:
@@ -150,19 +164,6 @@ def _tidy(text: str) -> str:
 def _normalised(text: str) -> str:
     text = text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     return text.translate(_PICTURES)
-
-
-def _decode(data: bytes) -> str:
-    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
-    try:
-        return data.decode(encoding)
-    except UnicodeDecodeError as error:
-        before = data[: error.start].decode(encoding, "replace")
-        raise PromptError(
-            f"byte 0x{data[error.start]:02x} is not {encoding.upper()}; expected a document "
-            "saved as UTF-8",
-            line=_normalised(before).count("\n") + 1,
-        ) from None
 
 
 def _check_size(size: int) -> None:

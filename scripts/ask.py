@@ -9,7 +9,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scripts.options import ENCODER, HOME, EncoderName, Home, Mirror, Offline, Prompts, settings
+from scripts.options import (
+    ENCODER,
+    HOME,
+    BaseUrl,
+    EncoderName,
+    Home,
+    Mirror,
+    Model,
+    Offline,
+    Prompts,
+    Seed,
+    Temperature,
+    Threshold,
+    Tries,
+    Writer,
+    WriterName,
+    settings,
+    writer_choice,
+)
 from scripts.terminal import Bars, say, show, typewriter
 
 if TYPE_CHECKING:
@@ -27,43 +45,18 @@ class Format(StrEnum):
     HTML = "html"
 
 
-class WriterName(StrEnum):
-    """Which writer writes."""
-
-    AUTO = "auto"
-    LOCAL = "local"
-    EXTRACTIVE = "extractive"
-    CHAT = "chat"
-
-
 _SUFFIX = {Format.MARKDOWN: ".md", Format.JSON: ".json", Format.HTML: ".html"}
 
 
 def run(
     prompts: Prompts,
-    writer: Annotated[
-        WriterName,
-        typer.Option(
-            help="Who writes: a local instruct model, a chat server, or no model at all; auto is "
-            "local where a model can be loaded."
-        ),
-    ] = WriterName.AUTO,
-    model: Annotated[str, typer.Option(help="The instruct model: name or folder.")] = "",
-    base_url: Annotated[
-        str | None, typer.Option(help="An OpenAI-compatible server, for --writer chat.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="For sampling.")] = 0,
-    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            min=0.0,
-            max=1.0,
-            help="The support a written statement needs to stay; the checker's own if not given.",
-            show_default=False,
-        ),
-    ] = None,
-    tries: Annotated[int, typer.Option(min=0, help="How often a statement is written again.")] = 2,
+    writer: Writer = WriterName.AUTO,
+    model: Model = "",
+    base_url: BaseUrl = None,
+    seed: Seed = 0,
+    temperature: Temperature = 0.0,
+    threshold: Threshold = None,
+    tries: Tries = 2,
     form: Annotated[
         Format, typer.Option("--format", help="The form of the answer.")
     ] = Format.MARKDOWN,
@@ -82,17 +75,17 @@ def run(
     from index.sealed import write_atomically
     from rag.pipeline import Pipeline
     from rag.prompt import read_prompt
-    from rag.writers.choice import WriterChoice, open_writer
+    from rag.writers.choice import open_writer
     from rag.writers.extractive import ExtractiveWriter
 
     chosen = settings(home, mirror, offline=offline, encoder=encoder)
     read = [(path, read_prompt(path)) for path in prompts]
     targets = _targets(prompts, output, form)
     _spare(prompts, targets)
-    choice = WriterChoice(
-        kind=writer.value,
-        model=model,
-        base_url=base_url,
+    choice = writer_choice(
+        writer,
+        model,
+        base_url,
         offline=offline,
         temperature=temperature,
         seed=seed,

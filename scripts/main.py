@@ -11,7 +11,7 @@ import sys
 import typer
 
 from index.errors import RagError
-from scripts import ask, bench, catalog, evaluate, index, search, verify
+from scripts import ask, bench, catalog, evaluate, index, search, serve, verify
 from scripts.terminal import say
 
 app = typer.Typer(
@@ -22,7 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (index, ask, verify, catalog, search):
+for command in (index, ask, serve, verify, catalog, search):
     app.command(command.__name__.rpartition(".")[2])(command.run)
 
 

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from index.settings import DEFAULT_ENCODER, Settings
+
+if TYPE_CHECKING:
+    from rag.writers.choice import WriterChoice
+
+
+class WriterName(StrEnum):
+    """Which writer writes."""
+
+    AUTO = "auto"
+    LOCAL = "local"
+    EXTRACTIVE = "extractive"
+    CHAT = "chat"
+
 
 Prompts = Annotated[
     list[Path], typer.Argument(help="Prompt documents.", show_default=False, metavar="PROMPT…")
@@ -24,6 +38,30 @@ EncoderName = Annotated[
     str, typer.Option("--encoder", help="A sentence-transformers model: name or folder.")
 ]
 
+Writer = Annotated[
+    WriterName,
+    typer.Option(
+        help="Who writes: a local instruct model, a chat server, or no model at all; auto is "
+        "local where a model can be loaded."
+    ),
+]
+Model = Annotated[str, typer.Option(help="The instruct model: name or folder.")]
+BaseUrl = Annotated[
+    str | None, typer.Option(help="An OpenAI-compatible server, for --writer chat.")
+]
+Seed = Annotated[int, typer.Option(help="For sampling.")]
+Temperature = Annotated[float, typer.Option(min=0.0, help="0 is greedy.")]
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        max=1.0,
+        help="The support a written statement needs to stay; the checker's own if not given.",
+        show_default=False,
+    ),
+]
+Tries = Annotated[int, typer.Option(min=0, help="How often a statement is written again.")]
+
 HOME = Path("data")
 ENCODER = DEFAULT_ENCODER
 
@@ -35,3 +73,29 @@ def settings(
     if mirror is not None and not mirror.is_dir():
         raise typer.BadParameter(f"{mirror} is not a folder", param_hint="--mirror")
     return Settings(home=home, mirror=mirror, offline=offline, encoder=encoder)
+
+
+def writer_choice(
+    writer: WriterName,
+    model: str,
+    base_url: str | None,
+    *,
+    offline: bool,
+    temperature: float,
+    seed: int,
+    threshold: float | None,
+    tries: int,
+) -> WriterChoice:
+    """The writer that these options ask for."""
+    from rag.writers.choice import WriterChoice
+
+    return WriterChoice(
+        kind=writer.value,
+        model=model,
+        base_url=base_url,
+        offline=offline,
+        temperature=temperature,
+        seed=seed,
+        threshold=threshold,
+        tries=tries,
+    )

@@ -64,7 +64,9 @@ def _key(
 ) -> str:
     """Different for what looks different. An answer that is shown twice may have its ids twice:
     they name the same things."""
-    said = repr((answer.to_json(), pictures.highlights, doubts))
+    # In whatever order they were found: that is no part of what is shown.
+    highlights = sorted(pictures.highlights.items(), key=repr)
+    said = repr((answer.to_json(), highlights, doubts))
     digest = hashlib.sha256(said.encode("utf-8", "replace"))
     for page in pages:
         digest.update(page.data)

@@ -1,0 +1,96 @@
+"""`rag serve`: ask, watch, read and verify in a browser."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from scripts.options import (
+    ENCODER,
+    HOME,
+    BaseUrl,
+    EncoderName,
+    Home,
+    Mirror,
+    Model,
+    Offline,
+    Seed,
+    Temperature,
+    Threshold,
+    Tries,
+    Writer,
+    WriterName,
+    settings,
+    writer_choice,
+)
+from scripts.terminal import say
+
+
+def run(
+    host: Annotated[
+        str, typer.Option(help="Where to listen. Anything but this machine asks for a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 is any that is free.")] = 8765,
+    token: Annotated[
+        bool, typer.Option("--token", help="Ask for a token on this machine too.")
+    ] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="One more name under which browsers find this machine; repeatable."),
+    ] = None,
+    queue: Annotated[int, typer.Option(min=1, help="How many questions may wait.")] = 100,
+    writer: Writer = WriterName.AUTO,
+    model: Model = "",
+    base_url: BaseUrl = None,
+    seed: Seed = 0,
+    temperature: Temperature = 0.0,
+    threshold: Threshold = None,
+    tries: Tries = 2,
+    home: Home = HOME,
+    mirror: Mirror = None,
+    offline: Offline = False,
+    encoder: EncoderName = ENCODER,
+) -> None:
+    """Serve a page to ask on, for this machine alone unless told otherwise. Answers are kept in
+    the home, under answers/. End it with Ctrl-C."""
+    from index.late import LateEncoder
+    from rag.doubts import checker_at_hand
+    from rag.pipeline import Pipeline
+    from rag.web.serving import bind, serve
+    from rag.web.site import Site
+    from rag.writers.choice import open_writer
+    from rag.writers.extractive import ExtractiveWriter
+
+    chosen = settings(home, mirror, offline=offline, encoder=encoder)
+    choice = writer_choice(
+        writer,
+        model,
+        base_url,
+        offline=offline,
+        temperature=temperature,
+        seed=seed,
+        threshold=threshold,
+        tries=tries,
+    )
+    bound = bind(host, port)
+    # The encoder first: what it lacks is known at once, and a writer may be a large download.
+    encoding = LateEncoder(chosen)
+    pipeline = Pipeline(chosen, encoding, open_writer(choice, ExtractiveWriter, announce=say))
+    site = Site(pipeline, lambda: checker_at_hand(offline=offline, announce=say), places=queue)
+    rests = serve(
+        site,
+        host=host,
+        bound=bound,
+        allowed=allow_host or (),
+        always_token=token,
+        announce=typer.echo,
+    )
+    if not rests:
+        # A thread is in the middle of a model's step, or of a paper. Whatever it would still
+        # write is written whole or not at all.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)

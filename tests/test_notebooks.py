@@ -1,0 +1,155 @@
+"""The notebooks of the project: how they are stored, and that they run from top to bottom; and
+what `rag.notebook` shows in a real kernel."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from tests.kernels import ROOT, executed, of_cells, shown, streamed
+from tests.test_page import parsed
+from tests.works import PROMPTS
+
+FOLDER = ROOT / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+NAMES = [path.stem for path in NOTEBOOKS]
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=NAMES)
+def path(request: pytest.FixtureRequest) -> Path:
+    found: Path = request.param
+    return found
+
+
+def read(path: Path) -> Any:
+    return nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+
+
+def code(notebook: Any) -> list[str]:
+    return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_there_are_three() -> None:
+    assert NAMES == ["01_ask", "02_retrieval", "03_faithfulness"]
+
+
+def test_they_are_stored_without_what_a_run_leaves_behind(path: Path) -> None:
+    notebook = read(path)
+    for cell in notebook.cells:
+        assert cell.metadata == {}
+        assert cell.get("outputs", []) == []
+        assert cell.get("execution_count") is None
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert "widgets" not in notebook.metadata
+
+
+def test_they_define_nothing_of_their_own(path: Path) -> None:
+    defining = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+    for source in code(read(path)):
+        assert not [node for node in ast.walk(ast.parse(source)) if isinstance(node, defining)]
+
+
+def test_they_say_something_before_every_step(path: Path) -> None:
+    notebook = read(path)
+    assert notebook.cells[0].cell_type == "markdown"
+    assert notebook.cells[0].source.startswith("# ")
+    kinds = [cell.cell_type for cell in notebook.cells]
+    assert kinds.count("markdown") >= 0.6 * kinds.count("code")
+
+
+def test_the_first_one_asks_in_ten_short_cells() -> None:
+    cells = code(read(FOLDER / "01_ask.ipynb"))
+    assert len(cells) == 10
+    assert all(len(source.splitlines()) <= 18 for source in cells)
+
+
+def test_they_run_on_a_machine_with_neither_papers_nor_a_network(
+    path: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    beside = {each.name for each in FOLDER.iterdir()}
+    # One home for all of them that this worker runs: a person has one, too.
+    home = tmp_path_factory.getbasetemp() / "home of the notebooks"
+    cells = executed(read(path), tmp_path, cwd=FOLDER, RAG_HOME=str(home))
+    assert streamed(cells, "stderr") == ""
+    assert {each.name for each in FOLDER.iterdir()} == beside
+    assert all(cell.execution_count for cell in cells)
+    match path.stem:
+        case "01_ask":
+            first, second = (shown(cells[place], "text/html")[-1] for place in (3, 8))
+            for answer in (first, second):
+                assert "input → model → output" in parsed(answer).words
+            assert repr(str(home))[1:-1] in shown(cells[9], "text/plain")[-1]
+            assert (home / "answers" / "snow.html").is_file()
+            assert "**verified: " in shown(cells[6], "text/markdown")[-1]
+        case "02_retrieval":
+            assert sum(len(shown(cell, "image/png")) for cell in cells) == 2
+            assert sum("<mark>" in "".join(shown(cell, "text/html")) for cell in cells) >= 2
+        case "03_faithfulness":
+            assert sum(len(shown(cell, "image/png")) for cell in cells) == 2
+            assert "**verified: " in shown(cells[1], "text/markdown")[-1]
+            assert "failures: " in shown(cells[2], "text/markdown")[-1]
+            assert "extractive against typed" in shown(cells[8], "text/markdown")[-1]
+
+
+# --- in a kernel ---------------------------------------------------------------------------------
+
+
+def test_an_answer_is_shown_with_bars_that_are_gone_and_errors_in_one_line(
+    tmp_path: Path, small_mirror: Path, encoder_folder: Path
+) -> None:
+    prompt = tmp_path / "move.txt"
+    prompt.write_text(PROMPTS["move"].text, encoding="utf-8")
+    # As where it is not installed: the libraries that load models then warn of it.
+    (tmp_path / "ipywidgets.py").write_text("raise ImportError('not here')\n", encoding="utf-8")
+    options = f"writer='extractive', encoder={str(encoder_folder)!r}"
+    asking, broken, begun, ended = executed(
+        of_cells(
+            f"from rag.notebook import ask\nask({str(prompt)!r}, {options})",
+            f"ask('missing.txt', {options})",
+            "from rag.notebook.progress import Progress, say\nprogress = Progress()\n"
+            "progress('fetch', 1, 3, 'a <b>paper</b>')\nsay('no <i>model</i>\\x1b[31m here')",
+            "progress.write('word by ')\nprogress('fetch', 3, 3, '')\nprogress.__exit__()",
+        ),
+        tmp_path,
+        cwd=tmp_path,
+        errors=True,
+        RAG_HOME=str(tmp_path / "home"),
+        RAG_MIRROR=str(small_mirror),
+    )
+    assert streamed([asking, broken, begun, ended], "stderr") == ""
+    bars, answer = shown(asking, "text/html")
+    assert bars == ""
+    assert PROMPTS["move"].question in parsed(answer).words
+    assert shown(asking, "text/markdown")[0].startswith("# My picture of a lake")
+    assert "1. What you were doing" in shown(asking, "text/plain")[-1]
+
+    (error,) = broken.outputs
+    assert error["traceback"] == [f"PromptError: {error['evalue']}"]
+    assert "cannot be read" in error["evalue"]
+
+    bar, line = shown(begun, "text/html")
+    assert bar == ""  # by the cell below it
+    assert "no &lt;i&gt;model" in line
+    assert "\x1b" not in line
+    assert ended.outputs == []
+
+
+def test_a_bar_is_drawn_while_it_lasts(tmp_path: Path) -> None:
+    (drawn,) = executed(
+        of_cells(
+            "from rag.notebook.progress import Progress\nprogress = Progress()\n"
+            "progress('fetch', 0, 2, 'a <b>paper</b>')\nprogress.write('a <i>word</i>')\n"
+            "progress('fetch', 2, 2, 'done')"
+        ),
+        tmp_path,
+        cwd=tmp_path,
+    )
+    (html,) = shown(drawn, "text/html")
+    page = parsed(html.replace("></progress>", "/>"))
+    assert page.attributes("progress", "value") == ["2"]
+    assert page.words == "fetch 2/2 done a <i>word</i>"
+    assert shown(drawn, "text/plain") == ["fetch 2/2 done\na <i>word</i>"]

@@ -1,0 +1,361 @@
+"""`rag serve`, a real server in a process of its own: many at once, slow readers, those who leave,
+its memory, and its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from index.settings import Settings
+from rag.answer import Answer
+from rag.prompt import Prompt
+from rag.web.jobs import KEPT_TEXT
+from rag.web.reading import LISTED
+from rag.web.store import new_id
+from tests.served import AT_LENGTH, BROKEN, DEAFLY, PACED, ROOT, SLOWLY, Served, served
+from tests.works import LISTED as WORKS
+from tests.works import PROMPTS, prompt, write
+
+MEBIBYTE = 1 << 20
+
+# One worker for all of them, as they share a server; each may run alone.
+
+
+@pytest.fixture(scope="module")
+def settings(
+    tmp_path_factory: pytest.TempPathFactory, small_mirror: Path, encoder_folder: Path
+) -> Settings:
+    home = tmp_path_factory.mktemp("served")
+    return Settings(home, small_mirror, offline=True, encoder=str(encoder_folder))
+
+
+@pytest.fixture(scope="module")
+def server(settings: Settings) -> Iterator[Served]:
+    """The command itself, with the writer that needs no model."""
+    with served(settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def paced(tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> Iterator[Served]:
+    """One with the writer that takes its time."""
+    home = tmp_path_factory.mktemp("paced")
+    with served(replace(settings, home=home), program=PACED) as running:
+        yield running
+
+
+@pytest.fixture
+def own(own_settings: Settings) -> Iterator[Served]:
+    """The same for one test alone, where two may wait."""
+    own_settings.home.mkdir()
+    with served(own_settings, "--queue", "2", program=PACED) as running:
+        yield running
+
+
+@contextmanager
+def slow_answer(server: Served, client: httpx.Client, why: str) -> Iterator[str]:
+    """The path of an answer that is being written, and is for as long as the context lasts."""
+    question = f"{SLOWLY}: {why}"
+    path = ask(client, prompt(question, ["Lantern"]))
+    try:
+        for _ in range(400):
+            if "word 3" in client.get(path).text:
+                break
+            time.sleep(0.05)
+        yield path
+    finally:
+        server.enough(question)
+
+
+def ask(client: httpx.Client, asked: Prompt) -> str:
+    """Send a prompt; the path of its answer."""
+    sent = client.post("/", files={"text": (None, asked.text)})
+    assert sent.status_code == 303, sent.text
+    return sent.headers["location"]
+
+
+def answered(client: httpx.Client, path: str) -> Answer:
+    """Wait for the answer."""
+    for _ in range(600):
+        got = client.get(f"{path}/answer.json")
+        if got.status_code == 200:
+            return Answer.from_json(got.text)
+        time.sleep(0.05)
+    raise TimeoutError(path)
+
+
+def state_of(client: httpx.Client, path: str) -> str:
+    found = re.search(r'data-state="(\w+)"', client.get(path).text)
+    return found[1] if found else ""
+
+
+def parsed(events: httpx.Response) -> Iterator[dict[str, Any]]:
+    for line in events.iter_lines():
+        if line.startswith("data: "):
+            yield json.loads(line.removeprefix("data: "))
+
+
+@contextmanager
+def watching(server: Served, path: str, count: int) -> Iterator[list[socket.socket]]:
+    """Readers of the events that have sent their requests and read nothing."""
+    host, port = server.base.removeprefix("http://").split(":")
+    request = f"GET {path}/events HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode()
+    with ExitStack() as opened:
+        readers = []
+        for _ in range(count):
+            reader = opened.enter_context(socket.socket())
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            reader.connect((host, int(port)))
+            reader.sendall(request)
+            readers.append(reader)
+        yield readers
+
+
+def test_the_page_answers_as_the_pipeline_does(
+    server: Served, answers: Mapping[str, Answer]
+) -> None:
+    with server.client() as client:
+        for name, asked in PROMPTS.items():
+            assert answered(client, ask(client, asked)) == answers[name]
+
+
+def test_fifty_clients_at_once_each_get_the_answer_to_their_own_question(server: Served) -> None:
+    names = sorted(WORKS)
+
+    def one(number: int) -> tuple[Prompt, Answer, str]:
+        listed = {names[number % len(names)], names[number * 3 % len(names)]}
+        asked = prompt(f"Question {number} of fifty: how does it work?", sorted(listed), [])
+        with server.client() as client:
+            path = ask(client, asked)
+            answer = answered(client, path)
+            verdict = client.post(f"{path}/verify").text if number % 5 == 0 else ""
+            return asked, answer, verdict
+
+    with ThreadPoolExecutor(50) as pool:
+        done = list(pool.map(one, range(50)))
+    assert len({answer.prompt.question for _, answer, _ in done}) == 50
+    for asked, answer, verdict in done:
+        assert answer.prompt.text == asked.text
+        listed = {source for listing in asked.listings for source in listing.source_ids}
+        assert {quote.source_id for _, quote in answer.quotes()} <= listed
+        assert not verdict or "<strong>Verified.</strong>" in verdict
+
+
+def test_answers_are_listed_the_newest_first_and_page_by_page(server: Served) -> None:
+    with server.client() as client:
+        path = ask(client, prompt("An old question?", ["Kite"], []))
+        kept = answered(client, path).to_json()
+        for _ in range(LISTED):
+            write(server.home / "answers" / f"{new_id()}.json", kept)
+        last = ask(client, prompt("The newest of all questions?", ["Kite"], []))
+        answered(client, last)
+        seen: list[str] = []
+        page = "/answers"
+        while page:
+            text = client.get(page).text
+            seen += re.findall(r'<a href="(/answers/[^"?]+)">', text)
+            found = re.search(r'href="(/answers\?before=[^"]+)"', text)
+            page = found[1] if found else ""
+    assert seen[0] == last
+    assert seen == sorted(set(seen), reverse=True)
+    assert len(seen) == len(list((server.home / "answers").glob("*.json"))) > LISTED
+
+
+def test_memory_stays_flat_over_many_answers(server: Served) -> None:
+    def ask_some(count: int) -> None:
+        with server.client() as client:
+            paths = [ask(client, PROMPTS["colour"]) for _ in range(count)]
+            for path in paths:
+                answered(client, path)
+            # Drawn anew for each: five are more than are remembered.
+            for path in paths[:5]:
+                client.get(path)
+
+    ask_some(10)
+    before = server.resident
+    ask_some(40)
+    assert server.resident - before < 16 * MEBIBYTE
+
+
+def test_a_page_loads_at_once_while_a_long_answer_is_written(paced: Served) -> None:
+    with paced.client() as client:
+        with slow_answer(paced, client, "pages") as path:
+            behind = ask(client, prompt("And me?", ["Tide"], []))
+            longest = 0.0
+            for page in ("/", "/form", "/answers", path, behind) * 4:
+                began = time.monotonic()
+                assert client.get(page).status_code == 200
+                longest = max(longest, time.monotonic() - began)
+            assert longest < 1.0
+            assert "1 question is before this one" in client.get(behind).text
+        assert answered(client, behind).prompt.question == "And me?"
+
+
+def test_readers_that_take_nothing_cost_no_memory_and_stop_nobody(paced: Served) -> None:
+    with paced.client() as client:
+        answered(client, ask(client, PROMPTS["move"]))
+        before = paced.resident
+        path = ask(client, prompt(AT_LENGTH, ["Lantern"]))
+        highest = 0
+        with watching(paced, path, 50):
+            while client.get(f"{path}/answer.json").status_code != 200:
+                highest = max(highest, paced.resident)
+                time.sleep(0.2)
+        # A fraction of the 100 MB that these readers have missed.
+        assert highest - before < 50 * KEPT_TEXT * 6
+
+
+def test_what_a_reader_of_the_events_is_sent_adds_up_to_the_text(paced: Served) -> None:
+    text, states = "", []
+    with (
+        paced.client() as client,
+        slow_answer(paced, client, "events") as path,
+        client.stream("GET", f"{path}/events") as events,
+    ):
+        assert events.headers["content-type"].startswith("text/event-stream")
+        for seen in parsed(events):
+            states.append(seen["state"])
+            if seen["text"]:
+                assert seen["start"] == len(text)
+                text += seen["text"]
+            if "word 40" in text:
+                paced.enough(f"{SLOWLY}: events")
+    assert text.startswith("".join(f"word {number} " for number in range(41)))
+    assert states[-1] == "done"
+    assert set(states) == {"running", "done"}
+
+
+def test_a_reader_that_comes_back_goes_on_where_it_was(paced: Served) -> None:
+    with paced.client() as client, slow_answer(paced, client, "again") as path:
+        back = {"last-event-id": str(len("word 0 word 1 "))}
+        with client.stream("GET", f"{path}/events", headers=back) as events:
+            seen = next(parsed(events))
+    assert seen["text"].startswith("word 2 ")
+
+
+def test_an_answer_comes_although_its_client_left(paced: Served) -> None:
+    with (
+        paced.client() as client,
+        slow_answer(paced, client, "left") as path,
+        watching(paced, path, 20) as readers,
+    ):
+        for reader in readers:
+            reader.recv(100)
+    with paced.client() as client:
+        assert answered(client, path).prompt.question == f"{SLOWLY}: left"
+        assert path in client.get("/answers").text
+
+
+def test_an_answer_can_be_given_up_and_its_prompt_asked_again(paced: Served) -> None:
+    kept = len(list(paced.home.glob("answers/*")))
+    with paced.client() as client, slow_answer(paced, client, "given up") as running:
+        waiting = ask(client, prompt("Never mind?", ["Tide"], []))
+        for path in (waiting, running):
+            assert client.post(f"{path}/give-up").status_code == 303
+        for path, question in ((waiting, "Never mind?"), (running, f"{SLOWLY}: given up")):
+            while state_of(client, path):
+                time.sleep(0.05)
+            assert "You gave this question up." in client.get(path).text
+            name = path.rpartition("/")[2]
+            assert question in client.get(f"/?again={name}").text
+    assert len(list(paced.home.glob("answers/*"))) == kept
+
+
+def test_an_answer_that_fails_says_why_and_stops_no_other(paced: Served) -> None:
+    with paced.client() as client:
+        path = ask(client, prompt(BROKEN, ["Lantern"]))
+        while state_of(client, path):
+            time.sleep(0.05)
+        page = client.get(path).text
+        assert "ZeroDivisionError: &lt;b&gt;nothing&lt;/b&gt; to divide by" in page
+        assert answered(client, ask(client, PROMPTS["move"])).prompt.text == PROMPTS["move"].text
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_soon_with_streams_open_and_leaves_nothing_half_done(
+    own: Served, by: signal.Signals
+) -> None:
+    with own.client() as client:
+        kept = answered(client, ask(client, PROMPTS["move"]))
+        with slow_answer(own, client, "ended") as path:
+            waiting = [ask(client, PROMPTS["remove"]) for _ in range(2)]
+            refused = client.post("/", files={"text": (None, PROMPTS["move"].text)})
+            with watching(own, path, 10) as readers, watching(own, waiting[0], 10) as others:
+                for reader in (*readers, *others):
+                    reader.recv(100)
+                code, seconds, said = own.end(by)
+    assert refused.status_code == 503
+    assert refused.headers["retry-after"]
+    assert "2 questions are waiting already" in refused.text
+    assert (code, said) == (0, "")
+    assert seconds < 4
+    (file,) = (own.home / "answers").iterdir()
+    assert Answer.from_json(file.read_text()) == kept
+    assert not list(own.home.rglob("*.part"))
+
+
+def test_a_signal_ends_it_soon_even_where_the_work_hears_nothing(own: Served) -> None:
+    with own.client() as client:
+        path = ask(client, prompt(DEAFLY, ["Lantern"]))
+        while state_of(client, path) != "running":
+            time.sleep(0.05)
+        time.sleep(1)
+    code, seconds, said = own.end()
+    assert (code, said) == (0, "")
+    assert seconds < 8
+
+
+@pytest.mark.parametrize("path", ["../secret", "..%2fsecret", "../../etc/passwd", "/etc/passwd"])
+def test_a_path_that_a_browser_would_not_send_leads_nowhere(server: Served, path: str) -> None:
+    (server.home / "secret.json").write_text('{"secret": 1}')
+    host, port = server.base.removeprefix("http://").split(":")
+    for what in ("", ".json", "/answer.json", "/events"):
+        with socket.create_connection((host, int(port))) as raw, raw.makefile("rb") as got:
+            request = f"GET /answers/{path}{what} HTTP/1.0\r\nHost: {host}\r\n\r\n"
+            raw.sendall(request.encode())
+            page = got.read()
+        assert page.startswith(b"HTTP/1.1 404 ")
+        assert b'"secret"' not in page
+
+
+def test_a_second_server_on_the_port_is_refused_with_a_sentence(
+    server: Served, settings: Settings
+) -> None:
+    taken = server.base.rpartition(":")[2]
+    with (
+        pytest.raises(AssertionError, match=rf"rag: 127.0.0.1 port {taken} cannot be bound"),
+        served(replace(settings), "--port", taken),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("missing", ["fastapi", "uvicorn", "python_multipart"])
+def test_where_the_extra_is_missing_it_says_what_to_install(tmp_path: Path, missing: str) -> None:
+    program = f"import sys; sys.modules[{missing!r}] = None; from scripts.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "serve", "--home", str(tmp_path), "--offline"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("rag: rag serve needs the extra `serve` (")
+    assert "pip install 'grounded-rag[serve]'" in done.stderr

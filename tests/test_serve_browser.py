@@ -1,0 +1,294 @@
+"""The served page in a real browser: asked on, watched, read, downloaded, verified; with the
+keyboard, without a script, at every width; and nothing is asked of anybody else."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from index.settings import Settings
+from rag.answer import Answer
+from rag.prompt import Prompt
+from rag.rereading import Rereading
+from rag.verification import verify
+from tests.browser import chromium
+from tests.served import PACED, SLOWLY, Served, served
+from tests.works import LISTED, PROMPTS, prompt
+
+Scheme = Literal["light", "dark"]
+SIZES: tuple[tuple[int, Scheme], ...] = ((360, "light"), (1280, "dark"))
+
+# One worker for all of them: they share a server.
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, small_mirror: Path) -> Iterator[Served]:
+    home = tmp_path_factory.mktemp("watched")
+    with served(Settings(home, small_mirror, offline=True), program=PACED) as running:
+        yield running
+
+
+@dataclass
+class Visit:
+    """One visitor's page, the hosts it spoke to and what it complained of."""
+
+    page: Page
+    hosts: set[str] = field(default_factory=set)
+    complaints: list[str] = field(default_factory=list)
+
+    def good(self) -> None:
+        """Nothing on the page keeps anybody out, and nothing has to be scrolled sideways."""
+        found = Axe().run(self.page)
+        assert found.violations_count == 0, found.generate_report()
+        assert self.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@contextmanager
+def visit(browser: Browser, server: Served, **more: Any) -> Iterator[Visit]:
+    """A visitor to the served page; leaving checks that all went well."""
+    context = browser.new_context(
+        base_url=server.base, accept_downloads=True, reduced_motion="reduce", **more
+    )
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    here = Visit(page)
+    page.on("request", lambda asked: here.hosts.add(asked.url.split("/")[2]))
+    page.on("console", lambda said: here.complaints.append(said.text))
+    page.on("pageerror", lambda error: here.complaints.append(str(error)))
+    page.on("dialog", lambda dialog: here.complaints.append(dialog.message))
+    try:
+        yield here
+        assert here.hosts == {server.base.removeprefix("http://")}
+        assert here.complaints == []
+    finally:
+        context.close()
+
+
+@contextmanager
+def slowly(server: Served, why: str) -> Iterator[str]:
+    """A question that is answered slowly, for as long as the context lasts."""
+    question = f"{SLOWLY}: {why}"
+    try:
+        yield question
+    finally:
+        server.enough(question)
+
+
+@pytest.mark.parametrize(("width", "scheme"), SIZES)
+def test_a_form_is_filled_mended_watched_read_downloaded_and_verified(
+    browser: Browser, server: Served, width: int, scheme: Scheme
+) -> None:
+    size = {"width": width, "height": 800}
+    with (
+        visit(browser, server, viewport=size, color_scheme=scheme) as here,
+        slowly(server, f"at {width} pixels, how?") as question,
+    ):
+        fill_with_a_mistake(here, question)
+        mend(here)
+        watch(here, question)
+        server.enough(question)
+        read(here, question)
+        download(here, server, question)
+        prove(here)
+        here.page.get_by_role("link", name="Answers").click()
+        expect(here.page.get_by_role("link", name=question)).to_be_visible()
+        here.good()
+
+
+def fill_with_a_mistake(here: Visit, question: str) -> None:
+    page = here.page
+    page.goto("/")
+    here.good()
+    page.get_by_role("link", name="Form").click()
+    page.get_by_label("Question").fill(question)
+    page.get_by_label("Name").fill(str(LISTED["Lantern"]["model"]))
+    page.get_by_label("Paper").fill("https://example.org/paper.pdf")
+    page.get_by_label("Summary").fill(str(LISTED["Lantern"]["summary"]))
+    page.get_by_role("button", name="Add another work").click()
+    expect(page.get_by_label("Name").nth(1)).to_be_focused()
+    page.get_by_label("Name").nth(1).fill("Tide")
+    page.get_by_label("Listed as").nth(1).select_option("related")
+    page.get_by_label("Paper").nth(1).fill(str(LISTED["Tide"]["paper"]))
+    page.get_by_role("button", name="Ask", exact=True).click()
+
+
+def mend(here: Visit) -> None:
+    page = here.page
+    wrong = page.get_by_role("alert")
+    expect(wrong).to_contain_text("not a link to a paper on arXiv")
+    expect(wrong).to_be_focused()
+    here.good()
+    wrong.get_by_role("link", name="Work 1, paper").click()
+    expect(page.get_by_label("Paper").first).to_be_focused()
+    page.get_by_label("Paper").first.fill(str(LISTED["Lantern"]["paper"]))
+    page.get_by_role("button", name="Ask", exact=True).click()
+
+
+def watch(here: Visit, question: str) -> None:
+    page = here.page
+    expect(page.get_by_role("heading", level=1)).to_have_text(question)
+    expect(page.get_by_role("log")).to_contain_text("word 5 word 6")
+    expect(page.get_by_role("status")).to_have_text("The answer is being written.")
+    here.good()
+
+
+def read(here: Visit, question: str) -> None:
+    here.page.get_by_role("heading", name="3. Papers and tools").wait_for()
+    expect(here.page.locator(".answer")).to_contain_text(question)
+    here.good()
+
+
+def download(here: Visit, server: Served, question: str) -> None:
+    files = {}
+    for form, suffix in (("HTML", "html"), ("JSON", "json"), ("Markdown", "md")):
+        with here.page.expect_download() as coming:
+            here.page.get_by_role("link", name=form, exact=True).click()
+        files[form] = Path(coming.value.path()).read_text(encoding="utf-8")
+        assert re.fullmatch(rf"answer-[\w-]+\.{suffix}", coming.value.suggested_filename)
+    answer = Answer.from_json(files["JSON"])
+    assert [item.name for item in answer.references] == [LISTED["Lantern"]["model"], "Tide"]
+    assert verify(answer, Rereading(Settings(server.home, offline=True))).verified
+    assert files["HTML"].startswith("<!DOCTYPE html>")
+    assert question in files["Markdown"]
+
+
+def prove(here: Visit) -> None:
+    here.page.get_by_role("button", name="Verify").click()
+    verdict = here.page.get_by_role("status", name="Verification")
+    expect(verdict).to_contain_text("Verified.")
+    expect(verdict).to_be_focused()
+    here.good()
+
+
+def test_a_document_is_asked_with_the_keyboard_alone(browser: Browser, server: Served) -> None:
+    with visit(browser, server) as here:
+        page = here.page
+        page.goto("/")
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("link", name="To the content")).to_be_focused()
+        page.keyboard.press("Enter")
+        for _ in range(3):
+            page.keyboard.press("Tab")
+        expect(page.get_by_label("Prompt document", exact=True)).to_be_focused()
+        page.keyboard.insert_text(PROMPTS["remove"].text)
+        page.keyboard.press("Tab")
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("button", name="Ask")).to_be_focused()
+        page.keyboard.press("Enter")
+        page.locator(".answer").wait_for()
+        seen = set()
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            seen.add(page.evaluate("document.activeElement.textContent.trim()"))
+        assert {"Verify", "HTML", "JSON", "Markdown", "Change the prompt"} <= seen
+
+
+def test_a_file_with_a_mistake_comes_back_with_its_line(browser: Browser, server: Served) -> None:
+    text = PROMPTS["colour"].text.replace("GitHub: https://github.com", "GitHub: https://git")
+    with visit(browser, server) as here:
+        page = here.page
+        page.goto("/")
+        page.get_by_label("Or a file").set_input_files(
+            {"name": "prompt.txt", "mimeType": "text/plain", "buffer": text.encode()}
+        )
+        page.get_by_role("button", name="Ask").click()
+        expect(page.get_by_role("alert")).to_contain_text("not a link to a GitHub repository")
+        expect(page.locator(".excerpt .bad")).to_contain_text("GitHub: https://git/")
+        assert page.get_by_label("Prompt document", exact=True).input_value() == text
+        here.good()
+
+
+def test_without_a_script_everything_works(browser: Browser, server: Served) -> None:
+    with (
+        visit(browser, server, java_script_enabled=False) as here,
+        slowly(server, "without a script?") as question,
+    ):
+        page = here.page
+        page.goto("/")
+        page.get_by_label("Prompt document", exact=True).fill(prompt(question, ["Kite"], []).text)
+        page.get_by_role("button", name="Ask").click()
+        # The page asks for itself anew every two seconds.
+        expect(page.get_by_role("log")).to_contain_text("word 20", timeout=15_000)
+        server.enough(question)
+        page.locator(".answer").wait_for()
+        page.get_by_role("button", name="Verify").click()
+        expect(page.get_by_role("status", name="Verification")).to_contain_text("Verified.")
+
+
+def test_an_answer_is_given_up_and_its_prompt_comes_back(browser: Browser, server: Served) -> None:
+    with visit(browser, server) as here, slowly(server, "never mind?") as question:
+        asked = prompt(question, ["Kite"], [])
+        page = here.page
+        page.goto("/")
+        page.get_by_label("Prompt document", exact=True).fill(asked.text)
+        page.get_by_role("button", name="Ask").click()
+        expect(page.get_by_role("log")).to_contain_text("word 5")
+        page.get_by_role("button", name="Give up").click()
+        page.get_by_role("link", name="Back to the prompt").click()
+        assert page.get_by_label("Prompt document", exact=True).input_value() == asked.text
+
+
+def test_hostile_words_are_words_wherever_they_stand(browser: Browser, server: Served) -> None:
+    words = "<script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}"
+    work = {"model": words, "summary": f"It takes {words} as input. It makes a picture of {words}."}
+    asked = Prompt.build(f"How does {words} work?", related=[work])
+    with visit(browser, server) as here:
+        page = here.page
+        page.goto("/")
+        page.get_by_label("Prompt document", exact=True).fill(words)
+        page.get_by_role("button", name="Ask").click()
+        expect(page.get_by_role("alert")).to_be_visible()
+        page.get_by_label("Prompt document", exact=True).fill(asked.text)
+        page.get_by_role("button", name="Ask").click()
+        page.locator(".answer").wait_for()
+        expect(page.locator(".answer .question")).to_have_text(f"How does {words} work?")
+        page.goto("/answers")
+        expect(page.get_by_role("link", name="How does <script>alert(1)")).to_be_visible()
+
+
+def test_from_another_machine_the_token_in_the_address_opens_it_once_for_all(
+    browser: Browser, tmp_path: Path, small_mirror: Path, encoder_folder: Path
+) -> None:
+    settings = Settings(tmp_path, small_mirror, offline=True, encoder=str(encoder_folder))
+    with served(settings, host="0.0.0.0") as running:
+        port = running.base.rpartition(":")[2]
+        token = running.address.partition("?token=")[2]
+        # Not a loopback address: a browser trusts it less, and sends less with its forms.
+        outside = f"http://{own_address()}:{port}"
+        context = browser.new_context(base_url=outside)
+        page = context.new_page()
+        refused = page.goto("/")
+        assert refused is not None
+        assert refused.status == 401
+        page.goto(f"/?token={token}")
+        assert page.url == f"{outside}/"
+        page.get_by_label("Prompt document", exact=True).fill(PROMPTS["move"].text)
+        page.get_by_role("button", name="Ask").click()
+        page.locator(".answer").wait_for(timeout=60_000)
+        assert page.evaluate("document.cookie") == ""
+        context.close()
+
+
+def own_address() -> str:
+    """An address of this machine that is not loopback; nothing is sent to find it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        try:
+            asking.connect(("192.0.2.1", 9))
+        except OSError:
+            pytest.skip("this machine has no address but loopback")
+        return str(asking.getsockname()[0])
