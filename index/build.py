@@ -168,7 +168,7 @@ def _documents(
     ):
         name, source = unread[source_id]
         if isinstance(outcome, Document):
-            seal(_document_path(source, settings), outcome.to_json().encode())
+            keep_document(source, outcome, settings)
         yield name, outcome
     yield from lost
 
@@ -176,6 +176,11 @@ def _documents(
 def _document_path(source: Source, settings: Settings) -> Path:
     key = f"{source.sha256}\n{extractor_of(source.media_type)}"
     return settings.documents / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.document"
+
+
+def keep_document(source: Source, document: Document, settings: Settings) -> None:
+    """Keep the text of a source, so that nobody has to read its bytes again."""
+    seal(_document_path(source, settings), document.to_json().encode())
 
 
 def kept_document(source: Source, settings: Settings) -> Document | None:

@@ -19,7 +19,7 @@ from index.settings import Settings
 from index.sources import SourceStore
 from rag.answer import Answer, Quote, SourceRecord
 from rag.evidence import Span
-from rag.page_text import Wanted
+from rag.page_places import Wanted
 from rag.page_work import JOB, order_of, reply_of
 from rag.pictures import Highlight, PageImage, Pictures
 from rag.rereading import Rereading
@@ -108,8 +108,10 @@ def _wanted(quotes: list[Quote], document: Document) -> Iterator[tuple[Span, Wan
     """Each quote that is what the document says there, with the text of its pages around it."""
     starts = (*document.page_starts, len(document.text))
     for quote in quotes:
+        if not 0 <= quote.start < quote.end <= len(document.text):
+            continue
         pages = document.pages(quote.start, quote.end)
-        if pages and quote.text and document.text[quote.start : quote.end] == quote.text:
+        if pages and document.text[quote.start : quote.end] == quote.text:
             first, last = starts[pages[0] - 1], starts[pages[-1]]
             yield (
                 Span(quote.source_id, quote.start, quote.end),

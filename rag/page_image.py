@@ -20,10 +20,12 @@ MEDIA_TYPE = "image/webp"
 SIGNATURE = re.compile(rb"RIFF....WEBP", re.DOTALL)
 WIDTH = 1000  # pixels: ten points are some sixteen pixels, and a page takes some 50 kB
 MOST_PIXELS = 3_000_000
+LONGEST_SIDE = 10_000
 MOST_CHARACTERS = 100_000
 GREYS = 6  # enough for smooth letters
 COLOURED = 40  # of 255: how far apart red, green and blue are
-COLOURFUL = 0.005  # share of coloured pixels: more than coloured links have
+FIELD = 8  # pixels each way: of coloured letters a field shows only a tinge
+COLOURFUL = 0.01  # share of coloured fields with which a page has pictures
 INK = 12  # of 255: a step in brightness that can be seen
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom in shares of the page as it is shown."""
@@ -61,7 +63,11 @@ class Drawing:
 def _picture(page: Any, size: tuple[float, float]) -> Any:
     """The page in colour, without annotations: they draw frames around links."""
     width, height = size
-    scale = min(WIDTH / width, math.sqrt(MOST_PIXELS / (width * height)))
+    scale = min(
+        WIDTH / width,
+        math.sqrt(MOST_PIXELS / (width * height)),
+        LONGEST_SIDE / max(width, height),
+    )
     bitmap = page.render(scale=scale, draw_annots=False, may_draw_forms=False, rev_byteorder=True)
     return bitmap.to_pil().convert("RGB")
 
@@ -72,10 +78,9 @@ def _packed(picture: Any) -> bytes:
     from PIL import Image
 
     out = io.BytesIO()
-    few = picture.resize([max(1, side // 4) for side in picture.size], Image.Resampling.NEAREST)
-    sample = np.asarray(few).astype(np.int16)
-    if (sample.max(axis=2) - sample.min(axis=2) > COLOURED).mean() > COLOURFUL:
-        picture.save(out, "WEBP", quality=45, method=2)
+    fields = np.asarray(picture.reduce(FIELD)).astype(np.int16)
+    if (fields.max(axis=2) - fields.min(axis=2) > COLOURED).mean() > COLOURFUL:
+        picture.save(out, "WEBP", quality=30, method=2)
     else:
         steps = [round(round(v * (GREYS - 1) / 255) * 255 / (GREYS - 1)) for v in range(256)]
         grey = picture.convert("L").point(steps)

@@ -58,6 +58,8 @@ def pieces_of(
         rows.append(best)
 
     at = int(rows[-1].argmin())
+    if rows[-1][at] > allowed:
+        return None
     found = [at]
     for number in range(len(sought) - 1, 0, -1):
         # The same three ways, of which one led here.

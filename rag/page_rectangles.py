@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, pairwise
+from math import inf
 from statistics import median
 
-from rag.page_text import Box, Glyph, Stream, Wanted, key
+from rag.page_places import Wanted
+from rag.page_text import Box, Glyph, Stream, key
 from rag.pictures import Highlight, Rectangle
 
 LONG = 8  # glyphs of a run that tell how high its line is
@@ -53,7 +55,7 @@ def _runs(place: Sequence[int], stream: Stream) -> Iterator[list[Glyph]]:
         for passed in range(last + 1, at if unbroken else min(last + 2, len(stream.glyphs))):
             if not stream.glyphs[passed].reads and stream.goes_on(run[-1], passed):
                 run.append(passed)
-        if not (unbroken and stream.goes_on(run[-1], at)):
+        if not (unbroken and stream.goes_on(run[-1], at, spaces=inf)):
             yield [stream.glyphs[one] for one in run]
             run = []
         run.append(at)

@@ -10,7 +10,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from rag.page_text import Stream, Wanted, locate
+from rag.page_places import Wanted, locate
+from rag.page_text import Stream
 from rag.pictures import Highlight, PageImage
 from rag.typed_json import parse, read
 

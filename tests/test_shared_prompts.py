@@ -15,11 +15,14 @@ import pytest
 from index.settings import DEFAULT_ENCODER, Settings
 from index.weights import BUNDLE
 from rag.answer import Answer
+from rag.highlight import pictures_of
 from rag.pipeline import Pipeline
 from rag.prompt import Prompt, read_prompt
 from rag.rereading import Rereading
 from rag.verification import verify
 from rag.writers.extractive import ExtractiveWriter
+from tests.test_highlight_papers import folded
+from tests.test_highlight_places import covered
 
 SHARED = Path(__file__).parents[1] / "../shared"
 MIRROR = SHARED / "mirror"
@@ -137,6 +140,21 @@ def test_an_independent_reader_finds_each_quote_on_its_pages(
         unbroken += letters(quote.text) in there
     assert len(quotes) >= 3
     assert unbroken >= 0.8 * len(quotes)
+
+
+@pytest.mark.parametrize("name", FULL_TEXT)
+def test_each_quote_from_a_pdf_is_highlighted_where_its_words_are(
+    given: Mapping[str, Answer], line: Pipeline, name: str
+) -> None:
+    read = {source.id: source.sha256 for source in given[name].sources if not source.reason}
+    pictures = pictures_of(given[name], line.settings)
+    quotes = [quote for _, quote in given[name].quotes() if quote.tier == "full text"]
+    for quote in quotes:
+        where = pictures.of(quote)
+        data = (line.settings.sources / read[quote.source_id]).read_bytes()
+        assert not where or folded(covered(data, where)) == folded(quote.text)
+        assert all((quote.source_id, highlight.page) in pictures.pages for highlight in where)
+    assert sum(bool(pictures.of(quote)) for quote in quotes) >= 0.98 * len(quotes)
 
 
 def test_equal_prompts_have_equal_answers(
