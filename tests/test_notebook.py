@@ -252,6 +252,7 @@ def test_words_of_others_are_text_in_every_form_of_a_table() -> None:
         *("div", "style", "table", "caption", "thead", "tbody", "tr", "th", "td", "mark")
     }
     assert page.words.count("<script>alert(1)</script> | **bold** [31m") == 4
+    assert "mathjax_ignore tex2jax_ignore" in str(page.elements[0][1]["class"])
     for form in (table._repr_html_(), table._repr_markdown_(), repr(table)):
         assert "\x1b" not in form
     row = table._repr_markdown_().splitlines()[-1]
