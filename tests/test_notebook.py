@@ -36,14 +36,14 @@ def asking(
     home = tmp_path_factory.mktemp("notebook")
 
     def asked(*prompt: Prompt | str | Path, **given: object) -> ShownAnswer:
+        options = {"writer": "extractive", **given}
         return ask(
             *prompt,
             home=home,
             mirror=small_mirror,
             offline=True,
             encoder=str(encoder_folder),
-            writer="extractive",
-            **given,  # type: ignore[arg-type]
+            **options,  # type: ignore[arg-type]
         )
 
     return asked
@@ -340,3 +340,27 @@ def test_the_plane_keeps_as_much_of_the_differences_as_two_axes_can() -> None:
 
 def test_one_passage_alone_is_in_the_middle() -> None:
     assert Plane.of(np.ones((1, 4))).points(np.ones((1, 4))).tolist() == [[0.0, 0.0]]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"prompt": 123},
+        {"prompt": b"a prompt\nin bytes"},
+        {"prompt": {"question": "What?"}},
+        {"question": 5, "works": [{"model": "A"}]},
+        {"question": "What?", "works": "abc"},
+        {"question": "What?", "works": [1]},
+        {"question": "What?", "works": {"model": "A"}},
+        {"question": "What?", "works": [{"model": "A", "paper": 5}]},
+        {"question": "What?", "works": [{"model": "A", "summary": b"It is."}]},
+    ],
+)
+def test_what_is_no_prompt_is_told_in_a_sentence(asking: Ask, given: dict[str, object]) -> None:
+    with pytest.raises(PromptError, match=r"expected .*; found "):
+        asking(**given)
+
+
+def test_a_writer_that_there_is_not_is_named(asking: Ask) -> None:
+    with pytest.raises(RagError, match="no writer 'novelist'; expected one of auto, "):
+        asking(PROMPTS["move"], writer="novelist")
