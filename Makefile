@@ -43,7 +43,7 @@ $(VENV)/.notebook: $(VENV)/.installed
 
 notebook: $(VENV)/.notebook  ## JupyterLab with the notebooks: make notebook MIRROR=… for papers
 	RAG_HOME=$(abspath $(HOME_)) RAG_MIRROR=$(if $(MIRROR),$(abspath $(MIRROR))) \
-		$(BIN)/jupyter lab notebooks/01_ask.ipynb
+		$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/01_ask.ipynb
 
 pictures: install  ## the pictures in the README, made anew
 	$(BIN)/python -m scripts.pictures

@@ -137,6 +137,9 @@ class ShardedCatalog:
         """Take up what was indexed since. Where nothing was, this looks at the names of the
         segments and at nothing else."""
         names = {path.stem for path in self._segments.folder.glob("*.segment")}
+        if not names:  # and nothing is made in a home that holds nothing
+            self._seen, self._shards = "", []
+            return
         state = json.dumps([sorted(names), self._sources.state()])
         seen = hashlib.sha256(state.encode()).hexdigest()
         if seen == self._seen:

@@ -315,8 +315,10 @@ def test_a_search_without_prompts_is_over_everything_indexed_or_the_works_it_nam
     assert "arxiv:2401" in wrong.out
     missing = process("search", question, "--work", "2999.00001", *options, code=2)
     assert missing.err == "rag: 2999.00001: no work that is kept here has this in its id\n"
-    empty = process("search", question, "--home", tmp_path, *options[2:], code=2)
+    empty = process("search", question, "--home", tmp_path / "new", *options[2:], code=2)
     assert "run `rag index PROMPT…` first" in empty.err
+    assert not (tmp_path / "new").exists()
+    assert "the question is empty" in process("search", " ", *options, code=2).err
 
 
 def test_index_says_what_another_encoder_costs_before_it_starts(

@@ -187,6 +187,11 @@ class TestADocument:
         assert f'<span class="bad">{number:4}  Paper: arxiv/?</span>' in refused.text
         assert Live(refused.text).fields["text"] == text
 
+    def test_nothing_pasted_is_told_as_such_and_blames_no_line(self, page: Page) -> None:
+        refused = page.post("/", [("text", "  \n")]).text
+        assert "there is no prompt document here" in refused.lower()
+        assert "Line 1" not in refused
+
     def test_a_file_that_is_no_text_is_refused_and_what_was_pasted_stays(self, page: Page) -> None:
         refused = page.post("/", [("text", "pasted"), ("file", (b"ab\n\xff\xfe", "a.bin"))])
         assert refused.status_code == 200

@@ -36,6 +36,8 @@ def asking(site: Site) -> APIRouter:
         try:
             if isinstance(upload, UploadFile) and upload.filename:
                 text = decode(await upload.read())
+            if not text.strip():
+                raise PromptError("there is no prompt document here: paste one, or choose a file")
             prompt = await asyncio.to_thread(parse_prompt, text)
         except PromptError as error:
             return HTMLResponse(_document_page(text, error))
