@@ -29,7 +29,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 index: install  ## download and embed every work of prompts/
 	$(BIN)/rag index $(ask_options) prompts/*.txt
 
-answer: index  ## the answer to the first example: make answer PROMPT=… MIRROR=… WRITER=… for others
+# `rag ask` indexes what its own prompt lists: another prompt does not ask for all of prompts/.
+answer: $(if $(filter file,$(origin PROMPT)),index,install)  ## the answer to the first example: make answer PROMPT=… MIRROR=… WRITER=… for others
 	$(BIN)/rag ask $(ask_options) --writer $(WRITER) "$(PROMPT)"
 
 serve: install  ## a local page to ask on, http://127.0.0.1:8765/
@@ -42,7 +43,7 @@ $(VENV)/.notebook: $(VENV)/.installed
 
 notebook: $(VENV)/.notebook  ## JupyterLab with the notebooks: make notebook MIRROR=… for papers
 	RAG_HOME=$(abspath $(HOME_)) RAG_MIRROR=$(if $(MIRROR),$(abspath $(MIRROR))) \
-		$(BIN)/jupyter lab notebooks/01_ask.ipynb
+		$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/01_ask.ipynb
 
 pictures: install  ## the pictures in the README, made anew
 	$(BIN)/python -m scripts.pictures

@@ -174,6 +174,8 @@ class SentenceTransformerEncoder:
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
         """See Encoder."""
+        # A command line gives halves of characters for bytes that are no text.
+        texts = [text.encode("utf-8", "replace").decode() for text in texts]
         return self._encode(
             lambda rows: self._padded(self._model.encode_query, [texts[r] for r in rows]),
             [[row] for row in range(len(texts))],

@@ -50,9 +50,13 @@ class Record:
     def from_json(cls, line: bytes) -> Record:
         """Raises ValueError for what is no record."""
         try:
-            return cls(**json.loads(line))
-        except TypeError as error:
+            record = cls(**json.loads(line))
+        except (TypeError, RecursionError) as error:
             raise ValueError(f"not a record of a build: {error}") from error
+        numbers = record.sources, record.passages, record.seconds, record.disk
+        if not all(isinstance(number, int | float) for number in numbers):
+            raise ValueError("not a record of a build: what should be numbers are none")
+        return record
 
 
 @dataclass(frozen=True, slots=True)

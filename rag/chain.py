@@ -16,6 +16,7 @@ from langchain_core.runnables import Runnable, RunnableLambda
 from pydantic import GetPydanticSchema
 from pydantic_core import core_schema
 
+from index.errors import PromptError
 from rag.answer import Answer
 from rag.compose import compose
 from rag.evidence import Evidence, Hit
@@ -35,6 +36,11 @@ def as_prompt(asked: Asked) -> Prompt:
     document itself. Raises PromptError."""
     if isinstance(asked, Prompt):
         return asked
+    if not isinstance(asked, str | Path):
+        raise PromptError(
+            "expected a prompt document: its path, its text, or a Prompt; found "
+            f"{type(asked).__name__}"
+        )
     if isinstance(asked, Path) or "\n" not in asked.strip():
         return read_prompt(asked)
     return parse_prompt(asked)

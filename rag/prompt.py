@@ -58,6 +58,8 @@ class Prompt:
         """A prompt from Python objects: listings, or mappings with the keys `model`, `paper`,
         `github` and `summary`. The canonical document is written and read again, so whatever a
         document could not say (a summary with a line `Model: …`, a bad link) is refused alike."""
+        if not isinstance(question, str):
+            raise PromptError(f"expected the question as text; found {question!a:.60}")
         given = [_as_fields(work, "recommended") for work in recommended]
         given += [_as_fields(work, "related") for work in related]
         given = list(dict.fromkeys(given))
@@ -146,6 +148,12 @@ def _as_fields(work: Work, role: Role) -> Fields:
     if isinstance(work, Listing):
         name, _, *rest = fields_of(work)
     else:
+        if not isinstance(work, Mapping) or not all(
+            isinstance(text, str | None) for pair in work.items() for text in pair
+        ):
+            raise PromptError(
+                f"expected works as mappings from {', '.join(FIELDS)} to text; found {work!a:.60}"
+            )
         values = {key.lower(): value for key, value in work.items()}
         if unknown := values.keys() - {key.lower() for key in FIELDS}:
             raise PromptError(

@@ -38,8 +38,14 @@ def visible(text: str) -> str:
 
 def escape(text: str) -> str:
     """`text` as Markdown that shows exactly it."""
-    escaped = _MARKUP.sub(r"\\\1", plain(text)).replace("&", "&amp;")
+    escaped = _MARKUP.sub(_escaped, plain(text).replace("&", "&amp;"))
     return _LINE_START.sub(r"\1\\", escaped)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    # Not by another backslash: notebooks take two before a bracket, and the second of two before
+    # `begin{`, for the beginning of a formula.
+    return "&#92;" if match[0] == "\\" else "\\" + match[0]
 
 
 def to_markdown(answer: Answer) -> str:

@@ -2,8 +2,9 @@
 
 A shard is made of whole segments and holds what scoring needs of them: the passages' vectors and
 the terms that BM25 counts, as arrays that are mapped into memory. Its name is a hash of what it
-was made of, so a shard that exists is never out of date. It holds no text: what is found is read
-from the segments, which are sealed. Knows nothing of how shards are put together
+was made of, so a shard that exists is never out of date. Its head is sealed; a changed bit in the
+arrays moves a score, or is noticed. It holds no text: what is found is read from the segments,
+which are sealed. Knows nothing of how shards are put together
 (`rag.whole_catalog`).
 """
 
@@ -29,10 +30,18 @@ from index.segments import Segment
 from rag.candidates import counted_text
 from rag.ranking import HEADING_WEIGHT, TERMS, Scores, terms
 
-FORMAT = "shard/1"
+FORMAT = "shard/2"
 _ALIGNED = 64
 
 Keys = npt.NDArray[np.uint64]
+
+
+class ShardError(SegmentError):
+    """A shard whose arrays make no sense: it can be made again."""
+
+    def __init__(self, path: Path, message: str) -> None:
+        super().__init__(f"{path} is damaged: {message}")
+        self.path = path
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +74,10 @@ class Shard:
         self.path = path
         try:
             with path.open("rb") as file:
-                header: dict[str, Any] = json.loads(file.readline())
+                head, seal = file.readline(), file.readline()
+                if hashlib.sha256(head).hexdigest().encode() != seal[:-1]:
+                    raise ValueError("its head is not what was written")
+                header: dict[str, Any] = json.loads(head)
                 self._first = -(-file.tell() // _ALIGNED) * _ALIGNED
             self._arrays: dict[str, tuple[str, list[int], int]] = header["arrays"]
             self.works = tuple(Held(*work) for work in header["works"])
@@ -90,8 +102,11 @@ class Shard:
 
     def cosines(self, vector: Vectors) -> Scores:
         """[n]: of every passage with a query, in single precision. The vectors are mapped for this
-        call alone: what is resident stays one shard's."""
-        found: Scores = (self._map("vectors") @ vector).astype(np.float64)
+        call alone: what is resident stays one shard's. Raises ShardError where some are none."""
+        with np.errstate(all="ignore"):
+            found: Scores = (self._map("vectors") @ vector).astype(np.float64)
+        if not np.isfinite(found).all():
+            raise ShardError(self.path, "a vector is none")
         return found
 
     def vectors(self, rows: npt.NDArray[np.int64]) -> Vectors:
@@ -110,13 +125,16 @@ class Shard:
         return lengths
 
     def postings(self, keys: Keys) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-        """For each term the rows that hold it and how often they do."""
+        """For each term the rows that hold it and how often they do. Raises ShardError where there
+        are no such rows."""
         vocabulary, ends = self._map("vocabulary"), self._map("ends")
         rows, counts = self._map("rows"), self._map("counts")
         found = []
         for key, at in zip(keys, np.searchsorted(vocabulary, keys), strict=True):
             here = at < len(vocabulary) and vocabulary[at] == key
             span = slice(int(ends[at]), int(ends[at + 1])) if here else slice(0, 0)
+            if len(rows[span]) and rows[span].max() >= len(self):
+                raise ShardError(self.path, "a term stands in a passage that is not there")
             found.append((rows[span].astype(np.int64), counts[span].astype(np.int64)))
         return found
 
@@ -173,7 +191,8 @@ def write_shard(folder: Path, works: Sequence[tuple[str, Segment]]) -> Path:
         "arrays": places,
         "bytes": end,
     }
-    first = json.dumps(header).encode() + b"\n"
+    head = json.dumps(header).encode() + b"\n"
+    first = head + hashlib.sha256(head).hexdigest().encode() + b"\n"
     path = folder / f"{shard_name([(source_id, name) for source_id, name, _ in held])}.shard"
     whole = b"".join([first, bytes(-len(first) % _ALIGNED), *pieces])
     write_atomically(path, whole, parts=parts_of(folder))

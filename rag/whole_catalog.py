@@ -26,13 +26,13 @@ from index.encoder import Vectors
 from index.errors import SegmentError
 from index.extract import extractor_of
 from index.progress import Notify, silent
-from index.sealed import sweep, write_atomically
+from index.sealed import parts_of, sweep, write_atomically
 from index.segments import Segment, SegmentStore, segment_name
 from index.settings import Settings
 from index.sources import SourceStore, tier_of
 from rag.evidence import Hit
 from rag.ranking import Scores, length_norms, similarities, terms, weights, with_neighbours
-from rag.shards import Keys, Shard, term_keys, write_shard
+from rag.shards import Keys, Shard, ShardError, term_keys, write_shard
 
 log = logging.getLogger(__name__)
 
@@ -78,9 +78,13 @@ class ShardedCatalog:
         try:
             return self._best(query, vector, k)
         except FileNotFoundError:  # another search has just united shards that this one had open
-            self._seen = ""
-            self.refresh()
-            return self._best(query, vector, k)
+            pass
+        except ShardError as error:
+            log.warning("made again: %s", error)
+            error.path.unlink(missing_ok=True)
+        self._seen = ""
+        self.refresh()
+        return self._best(query, vector, k)
 
     def _best(self, query: str, vector: Vectors, k: int) -> tuple[Hit, ...]:
         shards = [shard for shard in self._shards if len(shard)]
@@ -133,6 +137,9 @@ class ShardedCatalog:
         """Take up what was indexed since. Where nothing was, this looks at the names of the
         segments and at nothing else."""
         names = {path.stem for path in self._segments.folder.glob("*.segment")}
+        if not names:  # and nothing is made in a home that holds nothing
+            self._seen, self._shards = "", []
+            return
         state = json.dumps([sorted(names), self._sources.state()])
         seen = hashlib.sha256(state.encode()).hexdigest()
         if seen == self._seen:
@@ -142,7 +149,8 @@ class ShardedCatalog:
             shards = self._rebuilt(self._wanted(names))
             listed = json.dumps({"seen": seen, "shards": [shard.path.name for shard in shards]})
             # Last: a list that exists names shards that are whole.
-            write_atomically(self._folder / "shards.json", listed.encode())
+            parts = parts_of(self._folder)
+            write_atomically(self._folder / "shards.json", listed.encode(), parts=parts)
             for path in self._folder.glob("*.shard"):
                 if path not in {shard.path for shard in shards}:
                     path.unlink(missing_ok=True)

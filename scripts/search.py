@@ -55,6 +55,8 @@ def run(
     from rag.reranker import load_reranker
     from rag.writers.extractive import ExtractiveWriter
 
+    if not question.strip():
+        raise typer.BadParameter("the question is empty", param_hint="QUESTION")
     chosen = settings(home, mirror, offline=offline, encoder=encoder)
     listings = [item for path in prompts or () for item in read_prompt(path).listings]
     if prompts and work:

@@ -36,7 +36,8 @@ class Bars:
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[what]}"),
+            # What others wrote: in brackets it would be styles, links, or a mistake that ends all.
+            TextColumn("{task.fields[what]}", markup=False),
             console=console,
             transient=True,
         )
@@ -66,7 +67,10 @@ class Bars:
             return
         if stage not in self._tasks:
             self._tasks[stage] = self._progress.add_task(stage, total=total, what="")
-        self._progress.update(self._tasks[stage], completed=done, total=total, what=what)
+        from rag.render import plain
+
+        shown = plain(what)
+        self._progress.update(self._tasks[stage], completed=done, total=total, what=shown)
 
 
 def typewriter() -> Callable[[str], None] | None:

@@ -28,7 +28,7 @@ def run(
         try:
             readable[path] = read_answer(path)
         except AnswerError as error:
-            say(f"{path}: {error}")
+            say(f"{path}: {str(error).removeprefix(f'{path}: ')}")
             failures += 1
     document_of = Rereading(settings(home)).ahead(
         record for answer in readable.values() for record in answer.sources
@@ -42,10 +42,14 @@ def run(
         statements += found.statements
         listings += found.listings
         sources += found.sources
-    verdict = f"{failures} failures" if failures else "verified"
+    verdict = _counted(failures, "failure") if failures else "verified"
     typer.echo(
-        f"{verdict}: {len(answers)} answers, {quotes} quotes, {statements} statements, "
+        f"{verdict}: {_counted(len(answers), 'answer')}, {quotes} quotes, {statements} statements, "
         f"{listings} listings, {sources} sources read again"
     )
     if failures:
         raise typer.Exit(1)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -209,7 +209,7 @@ def test_a_changed_answer_fails_by_name_among_good_ones(
 
     wrong = tampered(asked["colour"], tmp_path, change)
     shown = rag("verify", asked["move"], wrong, "--home", home.folder, code=1)
-    assert shown.out.startswith("1 failures: 2 answers, ")
+    assert shown.out.startswith("1 failure: 2 answers, ")
     assert f"{wrong}: references[0]: name is 'Forged" in shown.err
     assert "\x1b" not in shown.err
 
@@ -235,6 +235,13 @@ def test_a_malformed_answer_fails_by_name_and_without_a_traceback(
     shown = rag("verify", wrong, "--home", home.folder, code=1)
     assert f"{wrong.name}: " in shown.err
     assert "Traceback" not in shown.err
+
+
+def test_what_is_no_file_fails_by_name_once(tmp_path: Path) -> None:
+    shown = rag("verify", tmp_path, "--home", tmp_path / "empty", code=1)
+    assert shown.err.startswith(f"{tmp_path}: cannot be read (Is a directory); expected an answer")
+    assert shown.err.count(str(tmp_path)) == 1
+    assert shown.out.startswith("1 failure: 1 answer, ")
 
 
 def test_another_home_proves_nothing(asked: Mapping[str, Path], tmp_path: Path) -> None:
@@ -308,8 +315,10 @@ def test_a_search_without_prompts_is_over_everything_indexed_or_the_works_it_nam
     assert "arxiv:2401" in wrong.out
     missing = process("search", question, "--work", "2999.00001", *options, code=2)
     assert missing.err == "rag: 2999.00001: no work that is kept here has this in its id\n"
-    empty = process("search", question, "--home", tmp_path, *options[2:], code=2)
+    empty = process("search", question, "--home", tmp_path / "new", *options[2:], code=2)
     assert "run `rag index PROMPT…` first" in empty.err
+    assert not (tmp_path / "new").exists()
+    assert "the question is empty" in process("search", " ", *options, code=2).err
 
 
 def test_index_says_what_another_encoder_costs_before_it_starts(

@@ -59,6 +59,12 @@ def test_a_querys_vector_does_not_depend_on_its_company(encoder: Encoder) -> Non
     assert together[1].tobytes() == encoder.encode_queries([TEXTS[1]])[0].tobytes()
 
 
+def test_a_query_of_bytes_that_are_no_text_is_encoded(encoder: Encoder) -> None:
+    """A command line gives them as halves of characters."""
+    asked = encoder.encode_queries(["a pic\udcffture"])
+    assert asked.tobytes() == encoder.encode_queries(["a pic?ture"]).tobytes()
+
+
 def test_queries_and_passages_get_the_models_own_prompts(encoder: Encoder, folder: Path) -> None:
     query = encoder.encode_queries(["image"])
     assert not np.allclose(query, encoder.encode_passages(["image"]), atol=1e-3)

@@ -18,6 +18,7 @@ from tests.tiny_encoders import write_encoder
 from tests.works import LISTED, prompt, write
 
 EVERYTHING = prompt("colour", sorted(LISTED), []).catalog
+TEXTS = b'{"when":"","encoder":"","called":"","sources":1,"passages":1,"seconds":"1","disk":1}\n'
 UNREAD = 1  # Willow's paper cannot be had
 
 
@@ -122,7 +123,9 @@ def test_a_build_writes_down_what_it_embedded(indexed: Settings, encoder: Encode
 def test_lost_records_and_damaged_documents_cost_precision_and_nothing_else(
     indexed: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (indexed.index / "builds.jsonl").write_bytes(b"[1]\nnull\n{}\n")
+    (indexed.index / "builds.jsonl").write_bytes(
+        b"[1]\nnull\n{}\n" + b"[" * 100_000 + b"\n" + TEXTS
+    )
     documents = sorted(indexed.documents.glob("*.document"))
     for path in documents[1:]:
         path.write_bytes(path.read_bytes()[:-1])

@@ -36,14 +36,14 @@ def asking(
     home = tmp_path_factory.mktemp("notebook")
 
     def asked(*prompt: Prompt | str | Path, **given: object) -> ShownAnswer:
+        options = {"writer": "extractive", **given}
         return ask(
             *prompt,
             home=home,
             mirror=small_mirror,
             offline=True,
             encoder=str(encoder_folder),
-            writer="extractive",
-            **given,  # type: ignore[arg-type]
+            **options,  # type: ignore[arg-type]
         )
 
     return asked
@@ -252,6 +252,7 @@ def test_words_of_others_are_text_in_every_form_of_a_table() -> None:
         *("div", "style", "table", "caption", "thead", "tbody", "tr", "th", "td", "mark")
     }
     assert page.words.count("<script>alert(1)</script> | **bold** [31m") == 4
+    assert "mathjax_ignore tex2jax_ignore" in str(page.elements[0][1]["class"])
     for form in (table._repr_html_(), table._repr_markdown_(), repr(table)):
         assert "\x1b" not in form
     row = table._repr_markdown_().splitlines()[-1]
@@ -339,3 +340,27 @@ def test_the_plane_keeps_as_much_of_the_differences_as_two_axes_can() -> None:
 
 def test_one_passage_alone_is_in_the_middle() -> None:
     assert Plane.of(np.ones((1, 4))).points(np.ones((1, 4))).tolist() == [[0.0, 0.0]]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"prompt": 123},
+        {"prompt": b"a prompt\nin bytes"},
+        {"prompt": {"question": "What?"}},
+        {"question": 5, "works": [{"model": "A"}]},
+        {"question": "What?", "works": "abc"},
+        {"question": "What?", "works": [1]},
+        {"question": "What?", "works": {"model": "A"}},
+        {"question": "What?", "works": [{"model": "A", "paper": 5}]},
+        {"question": "What?", "works": [{"model": "A", "summary": b"It is."}]},
+    ],
+)
+def test_what_is_no_prompt_is_told_in_a_sentence(asking: Ask, given: dict[str, object]) -> None:
+    with pytest.raises(PromptError, match=r"expected .*; found "):
+        asking(**given)
+
+
+def test_a_writer_that_there_is_not_is_named(asking: Ask) -> None:
+    with pytest.raises(RagError, match="no writer 'novelist'; expected one of auto, "):
+        asking(PROMPTS["move"], writer="novelist")

@@ -206,6 +206,12 @@ def test_an_answer_shows_every_part(answers: Mapping[str, Answer], name: str, fo
         assert source.document_sha256 in words
 
 
+def test_a_notebook_is_told_to_set_no_formulas(answers: Mapping[str, Answer]) -> None:
+    """MathJax 3 and 2 look for them in the whole of what a notebook shows."""
+    first, *_ = parsed(to_fragment(answers["move"])).elements
+    assert {"mathjax_ignore", "tex2jax_ignore"} <= set(str(first[1]["class"]).split())
+
+
 def test_an_answer_without_quotes_says_so() -> None:
     words = parsed(to_html(Answer.from_json(EMPTY))).words
     assert "Written by the w writer. Nothing could be quoted." in words

@@ -292,6 +292,14 @@ def test_what_the_crop_box_cuts_off_is_left_out() -> None:
     assert "Cut off" not in document.text
 
 
+@pytest.mark.parametrize("box", [(612, 792, 0, 0), (0, 792, 612, 0), (612, 0, 0, 792)])
+def test_a_page_may_be_given_by_any_two_opposite_corners(
+    box: tuple[float, float, float, float],
+) -> None:
+    content = body(LOREM, 600)
+    assert read(pdf([content], box=box)) == read(pdf([content]))
+
+
 def test_words_inside_drawings_are_no_prose() -> None:
     content = heading("1 Introduction", 640) + body(LOREM, 610) + b"/X0 Do\n" + body(OTHER, 300)
     front = text("On Stones and Harbours", 180, 720, size=17, font="F2")

@@ -97,6 +97,16 @@ def test_any_text_is_shown_and_does_nothing(text: str) -> None:
     assert words(escape(text)) == plain(text)
 
 
+@pytest.mark.parametrize("text", ["\\(x\\)", "\\[x\\]", "\\begin{equation}x\\end{equation}", "$x$"])
+def test_no_formula_of_a_source_is_set_by_a_notebook(text: str) -> None:
+    """JupyterLab and nbconvert take formulas out of Markdown before anything else reads it: between
+    dollars, double backslashes with a bracket, and a begin with its end."""
+    math = r"(?<!\\)\$|\\\\[(\[]|\\begin\{"
+    assert re.search(math, text.replace("\\", "\\\\"))
+    assert not re.search(math, escape(text))
+    assert words(escape(text)) == text
+
+
 @given(WILD)
 def test_plain_text_is_one_line_of_what_can_be_seen(text: str) -> None:
     line = plain(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import html
+import os
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,7 @@ from rag.web.app import create_app
 from rag.web.form import FIELDS, MAX_WORKS, PromptForm, WorkFields
 from rag.web.guard import Hosts
 from rag.web.site import Site
+from rag.web.store import AnswerStore, new_id
 from tests.tiny_encoders import WordEncoder
 from tests.works import LISTED, PROMPTS, PlainWriter, prompt
 
@@ -150,6 +152,17 @@ def page(tmp_path_factory: pytest.TempPathFactory, small_mirror: Path) -> Page:
 class TestADocument:
     """Pasted or uploaded."""
 
+    @pytest.mark.parametrize("charset", ["unicode_escape", "utf-7", "undefined", "punycode", "\0"])
+    def test_no_other_charset_than_a_browser_sends_is_tried(self, page: Page, charset: str) -> None:
+        part = (
+            b'--x\r\nContent-Disposition: form-data; name="text"\r\n\r\n\\ud800+2AA-\r\n--x--\r\n'
+        )
+        kind = f"multipart/form-data; boundary=x; charset={charset}"
+        for path in ("/", "/form"):
+            refused = page._send("POST", path, content=part, headers={"content-type": kind})
+            assert refused.status_code == 415
+            assert "UTF-8" in refused.text
+
     def test_pasted_it_is_asked(self, page: Page) -> None:
         path = page.post("/", [("text", PROMPTS["move"].text)]).headers["location"]
         shown = page.answered(path)
@@ -173,6 +186,11 @@ class TestADocument:
         assert f"Line {number}: " in refused.text
         assert f'<span class="bad">{number:4}  Paper: arxiv/?</span>' in refused.text
         assert Live(refused.text).fields["text"] == text
+
+    def test_nothing_pasted_is_told_as_such_and_blames_no_line(self, page: Page) -> None:
+        refused = page.post("/", [("text", "  \n")]).text
+        assert "there is no prompt document here" in refused.lower()
+        assert "Line 1" not in refused
 
     def test_a_file_that_is_no_text_is_refused_and_what_was_pasted_stays(self, page: Page) -> None:
         refused = page.post("/", [("text", "pasted"), ("file", (b"ab\n\xff\xfe", "a.bin"))])
@@ -243,6 +261,7 @@ class TestAForm:
             "Work 2",
             "",
         ]
+        assert page.form("How?", *rows, action="remove:" + "9" * 5000).status_code == 200
         removed = Live(page.form("How?", *rows, action="remove:1").text).fields
         assert [removed[f"name-{number}"] for number in range(2)] == ["Work 0", "Work 2"]
         assert removed["question"] == "How?"
@@ -332,6 +351,20 @@ class TestHostileText:
         assert "not as the answer says" in shown
         assert_dead(shown)
 
+    def test_an_answer_that_comes_between_two_looks_is_there(
+        self, page: Page, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = page.post("/", [("text", PROMPTS["move"].text)]).headers["location"]
+        page.answered(path)
+        answer, coming = page.site.kept(path.rpartition("/")[2]), new_id()
+
+        def find(name: str) -> None:
+            page.site.store.save(coming, answer)
+
+        monkeypatch.setattr(page.site.desk, "find", find)
+        assert page.get(f"/answers/{coming}").status_code == 200
+        assert page.post(f"/answers/{coming}/give-up", []).status_code == 303
+
 
 class TestNames:
     """A name of an answer is nothing but a name."""
@@ -370,6 +403,34 @@ class TestNames:
     @pytest.mark.parametrize("name", ["app.py", "../views.py", "%2e%2e/views.py", ""])
     def test_no_other_file_of_ours_is_had(self, page: Page, name: str) -> None:
         assert page.get(f"/static/{name}").status_code == 404
+
+    def test_what_a_kill_leaves_of_an_answer_is_removed_at_a_later_start(
+        self, page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = page.post("/", [("text", PROMPTS["move"].text)]).headers["location"]
+        page.answered(path)
+        left: list[Path] = []
+        monkeypatch.setattr(os, "fsync", lambda _: left.extend(tmp_path.rglob("*.part")))
+        AnswerStore(tmp_path).save(new_id(), page.site.kept(path.rpartition("/")[2]))
+        (part,) = left
+        part.write_text("half of an ans")
+        os.utime(part, (0, 0))
+        assert len(AnswerStore(tmp_path).names()) == 1
+        assert not part.exists()
+
+    @pytest.mark.parametrize("moment", ["99999999T999999999", "20260230T000000000"])
+    def test_a_file_named_by_no_moment_is_no_answer_and_hides_none(
+        self, page: Page, moment: str
+    ) -> None:
+        path = page.post("/", [("text", PROMPTS["move"].text)]).headers["location"]
+        page.answered(path)
+        stray = page.site.store._folder / f"{moment}Z-0123456789.json"
+        stray.write_text("{}")
+        listed = page.get("/answers")
+        assert listed.status_code == 200
+        assert path in listed.text
+        assert stray.stem not in listed.text
+        assert page.get(f"/answers/{stray.stem}").status_code == 404
 
     def test_a_damaged_answer_is_listed_and_opened_as_that(self, page: Page) -> None:
         path = page.post("/", [("text", PROMPTS["move"].text)]).headers["location"]

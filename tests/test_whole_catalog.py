@@ -214,6 +214,23 @@ def test_what_is_lost_or_cut_is_made_again(home: Home, length: int) -> None:
         assert best(home.catalog(), "edge", 5) == expected
 
 
+def test_a_changed_byte_in_a_shard_moves_a_score_at_most(home: Home) -> None:
+    for number in range(2):
+        home.add(f"github:a/{number}", [f"edge {number}", "noise"])
+    expected = best(home.catalog(), "edge", 4)
+    (path,) = home.settings.catalog.rglob("*.shard")
+    whole = path.read_bytes()
+    texts = sorted((hit.source_id, hit.text) for hit in expected)
+    head = whole.index(b"\n", whole.index(b"\n") + 1)
+    for at in range(0, len(whole), 3):
+        for changed in (whole[at] ^ 64, 255):
+            path.write_bytes(whole[:at] + bytes([changed]) + whole[at + 1 :])
+            found = best(home.catalog(), "edge", 4)
+            assert sorted((hit.source_id, hit.text) for hit in found) == texts
+            assert at > head or found == expected
+            path.write_bytes(whole)
+
+
 def test_a_damaged_segment_costs_itself_alone(home: Home, caplog: pytest.LogCaptureFixture) -> None:
     whole, damaged = home.add("github:a/a", ["an edge"]), home.add("github:a/b", ["the edge"])
     path = home.segments.path(home.name(damaged))

@@ -142,12 +142,12 @@ def _face(resource: Any) -> Face | None:
 
 def _frame(page: Any) -> tuple[Box, Matrix, float, float]:
     """The visible box moved to the origin and turned upright, with the matrix that does it."""
-    media, crop = page.mediabox, page.cropbox
-    left, right = max(media.left, crop.left), min(media.right, crop.right)
-    foot, head = max(media.bottom, crop.bottom), min(media.top, crop.top)
+    media, crop = _corners(page.mediabox), _corners(page.cropbox)
+    left, right = max(media[0], crop[0]), min(media[2], crop[2])
+    foot, head = max(media[1], crop[1]), min(media[3], crop[3])
     if left >= right or foot >= head:
-        left, foot, right, head = media.left, media.bottom, media.right, media.top
-    x, y, w, h = float(left), float(foot), float(right - left), float(head - foot)
+        left, foot, right, head = media
+    x, y, w, h = left, foot, right - left, head - foot
     turn = int(page.get("/Rotate", 0) or 0) % 360
     bases: dict[int, Matrix] = {
         0: (1, 0, 0, 1, -x, -y),
@@ -159,3 +159,9 @@ def _frame(page: Any) -> tuple[Box, Matrix, float, float]:
     if turn in (90, 270):
         w, h = h, w
     return (0.0, 0.0, w, h), base, w, h
+
+
+def _corners(box: Any) -> Box:
+    """Left, foot, right and head: a rectangle may be given by any two opposite corners."""
+    xs, ys = sorted((float(box[0]), float(box[2]))), sorted((float(box[1]), float(box[3])))
+    return xs[0], ys[0], xs[1], ys[1]

@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from index.encoder import Encoder
-from index.errors import PromptError, RagError
+from index.errors import PromptError, RagError, WriterError
 from index.late import LateEncoder
 from index.settings import DEFAULT_ENCODER, Settings
 from rag.answer import Answer, read_answer
@@ -49,7 +49,7 @@ def ask(
     document give the `question` and the `works` that may answer it, as mappings with `model` (the
     name) and any of `paper`, `github` and `summary`; `related` are works beside those. The other
     options are those of `settings_here` and `open_pipeline`."""
-    asked = _asked(prompt, question, list(works), list(related))
+    asked = _asked(prompt, question, works, related)
     pipeline = open_pipeline(
         writer=writer, model=model, base_url=base_url,
         home=home, mirror=mirror, offline=offline, encoder=encoder,
@@ -113,6 +113,9 @@ def open_pipeline(
     """The whole line from prompt to answer. `writer`, `model` and `base_url` are those of `rag
     ask`: who writes, which model, which server. Encoder and writer are loaded once in a process,
     whoever asks for them."""
+    if writer not in get_args(WriterKind):
+        kinds = ", ".join(get_args(WriterKind))
+        raise WriterError(f"there is no writer {writer!r}; expected one of {kinds}")
     settings = settings_here(home, mirror, offline=offline, encoder=encoder)
     choice = WriterChoice(kind=writer, model=model, base_url=base_url, offline=settings.offline)
     return Pipeline(settings, encoder_at_hand(encoder, settings.offline), _writer(choice))
@@ -143,7 +146,9 @@ def _shown(
     return ShownAnswer(answer, settings, pictures, doubts, found)
 
 
-def _asked(prompt: Asked | None, question: str, works: list[Work], related: list[Work]) -> Prompt:
+def _asked(
+    prompt: Asked | None, question: str, works: Iterable[Work], related: Iterable[Work]
+) -> Prompt:
     from rag.chain import as_prompt
 
     if (prompt is None) == (not question) or (prompt is not None and (works or related)):

@@ -17,6 +17,8 @@ from typing import Any
 
 from rag.render import plain, visible
 
+NO_FORMULAS = "mathjax_ignore tex2jax_ignore"
+"""The classes that tell MathJax 3 and 2 to leave alone what a notebook shows."""
 SECONDS_BETWEEN = 0.1
 """Drawing more often than that only makes the notebook's file and its reader restless."""
 
@@ -32,7 +34,8 @@ def in_notebook() -> bool:
 def say(line: str) -> None:
     """One line for a person, beside the answer and no part of it."""
     if in_notebook():
-        _display({"text/plain": plain(line), "text/html": f"<p><em>{escape(plain(line))}</em></p>"})
+        html = f'<p class="{NO_FORMULAS}"><em>{escape(plain(line))}</em></p>'
+        _display({"text/plain": plain(line), "text/html": html})
     else:
         sys.stderr.write(plain(line) + "\n")
         sys.stderr.flush()
@@ -114,7 +117,7 @@ class Progress:
         ]
         if self._text:
             rows.append(f'<p style="white-space:pre-wrap">{escape(self._text)}</p>')
-        return "\n".join(rows)
+        return f'<div class="{NO_FORMULAS}">' + "\n".join(rows) + "</div>"
 
     def _bar(self, stage: str, done: int, total: int) -> None:
         from tqdm.std import tqdm

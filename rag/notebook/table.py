@@ -102,7 +102,8 @@ class Table:
         )
         caption = Markup("<caption>{}</caption>").format(plain(self.caption))
         shown = Markup(
-            '<div class="grounded-table" tabindex="0" role="group">\n<style>{}</style>\n'
+            '<div class="grounded-table mathjax_ignore tex2jax_ignore" tabindex="0" role="group">\n'
+            "<style>{}</style>\n"
             "<table>{}<thead><tr>{}</tr></thead>\n<tbody>\n{}</tbody></table>\n</div>"
         ).format(Markup(_style()), caption if self.caption else "", head, rows)
         return str(shown)

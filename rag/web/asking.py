@@ -6,7 +6,9 @@ import asyncio
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
 
 from index.errors import PromptError, RagError
 from rag.prompt import MAX_SIZE, Prompt, decode, parse_prompt
@@ -34,6 +36,8 @@ def asking(site: Site) -> APIRouter:
         try:
             if isinstance(upload, UploadFile) and upload.filename:
                 text = decode(await upload.read())
+            if not text.strip():
+                raise PromptError("there is no prompt document here: paste one, or choose a file")
             prompt = await asyncio.to_thread(parse_prompt, text)
         except PromptError as error:
             return HTMLResponse(_document_page(text, error))
@@ -56,7 +60,7 @@ def asking(site: Site) -> APIRouter:
         if action == "add":
             return _form_page(typed.with_work(), focus=len(typed.works))
         if action == "remove" and number.isdecimal():
-            return _form_page(typed.without_work(int(number)))
+            return _form_page(typed.without_work(int(number[:9])))
         read = await asyncio.to_thread(typed.read)
         if isinstance(read, PromptForm):
             return _form_page(read)
@@ -99,6 +103,11 @@ def _form_page(form: PromptForm, *, focus: int | None = None) -> Response:
 
 
 async def _form(request: Request) -> FormData:
+    # Browsers send a form as its page is written. Any other charset is a codec of Python's by
+    # its name: some give text that cannot be encoded, some raise whatever they like.
+    _, options = parse_options_header(request.headers.get("content-type"))
+    if options.get(b"charset", b"utf-8").lower() not in (b"utf-8", b"utf8"):
+        raise HTTPException(415, "A form can be read in UTF-8 only.")
     return await request.form(max_files=1, max_fields=5 * MAX_WORKS + 5, max_part_size=LIMIT)
 
 

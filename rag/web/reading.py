@@ -12,7 +12,7 @@ from rag.render import to_markdown
 from rag.verification import Verification
 from rag.web.events import EventStream
 from rag.web.guard import policy
-from rag.web.jobs import Job, QueueFullError, Seen
+from rag.web.jobs import QueueFullError, Seen
 from rag.web.site import WATCHERS, Site
 from rag.web.views import page, percent
 
@@ -32,9 +32,12 @@ def reading(site: Site) -> APIRouter:
 
     @router.get("/{name}")
     async def answer(name: str) -> Response:
+        # In this order: a job leaves the desk only when its answer is kept.
+        job = site.desk.find(name)
         if site.store.holds(name):
             return await _answer(site, name)
-        job = _at_hand(site, name)
+        if job is None:
+            raise HTTPException(404)
         seen = site.look(job)(0)
         return HTMLResponse(page("job.html", job=job, seen=seen, percent=percent(seen)))
 
@@ -54,8 +57,11 @@ def reading(site: Site) -> APIRouter:
 
     @router.post("/{name}/give-up")
     async def give_up(name: str) -> Response:
-        if not site.store.holds(name):
-            site.desk.give_up(_at_hand(site, name).id)
+        job = site.desk.find(name)
+        if job is not None:
+            site.desk.give_up(job.id)
+        elif not site.store.holds(name):
+            raise HTTPException(404)
         return RedirectResponse(f"/answers/{name}", 303)
 
     @router.post("/{name}/verify")
@@ -105,13 +111,6 @@ def _list(site: Site, before: str) -> str:
         more=shown[-1] if len(after) > LISTED else "",
         total=len(names),
     )
-
-
-def _at_hand(site: Site, name: str) -> Job:
-    job = site.desk.find(name)
-    if job is None:
-        raise HTTPException(404)
-    return job
 
 
 def _long_done(since: int) -> Seen:

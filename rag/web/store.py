@@ -7,7 +7,7 @@ import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 
-from index.sealed import sweep, write_atomically
+from index.sealed import parts_of, sweep, write_atomically
 from rag.answer import Answer, read_answer
 
 _ID = re.compile(r"(\d{8}T\d{9})Z-[0-9a-f]{10}", re.ASCII)
@@ -25,6 +25,17 @@ def moment_of(answer_id: str) -> datetime:
     return datetime.strptime(answer_id[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
 
 
+def _is_id(name: str) -> bool:
+    """Whether `new_id` could have made this name: the form of a moment is not yet a moment."""
+    if not _ID.fullmatch(name):
+        return False
+    try:
+        moment_of(name)
+    except ValueError:
+        return False
+    return True
+
+
 class AnswerStore:
     """The answers in one folder. A name that `new_id` could not have made names nothing, so that
     no path can be smuggled in."""
@@ -39,7 +50,9 @@ class AnswerStore:
         path = self._path(answer_id)
         if path is None:
             raise ValueError(f"{answer_id!r} is no name of an answer")
-        write_atomically(path, answer.to_json().encode() + b"\n")
+        data = answer.to_json().encode() + b"\n"
+        # Where `sweep` finds what a kill leaves of it.
+        write_atomically(path, data, parts=parts_of(self._folder))
 
     def load(self, answer_id: str) -> Answer | None:
         """The answer, or None where there is none. Raises AnswerError where it is damaged."""
@@ -61,7 +74,7 @@ class AnswerStore:
         if not self._folder.is_dir():
             return []
         files = (path for path in self._folder.iterdir() if path.suffix == ".json")
-        return sorted((path.stem for path in files if _ID.fullmatch(path.stem)), reverse=True)
+        return sorted((path.stem for path in files if _is_id(path.stem)), reverse=True)
 
     def _path(self, answer_id: str) -> Path | None:
-        return self._folder / f"{answer_id}.json" if _ID.fullmatch(answer_id) else None
+        return self._folder / f"{answer_id}.json" if _is_id(answer_id) else None
