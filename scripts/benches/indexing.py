@@ -47,8 +47,8 @@ def bench_index(
     mirror: Path, *, encoder: str, repeats: int = 1, limit: int | None = None, say: Say
 ) -> dict[str, Any]:
     """Both pipelines in turn, `repeats` times, and our stages one after another."""
-    langchain = _langchain(encoder)
     catalog = mirror_catalog(mirror, limit)
+    langchain = _langchain(encoder)
     paths = [mirror / "arxiv" / f"{listing.name}.pdf" for listing in catalog.listings]
     ours = load_encoder(encoder, offline=True)
     ours.encode_passages(["What is loaded late is loaded now."])
