@@ -25,8 +25,8 @@ from scripts.options import (
     Tries,
     Writer,
     WriterName,
+    open_pipeline,
     settings,
-    writer_choice,
 )
 from scripts.terminal import Bars, say, show, typewriter
 
@@ -71,30 +71,23 @@ def run(
 ) -> None:
     """Answer each PROMPT from the works it lists, and from nothing else. Works that are not
     indexed yet are indexed first."""
-    from index.late import LateEncoder
     from index.sealed import write_atomically
-    from rag.pipeline import Pipeline
     from rag.prompt import read_prompt
-    from rag.writers.choice import open_writer
-    from rag.writers.extractive import ExtractiveWriter
 
     chosen = settings(home, mirror, offline=offline, encoder=encoder)
     read = [(path, read_prompt(path)) for path in prompts]
     targets = _targets(prompts, output, form)
     _spare(prompts, targets)
-    choice = writer_choice(
+    pipeline = open_pipeline(
+        chosen,
         writer,
         model,
         base_url,
-        offline=offline,
         temperature=temperature,
         seed=seed,
         threshold=threshold,
         tries=tries,
     )
-    # The encoder first: what it lacks is known at once, and a writer may be a large download.
-    encoding = LateEncoder(chosen)
-    pipeline = Pipeline(chosen, encoding, open_writer(choice, ExtractiveWriter, announce=say))
     for path, prompt in read:
         with Bars() as bars:
             evidence = pipeline.gather(prompt, notify=bars)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from index.settings import DEFAULT_ENCODER, Settings
+from scripts.terminal import say
 
 if TYPE_CHECKING:
-    from rag.writers.choice import WriterChoice
+    from rag.pipeline import Pipeline
 
 
 class WriterName(StrEnum):
@@ -75,27 +76,33 @@ def settings(
     return Settings(home=home, mirror=mirror, offline=offline, encoder=encoder)
 
 
-def writer_choice(
+def open_pipeline(
+    chosen: Settings,
     writer: WriterName,
     model: str,
     base_url: str | None,
     *,
-    offline: bool,
     temperature: float,
     seed: int,
     threshold: float | None,
     tries: int,
-) -> WriterChoice:
-    """The writer that these options ask for."""
-    from rag.writers.choice import WriterChoice
+) -> Pipeline:
+    """The pipeline over `chosen` with the writer that these options ask for."""
+    from index.late import LateEncoder
+    from rag.pipeline import Pipeline
+    from rag.writers.choice import WriterChoice, open_writer
+    from rag.writers.extractive import ExtractiveWriter
 
-    return WriterChoice(
+    choice = WriterChoice(
         kind=writer.value,
         model=model,
         base_url=base_url,
-        offline=offline,
+        offline=chosen.offline,
         temperature=temperature,
         seed=seed,
         threshold=threshold,
         tries=tries,
     )
+    # The encoder first: what it lacks is known at once, and a writer may be a large download.
+    encoding = LateEncoder(chosen)
+    return Pipeline(chosen, encoding, open_writer(choice, ExtractiveWriter, announce=say))

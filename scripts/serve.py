@@ -23,8 +23,8 @@ from scripts.options import (
     Tries,
     Writer,
     WriterName,
+    open_pipeline,
     settings,
-    writer_choice,
 )
 from scripts.terminal import say
 
@@ -56,29 +56,22 @@ def run(
 ) -> None:
     """Serve a page to ask on, for this machine alone unless told otherwise. Answers are kept in
     the home, under answers/. End it with Ctrl-C."""
-    from index.late import LateEncoder
     from rag.doubts import checker_at_hand
-    from rag.pipeline import Pipeline
     from rag.web.serving import bind, serve
     from rag.web.site import Site
-    from rag.writers.choice import open_writer
-    from rag.writers.extractive import ExtractiveWriter
 
     chosen = settings(home, mirror, offline=offline, encoder=encoder)
-    choice = writer_choice(
+    bound = bind(host, port)
+    pipeline = open_pipeline(
+        chosen,
         writer,
         model,
         base_url,
-        offline=offline,
         temperature=temperature,
         seed=seed,
         threshold=threshold,
         tries=tries,
     )
-    bound = bind(host, port)
-    # The encoder first: what it lacks is known at once, and a writer may be a large download.
-    encoding = LateEncoder(chosen)
-    pipeline = Pipeline(chosen, encoding, open_writer(choice, ExtractiveWriter, announce=say))
     site = Site(pipeline, lambda: checker_at_hand(offline=offline, announce=say), places=queue)
     rests = serve(
         site,
