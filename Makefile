@@ -3,14 +3,14 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-HOME_  ?= data
+DATA_DIR  ?= data
 PROMPT ?= $(firstword $(sort $(wildcard prompts/*.txt)))
 MIRROR ?=
 WRITER ?= auto
 # Labelled claims (JSON lines), if there are any: line 6 of the report.
 LABELLED ?=
 
-ask_options := --home $(HOME_) $(if $(MIRROR),--mirror $(MIRROR))
+ask_options := --data-dir $(DATA_DIR) $(if $(MIRROR),--mirror $(MIRROR))
 
 .PHONY: help install index answer serve notebook pictures evaluate test check format clean
 
@@ -42,15 +42,15 @@ $(VENV)/.notebook: $(VENV)/.installed
 	@touch $@
 
 notebook: $(VENV)/.notebook  ## JupyterLab with the notebooks: make notebook MIRROR=… for papers
-	RAG_HOME=$(abspath $(HOME_)) RAG_MIRROR=$(if $(MIRROR),$(abspath $(MIRROR))) \
+	RAG_DATA_DIR=$(abspath $(DATA_DIR)) RAG_MIRROR=$(if $(MIRROR),$(abspath $(MIRROR))) \
 		$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/01_ask.ipynb
 
 pictures: install  ## the pictures in the README, made anew
-	$(BIN)/python -m scripts.pictures
+	$(BIN)/python -m scripts.make_pictures
 
 evaluate: index  ## every writer that can run answers prompts/; reports in data/reports
 	$(BIN)/rag evaluate writers $(ask_options) $(addprefix --validity ,$(LABELLED)) \
-		--output $(HOME_)/reports prompts/*.txt
+		--output $(DATA_DIR)/reports prompts/*.txt
 
 test: check  ## every check and every test
 	$(BIN)/pytest -n 2 --dist loadfile

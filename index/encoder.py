@@ -1,6 +1,6 @@
-"""The embedding model, behind a Protocol: any model of sentence-transformers.
+"""An encoder whose name is known at once and whose weights are loaded at first use.
 
-Only `load_encoder` imports torch and sentence-transformers.
+A run with nothing to embed, and `rag index` on an index that is up to date, never import torch.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from index.errors import EncoderError
 from index.packing import Packing, packing
-from index.settings import DEFAULT_ENCODER
+from index.passages import Passage
+from index.settings import DEFAULT_ENCODER, Settings
 from index.weights import encoder_name, locate
 
 if TYPE_CHECKING:
@@ -265,3 +266,72 @@ def load_encoder(name: str = DEFAULT_ENCODER, *, offline: bool = False) -> Encod
     return SentenceTransformerEncoder(
         model, title, batch_tokens=CPU_BATCH_TOKENS, threads=available_cores()
     )
+
+
+# Names this way of making vectors: part of a segment's name, beside the splitter and the encoder.
+EMBEDDING = "sentence-mean-3"
+
+
+def passage_vectors(encoder: Encoder, passages: Sequence[Passage]) -> Vectors:
+    """[len(passages), encoder.dimension], unit length."""
+    return embed(encoder, passages)[0]
+
+
+def embed(encoder: Encoder, passages: Sequence[Passage]) -> tuple[Vectors, Vectors]:
+    """The vectors of the passages, [len(passages), encoder.dimension], and those of all their
+    sentences in order, one row each, of unit length, in one call of the encoder: the same
+    passages give the same bytes."""
+    texts = [
+        passage.text[start - passage.start : end - passage.start]
+        for passage in passages
+        for start, end in passage.sentences
+    ]
+    if not texts:
+        none = np.zeros((0, encoder.dimension), dtype=np.float32)
+        return none, none
+    sentences = encoder.encode_passages(texts)
+    counts = [len(passage.sentences) for passage in passages]
+    sums = np.add.reduceat(sentences.astype(np.float64), np.cumsum([0, *counts[:-1]]), axis=0)
+    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+    unit: Vectors = (sums / np.maximum(lengths, 1e-12)).astype(np.float32)
+    return unit, sentences
+
+
+class LazyEncoder:
+    """See Encoder. Raises EncoderError at once where there is no such model."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._name = encoder_name(locate(settings.encoder, offline=settings.offline))
+
+    @cached_property
+    def loaded(self) -> Encoder:
+        """The encoder itself, loaded now if it was not before."""
+        return load_encoder(self._settings.encoder, offline=self._settings.offline)
+
+    @property
+    def name(self) -> str:
+        """See Encoder; costs no loading."""
+        return self._name
+
+    @property
+    def dimension(self) -> int:
+        """See Encoder."""
+        return self.loaded.dimension
+
+    @property
+    def max_tokens(self) -> int:
+        """See Encoder."""
+        return self.loaded.max_tokens
+
+    def encode_passages(self, texts: Sequence[str]) -> Vectors:
+        """See Encoder."""
+        return self.loaded.encode_passages(texts)
+
+    def encode_queries(self, texts: Sequence[str]) -> Vectors:
+        """See Encoder."""
+        return self.loaded.encode_queries(texts)
+
+    def count_tokens(self, text: str) -> int:
+        """See Encoder."""
+        return self.loaded.count_tokens(text)

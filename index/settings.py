@@ -10,10 +10,10 @@ DEFAULT_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`home` holds everything that is built; `mirror` is read before the network;
+    """`data_dir` holds everything that is built; `mirror` is read before the network;
     `offline` never touches the network, not even for models."""
 
-    home: Path = Path("data")
+    data_dir: Path = Path("data")
     mirror: Path | None = None
     offline: bool = False
     encoder: str = DEFAULT_ENCODER
@@ -23,19 +23,19 @@ class Settings:
     @property
     def sources(self) -> Path:
         """Bytes as they were fetched, and the ledger."""
-        return self.home / "sources"
+        return self.data_dir / "sources"
 
     @property
     def documents(self) -> Path:
         """Extracted texts, named by the hash of bytes and extractor."""
-        return self.home / "documents"
+        return self.data_dir / "documents"
 
     @property
     def index(self) -> Path:
         """Segments, named by content."""
-        return self.home / "index"
+        return self.data_dir / "index"
 
     @property
     def catalog(self) -> Path:
         """What search over everything indexed needs, made of the segments; may be deleted."""
-        return self.home / "catalog"
+        return self.data_dir / "catalog"

@@ -17,11 +17,11 @@ from pydantic import GetPydanticSchema
 from pydantic_core import core_schema
 
 from index.errors import PromptError
-from rag.answer import Answer
-from rag.compose import compose
-from rag.evidence import Evidence, Hit
+from rag.answer.compose import compose
+from rag.answer.model import Answer
 from rag.pipeline import Pipeline
 from rag.prompt import Prompt, parse_prompt, read_prompt
+from rag.retrieval.evidence import Evidence, Hit
 
 Asked = Prompt | str | Path
 """A prompt, the text of a prompt document, or the path of one."""
@@ -84,7 +84,7 @@ def as_document(hit: Hit) -> Document:
         page_content=passage.text,
         metadata={
             "source_id": hit.source_id,
-            "tier": hit.tier,
+            "source_type": hit.source_type,
             "start": passage.start,
             "end": passage.end,
             "pages": list(passage.pages),

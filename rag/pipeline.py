@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from index.build import SourceState, build
+from index.build import Notify, SourceState, build, silent
 from index.catalog import Catalog
-from index.encoder import Encoder
+from index.encoder import Encoder, LazyEncoder
 from index.errors import SegmentError
-from index.late import LateEncoder
-from index.progress import Notify, silent
-from index.segments import Segment, SegmentStore
 from index.settings import Settings
-from index.sources import tier_of
-from rag.answer import Answer
-from rag.compose import compose
-from rag.evidence import Evidence, Hit, Reading
+from index.sources.store import source_type_of
+from index.stores.segments import Segment, SegmentStore
+from rag.answer.compose import compose
+from rag.answer.model import Answer
 from rag.prompt import Prompt
-from rag.reranker import Reranker
-from rag.retrieval import Pool, retrieve, search
-from rag.writers.draft import Writer
+from rag.retrieval.evidence import Evidence, Hit, Reading
+from rag.retrieval.reranker import Reranker
+from rag.retrieval.retrieve import Pool, retrieve, search
+from rag.writers.base import Writer
 
 NO_PASSAGES = "it holds no text that can be quoted"
 
@@ -37,7 +35,7 @@ class Pipeline:
     @classmethod
     def of(cls, settings: Settings, writer: Writer) -> Pipeline:
         """The pipeline that `settings` describe. Raises EncoderError where there is no encoder."""
-        return cls(settings, LateEncoder(settings), writer)
+        return cls(settings, LazyEncoder(settings), writer)
 
     def gather(self, prompt: Prompt, *, notify: Notify = silent) -> Evidence:
         """The evidence for `prompt`; works that are not indexed yet are indexed first."""
@@ -93,19 +91,19 @@ class Pipeline:
 
 def _reading(state: SourceState, store: SegmentStore, segments: dict[str, Segment]) -> Reading:
     """What became of one source; where it was read, its segment is put into `segments`."""
-    tier = tier_of(state.source_id)
+    source_type = source_type_of(state.source_id)
     if state.reason or state.source is None:
-        return Reading(state.source_id, tier, reason=state.reason)
+        return Reading(state.source_id, source_type, reason=state.reason)
     try:
         segment = store.load(state.segment)
     except SegmentError as error:
-        return Reading(state.source_id, tier, reason=str(error))
+        return Reading(state.source_id, source_type, reason=str(error))
     if not segment.passages:
-        return Reading(state.source_id, tier, reason=NO_PASSAGES)
+        return Reading(state.source_id, source_type, reason=NO_PASSAGES)
     segments[state.source_id] = segment
     return Reading(
         source_id=state.source_id,
-        tier=tier,
+        source_type=source_type,
         sha256=state.source.sha256,
         document_sha256=segment.document,
         extractor=segment.extractor,

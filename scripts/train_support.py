@@ -21,11 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.support.builtin import features_of
-from rag.support.evaluation import read_labelled
-from rag.support.features import LEXICAL
-from rag.support.measures import auroc, balanced_accuracy
-from rag.support.soft import SOFT, SentenceTransformerTokens, TokenEncoder
+from rag.evaluation.classification import auroc, balanced_accuracy
+from rag.evaluation.support import read_labelled
+from rag.support.builtin import LEXICAL, SOFT, SentenceTransformerTokens, TokenEncoder, features_of
 from rag.support.text import content_stems, words
 
 VERSION = "1"

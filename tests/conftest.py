@@ -11,10 +11,10 @@ import pytest
 
 from index.encoder import Encoder, load_encoder
 from index.settings import Settings
-from rag.answer import Answer
+from rag.answer.model import Answer
 from rag.pipeline import Pipeline
 from rag.writers.extractive import ExtractiveWriter
-from tests import works
+from tests.parts import works
 
 # How long an example takes says more of the machine and its other work than of the example.
 hypothesis.settings.register_profile("any machine", deadline=None)
@@ -53,9 +53,9 @@ def pipeline(
     encoder_folder: Path,
     encoder: Encoder,
 ) -> Pipeline:
-    """Over one home for all works; what one prompt lists is indexed beside what it does not."""
+    """Over one data directory for all works; what one prompt lists is indexed beside what it does not."""
     settings = Settings(
-        home=tmp_path_factory.mktemp("home"),
+        data_dir=tmp_path_factory.mktemp("data_dir"),
         mirror=small_mirror,
         offline=True,
         encoder=str(encoder_folder),
@@ -71,9 +71,12 @@ def answers(pipeline: Pipeline) -> Mapping[str, Answer]:
 
 @pytest.fixture
 def own_settings(tmp_path: Path, small_mirror: Path, encoder_folder: Path) -> Settings:
-    """Settings with a home that nobody else writes to, empty at first."""
+    """Settings with a data directory that nobody else writes to, empty at first."""
     return Settings(
-        home=tmp_path / "home", mirror=small_mirror, offline=True, encoder=str(encoder_folder)
+        data_dir=tmp_path / "data_dir",
+        mirror=small_mirror,
+        offline=True,
+        encoder=str(encoder_folder),
     )
 
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from index.errors import AnswerError
-from rag.answer import (
+from rag.answer.model import (
     FORMAT,
     Answer,
     PromptRecord,
@@ -25,7 +25,7 @@ from rag.answer import (
     Workflow,
     read_answer,
 )
-from rag.writers.draft import WriterEvent, WriterRecord
+from rag.writers.base import WriterEvent, WriterRecord
 
 TEXT = st.text(max_size=12)
 MAYBE = st.none() | TEXT
@@ -121,7 +121,14 @@ def test_the_form_is_the_documented_one(raw: Any) -> None:
     assert list(raw["sections"]["workflow"]) == ["input", "model", "output"]
     statement = raw["sections"]["task"][0]
     assert list(statement) == ["text", "quotes"]
-    assert list(statement["quotes"][0]) == ["source_id", "tier", "start", "end", "text", "pages"]
+    assert list(statement["quotes"][0]) == [
+        "source_id",
+        "source_type",
+        "start",
+        "end",
+        "text",
+        "pages",
+    ]
     assert list(raw["sections"]["references"][0])[:5] == [
         "name",
         "role",
@@ -185,9 +192,13 @@ def test_no_field_takes_a_value_of_another_type(raw: Any, wrong: Any) -> None:
         ),
         (("task", 0, "quotes", 0, "end"), True, "task[0].quotes[0].end is True, expected a whole"),
         (("task", 0, "quotes", 0, "pages"), "1", "task[0].quotes[0].pages is '1', expected a list"),
-        (("task", 0, "quotes", 0, "tier"), "hearsay", "tier is 'hearsay', expected one of 'full"),
+        (
+            ("task", 0, "quotes", 0, "source_type"),
+            "hearsay",
+            "source_type is 'hearsay', expected one of 'full",
+        ),
         (("task", 0, "quotes", 0, "text"), None, "task[0].quotes[0].text is None, expected text"),
-        (("references", 0, "bears"), 1, "references[0].bears is 1, expected true or false"),
+        (("references", 0, "relevant"), 1, "references[0].relevant is 1, expected true or false"),
         (("references", 0, "paper"), 7, "references[0].paper is 7, expected text"),
         (("task",), {}, "task is {}, expected a list"),
         (("task", 0), "said", "task[0] is 'said', expected an object"),

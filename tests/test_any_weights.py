@@ -14,18 +14,17 @@ from typing import Any
 import pytest
 
 from index.settings import Settings
-from rag.compose import compose
-from rag.evidence import Evidence
+from rag.answer.compose import compose
+from rag.answer.reextraction import Reextraction
+from rag.answer.verify import verify
 from rag.pipeline import Pipeline
 from rag.prompt import read_prompt
-from rag.rereading import Rereading
-from rag.verification import verify
-from rag.writers.draft import NOT_SAID
-from rag.writers.loading import LoadedModel, load_model
-from rag.writers.local import LocalWriter, WritingSettings
-from rag.writers.plain import fault, numbers_in
-from tests.test_local import Always
-from tests.tiny_models import (
+from rag.retrieval.evidence import Evidence
+from rag.writers.base import NOT_SAID
+from rag.writers.local.loading import LoadedModel, load_model
+from rag.writers.local.writer import LocalWriter, WritingSettings
+from rag.writers.statements import fault, numbers_in
+from tests.parts.tiny_models import (
     SHARED,
     bpe_tokenizer,
     llama,
@@ -34,6 +33,7 @@ from tests.tiny_models import (
     repeats,
     smollm2_tokenizer,
 )
+from tests.test_local import Always
 
 EACH = int(os.environ.get("ANY_WEIGHTS", "0"))
 PROMPTS = ("*.txt" if EACH else "00*.txt", max(1, EACH))
@@ -63,20 +63,20 @@ class NoWriter:
 
 
 @pytest.fixture(scope="module")
-def line(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pipeline, Rereading]:
+def line(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pipeline, Reextraction]:
     settings = Settings(
-        home=tmp_path_factory.mktemp("home"),
+        data_dir=tmp_path_factory.mktemp("data_dir"),
         mirror=SHARED / "mirror",
         offline=True,
         encoder=str(SHARED / "models/static-bge64-st"),
     )
-    return Pipeline.of(settings, NoWriter()), Rereading(settings)
+    return Pipeline.of(settings, NoWriter()), Reextraction(settings)
 
 
 @pytest.mark.parametrize(
     "path", sorted((SHARED / "prompts").glob(PROMPTS[0])), ids=lambda path: path.stem
 )
-def test_every_answer_verifies(path: Path, line: tuple[Pipeline, Rereading]) -> None:
+def test_every_answer_verifies(path: Path, line: tuple[Pipeline, Reextraction]) -> None:
     pipeline, document_of = line
     evidence = pipeline.gather(read_prompt(path))
     numbers = numbers_in(" ".join(hit.text for hit in evidence.hits()))
@@ -86,7 +86,7 @@ def test_every_answer_verifies(path: Path, line: tuple[Pipeline, Rereading]) -> 
             temperature=0.0 if turn % 3 == 2 else 1.5,
             seed=turn,
             tries=turn % 2,
-            patience=8,
+            retry_policy=8,
             statements=1 + turn % 2,
         )
         checker = Always(0.0 if turn % 5 == 4 else 1.0)

@@ -8,10 +8,9 @@ import pytest
 
 from index.catalog import ArxivLink
 from index.errors import FetchError
-from index.network.arxiv_api import ArxivApi, Paper
-from index.network.http import Http
-from index.network.patience import Patience
-from tests.servers import HTML, PDF, Reply, Request, Server, entry, error_entry, feed
+from index.sources.arxiv import ArxivApi, Paper
+from index.sources.http import Http, RetryPolicy
+from tests.parts.servers import HTML, PDF, Reply, Request, Server, entry, error_entry, feed
 
 QUERY = "/api/query"
 
@@ -24,8 +23,8 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def api(server: Server) -> Iterator[ArxivApi]:
-    patience = Patience(backoff=0.01, read=2.0, tries=3, interval={})
-    with Http({server.url}, patience=patience) as http:
+    retry_policy = RetryPolicy(backoff=0.01, read=2.0, tries=3, interval={})
+    with Http({server.url}, retry_policy=retry_policy) as http:
         yield ArxivApi(http, base=server.url)
 
 
@@ -212,7 +211,7 @@ def test_a_paper_without_a_pdf_link_is_not_asked_for(
 def test_feed_and_pdfs_share_one_connection_and_its_pauses(server: Server) -> None:
     server.tell(QUERY, feed(entry("2404.13784v4")))
     server.tell("/pdf/2404.13784v4", Reply(body=PDF))
-    with Http({server.url}, patience=Patience(interval={"127.0.0.1": 0.2})) as http:
+    with Http({server.url}, retry_policy=RetryPolicy(interval={"127.0.0.1": 0.2})) as http:
         api = ArxivApi(http, base=server.url)
         found = api.look_up([link("2404.13784")])["arxiv:2404.13784"]
         assert isinstance(found, Paper)

@@ -11,12 +11,12 @@ from typer.testing import CliRunner
 
 from index.build import build
 from index.errors import RagError
+from rag.cli.main import app
 from rag.pipeline import Pipeline
 from rag.writers.extractive import ExtractiveWriter
-from scripts.benches.catalogs import GrowingCatalog, RandomEncoder, invented
-from scripts.benches.clock import BenchError, Spent, ratio, spent
-from scripts.main import app
-from tests.works import write
+from scripts.benchmarks.catalogs import GrowingCatalog, RandomEncoder, invented
+from scripts.benchmarks.clock import BenchError, Spent, ratio, spent
+from tests.parts.works import write
 
 
 def bench(*arguments: object) -> dict[str, Any]:
@@ -136,7 +136,7 @@ def test_a_mirror_without_papers_is_refused(tmp_path: Path) -> None:
 
 def test_a_cold_start_that_fails_is_no_quick_one(tmp_path: Path, encoder_folder: Path) -> None:
     with pytest.raises(BenchError, match=r"ended with 2: rag: .*missing.txt"):
-        bench("cold", tmp_path / "missing.txt", "--home", tmp_path, "--encoder", encoder_folder)
+        bench("cold", tmp_path / "missing.txt", "--data-dir", tmp_path, "--encoder", encoder_folder)
 
 
 def test_the_clock_adds_up_and_a_ratio_to_nothing_is_none() -> None:

@@ -11,15 +11,13 @@ import pytest
 
 from index.build import Build, build
 from index.catalog import Catalog
-from index.embedding import passage_vectors
-from index.encoder import Encoder, Vectors
+from index.encoder import Encoder, LazyEncoder, Vectors, passage_vectors
 from index.errors import EncoderError
-from index.late import LateEncoder
-from index.segments import SegmentStore
 from index.settings import Settings
-from index.sources import SourceStore
-from tests.pdfs import pdf, text
-from tests.works import LISTED, PROMPTS, prompt, write
+from index.sources.store import SourceStore
+from index.stores.segments import SegmentStore
+from tests.parts.pdfs import pdf, text
+from tests.parts.works import LISTED, PROMPTS, prompt, write
 
 EVERYTHING = prompt("colour", sorted(LISTED), []).catalog
 UNREAD = "arxiv:2401.00004v1"
@@ -85,9 +83,9 @@ def test_passages_are_slices_of_the_document_and_vectors_are_theirs(
 def test_a_second_build_writes_nothing_and_asks_the_encoder_for_its_name_alone(
     built: Build, own_settings: Settings, encoder: Encoder
 ) -> None:
-    before = touched(own_settings.home)
+    before = touched(own_settings.data_dir)
     again = build(EVERYTHING, own_settings, NoEncoder(encoder.name))
-    assert touched(own_settings.home) == before
+    assert touched(own_settings.data_dir) == before
     assert (again.fetched, again.embedded, again.damaged) == (0, 0, ())
     assert again.states == built.states
 
@@ -98,7 +96,7 @@ def test_the_order_of_the_catalog_changes_no_segment(
 ) -> None:
     listings = list(EVERYTHING.listings)
     random.Random(seed).shuffle(listings)
-    other = replace(own_settings, home=tmp_path / "other")
+    other = replace(own_settings, data_dir=tmp_path / "other")
     for half in (listings[:2], listings[2:]):
         build(Catalog(tuple(half)), other, encoder)
     assert segments(other) == segments(own_settings)
@@ -167,7 +165,7 @@ def test_a_lost_segment_is_made_of_the_kept_document(
 def test_another_encoder_makes_other_segments(
     built: Build, own_settings: Settings, encoder: Encoder
 ) -> None:
-    class Renamed(LateEncoder):
+    class Renamed(LazyEncoder):
         name = "another"
 
     before = segments(own_settings)
@@ -269,7 +267,7 @@ def test_what_is_being_done_is_told(
 def test_a_late_encoder_is_named_without_being_loaded_and_then_is_the_encoder(
     own_settings: Settings, encoder: Encoder
 ) -> None:
-    late = LateEncoder(own_settings)
+    late = LazyEncoder(own_settings)
     assert late.name == encoder.name
     assert "loaded" not in vars(late)
     assert late.encode_passages(["a"]).tobytes() == encoder.encode_passages(["a"]).tobytes()
@@ -282,4 +280,4 @@ def test_a_late_encoder_is_named_without_being_loaded_and_then_is_the_encoder(
 def test_a_folder_without_a_model_is_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(EncoderError, match="holds no model"):
-        LateEncoder(Settings(encoder=str(tmp_path / "empty"), offline=True))
+        LazyEncoder(Settings(encoder=str(tmp_path / "empty"), offline=True))

@@ -12,11 +12,11 @@ import pytest
 from index.encoder import Encoder
 from index.errors import PromptError
 from index.settings import Settings
-from rag.answer import Answer
+from rag.answer.model import Answer
 from rag.chain import Asked, ListedWorksRetriever, answer_chain, as_prompt
 from rag.pipeline import Pipeline
 from rag.writers.extractive import ExtractiveWriter
-from tests.works import LISTED, PROMPTS, prompt
+from tests.parts.works import LISTED, PROMPTS, prompt
 
 
 def test_a_prompt_its_text_and_its_path_are_asked_alike(
@@ -84,10 +84,18 @@ def test_a_document_says_all_that_a_quote_needs(pipeline: Pipeline) -> None:
     assert len(documents) == 3
     for document in documents:
         about = document.metadata
-        assert set(about) >= {"source_id", "tier", "start", "end", "pages", "heading", "score"}
+        assert set(about) >= {
+            "source_id",
+            "source_type",
+            "start",
+            "end",
+            "pages",
+            "heading",
+            "score",
+        }
         assert about["end"] - about["start"] == len(document.page_content)
-        assert about["tier"] in {"full text", "readme", "summary"}
-        assert bool(about["pages"]) == (about["tier"] == "full text")
+        assert about["source_type"] in {"full text", "readme", "summary"}
+        assert bool(about["pages"]) == (about["source_type"] == "full text")
     scores = [document.metadata["score"] for document in documents]
     assert scores == sorted(scores, reverse=True)
     assert asyncio.run(retriever.ainvoke("What does the mask do?")) == documents

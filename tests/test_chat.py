@@ -24,19 +24,17 @@ from langchain_core.language_models import FakeListChatModel, GenericFakeChatMod
 from llguidance import LLMatcher
 
 from index.errors import WriterError
-from rag.evidence import FACETS
-from rag.writers.chat import KEY, ChatSettings, ChatWriter
-from rag.writers.choice import WriterChoice, open_chat_model, open_writer
-from rag.writers.decoding import Decoder, Sampling
-from rag.writers.draft import NOT_SAID, Draft, DraftStatement, WriterRecord
+from rag.retrieval.evidence import FACETS
+from rag.writers.base import NOT_SAID, Draft, DraftStatement, WriterRecord
+from rag.writers.chat import KEY, ChatSettings, ChatWriter, ids_of, read_reply, schema
+from rag.writers.choice import WriterChoice, needed_download, open_chat_model, open_writer
 from rag.writers.grammar import Shown, candidates_of
-from rag.writers.hub import needed_download
-from rag.writers.local import LocalWriter
-from rag.writers.plain import fault, numbers_in
-from rag.writers.replies import ids_of, read_reply, schema
-from rag.writers.vocabulary import Vocabulary
+from rag.writers.local.decoding import Decoder, Sampling
+from rag.writers.local.tokenizer import Vocabulary
+from rag.writers.local.writer import LocalWriter
+from rag.writers.statements import fault, numbers_in
+from tests.parts.tiny_models import KITES, bpe_tokenizer, evidence, hits, llama, verified
 from tests.test_local import Always
-from tests.tiny_models import KITES, bpe_tokenizer, evidence, hits, llama, verified
 
 GOOD = json.dumps({"statements": [{"text": "A kite takes wind.", "quotes": ["1.1"]}]})
 ASKED = 6  # four parts and two works
@@ -89,9 +87,9 @@ class TestReplies:
         found = evidence()
         draft = writer(fake(GOOD), settings=ChatSettings(tries=0)).write(found)
         check(found, draft)
-        for listing, bearing in zip(found.prompt.listings, draft.bearings, strict=True):
-            assert bearing is not None
-            assert {span.source_id for span in bearing.quotes} == {listing.summary_id}
+        for listing, relevance in zip(found.prompt.listings, draft.relevance_notes, strict=True):
+            assert relevance is not None
+            assert {span.source_id for span in relevance.quotes} == {listing.summary_id}
         assert "unknown id" in kinds(draft)
 
     def test_a_work_that_does_not_fit_is_recorded(self) -> None:
@@ -100,14 +98,14 @@ class TestReplies:
         draft = writer(fake(GOOD), settings=short).write(found)
         check(found, draft)
         assert "not shown" in kinds(draft)
-        assert None not in draft.bearings
+        assert None not in draft.relevance_notes
 
     def test_an_empty_list_says_that_nothing_is_said(self) -> None:
         found = evidence()
         draft = writer(fake('{"statements": []}')).write(found)
         check(found, draft)
         assert [item.text for item in draft.task] == [NOT_SAID]
-        assert draft.bearings == (None, None)
+        assert draft.relevance_notes == (None, None)
         assert draft.record.events == ()
 
     @pytest.mark.parametrize(
@@ -180,7 +178,7 @@ class TestReplies:
             assert {*item.quotes} <= {candidate.span for candidate in items.values()}
 
     def test_a_model_that_fails_at_once_is_a_clear_error(self) -> None:
-        with pytest.raises(WriterError, match=r"does not answer: .*nobody home"):
+        with pytest.raises(WriterError, match=r"does not answer: .*nobody data_dir"):
             writer(failing(0)).write(evidence())
 
     def test_a_model_that_fails_in_the_middle_leaves_a_verified_answer(self) -> None:
@@ -199,7 +197,7 @@ class TestReplies:
         assert "://" not in str(failure.value)
 
 
-def failing(after: int, message: str = "nobody home") -> GenericFakeChatModel:
+def failing(after: int, message: str = "nobody data_dir") -> GenericFakeChatModel:
     def replies() -> Iterator[str]:
         for _ in range(after):
             yield GOOD

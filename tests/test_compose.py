@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from index.document import Document
-from rag.answer import Answer, Statement
-from rag.compose import NO_BEARING, NOTHING_READ, compose
-from rag.evidence import Evidence, Span
+from index.documents.document import Document
+from rag.answer.compose import NO_RELEVANCE, NOTHING_READ, compose
+from rag.answer.model import Answer, Statement
+from rag.answer.reextraction import Reextraction
 from rag.pipeline import Pipeline
-from rag.rereading import Rereading
-from rag.writers.draft import NOT_SAID, Draft, DraftStatement, WriterRecord
-from tests.works import PROMPTS
+from rag.retrieval.evidence import Evidence, Span
+from rag.writers.base import NOT_SAID, Draft, DraftStatement, WriterRecord
+from tests.parts.works import PROMPTS
 
 
 @pytest.fixture(scope="module")
@@ -22,10 +22,12 @@ def evidence(pipeline: Pipeline) -> Evidence:
     return pipeline.gather(PROMPTS["colour"])
 
 
-def draft(*spans: Span, bearings: tuple[DraftStatement | None, ...] = (None,) * 3) -> Draft:
+def draft(*spans: Span, relevance_notes: tuple[DraftStatement | None, ...] = (None,) * 3) -> Draft:
     nothing = (DraftStatement(NOT_SAID, ()),)
     task = (DraftStatement("It says so.", spans),)
-    return Draft(task, nothing, nothing, nothing, bearings, WriterRecord("test", note="By hand."))
+    return Draft(
+        task, nothing, nothing, nothing, relevance_notes, WriterRecord("test", note="By hand.")
+    )
 
 
 def across_a_page(evidence: Evidence) -> Span:
@@ -43,7 +45,7 @@ def test_a_pointer_becomes_the_words_and_pages_it_points_to(evidence: Evidence) 
     assert (quote.source_id, quote.start, quote.end) == (span.source_id, span.start, span.end)
     assert quote.text == evidence.text(span)
     assert len(quote.pages) == 2
-    assert quote.tier == "full text"
+    assert quote.source_type == "full text"
     assert statement.text == "It says so."
 
 
@@ -72,17 +74,17 @@ def test_silence_about_a_work_says_whether_it_was_read(pipeline: Pipeline) -> No
         for reading in evidence.readings
     )
     answer = compose(replace(evidence, readings=lost), draft(across_a_page(evidence)))
-    said = [reference.bearing for reference in answer.references]
-    assert said == [Statement(text, ()) for text in (NO_BEARING, NOTHING_READ, NO_BEARING)]
-    assert not any(reference.bears for reference in answer.references)
+    said = [reference.relevance for reference in answer.references]
+    assert said == [Statement(text, ()) for text in (NO_RELEVANCE, NOTHING_READ, NO_RELEVANCE)]
+    assert not any(reference.relevant for reference in answer.references)
 
 
 def test_a_bearing_bears(evidence: Evidence) -> None:
     span = across_a_page(evidence)
-    bearing = DraftStatement("It is about this.", (span,))
-    answer = compose(evidence, draft(span, bearings=(bearing, None, None)))
-    assert [reference.bears for reference in answer.references] == [True, False, False]
-    assert answer.references[0].bearing.quotes[0].text == evidence.text(span)
+    relevance = DraftStatement("It is about this.", (span,))
+    answer = compose(evidence, draft(span, relevance_notes=(relevance, None, None)))
+    assert [reference.relevant for reference in answer.references] == [True, False, False]
+    assert answer.references[0].relevance.quotes[0].text == evidence.text(span)
 
 
 def test_each_source_is_accounted_for_once(evidence: Evidence) -> None:
@@ -99,9 +101,9 @@ def test_each_source_is_accounted_for_once(evidence: Evidence) -> None:
 def test_every_quote_is_a_slice_of_its_document(
     answers: Mapping[str, Answer], pipeline: Pipeline, name: str
 ) -> None:
-    rereading = Rereading(pipeline.settings)
+    reextraction = Reextraction(pipeline.settings)
     documents: dict[str, Document] = {
-        source.id: rereading(source) for source in answers[name].sources if not source.reason
+        source.id: reextraction(source) for source in answers[name].sources if not source.reason
     }
     quotes = [quote for _, quote in answers[name].quotes()]
     for quote in quotes:

@@ -14,12 +14,12 @@ from transformers import (
 )
 
 from index.errors import WriterError
-from rag.writers.decoding import Decoder, Sampling
-from rag.writers.draft import NOT_SAID
+from rag.writers.base import NOT_SAID
 from rag.writers.grammar import Shown, candidates_of, closing, parse, statement_grammar
-from rag.writers.plain import fault, numbers_in
-from rag.writers.vocabulary import Vocabulary
-from tests.tiny_models import (
+from rag.writers.local.decoding import Decoder, Sampling
+from rag.writers.local.tokenizer import Vocabulary
+from rag.writers.statements import fault, numbers_in
+from tests.parts.tiny_models import (
     BRIDGES,
     KITES,
     SHARED,
@@ -38,7 +38,7 @@ SHOWN = [
 ITEMS = candidates_of(SHOWN)
 NUMBERS = numbers_in(BRIDGES + KITES)
 ROWS = len(bpe_tokenizer())
-PATIENCE = 16
+RETRY_POLICY = 16
 
 
 def decoder(model: Any = None, tokenizer: Any = None) -> Decoder:
@@ -57,7 +57,7 @@ def say(writes: Decoder, prompt: str = "How does it work?\n", **sampling: Any) -
         grammar(),
         budget=400,
         closing=lambda text: closing(text, grammar),
-        patience=PATIENCE,
+        retry_policy=RETRY_POLICY,
         sampling=Sampling(**sampling),
     )
     assert decoded.finished
@@ -126,7 +126,7 @@ class TestBudget:
     def test_prose_ends_within_its_bound(self) -> None:
         writes = decoder(repeats(llama(ROWS), 70))
         text = say(writes)
-        assert len(text.split('"')[0]) <= 16 * PATIENCE + 48 + 1
+        assert len(text.split('"')[0]) <= 16 * RETRY_POLICY + 48 + 1
 
     def test_a_grammar_that_is_none_is_a_clear_error(self) -> None:
         writes = decoder()

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from rag.answer import Answer, Quote, Statement
-from rag.compose import NO_BEARING
-from rag.doubts import Doubt, checker_at_hand, doubts_of
+from rag.answer.compose import NO_RELEVANCE
+from rag.answer.model import Answer, Quote, Statement
 from rag.support import BuiltinChecker, Finding, Pair, Support
+from rag.views.warnings import SupportWarning, default_checker, find_support_warnings
 from tests.test_page import EMPTY
 
 WORDS = "The network was trained on 40 grey photographs of bridges."
@@ -42,20 +42,20 @@ class Scripted:
 
 def test_a_statement_that_says_something_else_is_doubted_by_name() -> None:
     said = quoted("The network was trained on 400 grey photographs of bridges.", WORDS)
-    (doubt,) = doubts_of(answer(said), BuiltinChecker())
-    assert doubt.part == "task"
-    assert doubt.statement == said.text
-    assert doubt.why == "number: the statement says “400”, the evidence “40”"
+    (warning,) = find_support_warnings(answer(said), BuiltinChecker())
+    assert warning.part == "task"
+    assert warning.statement == said.text
+    assert warning.why == "number: the statement says “400”, the evidence “40”"
 
 
 def test_a_statement_in_other_words_is_not_doubted() -> None:
     said = quoted("They trained the network on 40 grey photographs of bridges.", WORDS)
-    assert doubts_of(answer(said), BuiltinChecker()) == ()
+    assert find_support_warnings(answer(said), BuiltinChecker()) == ()
 
 
 def test_what_claims_nothing_of_its_own_is_never_asked_about() -> None:
-    verbatim, fixed = quoted(WORDS, WORDS), Statement(NO_BEARING, ())
-    assert doubts_of(answer(verbatim, fixed), Scripted(Support(0.0))) == ()
+    verbatim, fixed = quoted(WORDS, WORDS), Statement(NO_RELEVANCE, ())
+    assert find_support_warnings(answer(verbatim, fixed), Scripted(Support(0.0))) == ()
 
 
 @pytest.mark.parametrize(
@@ -72,30 +72,32 @@ def test_what_claims_nothing_of_its_own_is_never_asked_about() -> None:
 )
 def test_a_doubt_says_why(support: Support, why: str | None) -> None:
     said = quoted("They trained it.", WORDS)
-    expected = () if why is None else (Doubt("task", said.text, why),)
-    assert doubts_of(answer(said), Scripted(support)) == expected
+    expected = () if why is None else (SupportWarning("task", said.text, why),)
+    assert find_support_warnings(answer(said), Scripted(support)) == expected
 
 
 def test_the_name_of_the_work_may_be_said_without_standing_in_the_quote() -> None:
     base = answer(quoted("The authors of Lantern trained a network on 40 photographs.", WORDS))
-    assert any("Lantern" in doubt.why for doubt in doubts_of(base, BuiltinChecker()))
-    from rag.answer import Reference
+    assert any(
+        "Lantern" in warning.why for warning in find_support_warnings(base, BuiltinChecker())
+    )
+    from rag.answer.model import Reference
 
     listed = Reference(
-        "Lantern", "related", None, None, ("arxiv:1",), bears=False,
-        bearing=Statement(NO_BEARING, ()),
+        "Lantern", "related", None, None, ("arxiv:1",), relevant=False,
+        relevance=Statement(NO_RELEVANCE, ()),
     )  # fmt: skip
-    named = doubts_of(replace(base, references=(listed,)), BuiltinChecker())
-    assert not any("Lantern" in doubt.why for doubt in named)
+    named = find_support_warnings(replace(base, references=(listed,)), BuiltinChecker())
+    assert not any("Lantern" in warning.why for warning in named)
 
 
 def test_there_is_always_a_checker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the model of token states is missing, it is said, and words alone are compared."""
     said: list[str] = []
-    assert checker_at_hand(offline=True, announce=said.append).name.startswith("builtin-soft")
+    assert default_checker(offline=True, announce=said.append).name.startswith("builtin-soft")
     assert not said
     monkeypatch.setattr("index.weights.BUNDLE", "a-package-that-nobody-installed")
     monkeypatch.setenv("HF_HUB_CACHE", "/nonexistent")
-    lexical = checker_at_hand(offline=True, announce=said.append)
+    lexical = default_checker(offline=True, announce=said.append)
     assert lexical.name.startswith("builtin-lexical")
     assert len(said) == 1

@@ -12,19 +12,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index.embedding import passage_vectors
 from index.encoder import (
     SHORTEST,
     Encoder,
     SentenceTransformerEncoder,
     batches,
     load_encoder,
+    passage_vectors,
 )
 from index.errors import EncoderError
 from index.passages import Passage
 from index.settings import DEFAULT_ENCODER
 from index.weights import BUNDLE, encoder_name, locate
-from tests.tiny_encoders import WordEncoder, write_encoder
+from tests.parts.tiny_encoders import WordEncoder, write_encoder
 
 TEXTS = ["we train a model", "the image", "it maps text to a vector " * 3, "we and it"]
 

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from index.build import build
+from index.build import Estimate, Record, build, estimate
 from index.encoder import Encoder, Vectors, load_encoder
-from index.estimate import Estimate, Record, estimate
 from index.settings import Settings
-from tests.tiny_encoders import write_encoder
-from tests.works import LISTED, prompt, write
+from tests.parts.tiny_encoders import write_encoder
+from tests.parts.works import LISTED, prompt, write
 
 EVERYTHING = prompt("colour", sorted(LISTED), []).catalog
 TEXTS = b'{"when":"","encoder":"","called":"","sources":1,"passages":1,"seconds":"1","disk":1}\n'
@@ -45,7 +44,7 @@ class Other:
 
 @pytest.fixture
 def indexed(own_settings: Settings, encoder: Encoder) -> Settings:
-    """The settings of a home where everything is indexed."""
+    """The settings of a data directory where everything is indexed."""
     build(EVERYTHING, own_settings, encoder)
     return own_settings
 
@@ -63,7 +62,7 @@ def test_a_home_that_is_up_to_date_or_empty_costs_nothing(
     indexed: Settings, encoder: Encoder, tmp_path: Path
 ) -> None:
     assert estimate(EVERYTHING, indexed, encoder) is None
-    assert estimate(EVERYTHING, replace(indexed, home=tmp_path / "empty"), Other()) is None
+    assert estimate(EVERYTHING, replace(indexed, data_dir=tmp_path / "empty"), Other()) is None
 
 
 def test_another_encoder_costs_every_source_and_about_its_passages_and_disk(

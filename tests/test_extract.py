@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pypdf import PdfReader, PdfWriter
 
-from index.document import Document
+from index.documents.document import Document
+from index.documents.extract import extract
 from index.errors import ExtractionError
-from index.extract import extract
-from tests.pdfs import HEIGHT, WIDTH, assembled, lines, pdf, text, wrapped
+from tests.parts.pdfs import HEIGHT, WIDTH, assembled, lines, pdf, text, wrapped
 
 PDF = "application/pdf"
 WORDS = "A short report on the harbour that was lost to the dunes of the western coast long ago."

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.document import Document, Section
+from index.documents.document import Document, Section
 from index.passages import split
-from rag.evidence import FACETS, Evidence, Facet, Hit, Nearness, Reading, Span
 from rag.prompt import Prompt
-from rag.writers.draft import NOT_SAID, Draft, DraftStatement
+from rag.retrieval.evidence import FACETS, Evidence, Facet, Hit, Reading, Similarity, Span
+from rag.writers.base import NOT_SAID, Draft, DraftStatement
 from rag.writers.extractive import ExtractiveWriter
 
 HUM = (
@@ -51,15 +51,15 @@ def evidence(question: str, works: Mapping[str, str], near: float = 0.3) -> Evid
         facets=dict.fromkeys(FACETS, everything),
         works=hits,
         openings=hits,
-        nearness={
-            span: Nearness(near, facets) for hit in everything for span, _ in hit.sentences()
+        similarities={
+            span: Similarity(near, facets) for hit in everything for span, _ in hit.sentences()
         },
     )
 
 
 def statements(draft: Draft) -> list[DraftStatement]:
-    bearings = [item for item in draft.bearings if item is not None]
-    return [*draft.task, *draft.input, *draft.model, *draft.output, *bearings]
+    relevance_notes = [item for item in draft.relevance_notes if item is not None]
+    return [*draft.task, *draft.input, *draft.model, *draft.output, *relevance_notes]
 
 
 def test_a_task_without_a_name_is_told_in_the_works_own_words() -> None:
@@ -67,7 +67,7 @@ def test_a_task_without_a_name_is_told_in_the_works_own_words() -> None:
     draft = ExtractiveWriter().write(found)
     assert draft.task[0].text == "HumSearch finds songs by a hummed melody."
     assert "melody first" in draft.output[0].text
-    assert all(bearing is not None for bearing in draft.bearings)
+    assert all(relevance is not None for relevance in draft.relevance_notes)
 
 
 def test_a_task_is_named_by_the_sentence_that_defines_it() -> None:
@@ -108,5 +108,5 @@ def test_every_quote_is_a_sentence_of_the_evidence(works: list[list[str]], near:
     quoted: set[Span] = {span for item in statements(draft) for span in item.quotes}
     for work, listing in enumerate(found.prompt.listings):
         if any(span.source_id in listing.source_ids for span in quoted):
-            assert draft.bearings[work] is not None
+            assert draft.relevance_notes[work] is not None
     assert ExtractiveWriter().write(found) == draft

@@ -12,11 +12,10 @@ import pytest
 
 from index.catalog import ArxivLink, Catalog, GithubLink, Listing
 from index.errors import RagError
-from index.fetch import Endpoints, Fetcher, Step
-from index.network.http import Http
-from index.network.patience import Patience
-from index.sources import Attempt, Source, SourceStore
-from tests.servers import HTML, PDF, Reply, Request, Server, commits, entry, feed, readme
+from index.sources.fetch import Endpoints, Fetcher, Step
+from index.sources.http import Http, RetryPolicy
+from index.sources.store import Attempt, Source, SourceStore
+from tests.parts.servers import HTML, PDF, Reply, Request, Server, commits, entry, feed, readme
 
 SHARED = Path(__file__).parents[1] / "../shared"
 TEXT = b"# Name\n\nIt explains itself.\n"
@@ -55,8 +54,8 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def http(server: Server) -> Iterator[Http]:
-    patience = Patience(backoff=0.01, read=2.0, tries=2, interval={})
-    with Http({server.url}, patience=patience) as http:
+    retry_policy = RetryPolicy(backoff=0.01, read=2.0, tries=2, interval={})
+    with Http({server.url}, retry_policy=retry_policy) as http:
         yield http
 
 
@@ -102,7 +101,11 @@ def ledger(store: SourceStore) -> bytes:
 def test_a_closed_machine_has_the_summaries_and_says_what_it_lacks(store: SourceStore) -> None:
     found = Fetcher(store, offline=True).fetch(EVERYTHING)
     summary = source(found, SUMMARY_ID)
-    assert (summary.tier, summary.media_type, summary.origin) == ("summary", "text/plain", "prompt")
+    assert (summary.source_type, summary.media_type, summary.origin) == (
+        "summary",
+        "text/plain",
+        "prompt",
+    )
     assert store.read(summary).decode() == LISTING.summary
     for source_id in ("arxiv:1706.03762", "arxiv:2404.13784v1", "github:owner/name"):
         assert reason(found, source_id) == "offline, and no mirror was given"
@@ -113,11 +116,11 @@ def test_a_closed_machine_has_the_summaries_and_says_what_it_lacks(store: Source
 def test_the_mirror_serves_an_offline_machine(store: SourceStore, mirror: Path) -> None:
     found = Fetcher(store, mirror=mirror, offline=True).fetch(EVERYTHING)
     listed = source(found, "arxiv:2404.13784v1")
-    assert (listed.tier, listed.media_type) == ("full text", "application/pdf")
+    assert (listed.source_type, listed.media_type) == ("full text", "application/pdf")
     assert (listed.origin, listed.version) == ("mirror:arxiv/2404.13784.pdf", None)
     assert source(found, "arxiv:1706.03762").version == "v5"
     text = source(found, "github:owner/name")
-    assert (text.tier, text.media_type) == ("readme", "text/x-rst")
+    assert (text.source_type, text.media_type) == ("readme", "text/x-rst")
     assert store.read(text) == TEXT
 
 
@@ -161,8 +164,8 @@ def test_a_second_run_does_not_even_load_the_clients(store: SourceStore, mirror:
 import sys
 from pathlib import Path
 from index.catalog import *
-from index.fetch import Fetcher
-from index.sources import SourceStore
+from index.sources.fetch import Fetcher
+from index.sources.store import SourceStore
 listing = Listing("A work", "related", ArxivLink("", "2404.13784", 1), None, "It does much.")
 fetcher = Fetcher(SourceStore(Path({str(store.folder)!r})), mirror=Path({str(mirror)!r}))
 fetcher.fetch(Catalog.of([listing]))

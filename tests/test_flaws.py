@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index import flaws
-from index.flaws import pdf_flaw, readme_flaw, readme_media_type
+from index.sources import validate as flaws
+from index.sources.validate import pdf_error, readme_error, readme_media_type
 
 
 @given(st.binary())
 def test_a_pdf_is_told_by_its_beginning(rest: bytes) -> None:
-    assert pdf_flaw(b"%PDF-1.4\n" + rest) == ""
+    assert pdf_error(b"%PDF-1.4\n" + rest) == ""
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_a_pdf_is_told_by_its_beginning(rest: bytes) -> None:
     ],
 )
 def test_the_flaw_of_what_is_no_pdf(data: bytes, flaw: str) -> None:
-    assert pdf_flaw(data) == flaw
+    assert pdf_error(data) == flaw
 
 
 @pytest.mark.parametrize(
@@ -43,12 +43,12 @@ def test_the_flaw_of_what_is_no_pdf(data: bytes, flaw: str) -> None:
     ],
 )
 def test_the_flaw_of_what_is_no_readme(data: bytes, flaw: str) -> None:
-    assert readme_flaw(data) == flaw
+    assert readme_error(data) == flaw
 
 
 def test_too_much_is_refused() -> None:
-    assert "larger than 100 MB" in pdf_flaw(b"%PDF-" + bytes(flaws.PDF_LIMIT))
-    assert "larger than 5 MB" in readme_flaw(b"x" * (flaws.README_LIMIT + 1))
+    assert "larger than 100 MB" in pdf_error(b"%PDF-" + bytes(flaws.PDF_LIMIT))
+    assert "larger than 5 MB" in readme_error(b"x" * (flaws.README_LIMIT + 1))
 
 
 def test_the_media_type_follows_the_ending() -> None:

@@ -10,10 +10,9 @@ import pytest
 
 from index.catalog import GithubLink
 from index.errors import FetchError
-from index.network.github_api import GithubApi, token_from_environment
-from index.network.http import Http
-from index.network.patience import Patience
-from tests.servers import HTML, Reply, Request, Server, commits, readme
+from index.sources.github import GithubApi, token_from_environment
+from index.sources.http import Http, RetryPolicy
+from tests.parts.servers import HTML, Reply, Request, Server, commits, readme
 
 LINK = GithubLink("https://github.com/Owner/Name", "Owner", "Name")
 README = "/repos/Owner/Name/readme"
@@ -37,8 +36,8 @@ def raw() -> Iterator[Server]:
 
 @pytest.fixture
 def http(server: Server, raw: Server) -> Iterator[Http]:
-    patience = Patience(backoff=0.01, read=2.0, tries=2, interval={})
-    with Http({server.url, raw.url}, patience=patience) as http:
+    retry_policy = RetryPolicy(backoff=0.01, read=2.0, tries=2, interval={})
+    with Http({server.url, raw.url}, retry_policy=retry_policy) as http:
         yield http
 
 

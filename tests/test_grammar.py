@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from llguidance import LLMatcher
 
-from rag.evidence import Span
-from rag.writers.draft import NOT_SAID
+from rag.retrieval.evidence import Span
+from rag.writers.base import NOT_SAID
 from rag.writers.grammar import (
     LONGEST_QUOTE,
     Candidate,
@@ -23,9 +23,9 @@ from rag.writers.grammar import (
     parse,
     statement_grammar,
 )
-from rag.writers.plain import fault, numbers_in, plain_statement
-from rag.writers.vocabulary import Vocabulary
-from tests.tiny_models import BRIDGES, CONTROL, KITES, bpe_tokenizer, hits
+from rag.writers.local.tokenizer import Vocabulary
+from rag.writers.statements import fault, numbers_in, plain_statement
+from tests.parts.tiny_models import BRIDGES, CONTROL, KITES, bpe_tokenizer, hits
 
 ODD = (
     "The option “--x” is written C:\\temp\\new in the file.\nIt says so twice.",

@@ -17,16 +17,16 @@ from typing import Any
 
 import pytest
 
-from index.isolation import isolated
-from index.kept import keep_document
+from index.documents.extract import cache_document
+from index.documents.worker import isolated
 from index.settings import Settings
-from index.sources import SourceStore
-from rag.answer import Answer, Quote, SourceRecord, Statement
-from rag.highlight import pictures_of
-from rag.page_work import JOB, order_of, reply_of, work
-from rag.pictures import NO_PICTURES, Pictures
+from index.sources.store import SourceStore
+from rag.answer.model import Answer, Quote, SourceRecord, Statement
 from rag.pipeline import Pipeline
-from tests.pdfs import pdf, text
+from rag.views.highlight import pictures_of
+from rag.views.page_work import JOB, order_of, reply_of, work
+from rag.views.pictures import NO_PICTURES, Pictures
+from tests.parts.pdfs import pdf, text
 from tests.test_highlight_places import LOREM, body, covered, read, same, wanted
 from tests.test_isolation import bomb, children
 
@@ -36,7 +36,7 @@ GOOD = pdf([body(LOREM, 600)])
 
 
 def quoted(answer: Answer) -> list[Quote]:
-    return [quote for _, quote in answer.quotes() if quote.tier == "full text"]
+    return [quote for _, quote in answer.quotes() if quote.source_type == "full text"]
 
 
 def test_every_quote_from_a_pdf_is_highlighted_where_its_words_are(
@@ -54,8 +54,8 @@ def test_every_quote_from_a_pdf_is_highlighted_where_its_words_are(
         assert set(pictures.pages) == {
             (quote.source_id, page) for quote in quoted(answer) for page in quote.pages
         }
-        tiers = {quote.source_id for _, quote in answer.quotes()}
-        assert {span.source_id for span in pictures.highlights} <= tiers
+        source_types = {quote.source_id for _, quote in answer.quotes()}
+        assert {span.source_id for span in pictures.highlights} <= source_types
         assert not any(span.source_id.startswith("summary") for span in pictures.highlights)
 
 
@@ -76,7 +76,7 @@ def test_a_text_that_is_not_kept_is_read_again(
     answers: Mapping[str, Answer], pipeline: Pipeline, tmp_path: Path
 ) -> None:
     shutil.copytree(pipeline.settings.sources, tmp_path / "sources")
-    elsewhere = replace(pipeline.settings, home=tmp_path)
+    elsewhere = replace(pipeline.settings, data_dir=tmp_path)
     assert pictures_of(answers["move"], elsewhere) == pictures_of(
         answers["move"], pipeline.settings
     )
@@ -89,12 +89,12 @@ def test_what_is_not_as_the_answer_says_has_no_pictures(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     answer = answers["move"]
-    (record,) = [one for one in answer.sources if one.tier == "full text"]
+    (record,) = [one for one in answer.sources if one.source_type == "full text"]
 
     def with_record(**changes: Any) -> Answer:
         return replace(answer, sources=(replace(record, **changes),))
 
-    assert pictures_of(answer, Settings(home=tmp_path)) == NO_PICTURES
+    assert pictures_of(answer, Settings(data_dir=tmp_path)) == NO_PICTURES
     assert "bytes are not kept" in caplog.text
     for other in (
         with_record(sha256="0" * 64),
@@ -109,7 +109,7 @@ def test_a_quote_that_was_changed_is_not_looked_for(
     answers: Mapping[str, Answer], pipeline: Pipeline
 ) -> None:
     answer = answers["move"]
-    (record,) = [one for one in answer.sources if one.tier == "full text"]
+    (record,) = [one for one in answer.sources if one.source_type == "full text"]
     honest = quoted(answer)[0]
     changed = [
         replace(honest, text="No quote."),
@@ -128,12 +128,12 @@ def quoting(answers: Mapping[str, Answer], tmp_path: Path) -> Quoting:
     """Makes an answer that quotes the text of GOOD from each of some files."""
 
     def make(papers: Mapping[str, bytes], **limits: float) -> tuple[Answer, Settings]:
-        settings = Settings(home=tmp_path, **limits)  # type: ignore[arg-type]
+        settings = Settings(data_dir=tmp_path, **limits)  # type: ignore[arg-type]
         store, document = SourceStore(settings.sources), read(GOOD)
         quotes, records = [], []
         for source_id, data in papers.items():
-            source = store.put(source_id, data, tier="full text", media_type=PDF, origin="x")
-            keep_document(document, source, settings)
+            source = store.put(source_id, data, source_type="full text", media_type=PDF, origin="x")
+            cache_document(document, source, settings)
             quotes.append(Quote(source_id, "full text", 0, len(LOREM), LOREM, (1,)))
             records.append(
                 SourceRecord(

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from index.extract import extract
+from index.documents.extract import extract
+from index.documents.pdf.pages import read_pdf
 from index.passages import split
-from index.pdf.pages import read_pdf
 from tests.test_highlight_places import covered, found, spanning
 
 PAPERS = sorted((Path(__file__).parents[1] / "../shared/mirror/arxiv").glob("*.pdf"))

@@ -19,18 +19,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from index.document import Document
-from index.extract import extract
-from index.sentences import sentence_spans
-from rag.page_places import Wanted
-from rag.page_work import order_of, reply_of, work
-from rag.pictures import Highlight, PageImage
-from tests.pdfs import lines, pdf, text, turned, wrapped
+from index.documents.document import Document
+from index.documents.extract import extract
+from index.passages import sentence_spans
+from rag.views.page_places import Wanted
+from rag.views.page_work import order_of, reply_of, work
+from rag.views.pictures import Highlight, PageImage
+from tests.parts.pdfs import lines, pdf, text, turned, wrapped
 
 LOREM = (
     "The river carries small stones down to the sea and leaves them there in the sand of the long "
     "beach where children look for them after every storm that comes in from the west and they "
-    "take the smooth ones home to their windows where nobody will ever look at them again."
+    "take the smooth ones data_dir to their windows where nobody will ever look at them again."
 )
 OTHER = (
     "Old maps of this coast show a harbour that has since been lost to the dunes and the people "

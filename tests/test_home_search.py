@@ -10,10 +10,10 @@ import pytest
 
 from index.errors import EncoderError, SegmentError, SourceError
 from index.passages import Passage
-from rag.evidence import Hit
-from rag.home_search import search_home
-from rag.ranking import Scores
-from tests.test_whole_catalog import ENCODER, Home
+from rag.retrieval.evidence import Hit
+from rag.retrieval.home_search import search_home
+from rag.retrieval.scoring import Scores
+from tests.test_whole_catalog import ENCODER, DataDir
 
 
 class Lengths:
@@ -26,8 +26,8 @@ class Lengths:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
-    found = Home(tmp_path)
+def data_dir(tmp_path: Path) -> DataDir:
+    found = DataDir(tmp_path)
     found.add("arxiv:2401.00001v2", ["a hole", "an edge of light"])
     found.add("github:some/edge", ["the edge", "a hole in the edge"])
     found.add("github:other/noise", ["noise", "an edge"])
@@ -47,58 +47,62 @@ def sources(hits: Sequence[Hit]) -> set[str]:
         "2401.00001",
     ],
 )
-def test_a_work_is_named_by_its_id_a_link_or_a_part_of_the_id(home: Home, name: str) -> None:
-    hits = search_home("edge", 9, home.settings, ENCODER, works=[name])
+def test_a_work_is_named_by_its_id_a_link_or_a_part_of_the_id(data_dir: DataDir, name: str) -> None:
+    hits = search_home("edge", 9, data_dir.settings, ENCODER, works=[name])
     assert sources(hits) == {"arxiv:2401.00001v2"}
     assert hits[0].text == "an edge of light"
 
 
-def test_several_names_are_searched_together_and_k_may_be_more_than_there_is(home: Home) -> None:
-    hits = search_home("edge", 99, home.settings, ENCODER, works=["GitHub:", "github:some/edge"])
+def test_several_names_are_searched_together_and_k_may_be_more_than_there_is(
+    data_dir: DataDir,
+) -> None:
+    hits = search_home(
+        "edge", 99, data_dir.settings, ENCODER, works=["GitHub:", "github:some/edge"]
+    )
     assert sources(hits) == {"github:some/edge", "github:other/noise"}
     assert len(hits) == 4
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
 
 
-def test_a_whole_id_is_found_without_reading_the_ledger_of_any_other(home: Home) -> None:
-    for path in home.store.folder.glob("ledger/*/*"):
-        if path != home.store.ledger("github:some/edge"):
+def test_a_whole_id_is_found_without_reading_the_ledger_of_any_other(data_dir: DataDir) -> None:
+    for path in data_dir.store.folder.glob("ledger/*/*"):
+        if path != data_dir.store.ledger("github:some/edge"):
             path.unlink()
             path.mkdir()  # whoever reads it now fails
-    hits = search_home("edge", 9, home.settings, ENCODER, works=["github:some/edge"])
+    hits = search_home("edge", 9, data_dir.settings, ENCODER, works=["github:some/edge"])
     assert sources(hits) == {"github:some/edge"}
 
 
-def test_everything_is_searched_where_nothing_is_named(home: Home) -> None:
-    hits = search_home("edge", 99, home.settings, ENCODER)
-    assert hits == home.catalog().best("edge", ENCODER.encode_queries(["edge"])[0], 99)
+def test_everything_is_searched_where_nothing_is_named(data_dir: DataDir) -> None:
+    hits = search_home("edge", 99, data_dir.settings, ENCODER)
+    assert hits == data_dir.catalog().best("edge", ENCODER.encode_queries(["edge"])[0], 99)
     assert len(hits) == 6
 
 
-def test_another_store_may_take_the_place_of_the_files(home: Home) -> None:
+def test_another_store_may_take_the_place_of_the_files(data_dir: DataDir) -> None:
     class Elsewhere:
         def best(self, query: str, vector: object, k: int) -> tuple[Hit, ...]:
             return (Hit("arxiv:1", "full text", Passage(0, 1, query), float(k)),)
 
-    (hit,) = search_home("edge", 3, home.settings, ENCODER, store=Elsewhere())
+    (hit,) = search_home("edge", 3, data_dir.settings, ENCODER, store=Elsewhere())
     assert (hit.text, hit.score) == ("edge", 3.0)
 
 
 @pytest.mark.parametrize("works", [(), ("arxiv:", "github:")])
-def test_a_reranker_orders_the_best_anew(home: Home, works: tuple[str, ...]) -> None:
-    hits = search_home("edge", 2, home.settings, ENCODER, works=works, reranker=Lengths())
+def test_a_reranker_orders_the_best_anew(data_dir: DataDir, works: tuple[str, ...]) -> None:
+    hits = search_home("edge", 2, data_dir.settings, ENCODER, works=works, reranker=Lengths())
     assert [hit.text for hit in hits] == ["a hole in the edge", "an edge of light"]
     assert hits[0].score > hits[1].score
 
 
-def test_what_fits_nothing_or_is_not_indexed_or_damaged_is_named(home: Home) -> None:
+def test_what_fits_nothing_or_is_not_indexed_or_damaged_is_named(data_dir: DataDir) -> None:
     with pytest.raises(SourceError, match="arxiv:9: no work that is kept here"):
-        search_home("edge", 2, home.settings, ENCODER, works=["arxiv:9"])
-    source = home.store.put(
-        "github:a/new", b"text", tier="readme", media_type="text/plain", origin="test"
+        search_home("edge", 2, data_dir.settings, ENCODER, works=["arxiv:9"])
+    source = data_dir.store.put(
+        "github:a/new", b"text", source_type="readme", media_type="text/plain", origin="test"
     )
     with pytest.raises(EncoderError, match=r"github:a/new: kept here, but not indexed.*rag index"):
-        search_home("edge", 2, home.settings, ENCODER, works=["a/new"])
-    home.segments.path(home.name(source)).write_bytes(b"damaged")
+        search_home("edge", 2, data_dir.settings, ENCODER, works=["a/new"])
+    data_dir.segments.path(data_dir.name(source)).write_bytes(b"damaged")
     with pytest.raises(SegmentError, match="is damaged"):
-        search_home("edge", 2, home.settings, ENCODER, works=["a/new"])
+        search_home("edge", 2, data_dir.settings, ENCODER, works=["a/new"])

@@ -12,10 +12,9 @@ from itertools import pairwise
 
 import pytest
 
-from index.fetch import Endpoints
-from index.network.http import BusyError, Http, HttpError, Response, origin_of
-from index.network.patience import Patience
-from tests.servers import HTML, PDF, Reply, Server
+from index.sources.fetch import Endpoints
+from index.sources.http import BusyError, Http, HttpError, Response, RetryPolicy, origin_of
+from tests.parts.servers import HTML, PDF, Reply, Server
 
 LIMIT = 10_000
 OK = Reply(body=PDF)
@@ -28,10 +27,10 @@ def server() -> Iterator[Server]:
         yield server
 
 
-def client(server: Server, *more: str, **patience: float) -> Http:
+def client(server: Server, *more: str, **retry_policy: float) -> Http:
     """The real client with short pauses, which may ask `server` alone."""
-    quick = {"backoff": 0.01, "connect": 2.0, "read": 2.0} | patience
-    return Http({server.url, *more}, patience=Patience(interval={}, **quick))  # type: ignore[arg-type]
+    quick = {"backoff": 0.01, "connect": 2.0, "read": 2.0} | retry_policy
+    return Http({server.url, *more}, retry_policy=RetryPolicy(interval={}, **quick))  # type: ignore[arg-type]
 
 
 def get(http: Http, server: Server, path: str = "/paper") -> Response:
@@ -66,9 +65,9 @@ def test_a_busy_host_is_asked_again(server: Server, status: int) -> None:
 def test_pauses_double_between_tries(server: Server) -> None:
     server.tell("/paper", BUSY)
     pauses: list[float] = []
-    patience = Patience(backoff=1.0, longest_backoff=6.0, interval={})
+    retry_policy = RetryPolicy(backoff=1.0, longest_backoff=6.0, interval={})
     with (
-        Http({server.url}, patience=patience, sleep=pauses.append) as http,
+        Http({server.url}, retry_policy=retry_policy, sleep=pauses.append) as http,
         pytest.raises(BusyError, match=r"^arXiv asked to wait; gave up after 5 tries$"),
     ):
         get(http, server)
@@ -90,7 +89,7 @@ def test_retry_after_as_a_date_is_waited_for(server: Server) -> None:
     at = datetime.now(UTC) + timedelta(seconds=40)
     server.tell("/paper", Reply(503, headers={"Retry-After": format_datetime(at, True)}), OK)
     pauses: list[float] = []
-    with Http({server.url}, patience=Patience(interval={}), sleep=pauses.append) as http:
+    with Http({server.url}, retry_policy=RetryPolicy(interval={}), sleep=pauses.append) as http:
         assert get(http, server).content == PDF
     assert len(pauses) == 1
     assert 20 < pauses[0] <= 40
@@ -239,7 +238,7 @@ def test_a_host_that_cannot_be_reached_is_tried_twice_in_all(server: Server) -> 
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         pauses: list[float] = []
-        with Http({url}, patience=Patience(interval={}), sleep=pauses.append) as http:
+        with Http({url}, retry_policy=RetryPolicy(interval={}), sleep=pauses.append) as http:
             for _ in range(3):
                 with pytest.raises(HttpError, match=r"^arXiv cannot be reached: .*online"):
                     http.get(url, site="arXiv", limit=LIMIT)
@@ -249,8 +248,8 @@ def test_a_host_that_cannot_be_reached_is_tried_twice_in_all(server: Server) -> 
 def test_requests_to_one_host_keep_their_distance_on_one_connection(server: Server) -> None:
     server.tell("/paper", Reply(302, headers={"Location": "/moved"}), BUSY, OK)
     server.tell("/moved", OK)
-    patience = Patience(backoff=0.01, interval={"127.0.0.1": 0.15})
-    with Http({server.url}, patience=patience) as http:
+    retry_policy = RetryPolicy(backoff=0.01, interval={"127.0.0.1": 0.15})
+    with Http({server.url}, retry_policy=retry_policy) as http:
         get(http, server)
         get(http, server)
     times = [request.at for request in server.requests]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from rag.prompt import Prompt
-from tests.works import paper, write
+from tests.parts.works import paper, write
 
 ROOT = Path(__file__).parents[1]
 PAPERS = 12
@@ -23,20 +23,20 @@ PAPERS = 12
 # a kill is counted in files that have come to be, as the seconds of a busy machine tell nothing.
 PROGRAM = """
 import os, pathlib, signal, sys, time
-import faiss, torch, index.build, index.encoder, index.late, scripts.main
+import faiss, torch, index.build, index.encoder, rag.cli.main
 torch.set_num_threads(1)
 index.encoder.load_encoder(sys.argv[1], offline=True).encode_passages(["All is loaded now."])
 print("ready", flush=True)
 for line in sys.stdin:
-    files, delay, home, *arguments = line.rstrip().split("\t")
+    files, delay, data_dir, *arguments = line.rstrip().split("\t")
     child = os.fork()
     if child == 0:
         os.dup2(2, 1)
-        sys.argv = ["rag", "index", "--home", home, *arguments]
-        scripts.main.main()
+        sys.argv = ["rag", "index", "--data-dir", data_dir, *arguments]
+        rag.cli.main.main()
         os._exit(0)
     status = 0
-    while files and len(list(pathlib.Path(home).glob("*/*"))) < int(files):
+    while files and len(list(pathlib.Path(data_dir).glob("*/*"))) < int(files):
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
             break
@@ -51,19 +51,19 @@ for line in sys.stdin:
 
 
 class Runs:
-    """Runs of `rag index` over the same dozen papers, each in a home of its own."""
+    """Runs of `rag index` over the same dozen papers, each in a data directory of its own."""
 
     def __init__(self, process: subprocess.Popen[str], options: list[str]) -> None:
         self._process = process
         self._options = options
 
-    def run(self, home: Path, *, files: int | None = None, delay: float = 0.0) -> int:
+    def run(self, data_dir: Path, *, files: int | None = None, delay: float = 0.0) -> int:
         """The exit code; where `files` is given, that of a run which is killed `delay` seconds
         after so many files have come to be, if it has not ended by then."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         moment = ["" if files is None else str(files), str(delay)]
-        self._process.stdin.write("\t".join([*moment, str(home), *self._options]) + "\n")
+        self._process.stdin.write("\t".join([*moment, str(data_dir), *self._options]) + "\n")
         self._process.stdin.flush()
         return int(self._process.stdout.readline())
 
@@ -107,17 +107,17 @@ def runs(tmp_path_factory: pytest.TempPathFactory, encoder_folder: Path) -> Iter
     assert process.returncode == 0
 
 
-def segments(home: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in (home / "index").glob("*.segment")}
+def segments(data_dir: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (data_dir / "index").glob("*.segment")}
 
 
 @pytest.fixture(scope="module")
 def undisturbed(runs: Runs, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The home of a run that nobody disturbed."""
-    home = tmp_path_factory.mktemp("undisturbed")
-    assert runs.run(home) == 0
-    assert len(segments(home)) == 2 * PAPERS
-    return home
+    """The data directory of a run that nobody disturbed."""
+    data_dir = tmp_path_factory.mktemp("undisturbed")
+    assert runs.run(data_dir) == 0
+    assert len(segments(data_dir)) == 2 * PAPERS
+    return data_dir
 
 
 def test_killed_at_ten_random_moments_and_run_again_it_is_the_same(
@@ -128,14 +128,14 @@ def test_killed_at_ten_random_moments_and_run_again_it_is_the_same(
     moment = random.Random(0)
     interrupted = 0
     for number in range(10):
-        home = tmp_path / str(number)
-        killed = runs.run(home, files=moment.randrange(files), delay=moment.random() / 50)
+        data_dir = tmp_path / str(number)
+        killed = runs.run(data_dir, files=moment.randrange(files), delay=moment.random() / 50)
         assert killed in {0, -signal.SIGKILL}
-        left = segments(home)
+        left = segments(data_dir)
         assert left.items() <= whole.items(), "a killed run leaves whole segments or none"
         interrupted += len(left) < len(whole)
-        assert runs.run(home) == 0
-        assert segments(home) == whole
+        assert runs.run(data_dir) == 0
+        assert segments(data_dir) == whole
     assert interrupted >= 5
 
 

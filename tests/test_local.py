@@ -15,15 +15,14 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from index.errors import WriterError
-from rag.evidence import FACETS, Span
+from rag.retrieval.evidence import FACETS, Span
 from rag.support import Support
-from rag.writers.checking import AS_IT_STANDS, put_plainly
-from rag.writers.draft import NOT_SAID, Draft, DraftStatement
-from rag.writers.loading import LoadedModel, load_model, measured_dtype
-from rag.writers.local import LocalWriter, WritingSettings
-from rag.writers.plain import fault, numbers_in
-from rag.writers.template import Template
-from tests.tiny_models import (
+from rag.writers.base import AS_IT_STANDS, NOT_SAID, Draft, DraftStatement
+from rag.writers.local.loading import LoadedModel, load_model, measured_dtype
+from rag.writers.local.tokenizer import Template
+from rag.writers.local.writer import LocalWriter, WritingSettings
+from rag.writers.statements import fallback_statement, fault, numbers_in
+from tests.parts.tiny_models import (
     BRIDGES,
     CONTROL,
     KITES,
@@ -39,7 +38,7 @@ from tests.tiny_models import (
 )
 
 ROWS = len(bpe_tokenizer())
-SHORT = WritingSettings(patience=8, tries=0, statements=1)
+SHORT = WritingSettings(retry_policy=8, tries=0, statements=1)
 
 
 class Always:
@@ -67,7 +66,7 @@ def writer(model: LoadedModel | None = None, **more: Any) -> LocalWriter:
 
 def statements(draft: Draft) -> list[Any]:
     found = [*draft.task, *draft.input, *draft.model, *draft.output]
-    return found + [item for item in draft.bearings if item is not None]
+    return found + [item for item in draft.relevance_notes if item is not None]
 
 
 def check(found: Any, draft: Draft) -> None:
@@ -79,9 +78,9 @@ def check(found: Any, draft: Draft) -> None:
     for item in statements(draft):
         assert fault(item.text, numbers) == ""
         assert item.quotes or item.text == NOT_SAID
-    for listing, bearing in zip(found.prompt.listings, draft.bearings, strict=True):
-        if bearing is not None:
-            assert {span.source_id for span in bearing.quotes} <= set(listing.source_ids)
+    for listing, relevance in zip(found.prompt.listings, draft.relevance_notes, strict=True):
+        if relevance is not None:
+            assert {span.source_id for span in relevance.quotes} <= set(listing.source_ids)
 
 
 class TestAnyWeights:
@@ -133,20 +132,20 @@ class TestAnyWeights:
         draft = writer().write(found)
         check(found, draft)
         assert [item.text for item in statements(draft)] == [NOT_SAID] * 4
-        assert draft.bearings == (None,)
+        assert draft.relevance_notes == (None,)
 
 
 class TestSupport:
     def test_an_unsupported_statement_is_written_again_and_then_replaced(self) -> None:
         found, checker = evidence({"Kites": KITES}), Always(0.1)
-        settings = WritingSettings(patience=10, tries=2, statements=1)
+        settings = WritingSettings(retry_policy=10, tries=2, statements=1)
         draft = writer(settings=settings, checker=checker).write(found)
         check(found, draft)
         kinds = [event.kind for event in draft.record.events if event.part == "task"]
         assert kinds == ["rewritten", "rewritten", "replaced"]
         assert len(set(checker.asked[:3])) == 3
         (task,) = draft.task
-        assert task == put_plainly(found, task.quotes[0])
+        assert task == fallback_statement(found, task.quotes[0])
 
     def test_what_takes_its_place_can_be_chosen(self) -> None:
         found = evidence({"Kites": KITES})
@@ -158,7 +157,7 @@ class TestSupport:
 
     def test_a_supported_statement_stays_at_the_first_try(self) -> None:
         found = evidence({"Kites": KITES})
-        draft = writer(settings=WritingSettings(patience=10), checker=Always(0.9)).write(found)
+        draft = writer(settings=WritingSettings(retry_policy=10), checker=Always(0.9)).write(found)
         assert draft.record.events == ()
 
     def test_what_could_not_be_scored_is_not_held_against_a_statement(self) -> None:
@@ -182,7 +181,7 @@ class TestSupport:
     def test_a_quote_put_plainly(self, text: str, said: str) -> None:
         found = evidence({"Kites": text})
         span = Span(str(found.prompt.listings[0].summary_id), 0, len(text))
-        stated = put_plainly(found, span)
+        stated = fallback_statement(found, span)
         assert said in stated.text
         assert fault(stated.text, {"12"}) == ""
         assert stated.quotes == (span,)
@@ -194,7 +193,9 @@ class TestContext:
         found = evidence(works)
         draft = writer(loaded(llama(ROWS, context=1500))).write(found)
         check(found, draft)
-        assert all(bearing is not None for bearing in draft.bearings) or draft.record.events
+        assert (
+            all(relevance is not None for relevance in draft.relevance_notes) or draft.record.events
+        )
         assert not [event for event in draft.record.events if event.kind == "not shown"]
 
     def test_a_work_of_which_nothing_fits_is_recorded(self) -> None:

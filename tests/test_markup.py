@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from index.document import Document
+from index.documents.document import Document
+from index.documents.extract import extract
 from index.errors import ExtractionError
-from index.extract import extract
 
 
 def read(source: str, media_type: str = "text/markdown") -> Document:

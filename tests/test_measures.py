@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.measures import (
+from rag.evaluation.evidence_recall import (
     MEASURES,
     Span,
     bootstrap,

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from index.document import Document
+from index.documents.document import Document
+from index.documents.extract import extract
 from index.errors import ExtractionError
-from index.extract import extract
 from tests.test_extract import assert_invariants
 
 SHARED = Path(__file__).parents[1] / "../shared"

@@ -15,15 +15,24 @@ from hypothesis import strategies as st
 
 from index.errors import AnswerError, PromptError, RagError
 from index.settings import Settings
-from rag.answer import Answer, read_answer
-from rag.evidence import FACETS
-from rag.notebook import Library, ShownAnswer, Table, ask, look, open_pipeline, settings_here, show
-from rag.notebook.passage_map import Plane
-from rag.notebook.table import Marked
-from rag.notebook.where import with_words_of
+from rag.answer.model import Answer, read_answer
 from rag.prompt import Prompt
+from rag.retrieval.evidence import FACETS
+from rag.views.notebook import (
+    Library,
+    ShownAnswer,
+    Table,
+    ask,
+    look,
+    open_pipeline,
+    settings_here,
+    show,
+)
+from rag.views.notebook.library import with_words_of
+from rag.views.notebook.passage_map import Plane
+from rag.views.notebook.table import Marked
+from tests.parts.works import LISTED, PROMPTS, QUESTIONS
 from tests.test_page import parsed
-from tests.works import LISTED, PROMPTS, QUESTIONS
 
 Ask = Callable[..., ShownAnswer]
 
@@ -32,14 +41,14 @@ Ask = Callable[..., ShownAnswer]
 def asking(
     tmp_path_factory: pytest.TempPathFactory, small_mirror: Path, encoder_folder: Path
 ) -> Ask:
-    """`ask` over the small works, in a home of its own."""
-    home = tmp_path_factory.mktemp("notebook")
+    """`ask` over the small works, in a data directory of its own."""
+    data_dir = tmp_path_factory.mktemp("notebook")
 
     def asked(*prompt: Prompt | str | Path, **given: object) -> ShownAnswer:
         options = {"writer": "extractive", **given}
         return ask(
             *prompt,
-            home=home,
+            data_dir=data_dir,
             mirror=small_mirror,
             offline=True,
             encoder=str(encoder_folder),
@@ -58,7 +67,7 @@ def shown(asking: Ask) -> ShownAnswer:
 def library(shown: ShownAnswer, encoder_folder: Path) -> Library:
     return look(
         *PROMPTS.values(),
-        home=shown.settings.home,
+        data_dir=shown.settings.data_dir,
         mirror=shown.settings.mirror,
         offline=True,
         encoder=str(encoder_folder),
@@ -88,7 +97,7 @@ def test_without_a_document_a_question_and_its_works_do(asking: Ask, shown: Show
 def test_the_answer_is_the_one_that_the_pipeline_gives(shown: ShownAnswer) -> None:
     pipeline = open_pipeline(
         writer="extractive",
-        home=shown.settings.home,
+        data_dir=shown.settings.data_dir,
         mirror=shown.settings.mirror,
         offline=True,
         encoder=shown.settings.encoder,
@@ -106,25 +115,25 @@ def test_the_answer_is_the_one_that_the_pipeline_gives(shown: ShownAnswer) -> No
 )
 def test_neither_and_both_are_refused(given: dict[str, object]) -> None:
     with pytest.raises(PromptError, match="either a prompt"):
-        ask(**given, home="nowhere", offline=True)  # type: ignore[arg-type]
+        ask(**given, data_dir="nowhere", offline=True)  # type: ignore[arg-type]
 
 
 def test_encoder_and_writer_are_loaded_once(tmp_path: Path, encoder_folder: Path) -> None:
     first, second = (
         open_pipeline(
-            writer="extractive", home=tmp_path / name, offline=True, encoder=str(encoder_folder)
+            writer="extractive", data_dir=tmp_path / name, offline=True, encoder=str(encoder_folder)
         )
         for name in ("one", "two")
     )
     assert first.encoder is second.encoder
     assert first.writer is second.writer
-    assert first.settings.home != second.settings.home
+    assert first.settings.data_dir != second.settings.data_dir
 
 
 def test_an_error_is_one_line_in_a_notebook(tmp_path: Path) -> None:
     missing = tmp_path / "missing.txt"
     with pytest.raises(RagError) as caught:
-        ask(missing, home=tmp_path, offline=True, writer="extractive")
+        ask(missing, data_dir=tmp_path, offline=True, writer="extractive")
     assert caught.value._render_traceback_() == [f"PromptError: {caught.value}"]
     assert RagError("a\x1b[31m\nb")._render_traceback_() == ["RagError: a [31m b"]
 
@@ -139,14 +148,14 @@ def test_settings_come_from_what_is_given_then_the_environment_then_the_project(
     (project / "notebooks").mkdir(parents=True)
     (project / "pyproject.toml").touch()
     monkeypatch.chdir(project / "notebooks")
-    for name in ("RAG_HOME", "RAG_MIRROR", "RAG_OFFLINE"):
+    for name in ("RAG_DATA_DIR", "RAG_MIRROR", "RAG_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
-    assert settings_here() == Settings(home=project / "data")
+    assert settings_here() == Settings(data_dir=project / "data")
 
-    monkeypatch.setenv("RAG_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("RAG_DATA_DIR", str(tmp_path / "data_dir"))
     monkeypatch.setenv("RAG_MIRROR", str(project))
     monkeypatch.setenv("RAG_OFFLINE", "1")
-    assert settings_here() == Settings(tmp_path / "home", mirror=project, offline=True)
+    assert settings_here() == Settings(tmp_path / "data_dir", mirror=project, offline=True)
     given = settings_here(tmp_path / "mine", tmp_path, offline=False)
     assert given == Settings(tmp_path / "mine", mirror=tmp_path, offline=False)
 
@@ -223,7 +232,7 @@ def test_it_is_saved_in_the_form_that_the_name_asks_for(shown: ShownAnswer, tmp_
 
 def test_an_answer_file_shows_itself_again(shown: ShownAnswer, tmp_path: Path) -> None:
     path = shown.save(tmp_path / "a.json")
-    again = show(path, home=shown.settings.home, offline=True)
+    again = show(path, data_dir=shown.settings.data_dir, offline=True)
     assert again._repr_html_() == shown._repr_html_()
     with pytest.raises(AnswerError, match="ask again"):
         _ = again.evidence

@@ -1,5 +1,5 @@
 """The notebooks of the project: how they are stored, and that they run from top to bottom; and
-what `rag.notebook` shows in a real kernel."""
+what `rag.views.notebook` shows in a real kernel."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 import nbformat
 import pytest
 
-from tests.kernels import ROOT, executed, of_cells, shown, streamed
+from tests.parts.kernels import ROOT, executed, of_cells, shown, streamed
+from tests.parts.works import PROMPTS
 from tests.test_page import parsed
-from tests.works import PROMPTS
 
 FOLDER = ROOT / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -71,9 +71,9 @@ def test_they_run_on_a_machine_with_neither_papers_nor_a_network(
     path: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     beside = {each.name for each in FOLDER.iterdir()}
-    # One home for all of them that this worker runs: a person has one, too.
-    home = tmp_path_factory.getbasetemp() / "home of the notebooks"
-    cells = executed(read(path), tmp_path, cwd=FOLDER, RAG_HOME=str(home))
+    # One data directory for all of them that this worker runs: a person has one, too.
+    data_dir = tmp_path_factory.getbasetemp() / "data_dir of the notebooks"
+    cells = executed(read(path), tmp_path, cwd=FOLDER, RAG_DATA_DIR=str(data_dir))
     assert streamed(cells, "stderr") == ""
     assert {each.name for each in FOLDER.iterdir()} == beside
     assert all(cell.execution_count for cell in cells)
@@ -82,8 +82,8 @@ def test_they_run_on_a_machine_with_neither_papers_nor_a_network(
             first, second = (shown(cells[place], "text/html")[-1] for place in (3, 8))
             for answer in (first, second):
                 assert "input → model → output" in parsed(answer).words
-            assert repr(str(home))[1:-1] in shown(cells[9], "text/plain")[-1]
-            assert (home / "answers" / "snow.html").is_file()
+            assert repr(str(data_dir))[1:-1] in shown(cells[9], "text/plain")[-1]
+            assert (data_dir / "answers" / "snow.html").is_file()
             assert "**verified: " in shown(cells[6], "text/markdown")[-1]
         case "02_retrieval":
             assert sum(len(shown(cell, "image/png")) for cell in cells) == 2
@@ -117,7 +117,7 @@ def test_an_answer_is_shown_with_bars_that_are_gone_and_errors_in_one_line(
         tmp_path,
         cwd=tmp_path,
         errors=True,
-        RAG_HOME=str(tmp_path / "home"),
+        RAG_DATA_DIR=str(tmp_path / "data_dir"),
         RAG_MIRROR=str(small_mirror),
     )
     assert streamed([asking, broken, begun, ended], "stderr") == ""

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.packing import ATTENTION, Packing, packing
-from tests.tiny_encoders import WORDS, write_encoder
+from tests.parts.tiny_encoders import WORDS, write_encoder
 
 PROMPT = "the text "
 texts = st.lists(
@@ -93,7 +93,7 @@ def test_a_model_without_a_transformer_is_left_alone() -> None:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
-    from tests.tiny_encoders import tokenizer
+    from tests.parts.tiny_encoders import tokenizer
 
     static = StaticEmbedding(tokenizer().backend_tokenizer, embedding_dim=4)
     assert packing(SentenceTransformer(modules=[static], device="cpu"), "") is None

@@ -11,14 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag.answer import Answer, Quote, Reference, SourceRecord, Statement
-from rag.doubts import Doubt
-from rag.evidence import Span
-from rag.page import to_fragment, to_html
-from rag.page.sight import LEAST, sight_of
-from rag.pictures import Highlight, PageImage, Pictures, Rectangle
-from rag.render import is_its_quote, is_link, place, plain, work_of
-from tests.drawn import HEIGHT, WIDTH, drawn, png
+from rag.answer.model import Answer, Quote, Reference, SourceRecord, Statement
+from rag.plaintext import plain
+from rag.retrieval.evidence import Span
+from rag.views.html import to_fragment, to_html
+from rag.views.html.view import LEAST, crop_of
+from rag.views.markdown import is_its_quote, is_link, place, work_of
+from rag.views.pictures import Highlight, PageImage, Pictures, Rectangle
+from rag.views.warnings import SupportWarning
+from tests.parts.drawn import HEIGHT, WIDTH, drawn, png
 from tests.test_render import HOSTILE, WILD
 
 FORMS = {"document": to_html, "fragment": to_fragment}
@@ -109,7 +110,7 @@ def attacked(answer: Answer, text: str) -> Answer:
             name=text,
             paper=text,
             github=text,
-            bearing=statement(item.bearing),
+            relevance=statement(item.relevance),
             sources=tuple(source + text for source in item.sources),
         )
 
@@ -140,12 +141,12 @@ def attacked(answer: Answer, text: str) -> Answer:
     )
 
 
-def doubted(answer: Answer, why: str) -> list[Doubt]:
-    return [Doubt(part, said.text, why) for part, said in answer.statements()]
+def doubted(answer: Answer, why: str) -> list[SupportWarning]:
+    return [SupportWarning(part, said.text, why) for part, said in answer.statements()]
 
 
 def shown(form: str, answer: Answer, why: str) -> Parsed:
-    return parsed(FORMS[form](answer, drawn(answer), doubts=doubted(answer, why)))
+    return parsed(FORMS[form](answer, drawn(answer), support_warnings=doubted(answer, why)))
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -255,7 +256,9 @@ def test_what_could_not_be_read_or_is_doubted_is_said_first(
 ) -> None:
     answer = answers["colour"]
     _, statement = next(answer.statements())
-    html = to_html(answer, doubts=[Doubt("task", statement.text, "the number 7")])
+    html = to_html(
+        answer, support_warnings=[SupportWarning("task", statement.text, "the number 7")]
+    )
     words = parsed(html).words
     assert words.index("1 paper could not be had") < words.index("1. What you were doing")
     assert "1 statement says more than its quotes seem to" in words
@@ -326,32 +329,32 @@ def test_the_part_that_is_shown_lies_on_the_page_and_holds_every_mark(
     marked: Iterable[Rectangle], width: int, height: int
 ) -> None:
     image = PageImage("arxiv:1", 3, width, height, "image/png", b"")
-    sight = sight_of(Highlight(3, tuple(marked)), image)
-    part = sight.part
+    crop = crop_of(Highlight(3, tuple(marked)), image)
+    part = crop.part
     assert part.x >= 0
     assert part.y >= 0
     assert part.x + part.width <= width
     assert part.y + part.height <= height
     assert part.width >= LEAST[0] * width - 1
     assert part.height >= LEAST[1] * height - 1
-    for mark in sight.marks:
+    for mark in crop.marks:
         assert part.x <= mark.x < mark.x + mark.width <= part.x + part.width
         assert part.y <= mark.y < mark.y + mark.height <= part.y + part.height
 
 
 def test_marks_are_in_pixels_of_the_picture() -> None:
     image = PageImage("arxiv:1", 1, WIDTH, HEIGHT, "image/png", png())
-    sight = sight_of(Highlight(1, (Rectangle(0.1, 0.5, 0.5, 0.525),)), image)
-    assert [str(mark) for mark in sight.marks] == ["30 200 120 10"]
-    assert str(sight.whole) == f"0 0 {WIDTH} {HEIGHT}"
-    assert str(sight.part) == "24 177 132 56"
+    crop = crop_of(Highlight(1, (Rectangle(0.1, 0.5, 0.5, 0.525),)), image)
+    assert [str(mark) for mark in crop.marks] == ["30 200 120 10"]
+    assert str(crop.whole) == f"0 0 {WIDTH} {HEIGHT}"
+    assert str(crop.part) == "24 177 132 56"
 
 
 def test_a_line_of_a_page_of_one_column_is_shown_whole() -> None:
     image = PageImage("arxiv:1", 1, 1000, 1000, "image/png", b"")
-    whole = sight_of(Highlight(1, (Rectangle(0.2, 0.5, 0.75, 0.52),)), image).part
+    whole = crop_of(Highlight(1, (Rectangle(0.2, 0.5, 0.75, 0.52),)), image).part
     assert (whole.x, whole.x + whole.width) == (180, 820)
-    column = sight_of(Highlight(1, (Rectangle(0.1, 0.5, 0.5, 0.52),)), image).part
+    column = crop_of(Highlight(1, (Rectangle(0.1, 0.5, 0.5, 0.52),)), image).part
     assert (column.x, column.x + column.width) == (80, 520)
 
 

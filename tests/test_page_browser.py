@@ -14,11 +14,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request
 
-from rag.answer import Answer
-from rag.page import to_fragment, to_html
-from rag.pictures import Pictures
-from tests.browser import chromium
-from tests.drawn import drawn
+from rag.answer.model import Answer
+from rag.views.html import to_fragment, to_html
+from rag.views.pictures import Pictures
+from tests.parts.browser import chromium
+from tests.parts.drawn import drawn
 from tests.test_page import ATTACKS, attacked, doubted
 
 Scheme = Literal["light", "dark"]
@@ -78,11 +78,13 @@ def window(
 
 @pytest.fixture(scope="module")
 def written(answers: Mapping[str, Answer], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An answer with all there can be: papers, a README, a summary, doubts, pages."""
+    """An answer with all there can be: papers, a README, a summary, support_warnings, pages."""
     answer = answers["remove"]
     path = tmp_path_factory.mktemp("page") / "answer.html"
-    doubts = doubted(answer, "number: the statement says “400”, the evidence “40”")[1:4]
-    path.write_text(to_html(answer, drawn(answer), doubts=doubts), encoding="utf-8")
+    support_warnings = doubted(answer, "number: the statement says “400”, the evidence “40”")[1:4]
+    path.write_text(
+        to_html(answer, drawn(answer), support_warnings=support_warnings), encoding="utf-8"
+    )
     return path
 
 
@@ -94,7 +96,7 @@ def test_an_accessibility_checker_finds_nothing(
         for details in opened.page.locator("details").all():
             details.locator("summary").first.click()
         assert (found := Axe().run(opened.page)).violations_count == 0, found.generate_report()
-        opened.page.locator(".sight > button").first.click()
+        opened.page.locator(".crop > button").first.click()
         assert (found := Axe().run(opened.page)).violations_count == 0, found.generate_report()
 
 
@@ -112,13 +114,13 @@ def test_the_keyboard_reaches_and_unfolds_every_quote(browser: Browser, written:
             if page.evaluate("document.activeElement.matches('.quote > details > summary')"):
                 page.keyboard.press("Enter")
                 unfolded += 1
-            elif page.evaluate("document.activeElement.matches('.sight > button')"):
+            elif page.evaluate("document.activeElement.matches('.crop > button')"):
                 page.keyboard.press("Enter")
                 assert page.locator(".page:popover-open .all").is_visible()
                 assert page.evaluate("document.activeElement.textContent") == "Close"
                 page.keyboard.press("Escape")
                 assert page.locator(".page:popover-open").count() == 0
-                assert page.evaluate("document.activeElement.matches('.sight > button')")
+                assert page.evaluate("document.activeElement.matches('.crop > button')")
         assert unfolded == count
         assert page.locator(".quote > details[open] .part").count() >= count
         for part in page.locator(".part").all():
@@ -178,7 +180,7 @@ def test_nothing_is_wider_than_the_window(
 ) -> None:
     answer = attacked(answers["remove"], "w" * 300)
     path = tmp_path / "wide.html"
-    path.write_text(to_html(answer, drawn(answer), doubts=doubted(answer, "w" * 300)))
+    path.write_text(to_html(answer, drawn(answer), support_warnings=doubted(answer, "w" * 300)))
     with window(browser, path, width=width) as opened:
         for summary in opened.page.locator("summary").all():
             summary.click()
@@ -210,7 +212,7 @@ def test_hostile_text_does_nothing_in_a_browser(
     text = " ".join(ATTACKS)
     answer = attacked(answers["remove"], text)
     path = tmp_path / "hostile.html"
-    html = to_html(answer, drawn(answer), doubts=doubted(answer, text))
+    html = to_html(answer, drawn(answer), support_warnings=doubted(answer, text))
     path.write_text(html, encoding="utf-8")
     with window(browser, path) as opened:
         assert opened.page.locator("script, img, iframe, object, base, [onerror]").count() == 0
@@ -245,7 +247,7 @@ def test_print_is_light_and_has_what_was_unfolded(
         page.locator(".quote > details > summary").first.click()
         page.emulate_media(media="print")
         assert page.locator("details:not([open]) summary").first.is_hidden()
-        assert page.locator(".sight > button").first.is_hidden()
+        assert page.locator(".crop > button").first.is_hidden()
         sheets = pypdfium2.PdfDocument(page.pdf(format="A4"))
         try:
             first = sheets[0]
@@ -310,7 +312,7 @@ def test_a_fragment_follows_the_theme_of_the_notebook_and_not_of_the_machine(
 ) -> None:
     answer = answers["remove"]
     path = tmp_path / "notebook.html"
-    fragment = to_fragment(answer, drawn(answer), doubts=doubted(answer, "no")[:1])
+    fragment = to_fragment(answer, drawn(answer), support_warnings=doubted(answer, "no")[:1])
     path.write_text(HOST.format(light=light, fragments=fragment), encoding="utf-8")
     with window(browser, path, scheme=scheme) as opened:
         colour = opened.page.locator(".grounded-answer").evaluate(

@@ -6,14 +6,21 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from index.settings import Settings
+from tests.parts.works import PROMPTS
 from tests.test_commands import ask
 from tests.test_page import parsed
-from tests.works import PROMPTS
 
 
 def options(settings: Settings) -> tuple[object, ...]:
     return (
-        *("--home", settings.home, "--mirror", settings.mirror, "--encoder", settings.encoder),
+        *(
+            "--data-dir",
+            settings.data_dir,
+            "--mirror",
+            settings.mirror,
+            "--encoder",
+            settings.encoder,
+        ),
         *("--offline", "--format", "html"),
     )
 

@@ -8,9 +8,9 @@ from itertools import pairwise
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from rag.page_pieces import pieces_of
-from rag.page_places import Wanted, locate
-from rag.page_text import Glyph, Stream, key
+from rag.views.page_pieces import pieces_of
+from rag.views.page_places import Wanted, locate
+from rag.views.page_text import Glyph, Stream, key
 
 ABC = st.text("abc", max_size=12)
 ANY = st.text(max_size=30)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.document import Document, Section
-from index.passages import MAXIMUM, MINIMUM, SPLITTER, split
-from index.sentences import sentence_spans
+from index.documents.document import Document, Section
+from index.passages import MAXIMUM, MINIMUM, SPLITTER, sentence_spans, split
 
 SENTENCE = "The encoder maps a sentence to a vector of fixed length, which we compare. "
 
@@ -52,8 +51,8 @@ def test_nothing_is_lost_moved_or_taken_from_where_it_must_not_be(
         assert passage.sentences[0][0] == passage.start
         assert passage.sentences[-1][1] == passage.end
         assert passage.pages == source.pages(passage.start, passage.end)
-        home = [s for s in source.sections if s.start <= passage.start and passage.end <= s.end]
-        assert [s.heading for s in home if s.quotable] == [passage.heading]
+        data_dir = [s for s in source.sections if s.start <= passage.start and passage.end <= s.end]
+        assert [s.heading for s in data_dir if s.quotable] == [passage.heading]
         for start, end in passage.sentences:
             assert start < end
             for offset in range(start, end):

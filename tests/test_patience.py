@@ -8,13 +8,13 @@ from email.utils import format_datetime
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from index.network.patience import Patience, retry_after
+from index.sources.http import RetryPolicy, retry_after
 
 NOW = datetime(2025, 11, 21, 8, 0, tzinfo=UTC)
 
 
 def test_arxiv_is_asked_every_three_seconds_at_most() -> None:
-    assert Patience().interval["export.arxiv.org"] >= 3.0
+    assert RetryPolicy().interval["export.arxiv.org"] >= 3.0
 
 
 @given(st.integers(0, 10**8))

@@ -6,14 +6,14 @@ from itertools import zip_longest
 
 import pytest
 
-from index.document import Document, Section
-from index.extract import extract
-from tests.pdfs import lines, pdf, text, turned, wrapped
+from index.documents.document import Document, Section
+from index.documents.extract import extract
+from tests.parts.pdfs import lines, pdf, text, turned, wrapped
 
 LOREM = (
     "The river carries small stones down to the sea and leaves them there in the sand of the long "
     "beach where children look for them after every storm that comes in from the west and they "
-    "take the smooth ones home to their windows where nobody will ever look at them again."
+    "take the smooth ones data_dir to their windows where nobody will ever look at them again."
 )
 OTHER = (
     "Old maps of this coast show a harbour that has since been lost to the dunes and the people "

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pypdf import PdfReader
 from pypdf.generic import ContentStream, DecodedStreamObject
 
-from index.pdf.operations import Operation, read_operations
-from tests.pdfs import pdf, text
+from index.documents.pdf.operators import Operation, read_operations
+from tests.parts.pdfs import pdf, text
 
 
 def by_pypdf(data: bytes) -> list[Operation]:

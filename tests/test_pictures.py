@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts.pictures import CHROMIUM, run
+from scripts.make_pictures import CHROMIUM, run
 
 ROOT = Path(__file__).parents[1]
 PICTURES = ("notebook.png", "page.png")

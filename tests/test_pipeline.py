@@ -10,16 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.encoder import Encoder
-from index.segments import SegmentStore
 from index.settings import Settings
-from index.sources import tier_of
-from rag.answer import Answer
+from index.sources.store import source_type_of
+from index.stores.segments import SegmentStore
+from rag.answer.model import Answer
+from rag.answer.reextraction import Reextraction
+from rag.answer.verify import verify
 from rag.pipeline import NO_PASSAGES, Pipeline
-from rag.rereading import Rereading
-from rag.verification import verify
-from rag.writers.draft import NOT_SAID
+from rag.writers.base import NOT_SAID
 from rag.writers.extractive import ExtractiveWriter
-from tests.works import LISTED, MIRROR, PROMPTS, QUESTIONS, PlainWriter, prompt, write_mirror
+from tests.parts.works import LISTED, MIRROR, PROMPTS, QUESTIONS, PlainWriter, prompt, write_mirror
 
 ROLES = st.lists(
     st.tuples(st.sampled_from(sorted(LISTED)), st.booleans()),
@@ -37,20 +37,20 @@ def quoted(answer: Answer) -> set[str]:
 
 @pytest.fixture(scope="module")
 def full(pipeline: Pipeline) -> Pipeline:
-    """The pipeline after every work was indexed in its one home."""
+    """The pipeline after every work was indexed in its one data directory."""
     pipeline.gather(prompt("colour", sorted(LISTED), []))
     return pipeline
 
 
 @pytest.fixture(scope="module")
-def rereading(full: Pipeline) -> Rereading:
-    return Rereading(full.settings)
+def reextraction(full: Pipeline) -> Reextraction:
+    return Reextraction(full.settings)
 
 
 @given(roles=ROLES, question=st.sampled_from(sorted(QUESTIONS)))
 @settings(max_examples=25, deadline=None)
 def test_no_quote_comes_from_a_work_that_is_not_listed(
-    full: Pipeline, rereading: Rereading, roles: list[tuple[str, bool]], question: str
+    full: Pipeline, reextraction: Reextraction, roles: list[tuple[str, bool]], question: str
 ) -> None:
     recommended = [name for name, first in roles if first]
     related = [name for name, first in roles if not first]
@@ -60,7 +60,7 @@ def test_no_quote_comes_from_a_work_that_is_not_listed(
     assert quoted(answer) <= listed
     assert {source.id for source in answer.sources} == listed
     assert len(list(SegmentStore(full.settings.index).names())) == READABLE
-    found = verify(answer, rereading)
+    found = verify(answer, reextraction)
     assert found.verified, found.failures
 
 
@@ -124,11 +124,11 @@ def test_a_closed_machine_without_a_mirror_answers_from_the_summaries(
 ) -> None:
     closed = replace(own_settings, mirror=None)
     answer = Pipeline(closed, encoder, PlainWriter()).ask(PROMPTS["colour"])
-    assert {tier_of(source_id) for source_id in quoted(answer)} == {"summary"}
+    assert {source_type_of(source_id) for source_id in quoted(answer)} == {"summary"}
     unread = {source.id: source.reason for source in answer.sources if source.reason}
-    assert {tier_of(source_id) for source_id in unread} == {"full text", "readme"}
+    assert {source_type_of(source_id) for source_id in unread} == {"full text", "readme"}
     assert set(unread.values()) == {"offline, and no mirror was given"}
-    assert verify(answer, Rereading(closed)).verified
+    assert verify(answer, Reextraction(closed)).verified
 
 
 def test_a_prompt_of_which_nothing_can_be_read_is_answered_by_silence(
@@ -139,7 +139,7 @@ def test_a_prompt_of_which_nothing_can_be_read_is_answered_by_silence(
     assert not list(answer.quotes())
     texts = {statement.text for part, statement in answer.statements() if "ref" not in part}
     assert texts == {NOT_SAID}
-    assert verify(answer, Rereading(closed)).verified
+    assert verify(answer, Reextraction(closed)).verified
 
 
 def test_a_bad_source_costs_that_source(
@@ -153,7 +153,7 @@ def test_a_bad_source_costs_that_source(
     assert "zero bytes" in reasons["arxiv:2401.00002"]
     assert "HTML page" in reasons["arxiv:2401.00001v2"]
     assert quoted(answer) & {"github:lantern-lab/lantern"}
-    assert verify(answer, Rereading(chosen)).verified
+    assert verify(answer, Reextraction(chosen)).verified
 
 
 def test_a_source_without_a_passage_says_so(
@@ -165,7 +165,7 @@ def test_a_source_without_a_passage_says_so(
     (reading,) = pipeline.gather(prompt("colour", ["Mosaic"], [])).readings
     assert reading.reason == NO_PASSAGES
     answer = pipeline.ask(prompt("colour", ["Mosaic"], []))
-    assert verify(answer, Rereading(chosen)).verified
+    assert verify(answer, Reextraction(chosen)).verified
 
 
 def test_a_search_sees_the_catalog_it_is_given(full: Pipeline) -> None:

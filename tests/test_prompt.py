@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from index.catalog import Listing
 from index.errors import LinkError, PromptError
-from rag.prompt import MAX_SIZE, Prompt, parse_prompt, read_prompt, render_prompt
-from rag.prompt_format import REQUESTS
+from rag.prompt import MAX_SIZE, REQUESTS, Prompt, parse_prompt, read_prompt, render_prompt
 
 SHARED = Path(__file__).parents[1] / "../shared/prompts"
 

@@ -11,10 +11,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.embedding import embed, passage_vectors
+from index.encoder import embed, passage_vectors
 from index.passages import Passage, excerpts
-from rag.candidates import Candidates
-from rag.ranking import (
+from rag.retrieval.retrieve import Candidates
+from rag.retrieval.scoring import (
     EXCERPT_DENSE,
     EXCERPT_LEXICAL,
     HEADING_WEIGHT,
@@ -28,7 +28,7 @@ from rag.ranking import (
     terms,
     with_neighbours,
 )
-from tests.tiny_encoders import WordEncoder
+from tests.parts.tiny_encoders import WordEncoder
 
 WORDS = st.sampled_from(["image", "images", "model", "noise", "vector", "edits", "the", "how"])
 TEXTS = st.lists(WORDS, min_size=1, max_size=12).map(" ".join)

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from rag.answer import Answer, Quote, Reference, SourceRecord, Statement
-from rag.render import escape, place, plain, to_markdown, what_was_read, work_of
+from rag.answer.model import Answer, Quote, Reference, SourceRecord, Statement
+from rag.plaintext import escape, plain
+from rag.views.markdown import place, to_markdown, what_was_read, work_of
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -132,7 +133,7 @@ def hostile(answer: Answer, text: str) -> Answer:
         return Statement(text, tuple(map(quote, said.quotes)))
 
     def reference(item: Reference) -> Reference:
-        return replace(item, name=text, bearing=statement(item.bearing))
+        return replace(item, name=text, relevance=statement(item.relevance))
 
     def source(item: SourceRecord) -> SourceRecord:
         return replace(item, reason=item.reason and text)
@@ -202,9 +203,9 @@ def test_a_quote_says_where_it_stands() -> None:
     quote = Quote("arxiv:1", "full text", 0, 1, "x", (3,))
     assert place(quote) == "full text, p. 3"
     assert place(replace(quote, pages=(3, 4, 5))) == "full text, pp. 3–5"
-    assert place(replace(quote, pages=(), tier="readme")) == "README"
+    assert place(replace(quote, pages=(), source_type="readme")) == "README"
 
 
 def test_a_work_without_any_source_has_nothing_to_read() -> None:
-    nothing = Reference("A", "related", None, None, (), bears=False, bearing=Statement("", ()))
+    nothing = Reference("A", "related", None, None, (), relevant=False, relevance=Statement("", ()))
     assert what_was_read(nothing, {}) == "nothing was given to read"

@@ -14,29 +14,29 @@ from typer.testing import CliRunner
 
 from index.errors import AnswerError, DatasetError
 from index.settings import Settings
-from rag.answer import Answer, Statement
-from rag.compose import NO_BEARING
+from rag.answer.compose import NO_RELEVANCE
+from rag.answer.model import Answer, Statement
+from rag.answer.reextraction import Reextraction
+from rag.cli.main import app
+from rag.evaluation import MismatchedAnswers, Report, cross, evaluate
+from rag.evaluation.comparison import Compared
+from rag.evaluation.comparison import compare as side_by_side
+from rag.evaluation.external import ExternalAnswer, from_marked_text, read_external
+from rag.evaluation.labels import COLUMNS, draw, read_labels, write_sheet
+from rag.evaluation.rendering import LINES, read_measures, to_json, to_markdown
+from rag.evaluation.report import evaluated_answers
+from rag.evaluation.trial import try_writer
 from rag.pipeline import Pipeline
-from rag.report import CrossedAnswers, Report, cross, evaluate
-from rag.report.comparison import Compared
-from rag.report.comparison import compare as side_by_side
-from rag.report.foreign import ForeignAnswer, from_marked_text, read_foreign
-from rag.report.labels import COLUMNS, draw, read_labels, write_sheet
-from rag.report.rendering import LINES, read_measures, to_json, to_markdown
-from rag.report.report import subjects_of
-from rag.report.trial import try_writer
-from rag.rereading import Rereading
 from rag.support import BuiltinChecker
-from rag.writers.draft import NOT_SAID
-from scripts.main import app
-from tests.works import PROMPTS, PlainWriter, prompt, write, write_prompts
+from rag.writers.base import NOT_SAID
+from tests.parts.works import PROMPTS, PlainWriter, prompt, write, write_prompts
 
 CHECKER = BuiltinChecker()
 
 
 @pytest.fixture(scope="module")
-def rereading(pipeline: Pipeline) -> Rereading:
-    return Rereading(pipeline.settings)
+def reextraction(pipeline: Pipeline) -> Reextraction:
+    return Reextraction(pipeline.settings)
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +46,8 @@ def good(pipeline: Pipeline) -> Mapping[str, Answer]:
     return {name: plain.ask(item) for name, item in PROMPTS.items()}
 
 
-def report(answers: Mapping[str, Answer], rereading: Rereading, **more: Any) -> Report:
-    return evaluate("test", CHECKER, answers=answers, document_of=rereading, **more)
+def report(answers: Mapping[str, Answer], reextraction: Reextraction, **more: Any) -> Report:
+    return evaluate("test", CHECKER, answers=answers, document_of=reextraction, **more)
 
 
 def share(found: Report, key: str) -> float | None:
@@ -57,9 +57,9 @@ def share(found: Report, key: str) -> float | None:
 
 
 def test_good_answers_have_all_lines_and_nothing_wrong(
-    good: Mapping[str, Answer], rereading: Rereading
+    good: Mapping[str, Answer], reextraction: Reextraction
 ) -> None:
-    found = report(good, rereading)
+    found = report(good, reextraction)
     assert [str(one) for one in found.problems if one.line != 2] == []
     assert {item.line for item in found.measures} == {1, 2, 3, 4, 5}
     for key in ("exact", "pages", "links"):
@@ -70,8 +70,10 @@ def test_good_answers_have_all_lines_and_nothing_wrong(
     assert used is not None
     assert silent is not None
     assert used + silent == pytest.approx(1)
-    tiers = [share(found, f"tier_{tier}") for tier in ("full_text", "readme", "summary")]
-    assert sum(value or 0 for value in tiers) == pytest.approx(1)
+    source_types = [
+        share(found, f"tier_{source_type}") for source_type in ("full_text", "readme", "summary")
+    ]
+    assert sum(value or 0 for value in source_types) == pytest.approx(1)
 
 
 def spoiled(answer: Answer, change: Callable[[Any], None]) -> Answer:
@@ -108,7 +110,7 @@ def link_in_words(raw: Any) -> None:
 
 
 def contradiction(raw: Any) -> None:
-    said = raw["sections"]["references"][1]["bearing"]
+    said = raw["sections"]["references"][1]["relevance"]
     said["text"] = "Tide takes 77 hours and needs 12 graphics cards to remove nothing."
 
 
@@ -121,7 +123,7 @@ def dropped_quotes(raw: Any) -> None:
         for statement in part:
             statement["quotes"] = []
     for reference in raw["sections"]["references"]:
-        reference["bearing"]["quotes"] = []
+        reference["relevance"]["quotes"] = []
 
 
 @pytest.mark.parametrize(
@@ -140,14 +142,14 @@ def dropped_quotes(raw: Any) -> None:
 )
 def test_a_spoiled_answer_is_named_and_counted(
     good: Mapping[str, Answer],
-    rereading: Rereading,
+    reextraction: Reextraction,
     change: Callable[[Any], None],
     line: int,
     named: str,
     keys: set[str],
 ) -> None:
-    before = report(good, rereading)
-    after = report({**good, "colour": spoiled(good["colour"], change)}, rereading)
+    before = report(good, reextraction)
+    after = report({**good, "colour": spoiled(good["colour"], change)}, reextraction)
     told = [str(one) for one in after.problems if one.line == line]
     assert any(named in one and one.startswith("colour, ") for one in told), told
     for key in keys:
@@ -159,14 +161,14 @@ def test_a_spoiled_answer_is_named_and_counted(
 
 
 def test_a_quote_that_is_none_is_no_evidence_even_for_its_own_words(
-    good: Mapping[str, Answer], rereading: Rereading
+    good: Mapping[str, Answer], reextraction: Reextraction
 ) -> None:
     def invented(raw: Any) -> None:
         words = "The network was trained on Mars."
         first(raw).update(text=words)
         first(raw)["quotes"][0].update(text=words)
 
-    found = report({"colour": spoiled(good["colour"], invented)}, rereading)
+    found = report({"colour": spoiled(good["colour"], invented)}, reextraction)
     verdict = next(item for item in found.verdicts if item.text.endswith("Mars."))
     assert (verdict.quote_recall, verdict.quote_precisions, verdict.supported) == (0, (0,), 0)
 
@@ -174,7 +176,7 @@ def test_a_quote_that_is_none_is_no_evidence_even_for_its_own_words(
 def test_without_the_sources_nothing_is_held_to_be_right_or_wrong(
     good: Mapping[str, Answer], tmp_path: Path
 ) -> None:
-    found = report(good, Rereading(Settings(home=tmp_path)))
+    found = report(good, Reextraction(Settings(data_dir=tmp_path)))
     for key in ("exact", "pages", "recall_quote", "unsupported"):
         measure = found.measure(key)
         assert measure is not None
@@ -187,17 +189,20 @@ def silenced(answer: Answer) -> Answer:
     nothing = (Statement(NOT_SAID, ()),)
     flow = replace(answer.workflow, input=nothing, model=nothing, output=nothing)
     references = tuple(
-        replace(item, bears=False, bearing=Statement(NO_BEARING, ())) for item in answer.references
+        replace(item, relevant=False, relevance=Statement(NO_RELEVANCE, ()))
+        for item in answer.references
     )
     return replace(answer, task=nothing, workflow=flow, references=references)
 
 
 def test_abstentions_enter_no_share_of_support_and_are_false_where_works_were_listed(
-    good: Mapping[str, Answer], rereading: Rereading
+    good: Mapping[str, Answer], reextraction: Reextraction
 ) -> None:
     quiet = {name: silenced(answer) for name, answer in good.items()}
-    crossed = CrossedAnswers((quiet["colour"], good["move"]), ("a question without other works",))
-    found = report(quiet, rereading, crossed=crossed)
+    crossed = MismatchedAnswers(
+        (quiet["colour"], good["move"]), ("a question without other works",)
+    )
+    found = report(quiet, reextraction, crossed=crossed)
     assert found.statements == 0
     assert found.fixed == sum(4 + len(answer.references) for answer in quiet.values())
     assert share(found, "recall_quote") is None
@@ -226,18 +231,18 @@ def test_questions_are_crossed_with_works_that_their_prompt_does_not_list() -> N
 
 
 def test_a_writer_is_tried_on_its_own_works_and_on_foreign_ones(
-    pipeline: Pipeline, rereading: Rereading
+    pipeline: Pipeline, reextraction: Reextraction
 ) -> None:
     trial = try_writer(replace(pipeline, writer=PlainWriter()), PROMPTS)
     assert trial.answers.keys() == PROMPTS.keys()
-    found = report(trial.answers, rereading, crossed=trial.foreign())
+    found = report(trial.answers, reextraction, crossed=trial.foreign())
     assert share(found, "false_answers") == 1  # it always says something
 
 
 def test_the_report_says_everything_twice_for_readers_and_for_programs(
-    good: Mapping[str, Answer], rereading: Rereading, tmp_path: Path
+    good: Mapping[str, Answer], reextraction: Reextraction, tmp_path: Path
 ) -> None:
-    found = report(good, rereading)
+    found = report(good, reextraction)
     page = to_markdown(found)
     for number, title in LINES.items():
         assert f"**{number}. {title}**" in page
@@ -248,33 +253,33 @@ def test_the_report_says_everything_twice_for_readers_and_for_programs(
 
 
 def test_without_labels_the_checker_is_tried_on_spoiled_sentences_of_the_works(
-    good: Mapping[str, Answer], rereading: Rereading
+    good: Mapping[str, Answer], reextraction: Reextraction
 ) -> None:
-    found = report(good, rereading, spoiled_per_kind=3)
+    found = report(good, reextraction, spoiled_per_kind=3)
     assert found.spoilage is not None
     kinds = {row.kind: row for row in found.spoilage.rows}
     assert kinds["verbatim"].by_either == 0
     assert "| verbatim | false alarms | 3 |" in to_markdown(found)
     assert json.loads(to_json(found))["validity"]["perturbations"]["works"] > 1
-    assert report({}, rereading, spoiled_per_kind=3).spoilage is None
+    assert report({}, reextraction, spoiled_per_kind=3).spoilage is None
 
 
 def test_words_of_a_file_cannot_act_in_the_page(
-    good: Mapping[str, Answer], rereading: Rereading
+    good: Mapping[str, Answer], reextraction: Reextraction
 ) -> None:
     def hostile(raw: Any) -> None:
         first(raw)["text"] = "\x1b[2J | <img src=x> | [click](http://evil.example/x)"
 
-    page = to_markdown(report({"a|b": spoiled(good["colour"], hostile)}, rereading))
+    page = to_markdown(report({"a|b": spoiled(good["colour"], hostile)}, reextraction))
     assert "\x1b" not in page
     assert "<img" not in page.replace("\\<img", "")
     assert "[click]" not in page.replace("\\[click\\]", "")
 
 
 def test_labels_are_drawn_written_read_and_correct_the_third_line(
-    good: Mapping[str, Answer], rereading: Rereading, tmp_path: Path
+    good: Mapping[str, Answer], reextraction: Reextraction, tmp_path: Path
 ) -> None:
-    subjects, _ = subjects_of(good, rereading)
+    subjects, _ = evaluated_answers(good, reextraction)
     drawn = draw(subjects, 6, seed=1)
     assert drawn == draw(subjects, 6, seed=1) != draw(subjects, 6, seed=2)
     path = write(tmp_path / "sheet.csv", write_sheet(drawn))
@@ -292,13 +297,13 @@ def test_labels_are_drawn_written_read_and_correct_the_third_line(
         writer.writerows(rows)
     labels = read_labels(path)
     assert sorted(labels.values()) == [False, False, True, True, True]
-    found = report(good, rereading, labels={**labels, "of another answer": True}).corrected
+    found = report(good, reextraction, labels={**labels, "of another answer": True}).corrected
     assert found is not None
     assert (found.labelled, found.ignored) == (5, 1)
     # The checker found nothing unsupported, people two of five.
     assert found.value == pytest.approx(2 / 5)
     assert "corrected by labels (PPI) | 40.0 %" in to_markdown(
-        report(good, rereading, labels=labels)
+        report(good, reextraction, labels=labels)
     )
 
 
@@ -312,7 +317,7 @@ def test_a_sheet_that_is_none_and_a_word_that_is_no_label_are_refused(tmp_path: 
 
 
 def test_no_cell_of_the_sheet_is_a_formula() -> None:
-    subject = ForeignAnswer.subject(
+    subject = ExternalAnswer.subject(
         from_marked_text("=HYPERLINK(1)?", "The net is wide [1].\n[1] +1 The net is wide."), "x"
     )
     (row,) = list(csv.DictReader(write_sheet(draw([subject], 1)).splitlines(keepends=True)))
@@ -337,7 +342,7 @@ def test_prose_with_markers_becomes_statements_with_their_passages(tmp_path: Pat
         ("It also writes music.", [sings, "It writes music at night."]),
         ("Nobody knows why.", []),
     ]
-    (subject,) = read_foreign(write(tmp_path / "one.jsonl", made.to_json() + "\n"))
+    (subject,) = read_external(write(tmp_path / "one.jsonl", made.to_json() + "\n"))
     assert subject == made.subject("one.jsonl:1")
     with pytest.raises(AnswerError, match=r"cites \[4\]"):
         from_marked_text("How?", "A thing [1, 4].\n[1] A thing.")
@@ -370,7 +375,7 @@ def _none(record: object) -> Any:
 )
 def test_a_line_of_another_form_is_refused_by_number(line: str, why: str, tmp_path: Path) -> None:
     with pytest.raises(AnswerError, match=rf"x.jsonl:2: .*{why}"):
-        read_foreign(write(tmp_path / "x.jsonl", "\n" + line))
+        read_external(write(tmp_path / "x.jsonl", "\n" + line))
 
 
 def rag(*words: object, code: int = 0) -> str:
@@ -384,7 +389,7 @@ def test_the_commands_try_writers_judge_compare_and_draw_a_sheet(
 ) -> None:
     pytest.importorskip("matplotlib")
     settings = pipeline.settings
-    options = ("--home", settings.home, "--offline")
+    options = ("--data-dir", settings.data_dir, "--offline")
     prompts = write_prompts(tmp_path / "prompts")
     made = tmp_path / "reports"
     rag(
@@ -405,7 +410,9 @@ def test_the_commands_try_writers_judge_compare_and_draw_a_sheet(
     )  # fmt: skip
     assert again.count("of 3") == page.count("of 3") > 0
     sheet = tmp_path / "sheet.csv"
-    rag("evaluate", "sheet", folder, "--home", settings.home, "--output", sheet, "--size", 5)
+    rag(
+        "evaluate", "sheet", folder, "--data-dir", settings.data_dir, "--output", sheet, "--size", 5
+    )
     assert len(read_labels(sheet)) == 0
     rag("evaluate", "sheet", folder, "--output", sheet, code=2)
     other = tmp_path / "other"
@@ -426,12 +433,12 @@ def test_the_commands_try_writers_judge_compare_and_draw_a_sheet(
 
 
 def test_a_name_that_is_no_plain_word_is_drawn_and_written_as_it_is(
-    good: Mapping[str, Answer], rereading: Rereading, tmp_path: Path
+    good: Mapping[str, Answer], reextraction: Reextraction, tmp_path: Path
 ) -> None:
     pytest.importorskip("matplotlib")
-    from rag.report.plotting import plot
+    from rag.evaluation.plotting import plot
 
-    measures = report(good, rereading).measures
+    measures = report(good, reextraction).measures
     first = Compared("a|b <img> $x_{", "c", [item for item in measures if item.line == 2])
     second = Compared("other", "c", measures)
     assert "a\\|b \\<img\\>" in side_by_side(first, second).to_markdown()
@@ -441,11 +448,11 @@ def test_a_name_that_is_no_plain_word_is_drawn_and_written_as_it_is(
 
 
 def test_the_first_is_compared_with_the_second_on_what_both_have(
-    good: Mapping[str, Answer], rereading: Rereading
+    good: Mapping[str, Answer], reextraction: Reextraction
 ) -> None:
-    ours = report(good, rereading)
+    ours = report(good, reextraction)
     spoilt = {name: spoiled(answer, dropped_quotes) for name, answer in good.items()}
-    theirs = report(spoilt, rereading)
+    theirs = report(spoilt, reextraction)
     found = side_by_side(
         Compared("ours", ours.checker, ours.measures), Compared("theirs", "b", theirs.measures)
     )

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.report.citations import Judge, precisions, premises, recall
-from rag.report.judging import citation_measures, judge_claims, unsupported_measures
-from rag.report.outcomes import Measure, Outcome, change, estimate, gap
-from rag.report.ppi import corrected_mean
-from rag.report.subject import Citation, Claim, ClosedSet, Subject
+from rag.evaluation.citations import Judge, precisions, premises, recall
+from rag.evaluation.evaluated import Citation, Claim, ClosedSet, EvaluatedAnswer
+from rag.evaluation.judging import citation_measures, judge_claims, unsupported_measures
+from rag.evaluation.outcomes import ItemScore, Measure, change, estimate, gap
+from rag.evaluation.ppi import corrected_mean
 from rag.support import Pair, Support
 
 
@@ -83,12 +83,14 @@ def test_everything_that_will_be_asked_is_known_beforehand_and_asked_once() -> N
     assert asked == len(checker.asked) == 7  # three alone, three pairs, all
 
 
-def subject(name: str, *claims: tuple[str, list[str]], passages: Sequence[str] = ()) -> Subject:
+def subject(
+    name: str, *claims: tuple[str, list[str]], passages: Sequence[str] = ()
+) -> EvaluatedAnswer:
     made = tuple(
         Claim("task", text, tuple(Citation(word, f"{word} around") for word in cited))
         for text, cited in claims
     )
-    return Subject(name, f"Q {name}", made, ClosedSet(passages))
+    return EvaluatedAnswer(name, f"Q {name}", made, ClosedSet(passages))
 
 
 def shares(measures: Iterable[Measure]) -> dict[str, tuple[float, int, int]]:
@@ -124,7 +126,7 @@ def test_a_cherry_picked_quote_shows_as_a_gap() -> None:
 
 
 @pytest.mark.parametrize("subjects", [[], [subject("one")]], ids=["no answers", "no statements"])
-def test_of_nothing_nothing_is_said(subjects: list[Subject]) -> None:
+def test_of_nothing_nothing_is_said(subjects: list[EvaluatedAnswer]) -> None:
     verdicts = judge_claims(Judge(Scripted({})), subjects)
     for item in (*citation_measures(verdicts), *unsupported_measures(verdicts)):
         assert (item.denominator, item.unscored) == (0, 0)
@@ -140,7 +142,7 @@ def test_answers_without_any_quote_score_nothing_and_are_unsupported() -> None:
 
 
 def test_one_prompt_has_a_figure_and_no_interval() -> None:
-    found = estimate([Outcome("q", 1.0), Outcome("q", 0.0), Outcome("q", None)])
+    found = estimate([ItemScore("q", 1.0), ItemScore("q", 0.0), ItemScore("q", None)])
     assert (found.value, found.low, found.high) == (0.5, None, None)
 
 
@@ -150,7 +152,7 @@ def test_the_interval_over_prompts_is_that_of_the_closed_form() -> None:
     rng = np.random.default_rng(1)
     means = rng.uniform(0, 1, 60)
     outcomes = [
-        Outcome(str(prompt), float(mean)) for prompt, mean in enumerate(means) for _ in range(4)
+        ItemScore(str(prompt), float(mean)) for prompt, mean in enumerate(means) for _ in range(4)
     ]
     found = estimate(outcomes)
     half = 1.96 * math.sqrt(float(means.var()) / len(means))
@@ -158,14 +160,14 @@ def test_the_interval_over_prompts_is_that_of_the_closed_form() -> None:
     assert found.high is not None
     assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.06)
     # Taken as independent, the same values would seem twice as sure.
-    alone = estimate([Outcome(str(at), item.value) for at, item in enumerate(outcomes)])
+    alone = estimate([ItemScore(str(at), item.value) for at, item in enumerate(outcomes)])
     assert alone.low is not None
     assert alone.high is not None
     assert (found.high - found.low) / (alone.high - alone.low) == pytest.approx(2, rel=0.1)
 
 
 def measure(*values: tuple[str, float | None]) -> Measure:
-    return Measure("m", 2, "m", "higher", tuple(Outcome(*item) for item in values))
+    return Measure("m", 2, "m", "higher", tuple(ItemScore(*item) for item in values))
 
 
 def test_systems_are_compared_by_question_each_counting_once() -> None:

@@ -10,19 +10,19 @@ import pytest
 from index.build import build
 from index.encoder import Encoder
 from index.errors import SourceError
-from index.segments import SegmentStore
 from index.settings import Settings
-from index.sources import SourceStore, tier_of
-from rag.answer import SourceRecord
-from rag.rereading import Rereading
-from tests.works import PROMPTS
+from index.sources.store import SourceStore, source_type_of
+from index.stores.segments import SegmentStore
+from rag.answer.model import SourceRecord
+from rag.answer.reextraction import Reextraction
+from tests.parts.works import PROMPTS
 
 PAPER, README = "arxiv:2401.00001v2", "github:lantern-lab/lantern"
 
 
 @pytest.fixture
 def records(own_settings: Settings, encoder: Encoder) -> dict[str, SourceRecord]:
-    """What an answer would say of each source, in a home that nobody else writes to."""
+    """What an answer would say of each source, in a data directory that nobody else writes to."""
     built = build(PROMPTS["colour"].catalog, own_settings, encoder)
     store, found = SegmentStore(own_settings.index), {}
     for source_id, state in built.states.items():
@@ -30,7 +30,7 @@ def records(own_settings: Settings, encoder: Encoder) -> dict[str, SourceRecord]
             segment = store.load(state.segment)
             found[source_id] = SourceRecord(
                 source_id,
-                tier_of(source_id),
+                source_type_of(source_id),
                 state.source.sha256,
                 segment.extractor,
                 segment.document,
@@ -43,9 +43,9 @@ def records(own_settings: Settings, encoder: Encoder) -> dict[str, SourceRecord]
 def test_the_text_is_the_one_that_was_indexed(
     records: dict[str, SourceRecord], own_settings: Settings
 ) -> None:
-    rereading = Rereading(own_settings)
+    reextraction = Reextraction(own_settings)
     for record in records.values():
-        document = rereading(record)
+        document = reextraction(record)
         assert document.sha256 == record.document_sha256
         assert document.extractor == record.extractor
 
@@ -55,8 +55,8 @@ def test_it_is_read_once_and_from_nothing_but_the_kept_bytes(
 ) -> None:
     for folder in (own_settings.documents, own_settings.index):
         shutil.rmtree(folder)
-    rereading = Rereading(own_settings)
-    assert rereading(records[PAPER]) is rereading(records[PAPER])
+    reextraction = Reextraction(own_settings)
+    assert reextraction(records[PAPER]) is reextraction(records[PAPER])
 
 
 def test_bytes_that_are_gone_changed_or_of_another_version_are_named(
@@ -64,16 +64,18 @@ def test_bytes_that_are_gone_changed_or_of_another_version_are_named(
 ) -> None:
     record = records[PAPER]
     with pytest.raises(SourceError, match=r"its version is v2, not 'v1'"):
-        Rereading(own_settings)(replace(record, version="v1"))
-    with pytest.raises(SourceError, match=f"{PAPER}: no bytes with the recorded hash .* --home"):
-        Rereading(own_settings)(replace(record, sha256="0" * 64))
+        Reextraction(own_settings)(replace(record, version="v1"))
+    with pytest.raises(
+        SourceError, match=f"{PAPER}: no bytes with the recorded hash .* --data-dir"
+    ):
+        Reextraction(own_settings)(replace(record, sha256="0" * 64))
     kept = own_settings.sources / record.sha256
     kept.write_bytes(kept.read_bytes()[:-1] + b"?")
     with pytest.raises(SourceError, match="changed on disk"):
-        Rereading(own_settings)(record)
+        Reextraction(own_settings)(record)
     kept.unlink()
     with pytest.raises(SourceError, match="cannot be read"):
-        Rereading(own_settings)(record)
+        Reextraction(own_settings)(record)
 
 
 def test_the_same_bytes_may_be_those_of_several_versions(
@@ -85,27 +87,31 @@ def test_the_same_bytes_may_be_those_of_several_versions(
         store.put(
             README,
             data,
-            tier="readme",
+            source_type="readme",
             media_type="text/markdown",
             origin="https://api.github.com",
             version=commit,
         )
     for version in (None, "a" * 40, "b" * 40):
-        assert Rereading(own_settings)(replace(records[README], version=version)).text
+        assert Reextraction(own_settings)(replace(records[README], version=version)).text
     with pytest.raises(SourceError, match="not 'cccc"):
-        Rereading(own_settings)(replace(records[README], version="c" * 40))
+        Reextraction(own_settings)(replace(records[README], version="c" * 40))
 
 
 def test_what_cannot_be_read_stays_refused(
     records: dict[str, SourceRecord], own_settings: Settings
 ) -> None:
     source = SourceStore(own_settings.sources).put(
-        PAPER, b"%PDF-1.5 and no more", tier="full text", media_type="application/pdf", origin="x"
+        PAPER,
+        b"%PDF-1.5 and no more",
+        source_type="full text",
+        media_type="application/pdf",
+        origin="x",
     )
-    rereading = Rereading(own_settings)
+    reextraction = Reextraction(own_settings)
     for _ in range(2):
         with pytest.raises(SourceError, match=PAPER):
-            rereading(replace(records[PAPER], sha256=source.sha256, version=None))
+            reextraction(replace(records[PAPER], sha256=source.sha256, version=None))
 
 
 def test_a_ledger_that_cannot_be_read_proves_nothing(
@@ -115,7 +121,7 @@ def test_a_ledger_that_cannot_be_read_proves_nothing(
     ledger.unlink()
     ledger.mkdir()
     with pytest.raises(SourceError, match=f"{PAPER}: the ledger cannot be read"):
-        Rereading(own_settings)(records[PAPER])
+        Reextraction(own_settings)(records[PAPER])
 
 
 def test_what_is_read_ahead_is_what_is_read_one_by_one(
@@ -123,7 +129,7 @@ def test_what_is_read_ahead_is_what_is_read_one_by_one(
 ) -> None:
     lost = replace(records[PAPER], sha256="0" * 64)
     wanted = [*records.values(), *records.values(), lost]
-    together, alone = Rereading(own_settings).ahead(wanted), Rereading(own_settings)
+    together, alone = Reextraction(own_settings).ahead(wanted), Reextraction(own_settings)
     for path in own_settings.sources.iterdir():
         if path.is_file() and path.name in {record.sha256 for record in records.values()}:
             assert alone(next(r for r in records.values() if r.sha256 == path.name))
@@ -140,13 +146,13 @@ def test_a_file_that_cannot_be_read_ahead_costs_nothing_else(
     bad = SourceStore(own_settings.sources).put(
         "arxiv:2401.99999v1",
         b"%PDF-1.5 and no more",
-        tier="full text",
+        source_type="full text",
         media_type="application/pdf",
         origin="a test",
         version="v1",
     )
     wanted = replace(records[PAPER], id=bad.id, sha256=bad.sha256, version="v1")
-    rereading = Rereading(own_settings).ahead([wanted, records[PAPER]])
-    assert rereading(records[PAPER]).text
+    reextraction = Reextraction(own_settings).ahead([wanted, records[PAPER]])
+    assert reextraction(records[PAPER]).text
     with pytest.raises(SourceError, match=r"2401\.99999v1.*broken"):
-        rereading(wanted)
+        reextraction(wanted)

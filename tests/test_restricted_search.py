@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.segments import Segment
-from rag.evidence import Hit, Reading
-from rag.retrieval import Pool, search
+from index.stores.segments import Segment
+from rag.retrieval.evidence import Hit, Reading
+from rag.retrieval.retrieve import Pool, search
+from tests.parts.tiny_encoders import WordEncoder
 from tests.test_retrieval import fused_by_brute_force, segment
-from tests.tiny_encoders import WordEncoder
 
 ENCODER = WordEncoder()
 WORDS = ["picture", "colour", "prompt", "network", "decoder", "hole", "edge", "light", "noise"]

@@ -10,18 +10,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from index.document import Document, Section
-from index.embedding import embed
-from index.encoder import Encoder
+from index.documents.document import Document, Section
+from index.encoder import Encoder, embed
 from index.passages import Passage
-from index.segments import Segment, make_segment
-from index.sources import tier_of
-from rag.evidence import FACETS, Evidence, Hit, Reading, Span
+from index.sources.store import source_type_of
+from index.stores.segments import Segment, make_segment
 from rag.pipeline import Pipeline
 from rag.prompt import Prompt
-from rag.ranking import K1, B, terms
-from rag.retrieval import Pool, search
-from tests.works import LISTED, PROMPTS, prompt
+from rag.retrieval.evidence import FACETS, Evidence, Hit, Reading, Span
+from rag.retrieval.retrieve import Pool, search
+from rag.retrieval.scoring import K1, B, terms
+from tests.parts.works import LISTED, PROMPTS, prompt
 
 WORDS = ["picture", "colour", "prompt", "network", "decoder", "hole", "edge", "light", "noise"]
 SENTENCES = st.lists(st.sampled_from(WORDS), min_size=1, max_size=12).map(" ".join)
@@ -41,7 +40,7 @@ def segment(name: str, texts: list[str], encoder: Encoder) -> Segment:
 
 
 def read(source_id: str) -> Reading:
-    return Reading(source_id, tier_of(source_id), sha256="0" * 64, document_sha256="1" * 64)
+    return Reading(source_id, source_type_of(source_id), sha256="0" * 64, document_sha256="1" * 64)
 
 
 def fused_by_brute_force(

@@ -10,11 +10,11 @@ import pytest
 
 from index.encoder import load_encoder
 from index.errors import DatasetError, EncoderError
-from rag.evaluation_set import read_evaluation_set
-from rag.measures import MEASURES
-from rag.reranker import DEPTH, load_reranker, rerank
-from rag.retrieval_evaluation import BASELINES, evaluate_retrieval, plot
-from tests.tiny_encoders import WordEncoder, write_encoder, write_reranker
+from rag.evaluation.evaluation_set import read_evaluation_set
+from rag.evaluation.evidence_recall import MEASURES
+from rag.evaluation.retrieval import BASELINES, evaluate_retrieval, plot
+from rag.retrieval.reranker import DEPTH, load_reranker, rerank
+from tests.parts.tiny_encoders import WordEncoder, write_encoder, write_reranker
 
 SHARED = Path(__file__).parents[1] / "../shared/eval/retrieval"
 TOPICS = ["noise", "editing", "matting", "portraits", "inpainting", "upsampling"]

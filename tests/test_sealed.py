@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from index.errors import SegmentError
-from index.sealed import ABANDONED, parts_of, seal, sweep, unseal, write_atomically
+from index.files import (
+    ABANDONED,
+    parts_of,
+    read_checksummed,
+    sweep,
+    write_atomically,
+    write_checksummed,
+)
 
 
 @pytest.fixture(scope="module")
@@ -22,33 +29,33 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @given(content=st.binary(max_size=300))
 def test_what_was_sealed_comes_back(path: Path, content: bytes) -> None:
-    seal(path, content)
-    assert unseal(path) == content
+    write_checksummed(path, content)
+    assert read_checksummed(path) == content
 
 
 @given(content=st.binary(max_size=300), data=st.data())
 def test_any_flipped_byte_is_noticed(path: Path, content: bytes, data: st.DataObject) -> None:
-    seal(path, content)
+    write_checksummed(path, content)
     sealed = bytearray(path.read_bytes())
     at = data.draw(st.integers(0, len(sealed) - 1))
     sealed[at] ^= data.draw(st.integers(1, 255))
     path.write_bytes(sealed)
     with pytest.raises(SegmentError, match=r"content\.segment is damaged.*rag index"):
-        unseal(path)
+        read_checksummed(path)
 
 
 @given(content=st.binary(max_size=300), data=st.data())
 def test_any_truncation_and_any_addition_is_noticed(
     path: Path, content: bytes, data: st.DataObject
 ) -> None:
-    seal(path, content)
+    write_checksummed(path, content)
     sealed = path.read_bytes()
     cut = sealed[: data.draw(st.integers(0, len(sealed) - 1))]
     longer = sealed + data.draw(st.binary(min_size=1, max_size=80))
     for damaged in (cut, longer):
         path.write_bytes(damaged)
         with pytest.raises(SegmentError, match="damaged"):
-            unseal(path)
+            read_checksummed(path)
 
 
 def test_a_file_is_replaced_whole_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -89,5 +96,5 @@ def test_sweeping_takes_what_was_abandoned_and_not_what_is_being_written(tmp_pat
 
 
 def test_what_is_sealed_is_written_apart_and_leaves_nothing_there(tmp_path: Path) -> None:
-    seal(tmp_path / "a.segment", b"content")
+    write_checksummed(tmp_path / "a.segment", b"content")
     assert list(parts_of(tmp_path).iterdir()) == []

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index.document import Document, Section
+from index.documents.document import Document, Section
 from index.errors import SegmentError
+from index.files import read_checksummed, write_checksummed
 from index.passages import Passage
-from index.sealed import seal, unseal
-from index.segments import Segment, SegmentStore, make_segment, segment_name
-from index.sources import Source
+from index.sources.store import Source
+from index.stores.segments import Segment, SegmentStore, make_segment, segment_name
 
 SOURCE = Source("arxiv:2401.00001", "full text", "application/pdf", "0" * 64, 1, "mirror:x", "v1")
 
@@ -133,7 +133,7 @@ def test_a_missing_segment_is_named_with_what_to_do(tmp_path: Path) -> None:
 )
 def test_a_sealed_file_that_is_no_segment_is_refused(tmp_path: Path, content: bytes) -> None:
     store = SegmentStore(tmp_path)
-    seal(store.path("other"), content)
+    write_checksummed(store.path("other"), content)
     with pytest.raises(SegmentError, match=r"other\.segment is not a segment of format segment/2"):
         store.load("other")
 
@@ -143,8 +143,10 @@ def test_a_segment_that_lost_a_passage_is_refused(tmp_path: Path) -> None:
     document = Document("one two", "", (), (Section(0, 7),), "test")
     passages = (Passage(0, 3, "one"), Passage(4, 7, "two"))
     path = store.save(make_segment("name", document, passages, np.eye(2, dtype="f4"), NONE[:, :2]))
-    header, first, _, rest = unseal(path).split(b"\n", 3)
-    seal(path, b"\n".join([header.replace(b'"passages": 2', b'"passages": 1'), first, rest]))
+    header, first, _, rest = read_checksummed(path).split(b"\n", 3)
+    write_checksummed(
+        path, b"\n".join([header.replace(b'"passages": 2', b'"passages": 1'), first, rest])
+    )
     with pytest.raises(SegmentError, match="1 passages, 2 vectors"):
         store.load("name")
 
@@ -167,7 +169,7 @@ def test_a_segment_holds_no_pickle(tmp_path: Path) -> None:
     path = store.save(
         make_segment("n", document, (Passage(0, 3, "one"),), np.eye(1, dtype="f4"), NONE[:, :1])
     )
-    header, passage, index = unseal(path).split(b"\n", 2)
+    header, passage, index = read_checksummed(path).split(b"\n", 2)
     assert json.loads(header)["format"] == "segment/2"
     assert json.loads(passage)[2] == "one"
     assert index.startswith(b"IxFI")  # FAISS's own mark of a flat inner-product index

@@ -22,14 +22,14 @@ import httpx
 import pytest
 
 from index.settings import Settings
-from rag.answer import Answer
+from rag.answer.model import Answer
 from rag.prompt import Prompt
-from rag.web.jobs import KEPT_TEXT
-from rag.web.reading import LISTED
-from rag.web.store import new_id
-from tests.served import AT_LENGTH, BROKEN, DEAFLY, PACED, ROOT, SLOWLY, Served, served
-from tests.works import LISTED as WORKS
-from tests.works import PROMPTS, prompt, write
+from rag.views.web.jobs import KEPT_TEXT
+from rag.views.web.routes import LISTED
+from rag.views.web.site import new_id
+from tests.parts.served import AT_LENGTH, BROKEN, DEAFLY, PACED, ROOT, SLOWLY, Served, served
+from tests.parts.works import LISTED as WORKS
+from tests.parts.works import PROMPTS, prompt, write
 
 MEBIBYTE = 1 << 20
 
@@ -40,8 +40,8 @@ MEBIBYTE = 1 << 20
 def settings(
     tmp_path_factory: pytest.TempPathFactory, small_mirror: Path, encoder_folder: Path
 ) -> Settings:
-    home = tmp_path_factory.mktemp("served")
-    return Settings(home, small_mirror, offline=True, encoder=str(encoder_folder))
+    data_dir = tmp_path_factory.mktemp("served")
+    return Settings(data_dir, small_mirror, offline=True, encoder=str(encoder_folder))
 
 
 @pytest.fixture(scope="module")
@@ -54,15 +54,15 @@ def server(settings: Settings) -> Iterator[Served]:
 @pytest.fixture(scope="module")
 def paced(tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> Iterator[Served]:
     """One with the writer that takes its time."""
-    home = tmp_path_factory.mktemp("paced")
-    with served(replace(settings, home=home), program=PACED) as running:
+    data_dir = tmp_path_factory.mktemp("paced")
+    with served(replace(settings, data_dir=data_dir), program=PACED) as running:
         yield running
 
 
 @pytest.fixture
 def own(own_settings: Settings) -> Iterator[Served]:
     """The same for one test alone, where two may wait."""
-    own_settings.home.mkdir()
+    own_settings.data_dir.mkdir()
     with served(own_settings, "--queue", "2", program=PACED) as running:
         yield running
 
@@ -161,7 +161,7 @@ def test_answers_are_listed_the_newest_first_and_page_by_page(server: Served) ->
         path = ask(client, prompt("An old question?", ["Kite"], []))
         kept = answered(client, path).to_json()
         for _ in range(LISTED):
-            write(server.home / "answers" / f"{new_id()}.json", kept)
+            write(server.data_dir / "answers" / f"{new_id()}.json", kept)
         last = ask(client, prompt("The newest of all questions?", ["Kite"], []))
         answered(client, last)
         seen: list[str] = []
@@ -173,7 +173,7 @@ def test_answers_are_listed_the_newest_first_and_page_by_page(server: Served) ->
             page = found[1] if found else ""
     assert seen[0] == last
     assert seen == sorted(set(seen), reverse=True)
-    assert len(seen) == len(list((server.home / "answers").glob("*.json"))) > LISTED
+    assert len(seen) == len(list((server.data_dir / "answers").glob("*.json"))) > LISTED
 
 
 def test_memory_stays_flat_over_many_answers(server: Served) -> None:
@@ -262,7 +262,7 @@ def test_an_answer_comes_although_its_client_left(paced: Served) -> None:
 
 
 def test_an_answer_can_be_given_up_and_its_prompt_asked_again(paced: Served) -> None:
-    kept = len(list(paced.home.glob("answers/*")))
+    kept = len(list(paced.data_dir.glob("answers/*")))
     with paced.client() as client, slow_answer(paced, client, "given up") as running:
         waiting = ask(client, prompt("Never mind?", ["Tide"], []))
         for path in (waiting, running):
@@ -273,7 +273,7 @@ def test_an_answer_can_be_given_up_and_its_prompt_asked_again(paced: Served) -> 
             assert "You gave this question up." in client.get(path).text
             name = path.rpartition("/")[2]
             assert question in client.get(f"/?again={name}").text
-    assert len(list(paced.home.glob("answers/*"))) == kept
+    assert len(list(paced.data_dir.glob("answers/*"))) == kept
 
 
 def test_an_answer_that_fails_says_why_and_stops_no_other(paced: Served) -> None:
@@ -304,9 +304,9 @@ def test_a_signal_ends_it_soon_with_streams_open_and_leaves_nothing_half_done(
     assert "2 questions are waiting already" in refused.text
     assert (code, said) == (0, "")
     assert seconds < 4
-    (file,) = (own.home / "answers").glob("*.json")
+    (file,) = (own.data_dir / "answers").glob("*.json")
     assert Answer.from_json(file.read_text()) == kept
-    assert not list(own.home.rglob("*.part"))
+    assert not list(own.data_dir.rglob("*.part"))
 
 
 def test_a_signal_ends_it_soon_even_where_the_work_hears_nothing(own: Served) -> None:
@@ -322,7 +322,7 @@ def test_a_signal_ends_it_soon_even_where_the_work_hears_nothing(own: Served) ->
 
 @pytest.mark.parametrize("path", ["../secret", "..%2fsecret", "../../etc/passwd", "/etc/passwd"])
 def test_a_path_that_a_browser_would_not_send_leads_nowhere(server: Served, path: str) -> None:
-    (server.home / "secret.json").write_text('{"secret": 1}')
+    (server.data_dir / "secret.json").write_text('{"secret": 1}')
     host, port = server.base.removeprefix("http://").split(":")
     for what in ("", ".json", "/answer.json", "/events"):
         with socket.create_connection((host, int(port))) as raw, raw.makefile("rb") as got:
@@ -346,9 +346,9 @@ def test_a_second_server_on_the_port_is_refused_with_a_sentence(
 
 @pytest.mark.parametrize("missing", ["fastapi", "uvicorn", "python_multipart"])
 def test_where_the_extra_is_missing_it_says_what_to_install(tmp_path: Path, missing: str) -> None:
-    program = f"import sys; sys.modules[{missing!r}] = None; from scripts.main import main; main()"
+    program = f"import sys; sys.modules[{missing!r}] = None; from rag.cli.main import main; main()"
     done = subprocess.run(
-        [sys.executable, "-c", program, "serve", "--home", str(tmp_path), "--offline"],
+        [sys.executable, "-c", program, "serve", "--data-dir", str(tmp_path), "--offline"],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,

@@ -16,13 +16,13 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from index.settings import Settings
-from rag.answer import Answer
+from rag.answer.model import Answer
+from rag.answer.reextraction import Reextraction
+from rag.answer.verify import verify
 from rag.prompt import Prompt
-from rag.rereading import Rereading
-from rag.verification import verify
-from tests.browser import chromium
-from tests.served import PACED, SLOWLY, Served, served
-from tests.works import LISTED, PROMPTS, prompt
+from tests.parts.browser import chromium
+from tests.parts.served import PACED, SLOWLY, Served, served
+from tests.parts.works import LISTED, PROMPTS, prompt
 
 Scheme = Literal["light", "dark"]
 SIZES: tuple[tuple[int, Scheme], ...] = ((360, "light"), (1280, "dark"))
@@ -38,8 +38,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, small_mirror: Path) -> Iterator[Served]:
-    home = tmp_path_factory.mktemp("watched")
-    with served(Settings(home, small_mirror, offline=True), program=PACED) as running:
+    data_dir = tmp_path_factory.mktemp("watched")
+    with served(Settings(data_dir, small_mirror, offline=True), program=PACED) as running:
         yield running
 
 
@@ -162,7 +162,7 @@ def download(here: Visit, server: Served, question: str) -> None:
         assert re.fullmatch(rf"answer-[\w-]+\.{suffix}", coming.value.suggested_filename)
     answer = Answer.from_json(files["JSON"])
     assert [item.name for item in answer.references] == [LISTED["Lantern"]["model"], "Tide"]
-    assert verify(answer, Rereading(Settings(server.home, offline=True))).verified
+    assert verify(answer, Reextraction(Settings(server.data_dir, offline=True))).verified
     assert files["HTML"].startswith("<!DOCTYPE html>")
     assert question in files["Markdown"]
 

@@ -20,17 +20,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.settings import Settings
-from rag.answer import Answer
+from rag.answer.model import Answer
 from rag.pipeline import Pipeline
 from rag.prompt import Prompt, parse_prompt
-from rag.support.opening import open_checker
-from rag.web.app import create_app
-from rag.web.form import FIELDS, MAX_WORKS, PromptForm, WorkFields
-from rag.web.guard import Hosts
-from rag.web.site import Site
-from rag.web.store import AnswerStore, new_id
-from tests.tiny_encoders import WordEncoder
-from tests.works import LISTED, PROMPTS, PlainWriter, prompt
+from rag.support.builtin import open_checker
+from rag.views.web.app import create_app
+from rag.views.web.form import FIELDS, MAX_WORKS, PromptForm, WorkFields
+from rag.views.web.guard import Hosts
+from rag.views.web.site import AnswerStore, Site, new_id
+from tests.parts.tiny_encoders import WordEncoder
+from tests.parts.works import LISTED, PROMPTS, PlainWriter, prompt
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -144,7 +143,7 @@ def assert_dead(text: str) -> Live:
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory, small_mirror: Path) -> Page:
-    chosen = Settings(tmp_path_factory.mktemp("home"), small_mirror, offline=True)
+    chosen = Settings(tmp_path_factory.mktemp("data_dir"), small_mirror, offline=True)
     pipeline = Pipeline(chosen, WordEncoder(), PlainWriter())
     return Page(Site(pipeline, lambda: open_checker(token_states=False)))
 
@@ -361,7 +360,7 @@ class TestHostileText:
         def find(name: str) -> None:
             page.site.store.save(coming, answer)
 
-        monkeypatch.setattr(page.site.desk, "find", find)
+        monkeypatch.setattr(page.site.job_queue, "find", find)
         assert page.get(f"/answers/{coming}").status_code == 200
         assert page.post(f"/answers/{coming}/give-up", []).status_code == 303
 
@@ -447,7 +446,7 @@ def _rested(page: Page) -> Iterator[None]:
     """No test leaves work to the next."""
     yield
     for _ in range(400):
-        if not page.site.desk.at_hand():
+        if not page.site.job_queue.at_hand():
             return
         time.sleep(0.02)
 

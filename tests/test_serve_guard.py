@@ -15,21 +15,21 @@ from hypothesis import strategies as st
 from index.settings import Settings
 from rag.pipeline import Pipeline
 from rag.prompt import MAX_SIZE
-from rag.support.opening import open_checker
-from rag.web.app import create_app
-from rag.web.asking import LIMIT
-from rag.web.guard import COOKIE, Guard, Hosts, host_of, is_loopback
-from rag.web.site import Site
-from tests.tiny_encoders import WordEncoder
-from tests.works import PROMPTS, PlainWriter
+from rag.support.builtin import open_checker
+from rag.views.web.app import create_app
+from rag.views.web.guard import COOKIE, Guard, Hosts, host_of, is_loopback
+from rag.views.web.routes import LIMIT
+from rag.views.web.site import Site
+from tests.parts.tiny_encoders import WordEncoder
+from tests.parts.works import PROMPTS, PlainWriter
 
-HOME = "http://127.0.0.1:8765"
+DATA_DIR = "http://127.0.0.1:8765"
 TOKEN = "a-token-of-the-test"
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, small_mirror: Path) -> Site:
-    settings = Settings(tmp_path_factory.mktemp("home"), small_mirror, offline=True)
+    settings = Settings(tmp_path_factory.mktemp("data_dir"), small_mirror, offline=True)
     return Site(
         Pipeline(settings, WordEncoder(), PlainWriter()),
         lambda: open_checker(token_states=False),
@@ -48,11 +48,11 @@ def open_app(site: Site) -> Guard:
     return create_app(site, hosts=Hosts.of("0.0.0.0", ["lab.example"]), token=TOKEN)
 
 
-def get(app: Guard, path: str, base: str = HOME, **headers: str) -> httpx.Response:
+def get(app: Guard, path: str, base: str = DATA_DIR, **headers: str) -> httpx.Response:
     return send(app, "GET", path, base, headers)
 
 
-def post(app: Guard, path: str, base: str = HOME, **headers: str) -> httpx.Response:
+def post(app: Guard, path: str, base: str = DATA_DIR, **headers: str) -> httpx.Response:
     files = {"text": (None, PROMPTS["move"].text)}
     return send(app, "POST", path, base, headers, files=files)
 
@@ -133,7 +133,7 @@ def test_only_loopback_is_this_machine_alone(host: str, own: bool) -> None:
     [
         {"Sec_Fetch_Site": "cross-site"},
         {"Sec_Fetch_Site": "same-site"},
-        {"Sec_Fetch_Site": "cross-site", "Origin": HOME},
+        {"Sec_Fetch_Site": "cross-site", "Origin": DATA_DIR},
         {"Origin": "http://evil.example"},
         {"Origin": "null"},
         {"Origin": "http://127.0.0.1:9999"},
@@ -146,11 +146,12 @@ def test_what_another_site_sends_does_nothing(
 ) -> None:
     before = site.store.names()
     assert post(app, path, **headers).status_code == 403
-    assert (site.store.names(), site.desk.at_hand()) == (before, ())
+    assert (site.store.names(), site.job_queue.at_hand()) == (before, ())
 
 
 @pytest.mark.parametrize(
-    "headers", [{}, {"Sec_Fetch_Site": "same-origin"}, {"Sec_Fetch_Site": "none"}, {"Origin": HOME}]
+    "headers",
+    [{}, {"Sec_Fetch_Site": "same-origin"}, {"Sec_Fetch_Site": "none"}, {"Origin": DATA_DIR}],
 )
 def test_what_our_own_page_sends_is_taken(app: Guard, headers: dict[str, str]) -> None:
     assert post(app, "/", **headers).status_code == 303
@@ -158,7 +159,7 @@ def test_what_our_own_page_sends_is_taken(app: Guard, headers: dict[str, str]) -
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
 def test_other_methods_are_refused(app: Guard, method: str) -> None:
-    assert send(app, method, "/", HOME, {}).status_code == 405
+    assert send(app, method, "/", DATA_DIR, {}).status_code == 405
 
 
 @pytest.mark.parametrize(
@@ -181,13 +182,13 @@ class TestAToken:
     @pytest.mark.parametrize("path", ["/", "/form", "/answers", "/answers/x/events", "/nothing"])
     def test_without_it_nothing_is_shown(self, open_app: Guard, path: str) -> None:
         assert get(open_app, path).status_code == 401
-        assert post(open_app, path, Origin=HOME).status_code == 401
+        assert post(open_app, path, Origin=DATA_DIR).status_code == 401
 
     @pytest.mark.parametrize(
         "given", ["", "x", TOKEN + "x", TOKEN[:-1], TOKEN.upper(), "é", "\x00"]
     )
     def test_a_wrong_one_lets_nobody_in(self, open_app: Guard, given: str) -> None:
-        tried = send(open_app, "GET", "/", HOME, {}, params={"token": given})
+        tried = send(open_app, "GET", "/", DATA_DIR, {}, params={"token": given})
         assert tried.status_code == 401
         assert "set-cookie" not in tried.headers
         if given.isascii() and given.isprintable():
@@ -221,19 +222,19 @@ class TestAToken:
             return str(headers[b"location"].decode())
 
         location = asyncio.run(entered())
-        assert httpx.URL(f"{HOME}/").join(location).host == "127.0.0.1"
+        assert httpx.URL(f"{DATA_DIR}/").join(location).host == "127.0.0.1"
 
     def test_the_cookie_lets_in_beside_whatever_others_left(self, open_app: Guard) -> None:
         cookie = f'odd="a;b{{}}; {COOKIE}={TOKEN}; other=1'
         assert get(open_app, "/", Cookie=cookie).status_code == 200
-        assert post(open_app, "/", Cookie=cookie, Origin=HOME).status_code == 303
+        assert post(open_app, "/", Cookie=cookie, Origin=DATA_DIR).status_code == 303
 
 
 class TestSizes:
     """A prompt document has a largest size, and so has a request."""
 
     def test_a_request_that_says_it_is_too_large_is_refused(self, app: Guard) -> None:
-        assert send(app, "POST", "/", HOME, {}, content=b"x" * (LIMIT + 1)).status_code == 413
+        assert send(app, "POST", "/", DATA_DIR, {}, content=b"x" * (LIMIT + 1)).status_code == 413
 
     def test_one_that_does_not_say_so_is_refused_too(self, app: Guard) -> None:
         async def pieces() -> object:
@@ -242,7 +243,7 @@ class TestSizes:
                 yield b"x" * 1000
 
         headers = {"Content_Type": "multipart/form-data; boundary=b"}
-        assert send(app, "POST", "/", HOME, headers, content=pieces()).status_code == 413
+        assert send(app, "POST", "/", DATA_DIR, headers, content=pieces()).status_code == 413
 
     @pytest.mark.parametrize("field", ["text", "file"])
     def test_the_largest_document_is_read_and_a_larger_one_is_refused_by_name(
@@ -253,6 +254,6 @@ class TestSizes:
             # A file has bytes, and what is pasted has characters.
             name = "prompt.txt" if field == "file" else None
             filled = text + "x" * (size - (len(text.encode()) if name else len(text)))
-            sent = send(app, "POST", "/", HOME, {}, files={field: (name, filled.encode())})
+            sent = send(app, "POST", "/", DATA_DIR, {}, files={field: (name, filled.encode())})
             assert sent.status_code == status
             assert status == 303 or "too large for a prompt document" in sent.text

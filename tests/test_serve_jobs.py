@@ -1,4 +1,4 @@
-"""The desk where prompts wait, the log that readers follow, and the work that is done once for all
+"""The job_queue where prompts wait, the log that readers follow, and the work that is done once for all
 who ask for it."""
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.web.jobs import KEPT_ENDED, KEPT_TEXT, Desk, GivenUp, Job, QueueFullError
-from rag.web.shared import Shared
-from rag.web.store import AnswerStore, moment_of, new_id
-from tests.works import PROMPTS
+from rag.views.web.jobs import KEPT_ENDED, KEPT_TEXT, GivenUp, Job, JobQueue, QueueFullError, Shared
+from rag.views.web.site import AnswerStore, moment_of, new_id
+from tests.parts.works import PROMPTS
 
 
 def job(name: str = "") -> Job:
@@ -42,73 +41,79 @@ def held() -> Held:
 
 
 @pytest.fixture
-def desk(held: Held) -> Desk:
-    return Desk(held, places=3)
+def desk(held: Held) -> JobQueue:
+    return JobQueue(held, places=3)
 
 
-def ended(desk: Desk) -> None:
-    while desk.at_hand():
+def ended(job_queue: JobQueue) -> None:
+    while job_queue.at_hand():
         threading.Event().wait(0.01)
 
 
 class TestTheDesk:
     """One after the other."""
 
-    def test_jobs_are_answered_in_the_order_they_came(self, desk: Desk, held: Held) -> None:
+    def test_jobs_are_answered_in_the_order_they_came(
+        self, job_queue: JobQueue, held: Held
+    ) -> None:
         jobs = [job(str(number)) for number in range(4)]
-        desk.put(jobs[0])
+        job_queue.put(jobs[0])
         held.begun.wait(5)
         for later in jobs[1:]:
-            desk.put(later)
-        assert [desk.ahead(it) for it in jobs] == [0, 1, 2, 3]
+            job_queue.put(later)
+        assert [job_queue.ahead(it) for it in jobs] == [0, 1, 2, 3]
         assert [it.state for it in jobs] == ["running", *["waiting"] * 3]
         held.let_go.set()
-        ended(desk)
+        ended(job_queue)
         assert held.order == ["0", "1", "2", "3"]
         assert [it.state for it in jobs] == ["done"] * 4
-        assert desk.find("0") is None
+        assert job_queue.find("0") is None
 
-    def test_no_more_wait_than_may(self, desk: Desk, held: Held) -> None:
-        desk.put(job())
+    def test_no_more_wait_than_may(self, job_queue: JobQueue, held: Held) -> None:
+        job_queue.put(job())
         held.begun.wait(5)
         for _ in range(3):
-            desk.put(job())
+            job_queue.put(job())
         with pytest.raises(QueueFullError, match="3 questions are waiting"):
-            desk.put(job())
+            job_queue.put(job())
         held.let_go.set()
 
-    def test_what_is_given_up_ends_whether_it_waits_or_runs(self, desk: Desk, held: Held) -> None:
+    def test_what_is_given_up_ends_whether_it_waits_or_runs(
+        self, job_queue: JobQueue, held: Held
+    ) -> None:
         running, waiting = job("running"), job("waiting")
-        desk.put(running)
+        job_queue.put(running)
         held.begun.wait(5)
-        desk.put(waiting)
+        job_queue.put(waiting)
         for name in ("waiting", "running", "unknown"):
-            desk.give_up(name)
-        ended(desk)
+            job_queue.give_up(name)
+        ended(job_queue)
         assert held.order == ["running"]
         assert {it.state for it in (running, waiting)} == {"given up"}
-        assert desk.find("waiting") is waiting
+        assert job_queue.find("waiting") is waiting
 
-    def test_few_jobs_without_an_answer_are_remembered(self, desk: Desk, held: Held) -> None:
-        desk.put(job("first"))
+    def test_few_jobs_without_an_answer_are_remembered(
+        self, job_queue: JobQueue, held: Held
+    ) -> None:
+        job_queue.put(job("first"))
         held.begun.wait(5)
         for number in range(KEPT_ENDED + 5):
-            desk.put(job(str(number)))
-            desk.give_up(str(number))
-        assert desk.find("4") is None
-        assert desk.find("5") is not None
+            job_queue.put(job(str(number)))
+            job_queue.give_up(str(number))
+        assert job_queue.find("4") is None
+        assert job_queue.find("5") is not None
         held.let_go.set()
 
     def test_closed_it_takes_nothing_and_gives_up_what_is_at_hand(
-        self, desk: Desk, held: Held
+        self, job_queue: JobQueue, held: Held
     ) -> None:
         running = job()
-        desk.put(running)
+        job_queue.put(running)
         held.begun.wait(5)
-        assert desk.close(5)
+        assert job_queue.close(5)
         assert running.state == "given up"
         with pytest.raises(QueueFullError):
-            desk.put(job())
+            job_queue.put(job())
 
     def test_it_says_when_the_work_does_not_end(self) -> None:
         enough = threading.Event()
@@ -116,7 +121,7 @@ class TestTheDesk:
         def hear_nothing(asked: Job) -> None:
             enough.wait(10)
 
-        deaf = Desk(hear_nothing, places=1)
+        deaf = JobQueue(hear_nothing, places=1)
         deaf.put(job())
         while deaf.at_hand()[0].state != "running":
             pass

@@ -14,12 +14,12 @@ import pytest
 
 from index.settings import DEFAULT_ENCODER, Settings
 from index.weights import BUNDLE
-from rag.answer import Answer
-from rag.highlight import pictures_of
+from rag.answer.model import Answer
+from rag.answer.reextraction import Reextraction
+from rag.answer.verify import verify
 from rag.pipeline import Pipeline
 from rag.prompt import Prompt, read_prompt
-from rag.rereading import Rereading
-from rag.verification import verify
+from rag.views.highlight import pictures_of
 from rag.writers.extractive import ExtractiveWriter
 from tests.test_highlight_papers import folded
 from tests.test_highlight_places import covered
@@ -41,7 +41,7 @@ def prompts() -> Mapping[str, Prompt]:
 
 @pytest.fixture(scope="module")
 def line(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
-    """The pipeline with the official MiniLM weights, over one home for all seven prompts."""
+    """The pipeline with the official MiniLM weights, over one data directory for all seven prompts."""
     import importlib.metadata
 
     try:
@@ -58,13 +58,15 @@ def given(line: Pipeline, prompts: Mapping[str, Prompt]) -> Mapping[str, Answer]
 
 
 @pytest.fixture(scope="module")
-def rereading(line: Pipeline) -> Rereading:
-    return Rereading(line.settings)
+def reextraction(line: Pipeline) -> Reextraction:
+    return Reextraction(line.settings)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_answer_verifies(given: Mapping[str, Answer], rereading: Rereading, name: str) -> None:
-    found = verify(Answer.from_json(given[name].to_json()), rereading)
+def test_each_answer_verifies(
+    given: Mapping[str, Answer], reextraction: Reextraction, name: str
+) -> None:
+    found = verify(Answer.from_json(given[name].to_json()), reextraction)
     assert found.verified, "\n".join(map(str, found.failures))
     assert found.quotes > 3
 
@@ -99,8 +101,8 @@ def test_no_quote_comes_from_a_work_that_is_not_listed(
 
 @pytest.mark.parametrize("name", FULL_TEXT)
 def test_full_texts_and_readmes_give_most_quotes(given: Mapping[str, Answer], name: str) -> None:
-    tiers = [quote.tier for _, quote in given[name].quotes()]
-    assert sum(tier != "summary" for tier in tiers) >= 0.75 * len(tiers)
+    source_types = [quote.source_type for _, quote in given[name].quotes()]
+    assert sum(source_type != "summary" for source_type in source_types) >= 0.75 * len(source_types)
 
 
 def letters(text: str) -> str:
@@ -126,7 +128,7 @@ def test_an_independent_reader_finds_each_quote_on_its_pages(
 ) -> None:
     """Every word of it, whatever was repaired between them; and nearly always without a gap."""
     read = {source.id: source.sha256 for source in given[name].sources if not source.reason}
-    quotes = [quote for _, quote in given[name].quotes() if quote.tier == "full text"]
+    quotes = [quote for _, quote in given[name].quotes() if quote.source_type == "full text"]
     unbroken = 0
     for quote in quotes:
         pages = pages_of(line.settings.sources / read[quote.source_id])
@@ -147,7 +149,7 @@ def test_each_quote_from_a_pdf_is_highlighted_where_its_words_are(
 ) -> None:
     read = {source.id: source.sha256 for source in given[name].sources if not source.reason}
     pictures = pictures_of(given[name], line.settings)
-    quotes = [quote for _, quote in given[name].quotes() if quote.tier == "full text"]
+    quotes = [quote for _, quote in given[name].quotes() if quote.source_type == "full text"]
     for quote in quotes:
         where = pictures.of(quote)
         data = (line.settings.sources / read[quote.source_id]).read_bytes()

@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index import journal
+from index import files as journal
 from index.errors import SourceError
-from index.sealed import parts_of
-from index.sources import Attempt, Source, SourceStore, Tier
+from index.files import parts_of
+from index.sources.store import Attempt, Source, SourceStore, SourceType
 
 ids = st.text(min_size=1, max_size=30)
-tiers: st.SearchStrategy[Tier] = st.sampled_from(["full text", "readme", "summary"])
+source_types: st.SearchStrategy[SourceType] = st.sampled_from(["full text", "readme", "summary"])
 contents = st.binary(max_size=60)
 
 
@@ -33,7 +33,9 @@ def store(tmp_path: Path) -> SourceStore:
 def put(
     store: SourceStore, data: bytes, source_id: str = "arxiv:1", origin: str = "here"
 ) -> Source:
-    return store.put(source_id, data, tier="full text", media_type="application/pdf", origin=origin)
+    return store.put(
+        source_id, data, source_type="full text", media_type="application/pdf", origin=origin
+    )
 
 
 def ledger(store: SourceStore, source_id: str = "arxiv:1") -> bytes:
@@ -41,13 +43,18 @@ def ledger(store: SourceStore, source_id: str = "arxiv:1") -> bytes:
 
 
 @settings(deadline=None)
-@given(ids, contents, tiers, ids, st.none() | ids)
+@given(ids, contents, source_types, ids, st.none() | ids)
 def test_what_was_put_is_got_and_read_also_by_another_store(
-    source_id: str, data: bytes, tier: Tier, origin: str, version: str | None
+    source_id: str, data: bytes, source_type: SourceType, origin: str, version: str | None
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         source = SourceStore(Path(folder)).put(
-            source_id, data, tier=tier, media_type="text/plain", origin=origin, version=version
+            source_id,
+            data,
+            source_type=source_type,
+            media_type="text/plain",
+            origin=origin,
+            version=version,
         )
         again = SourceStore(Path(folder))
         assert again.get(source_id) == source
@@ -57,7 +64,7 @@ def test_what_was_put_is_got_and_read_also_by_another_store(
 
 
 attempts = st.builds(
-    lambda sid, when, origin, data, reason, tier, version: Attempt(
+    lambda sid, when, origin, data, reason, source_type, version: Attempt(
         sid,
         when,
         origin,
@@ -65,7 +72,13 @@ attempts = st.builds(
         None
         if reason
         else Source(
-            sid, tier, "text/plain", hashlib.sha256(data).hexdigest(), len(data), origin, version
+            sid,
+            source_type,
+            "text/plain",
+            hashlib.sha256(data).hexdigest(),
+            len(data),
+            origin,
+            version,
         ),
     ),
     ids,
@@ -73,7 +86,7 @@ attempts = st.builds(
     ids,
     contents,
     st.text(max_size=20),
-    tiers,
+    source_types,
     st.none() | ids,
 )
 
@@ -232,7 +245,11 @@ def _write_many(folder: Path, writer: int) -> None:
         # Long enough that a write in two parts would be cut by the other process's.
         store.fail("arxiv:1", "x" * 9000, f"away {writer}:{number}")
         store.put(
-            f"{writer}:{number}", b"shared", tier="readme", media_type="text/plain", origin="o"
+            f"{writer}:{number}",
+            b"shared",
+            source_type="readme",
+            media_type="text/plain",
+            origin="o",
         )
 
 

@@ -11,9 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.support import BuiltinChecker, Finding, Support
-from rag.support.builtin import coefficients, features_of
-from rag.support.features import LEXICAL
-from rag.support.soft import SOFT, TokenStates, soft_alignment
+from rag.support.builtin import (
+    LEXICAL,
+    SOFT,
+    TokenStates,
+    coefficients,
+    features_of,
+    soft_alignment,
+)
 
 QUOTE = "The encoder has 12 layers, and we train it on ImageNet for 90 epochs."
 

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from index.errors import RagError
-from rag.support import BuiltinChecker, Finding, Pair, Support
-from rag.support.evaluation import (
+from rag.evaluation.classification import auroc, balanced_accuracy, bootstrap, f1
+from rag.evaluation.perturbation import SPOILED, UNTOUCHED, Case, perturbation_set, usable
+from rag.evaluation.support import (
     Labelled,
     evaluate_labels,
     evaluate_perturbations,
@@ -22,8 +23,7 @@ from rag.support.evaluation import (
     render_json,
     render_markdown,
 )
-from rag.support.measures import auroc, balanced_accuracy, bootstrap, f1
-from rag.support.perturbation import SPOILED, UNTOUCHED, Case, perturbation_set, usable
+from rag.support import BuiltinChecker, Finding, Pair, Support
 from rag.support.text import sentences
 
 SHARED = Path(__file__).parents[1] / "../shared/eval"

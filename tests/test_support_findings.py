@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.support.exact import findings
-from rag.support.names import names
-from rag.support.text import plain, sentences, words
+from rag.support.findings import findings
+from rag.support.text import names, plain, sentences, words
 
 
 def found(statement: str, *evidence: str) -> list[tuple[str, str]]:

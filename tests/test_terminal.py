@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scripts.terminal import Bars
+from rag.cli.terminal import Bars
 
 
 def test_words_of_others_are_text_beside_a_bar(

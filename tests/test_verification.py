@@ -14,20 +14,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.errors import AnswerError
-from rag.answer import Answer, Quote, Statement
-from rag.compose import NO_BEARING, NOTHING_READ
+from rag.answer.compose import NO_RELEVANCE, NOTHING_READ
+from rag.answer.model import Answer, Quote, Statement
+from rag.answer.reextraction import Reextraction
+from rag.answer.verify import Verification, verify
 from rag.pipeline import Pipeline
 from rag.prompt import parse_prompt
-from rag.rereading import Rereading
-from rag.verification import Verification, verify
-from rag.writers.draft import NOT_SAID
+from rag.writers.base import NOT_SAID
+from tests.parts.works import PROMPTS, PlainWriter, prompt
 from tests.test_answer import JSON, Path_, at, changed, nodes
-from tests.works import PROMPTS, PlainWriter, prompt
 
 
 @pytest.fixture(scope="module")
-def rereading(pipeline: Pipeline) -> Rereading:
-    return Rereading(pipeline.settings)
+def reextraction(pipeline: Pipeline) -> Reextraction:
+    return Reextraction(pipeline.settings)
 
 
 @pytest.fixture(scope="module")
@@ -39,16 +39,16 @@ def failures(found: Verification) -> str:
     return "\n".join(map(str, found.failures))
 
 
-def reloaded(raw: Any, rereading: Rereading) -> Verification:
-    return verify(Answer.from_json(json.dumps(raw)), rereading)
+def reloaded(raw: Any, reextraction: Reextraction) -> Verification:
+    return verify(Answer.from_json(json.dumps(raw)), reextraction)
 
 
 @pytest.mark.parametrize("name", PROMPTS)
 def test_a_good_answer_verifies_and_is_counted(
-    answers: Mapping[str, Answer], name: str, rereading: Rereading
+    answers: Mapping[str, Answer], name: str, reextraction: Reextraction
 ) -> None:
     answer = answers[name]
-    found = reloaded(json.loads(answer.to_json()), rereading)
+    found = reloaded(json.loads(answer.to_json()), reextraction)
     assert found.verified, failures(found)
     assert found.quotes == sum(1 for _ in answer.quotes()) > 3
     assert found.listings == len(PROMPTS[name].listings)
@@ -75,7 +75,7 @@ def altered(value: Any) -> list[Any]:
     return ["x"]
 
 
-def test_every_value_in_the_file_is_bound(answer: Answer, rereading: Rereading) -> None:
+def test_every_value_in_the_file_is_bound(answer: Answer, reextraction: Reextraction) -> None:
     raw = json.loads(answer.to_json())
     tampered = 0
     for path in nodes(raw):
@@ -84,8 +84,8 @@ def test_every_value_in_the_file_is_bound(answer: Answer, rereading: Rereading) 
             continue
         for other in altered(value):
             try:
-                found = reloaded(changed(raw, path, other), rereading)
-            except AnswerError:  # no such tier, no such role, another format
+                found = reloaded(changed(raw, path, other), reextraction)
+            except AnswerError:  # no such source_type, no such role, another format
                 continue
             tampered += 1
             assert not found.verified, f"{path}: {value!r} became {other!r}"
@@ -96,12 +96,12 @@ def tampering(name: str, change: Callable[[Any], None], part: str) -> object:
     return pytest.param(change, part, id=name)
 
 
-def first_quote(raw: Any, tier: str = "full text") -> Any:
-    """The first quote of this tier in the task and the workflow."""
+def first_quote(raw: Any, source_type: str = "full text") -> Any:
+    """The first quote of this source_type in the task and the workflow."""
     sections = raw["sections"]
     statements = [*sections["task"], *(s for part in sections["workflow"].values() for s in part)]
     quotes = (quote for statement in statements for quote in statement["quotes"])
-    return next(quote for quote in quotes if quote["tier"] == tier)
+    return next(quote for quote in quotes if quote["source_type"] == source_type)
 
 
 def setting(*path: str | int, to: Any) -> Callable[[Any], None]:
@@ -151,11 +151,11 @@ def hidden(raw: Any) -> None:
 
 
 def moved(raw: Any) -> None:
-    """Show one work's bearing by a quote of another."""
+    """Show one work's relevance by a quote of another."""
     one, other, *_ = raw["sections"]["references"]
-    other["bearing"]["quotes"] = [first_quote(raw)]
-    other["bears"] = True
-    assert other["bearing"]["quotes"][0]["source_id"] in one["sources"]
+    other["relevance"]["quotes"] = [first_quote(raw)]
+    other["relevant"] = True
+    assert other["relevance"]["quotes"][0]["source_id"] in one["sources"]
 
 
 def another_question(raw: Any) -> None:
@@ -194,7 +194,11 @@ def no_document(raw: Any) -> None:
             "not a listed",
         ),
         tampering("no source id", in_quote("source_id", lambda _: ""), "is not a listed source"),
-        tampering("a quote's tier", in_quote("tier", lambda _: "readme"), "not of tier 'readme'"),
+        tampering(
+            "a quote's source_type",
+            in_quote("source_type", lambda _: "readme"),
+            "not of source_type 'readme'",
+        ),
         tampering(
             "a work's name", in_reference(0, "name", "Lamp"), "references[0]: name is 'Lamp'"
         ),
@@ -247,7 +251,9 @@ def no_document(raw: Any) -> None:
             "a source's reason", in_source("arxiv:", "reason", "lost"), "claims to be read and"
         ),
         tampering(
-            "a source's tier", in_source("arxiv:", "tier", "readme"), "is of tier 'full text'"
+            "a source's source_type",
+            in_source("arxiv:", "source_type", "readme"),
+            "is of source_type 'full text'",
         ),
         tampering("a source's id", in_source("arxiv:", "id", "arxiv:1"), "arxiv:1 is not a source"),
         tampering(
@@ -273,8 +279,8 @@ def no_document(raw: Any) -> None:
             "task: the prompt gives no link 'https://example.org/more.'",
         ),
         tampering(
-            "a bare link in a bearing",
-            setting("sections", "references", 0, "bearing", "text", to="See www.example.org"),
+            "a bare link in a relevance",
+            setting("sections", "references", 0, "relevance", "text", to="See www.example.org"),
             "references[0]: the prompt gives no link 'www.example.org'",
         ),
         tampering(
@@ -310,8 +316,8 @@ def no_document(raw: Any) -> None:
             "task: a statement is empty",
         ),
         tampering(
-            "a bearing of invisible characters",
-            setting("sections", "references", 0, "bearing", "text", to="\u200b"),
+            "a relevance of invisible characters",
+            setting("sections", "references", 0, "relevance", "text", to="\u200b"),
             "references[0]: a statement is empty",
         ),
         tampering(
@@ -348,43 +354,45 @@ def no_document(raw: Any) -> None:
             for part in ("input", "model", "output")
         ),
         tampering("no task", setting("sections", "task", to=[]), "task: says nothing"),
-        tampering("a bearing denied", in_reference(0, "bears", to=False), "references[0]: a work"),
         tampering(
-            "a bearing without quote",
-            in_reference(0, "bearing", {"text": "It matters.", "quotes": []}),
+            "a relevance denied", in_reference(0, "relevant", to=False), "references[0]: a work"
+        ),
+        tampering(
+            "a relevance without quote",
+            in_reference(0, "relevance", {"text": "It matters.", "quotes": []}),
             "references[0]: no quote stands behind 'It matters.'",
         ),
         tampering(
             "a work that was read, said not to be",
             lambda raw: raw["sections"]["references"][0].update(
-                bears=False, bearing={"text": NOTHING_READ, "quotes": []}
+                relevant=False, relevance={"text": NOTHING_READ, "quotes": []}
             ),
-            f"expected {NO_BEARING!r}",
+            f"expected {NO_RELEVANCE!r}",
         ),
         tampering("a quote of another work", moved, "references[1]: quotes"),
     ],
 )
 def test_a_change_fails_and_is_named(
-    answer: Answer, rereading: Rereading, change: Callable[[Any], None], part: str
+    answer: Answer, reextraction: Reextraction, change: Callable[[Any], None], part: str
 ) -> None:
     raw = json.loads(answer.to_json())
     change(raw)
-    found = reloaded(raw, rereading)
+    found = reloaded(raw, reextraction)
     assert not found.verified
     assert part in failures(found)
 
 
 def test_the_bibliography_is_not_to_be_quoted(
-    answer: Answer, pipeline: Pipeline, rereading: Rereading
+    answer: Answer, pipeline: Pipeline, reextraction: Reextraction
 ) -> None:
     record = next(source for source in answer.sources if source.id == "arxiv:2401.00001v2")
-    document = rereading(record)
+    document = reextraction(record)
     start = document.text.index("[2] C. Cedar")
     end = document.text.index(" [3]")
     pages = document.pages(start, end)
     quote = Quote(record.id, "full text", start, end, document.text[start:end], pages)
     wrong = replace(answer, task=(Statement("Cedar wrote about attention.", (quote,)),))
-    found = verify(wrong, rereading)
+    found = verify(wrong, reextraction)
     assert failures(found).startswith(
         "task: stands in a part of arxiv:2401.00001v2 that is not to be quoted (quote '[2] C. Cedar"
     )
@@ -395,53 +403,57 @@ def test_the_bibliography_is_not_to_be_quoted(
         text=document.text[reaching.start : end],
         pages=document.pages(reaching.start, end),
     )
-    found = verify(replace(answer, task=(Statement("Reaching.", (reaching,)),)), rereading)
+    found = verify(replace(answer, task=(Statement("Reaching.", (reaching,)),)), reextraction)
     assert "not to be quoted" in failures(found)
 
 
 def test_not_said_is_the_only_sentence_without_a_quote(
-    answer: Answer, rereading: Rereading
+    answer: Answer, reextraction: Reextraction
 ) -> None:
     honest = replace(answer, task=(Statement(NOT_SAID, ()),))
-    assert verify(honest, rereading).verified
-    found = verify(replace(answer, task=(Statement(NOT_SAID + " ", ()),)), rereading)
+    assert verify(honest, reextraction).verified
+    found = verify(replace(answer, task=(Statement(NOT_SAID + " ", ()),)), reextraction)
     assert failures(found) == f"task: no quote stands behind {NOT_SAID + ' '!r}"
 
 
-def test_a_work_of_which_nothing_was_read_says_so(pipeline: Pipeline, rereading: Rereading) -> None:
+def test_a_work_of_which_nothing_was_read_says_so(
+    pipeline: Pipeline, reextraction: Reextraction
+) -> None:
     lost = prompt("colour", ["Lantern"]).text.replace("2401.00002", "2401.99999")
     answer = pipeline.ask(parse_prompt(lost))
-    assert answer.references[1].bearing == Statement(NOTHING_READ, ())
-    assert verify(answer, rereading).verified
+    assert answer.references[1].relevance == Statement(NOTHING_READ, ())
+    assert verify(answer, reextraction).verified
 
 
-def test_a_link_that_the_prompt_gives_may_be_said(answer: Answer, rereading: Rereading) -> None:
+def test_a_link_that_the_prompt_gives_may_be_said(
+    answer: Answer, reextraction: Reextraction
+) -> None:
     told = f"It is at {answer.references[0].github}."
     statement = replace(answer.task[0], text=told)
-    assert verify(replace(answer, task=(statement,)), rereading).verified
+    assert verify(replace(answer, task=(statement,)), reextraction).verified
 
 
 def test_words_in_quotation_marks_that_stand_in_the_quote_may_be_said(
-    answer: Answer, rereading: Rereading
+    answer: Answer, reextraction: Reextraction
 ) -> None:
     (quote, *_) = answer.task[0].quotes
     told = f"The authors write: “{' '.join(quote.text.split()[1:4])},” and more."
     statement = Statement(told, (quote,))
-    assert verify(replace(answer, task=(statement,)), rereading).verified
+    assert verify(replace(answer, task=(statement,)), reextraction).verified
 
 
 @pytest.mark.parametrize("text", ["a" * 200_000, "a." * 100_000, "a-" * 100_000, "“" * 200_000])
-def test_no_text_takes_long(answer: Answer, rereading: Rereading, text: str) -> None:
+def test_no_text_takes_long(answer: Answer, reextraction: Reextraction, text: str) -> None:
     began = time.process_time()
     statement = replace(answer.task[0], text=text)
-    verify(replace(answer, task=(statement,)), rereading)
+    verify(replace(answer, task=(statement,)), reextraction)
     assert time.process_time() - began < 5
 
 
 @given(data=st.data())
 @settings(deadline=None, max_examples=150)
 def test_no_file_makes_verification_raise(
-    answers: Mapping[str, Answer], rereading: Rereading, data: st.DataObject
+    answers: Mapping[str, Answer], reextraction: Reextraction, data: st.DataObject
 ) -> None:
     raw = json.loads(answers["move"].to_json())
     path = data.draw(st.sampled_from([path for path in nodes(raw) if path]))
@@ -451,6 +463,6 @@ def test_no_file_makes_verification_raise(
         answer = Answer.from_json(json.dumps(changed(raw, path, data.draw(same_type))))
     except AnswerError:
         return
-    for failure in verify(answer, rereading).failures:
+    for failure in verify(answer, reextraction).failures:
         assert failure.part
         assert failure.message

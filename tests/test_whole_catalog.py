@@ -11,19 +11,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from index.document import Document, Section
-from index.embedding import embed
+from index.documents.document import Document, Section
+from index.documents.extract import extractor_of
+from index.encoder import embed
 from index.errors import SegmentError
-from index.extract import extractor_of
 from index.passages import Passage
-from index.segments import Segment, SegmentStore, make_segment, segment_name
 from index.settings import Settings
-from index.sources import Source, SourceStore
-from rag.evidence import Hit, Reading
-from rag.retrieval import Pool, search
-from rag.shards import Shard, term_keys
-from rag.whole_catalog import ShardedCatalog
-from tests.tiny_encoders import WordEncoder
+from index.sources.store import Source, SourceStore
+from index.stores.segments import Segment, SegmentStore, make_segment, segment_name
+from rag.retrieval.evidence import Hit, Reading
+from rag.retrieval.retrieve import Pool, search
+from rag.retrieval.shards import Shard, term_keys
+from rag.retrieval.whole_catalog import ShardedCatalog
+from tests.parts.tiny_encoders import WordEncoder
 
 ENCODER = WordEncoder()
 WORDS = ["picture", "colour", "prompt", "network", "decoder", "hole", "edge", "light", "noise"]
@@ -34,8 +34,8 @@ SLOW = settings(
 )
 
 
-class Home:
-    """A home of works whose passages are given, one sentence each."""
+class DataDir:
+    """A data directory of works whose passages are given, one sentence each."""
 
     def __init__(self, folder: Path) -> None:
         self.settings = Settings(folder, offline=True)
@@ -46,7 +46,7 @@ class Home:
         """Put a work here, or a newer text of one."""
         text = "\n".join(texts)
         source = self.store.put(
-            source_id, text.encode(), tier="readme", media_type="text/plain", origin="test"
+            source_id, text.encode(), source_type="readme", media_type="text/plain", origin="test"
         )
         passages, start = [], 0
         for words in texts:
@@ -83,8 +83,8 @@ class Home:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
-    return Home(tmp_path)
+def data_dir(tmp_path: Path) -> DataDir:
+    return DataDir(tmp_path)
 
 
 def best(catalog: ShardedCatalog, query: str, k: int) -> tuple[Hit, ...]:
@@ -111,11 +111,11 @@ def test_it_finds_what_a_prompt_that_lists_everything_would_find(
     works: list[list[str]], query: str, k: int, size: int
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        home = Home(Path(folder))
+        data_dir = DataDir(Path(folder))
         for number, texts in enumerate(works):
-            home.add(f"github:a/{number:02}", texts)
-        expected = home.listed(query)
-        found = best(home.catalog(size), query, k)
+            data_dir.add(f"github:a/{number:02}", texts)
+        expected = data_dir.listed(query)
+        found = best(data_dir.catalog(size), query, k)
         assert len(found) == min(k, len(expected))
         same(found, expected)
 
@@ -129,164 +129,171 @@ def test_what_was_indexed_when_and_searched_between_changes_nothing(
     found = []
     for _ in range(2):
         with tempfile.TemporaryDirectory() as folder:
-            home = Home(Path(folder))
+            data_dir = DataDir(Path(folder))
             numbered = list(enumerate(works))
             order.shuffle(numbered)
-            catalog = home.catalog()
+            catalog = data_dir.catalog()
             for number, texts in numbered:
-                home.add(f"github:a/{number:02}", texts)
+                data_dir.add(f"github:a/{number:02}", texts)
                 if order.random() < 0.5:
                     best(catalog, query, 1)
             hits = best(catalog, query, 50)
-            same(hits, home.listed(query))
+            same(hits, data_dir.listed(query))
             found.append([(hit.source_id, hit.passage) for hit in hits])
     assert found[0] == found[1]
 
 
-def test_equal_passages_stand_in_the_order_of_their_places(home: Home) -> None:
+def test_equal_passages_stand_in_the_order_of_their_places(data_dir: DataDir) -> None:
     for number in (7, 3, 5, 1):
-        home.add(f"github:a/{number}", [f"only {number}", "a hole in the edge", "noise"])
-    hits = best(home.catalog(3), "hole edge", 4)
+        data_dir.add(f"github:a/{number}", [f"only {number}", "a hole in the edge", "noise"])
+    hits = best(data_dir.catalog(3), "hole edge", 4)
     assert [hit.source_id for hit in hits] == [f"github:a/{number}" for number in (1, 3, 5, 7)]
     assert len({hit.score for hit in hits}) == 1
 
 
-def test_a_text_that_several_sources_share_is_found_once(home: Home) -> None:
+def test_a_text_that_several_sources_share_is_found_once(data_dir: DataDir) -> None:
     for source_id in ("github:b/b", "arxiv:1", "github:a/a"):
-        home.add(source_id, ["a hole", "an edge"])
-    assert [hit.source_id for hit in best(home.catalog(), "hole", 9)] == ["arxiv:1", "arxiv:1"]
+        data_dir.add(source_id, ["a hole", "an edge"])
+    assert [hit.source_id for hit in best(data_dir.catalog(), "hole", 9)] == ["arxiv:1", "arxiv:1"]
 
 
-def test_the_newest_text_of_a_source_is_searched_and_no_older_one(home: Home) -> None:
-    home.add("github:a/a", ["a hole", "an edge"])
-    home.add("github:a/b", ["a network"])
-    catalog = home.catalog()
+def test_the_newest_text_of_a_source_is_searched_and_no_older_one(data_dir: DataDir) -> None:
+    data_dir.add("github:a/a", ["a hole", "an edge"])
+    data_dir.add("github:a/b", ["a network"])
+    catalog = data_dir.catalog()
     for texts in (["the light"], ["a hole", "an edge"], ["noise"], ["the light"]):
-        home.add("github:a/a", texts)
+        data_dir.add("github:a/a", texts)
         found = {hit.text for hit in best(catalog, "light", 9)}
         assert found == {*texts, "a network"}
 
 
-def test_headings_count_as_they_do_elsewhere(home: Home) -> None:
-    home.add("github:a/a", ["a hole", "an edge"], heading="colour and light")
-    home.add("github:a/b", ["a light"])
-    same(best(home.catalog(), "light", 9), home.listed("light"))
+def test_headings_count_as_they_do_elsewhere(data_dir: DataDir) -> None:
+    data_dir.add("github:a/a", ["a hole", "an edge"], heading="colour and light")
+    data_dir.add("github:a/b", ["a light"])
+    same(best(data_dir.catalog(), "light", 9), data_dir.listed("light"))
 
 
-def test_nothing_changed_means_nothing_is_written(home: Home) -> None:
+def test_nothing_changed_means_nothing_is_written(data_dir: DataDir) -> None:
     for number in range(9):
-        home.add(f"github:a/{number}", [f"edge {number}", "noise"])
-    before = best(home.catalog(), "edge", 5)
-    files = {path: path.stat().st_ino for path in home.settings.catalog.rglob("*")}
-    assert best(home.catalog(), "edge", 5) == before
-    assert {path: path.stat().st_ino for path in home.settings.catalog.rglob("*")} == files
+        data_dir.add(f"github:a/{number}", [f"edge {number}", "noise"])
+    before = best(data_dir.catalog(), "edge", 5)
+    files = {path: path.stat().st_ino for path in data_dir.settings.catalog.rglob("*")}
+    assert best(data_dir.catalog(), "edge", 5) == before
+    assert {path: path.stat().st_ino for path in data_dir.settings.catalog.rglob("*")} == files
 
 
-def test_one_more_work_leaves_the_large_shards_alone(home: Home) -> None:
+def test_one_more_work_leaves_the_large_shards_alone(data_dir: DataDir) -> None:
     for number in range(8):
-        home.add(f"github:a/{number}", [f"edge {number}", f"hole {number}"])
-    catalog = home.catalog(shard_size=4)
+        data_dir.add(f"github:a/{number}", [f"edge {number}", f"hole {number}"])
+    catalog = data_dir.catalog(shard_size=4)
     best(catalog, "edge", 1)
-    before = home.shards()
+    before = data_dir.shards()
     assert len(before) == 4
-    home.add("github:b/b", ["one more"])
+    data_dir.add("github:b/b", ["one more"])
     best(catalog, "edge", 1)
-    assert before < home.shards()
-    assert len(home.shards()) == 5
-    home.add("github:b/c", ["another"])
+    assert before < data_dir.shards()
+    assert len(data_dir.shards()) == 5
+    data_dir.add("github:b/c", ["another"])
     best(catalog, "edge", 1)
-    assert before < home.shards()
-    assert len(home.shards()) == 5, "two small ones are one by now"
+    assert before < data_dir.shards()
+    assert len(data_dir.shards()) == 5, "two small ones are one by now"
 
 
 @pytest.mark.parametrize("length", [0, 10, -1])
-def test_what_is_lost_or_cut_is_made_again(home: Home, length: int) -> None:
+def test_what_is_lost_or_cut_is_made_again(data_dir: DataDir, length: int) -> None:
     for number in range(4):
-        home.add(f"github:a/{number}", [f"edge {number}", "noise"])
-    expected = best(home.catalog(), "edge", 5)
-    files = sorted(path for path in home.settings.catalog.rglob("*") if path.is_file())
+        data_dir.add(f"github:a/{number}", [f"edge {number}", "noise"])
+    expected = best(data_dir.catalog(), "edge", 5)
+    files = sorted(path for path in data_dir.settings.catalog.rglob("*") if path.is_file())
     assert {path.suffix for path in files} == {".json", ".shard"}
     for path in files:
         data = path.read_bytes()
         path.write_bytes(data[:length])
-        assert best(home.catalog(), "edge", 5) == expected
+        assert best(data_dir.catalog(), "edge", 5) == expected
         path.unlink()
-        assert best(home.catalog(), "edge", 5) == expected
+        assert best(data_dir.catalog(), "edge", 5) == expected
 
 
-def test_a_changed_byte_in_a_shard_moves_a_score_at_most(home: Home) -> None:
+def test_a_changed_byte_in_a_shard_moves_a_score_at_most(data_dir: DataDir) -> None:
     for number in range(2):
-        home.add(f"github:a/{number}", [f"edge {number}", "noise"])
-    expected = best(home.catalog(), "edge", 4)
-    (path,) = home.settings.catalog.rglob("*.shard")
+        data_dir.add(f"github:a/{number}", [f"edge {number}", "noise"])
+    expected = best(data_dir.catalog(), "edge", 4)
+    (path,) = data_dir.settings.catalog.rglob("*.shard")
     whole = path.read_bytes()
     texts = sorted((hit.source_id, hit.text) for hit in expected)
     head = whole.index(b"\n", whole.index(b"\n") + 1)
     for at in range(0, len(whole), 3):
         for changed in (whole[at] ^ 64, 255):
             path.write_bytes(whole[:at] + bytes([changed]) + whole[at + 1 :])
-            found = best(home.catalog(), "edge", 4)
+            found = best(data_dir.catalog(), "edge", 4)
             assert sorted((hit.source_id, hit.text) for hit in found) == texts
             assert at > head or found == expected
             path.write_bytes(whole)
 
 
-def test_a_damaged_segment_costs_itself_alone(home: Home, caplog: pytest.LogCaptureFixture) -> None:
-    whole, damaged = home.add("github:a/a", ["an edge"]), home.add("github:a/b", ["the edge"])
-    path = home.segments.path(home.name(damaged))
+def test_a_damaged_segment_costs_itself_alone(
+    data_dir: DataDir, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole, damaged = (
+        data_dir.add("github:a/a", ["an edge"]),
+        data_dir.add("github:a/b", ["the edge"]),
+    )
+    path = data_dir.segments.path(data_dir.name(damaged))
     path.write_bytes(path.read_bytes()[:-1] + b"?")
-    assert [hit.source_id for hit in best(home.catalog(), "edge", 5)] == [whole.id]
+    assert [hit.source_id for hit in best(data_dir.catalog(), "edge", 5)] == [whole.id]
     assert "github:a/b is not searched" in caplog.text
 
 
-def test_a_segment_damaged_later_is_named_and_never_shown(home: Home) -> None:
-    source = home.add("github:a/a", ["an edge"])
-    catalog = home.catalog()
+def test_a_segment_damaged_later_is_named_and_never_shown(data_dir: DataDir) -> None:
+    source = data_dir.add("github:a/a", ["an edge"])
+    catalog = data_dir.catalog()
     best(catalog, "edge", 1)
-    path = home.segments.path(home.name(source))
+    path = data_dir.segments.path(data_dir.name(source))
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     with pytest.raises(SegmentError, match="is damaged"):
         best(catalog, "edge", 1)
 
 
-def test_what_another_encoder_indexed_is_not_there(home: Home) -> None:
-    home.add("github:a/a", ["an edge"])
+def test_what_another_encoder_indexed_is_not_there(data_dir: DataDir) -> None:
+    data_dir.add("github:a/a", ["an edge"])
     assert (
-        ShardedCatalog(home.settings, "another").best("edge", ENCODER.encode_queries(["e"])[0], 3)
+        ShardedCatalog(data_dir.settings, "another").best(
+            "edge", ENCODER.encode_queries(["e"])[0], 3
+        )
         == ()
     )
-    assert len(best(home.catalog(), "edge", 3)) == 1
+    assert len(best(data_dir.catalog(), "edge", 3)) == 1
 
 
-def test_an_empty_home_holds_nothing(home: Home) -> None:
-    assert best(home.catalog(), "edge", 3) == ()
-    home.add("github:a/a", [])
-    assert best(home.catalog(), "edge", 3) == ()
+def test_an_empty_home_holds_nothing(data_dir: DataDir) -> None:
+    assert best(data_dir.catalog(), "edge", 3) == ()
+    data_dir.add("github:a/a", [])
+    assert best(data_dir.catalog(), "edge", 3) == ()
 
 
-def test_two_searches_at_once_do_not_disturb_each_other(home: Home) -> None:
+def test_two_searches_at_once_do_not_disturb_each_other(data_dir: DataDir) -> None:
     for number in range(6):
-        home.add(f"github:a/{number}", [f"edge {number}", "noise"])
-    one, other = home.catalog(), home.catalog()
+        data_dir.add(f"github:a/{number}", [f"edge {number}", "noise"])
+    one, other = data_dir.catalog(), data_dir.catalog()
     expected = best(one, "edge", 5)
-    home.add("github:b/b", ["the edge of it"])
-    assert best(other, "edge", 7) == best(one, "edge", 7) == best(home.catalog(), "edge", 7)
+    data_dir.add("github:b/b", ["the edge of it"])
+    assert best(other, "edge", 7) == best(one, "edge", 7) == best(data_dir.catalog(), "edge", 7)
     assert len(expected) == 5
 
 
-def test_shards_that_another_search_united_are_opened_anew(home: Home) -> None:
-    home.add("github:a/a", ["an edge", "noise"])
-    catalog = home.catalog()
+def test_shards_that_another_search_united_are_opened_anew(data_dir: DataDir) -> None:
+    data_dir.add("github:a/a", ["an edge", "noise"])
+    catalog = data_dir.catalog()
     expected = best(catalog, "edge", 5)
-    for path in home.settings.catalog.rglob("*.shard"):
+    for path in data_dir.settings.catalog.rglob("*.shard"):
         path.unlink()
     assert best(catalog, "edge", 5) == expected
 
 
-def test_a_shard_knows_the_terms_of_its_passages(home: Home) -> None:
-    home.add("github:a/a", ["edge edge hole", "hole"])
-    best(home.catalog(), "edge", 1)
-    (path,) = home.settings.catalog.rglob("*.shard")
+def test_a_shard_knows_the_terms_of_its_passages(data_dir: DataDir) -> None:
+    data_dir.add("github:a/a", ["edge edge hole", "hole"])
+    best(data_dir.catalog(), "edge", 1)
+    (path,) = data_dir.settings.catalog.rglob("*.shard")
     shard = Shard(path)
     found = shard.postings(term_keys(["edg", "hole", "absent"]))
     assert [(rows.tolist(), counts.tolist()) for rows, counts in found] == [

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index.document import Document, Section
+from index.documents.document import Document, Section
 from index.passages import split
-from rag.wholeness import is_whole
+from rag.answer.verify import on_sentence_boundaries
 
 TEXT = "The lamp does not work. It reads pages, but only by day. Nobody knows why; it just does."
 DOCUMENT = Document(TEXT, "", (), (Section(0, len(TEXT)),), "test")
@@ -27,7 +27,7 @@ DOCUMENT = Document(TEXT, "", (), (Section(0, len(TEXT)),), "test")
 )
 def test_sentences_and_clauses_are_whole(quote: str) -> None:
     start = TEXT.index(quote)
-    assert is_whole(DOCUMENT, start, start + len(quote))
+    assert on_sentence_boundaries(DOCUMENT, start, start + len(quote))
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_sentences_and_clauses_are_whole(quote: str) -> None:
 )
 def test_what_is_torn_out_is_not(quote: str) -> None:
     start = TEXT.index(quote)
-    assert not is_whole(DOCUMENT, start, start + len(quote))
+    assert not on_sentence_boundaries(DOCUMENT, start, start + len(quote))
 
 
 WORDS = st.lists(
@@ -49,6 +49,6 @@ WORDS = st.lists(
 def test_every_sentence_of_every_passage_is_whole(text: str) -> None:
     document = Document(text, "", (), (Section(0, len(text)),), "test")
     for passage in split(document):
-        assert is_whole(document, passage.start, passage.end)
+        assert on_sentence_boundaries(document, passage.start, passage.end)
         for start, end in passage.sentences:
-            assert is_whole(document, start, end)
+            assert on_sentence_boundaries(document, start, end)

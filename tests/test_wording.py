@@ -6,11 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.prose import readable, standing
-from rag.ranking import terms
-from rag.writers.slots import input_of, output_of
-from rag.writers.tasks import tasks_meant, tasks_named
-from rag.writers.wording import short_name, shortened, told, without_asides, without_connective
+from rag.retrieval.scoring import terms
+from rag.selection.candidates import readable, standing
+from rag.selection.tasks import tasks_meant, tasks_named
+from rag.selection.wording import (
+    input_of,
+    output_of,
+    short_name,
+    shortened,
+    told,
+    without_asides,
+    without_connective,
+)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from rag.support.builtin import BuiltinChecker
 from rag.support.checker import Finding, FindingKind, Pair, Support, SupportChecker
-from rag.support.exact import findings
+from rag.support.findings import findings
 
 __all__ = [
     "BuiltinChecker",

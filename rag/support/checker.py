@@ -81,3 +81,8 @@ class SupportChecker(Protocol):
     def check_all(self, pairs: Iterable[Pair]) -> list[Support]:
         """Judge many at once, which a model does faster."""
         ...
+
+
+def premise(work: str, text: str) -> str:
+    """A premise: the words under the name of their work, as a paragraph of its own."""
+    return f"{work}\n\n{text}" if work else text

@@ -14,7 +14,7 @@ import numpy as np
 
 from index.errors import EncoderError
 from rag.support.checker import Pair, Support
-from rag.support.exact import findings
+from rag.support.findings import findings
 from rag.support.text import all_sentences
 
 if TYPE_CHECKING:

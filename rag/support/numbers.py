@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from rag.support.checker import Finding, FindingKind
-from rag.support.dates import MONTHS, Date, dates
 from rag.support.quantities import NO_UNIT, Quantity, quantities
 from rag.support.text import plain
+from rag.support.units import MONTHS, Date, dates
 
 __all__ = ["mismatch", "number_findings"]
 
@@ -205,13 +205,13 @@ def _nearest(
 ) -> tuple[str, Quantity] | None:
     """The quantity of the evidence the statement most likely meant."""
 
-    def nearness(pair: tuple[str, Quantity]) -> tuple[int, Decimal]:
+    def similarities(pair: tuple[str, Quantity]) -> tuple[int, Decimal]:
         other = pair[1]
         agree = 4 * (other.mantissa == quantity.mantissa) + 2 * (other.unit == quantity.unit)
         agree += other.unit[0] == quantity.unit[0]
         return agree, -abs(other.value - quantity.value)
 
-    return max(known, key=nearness, default=None)
+    return max(known, key=similarities, default=None)
 
 
 def _kind(quantity: Quantity, nearest: tuple[str, Quantity] | None, statement: str) -> FindingKind:

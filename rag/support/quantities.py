@@ -13,9 +13,8 @@ from bisect import bisect_right
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 
-from rag.support.numerals import numerals, ordinals
 from rag.support.text import plain
-from rag.support.units import MAGNITUDES, SYMBOLS, UNIT_WORDS, Unit
+from rag.support.units import MAGNITUDES, SYMBOLS, UNIT_WORDS, Unit, numerals, ordinals
 
 __all__ = ["NO_UNIT", "Quantity", "quantities"]
 

@@ -1,7 +1,8 @@
-"""Words, stems and sentences, as the checks of support see them.
+"""Names in a statement that the evidence does not know: people, places, models, data sets.
 
-Knows nothing of numbers or negation. Everything here keeps offsets: `plain` replaces characters
-one for one, so a span of the plain text is a span of the text.
+A name is a capitalised word that does not merely begin a sentence, an acronym, or a word with
+digits or inner capitals (GPT-4, ResNet50, PyTorch). GPT-4, GPT4 and "GPT 4" are one name, GANs is
+GAN, Armenian is met by Armenia, and an acronym is met by the words it stands for, either way.
 """
 
 from __future__ import annotations
@@ -11,21 +12,8 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
-
-__all__ = [
-    "LEAD_WORDS",
-    "STOPWORDS",
-    "Word",
-    "all_sentences",
-    "content_stems",
-    "fold",
-    "plain",
-    "sentences",
-    "stem",
-    "word_set",
-    "words",
-]
 
 _PLAIN = str.maketrans(
     {
@@ -147,3 +135,121 @@ def sentences(text: str) -> list[str]:
 def all_sentences(evidence: Sequence[str]) -> list[str]:
     """The sentences of every piece of evidence, in order."""
     return [sentence for piece in evidence for sentence in sentences(piece)]
+
+
+_TOKEN = re.compile(r"[^\W_]+(?:[-'./+&][^\W_]+)*\+*")
+_BEGINS = re.compile(
+    r"(?:^|(?<!\b[A-Z])(?<! al)(?<!Mr)(?<!Dr)(?<!gs)\.\s+|[!?:]\s+|\n\s*|[\"'•]\s*)$"
+)
+_JOINERS = re.compile(r"[-'./+&\s]")
+_CALENDAR = word_set(
+    """january february march april may june july august september october november december
+    monday tuesday wednesday thursday friday saturday sunday mr mrs ms dr prof figure fig table
+    section eq equation appendix chapter algorithm theorem lemma"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """`text[start:end]`; `key` is equal for the ways of writing one name."""
+
+    text: str
+    start: int
+    end: int
+    key: str
+
+
+def _key(token: str) -> str:
+    return _JOINERS.sub("", fold(token.removesuffix("'s")))
+
+
+def _shaped(token: str) -> bool:
+    """Whether the form alone makes a name: GPT-4, mAP, PyTorch, NASA."""
+    if not any(char.isupper() for char in token):
+        # alphanumeric in small letters: a name only where digits end a word (yolov5), not 3d.
+        return bool(re.fullmatch(r"[a-z]{2,}[-]?\d+[a-z]?", token))
+    inner = any(char.isupper() for char in token[1:])
+    return inner or any(char.isdigit() for char in token)
+
+
+def names(text: str) -> list[Name]:
+    """The names of a text, one for each word of them, in order."""
+    flat = plain(text)
+    tokens = list(_TOKEN.finditer(flat))
+    capitals = sum(match.group()[0].isupper() for match in tokens)
+    title_case = len(tokens) > 3 and capitals > 0.7 * len(tokens)
+    found = []
+    for match in tokens:
+        token = match.group()
+        folded = fold(token)
+        if folded in _CALENDAR or token[0].isdigit() or len(token) < 2:
+            continue
+        if _shaped(token):
+            found.append(Name(token, match.start(), match.end(), _key(token)))
+            continue
+        if not token[0].isupper() or folded in STOPWORDS or folded in LEAD_WORDS or title_case:
+            continue
+        if _BEGINS.search(flat[: match.start()]):
+            continue
+        found.append(Name(token, match.start(), match.end(), _key(token)))
+    return found
+
+
+class NameIndex:
+    """What the evidence knows by name, or by the plain words a name is made of."""
+
+    def __init__(self, evidence: Sequence[str]) -> None:
+        self._keys: set[str] = set()
+        self._stems: set[str] = set()
+        self._initials: set[str] = set()
+        for piece in evidence:
+            tokens = [match.group() for match in _TOKEN.finditer(plain(piece))]
+            keys = [_key(token) for token in tokens]
+            self._keys.update(keys)
+            self._keys.update(one + two for one, two in pairwise(keys))
+            for token in tokens:
+                self._keys.update(_key(part) for part in _JOINERS.split(token))
+            parts = [part for token in tokens for part in _JOINERS.split(fold(token)) if part]
+            self._stems.update(stem(part) for part in parts)
+            self._initials.update(_initials(parts))
+
+    def knows(self, name: Name) -> bool:
+        """Whether the evidence has this name in any of its forms."""
+        key = name.key
+        if key in self._keys or stem(key) in self._stems:
+            return True
+        singular = key.removesuffix("s")
+        if singular in self._keys or key + "s" in self._keys:
+            return True
+        if len(key) <= 7 and name.text[:2].isupper() and singular in self._initials:
+            return True
+        if any(char.isdigit() for char in key):
+            return False
+        parts = [_key(part) for part in _JOINERS.split(name.text) if part]
+        if len(parts) > 1 and all(
+            part in self._keys or stem(part) in self._stems for part in parts
+        ):
+            return True
+        # Armenian and Armenia, Bayesian and Bayes.
+        return len(key) >= 6 and any(
+            len(other) >= 5 and (key.startswith(other[:-1]) or other.startswith(key[:-1]))
+            and abs(len(key) - len(other)) <= 3
+            for other in self._keys
+        )  # fmt: skip
+
+    def abbreviates(self, group: Sequence[Name]) -> bool:
+        """Whether the evidence has the acronym of these consecutive names (CNN)."""
+        return len(group) > 1 and "".join(name.key[0] for name in group) in self._keys
+
+
+def _initials(parts: Sequence[str]) -> set[str]:
+    """The initials of every run of two to six words, small words in or out."""
+    found: set[str] = set()
+    for kept in (parts, [part for part in parts if part not in STOPWORDS]):
+        letters = "".join(part[0] for part in kept)
+        found.update(
+            letters[at : at + length]
+            for length in range(2, 7)
+            for at in range(len(letters) - length + 1)
+        )
+    return found

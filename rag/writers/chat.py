@@ -6,27 +6,124 @@ other what does not exist is dropped and recorded. Knows nothing of tokens or we
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from index.errors import WriterError
-from rag.evidence import FACETS, Evidence, Facet
+from rag.retrieval.evidence import FACETS, Evidence, Facet
 from rag.support import BuiltinChecker, SupportChecker
 from rag.writers import messages
-from rag.writers.checking import Extract, objection, put_plainly
-from rag.writers.draft import NOT_SAID, Draft, DraftStatement, WriterEvent, WriterRecord
+from rag.writers.base import NOT_SAID, Draft, DraftStatement, WriterEvent, WriterRecord
 from rag.writers.grammar import Candidate, Shown, candidates_of, parse, statement_grammar
-from rag.writers.plain import numbers_in
-from rag.writers.replies import Reply, ids_of, read_reply, schema
-from rag.writers.selection import select
+from rag.writers.messages import select
+from rag.writers.statements import (
+    Extract,
+    fallback_statement,
+    numbers_in,
+    objection,
+    plain_statement,
+)
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import BaseMessage
+
+MOST_QUOTES = 2
+_THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
+_ID = re.compile(r"\d+\.\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """`statements` as they may stand; `dropped` says, kind and detail, what may not. `understood`
+    is False where there was nothing in the form that was asked for."""
+
+    statements: tuple[DraftStatement, ...]
+    dropped: tuple[tuple[str, str], ...]
+    understood: bool
+
+
+def schema(ids: Sequence[str]) -> dict[str, Any]:
+    """The JSON schema of a reply over these sentence ids: a server that takes it as a grammar
+    cannot name an id that does not exist."""
+    statement = {
+        "type": "object",
+        "properties": {
+            "text": {"type": "string", "maxLength": 600},
+            "quotes": {
+                "type": "array",
+                "items": {"type": "string", "enum": list(ids)},
+                "minItems": 1,
+                "maxItems": MOST_QUOTES,
+            },
+        },
+        "required": ["text", "quotes"],
+        "additionalProperties": False,
+    }
+    return {
+        "type": "object",
+        "properties": {"statements": {"type": "array", "items": statement, "maxItems": 3}},
+        "required": ["statements"],
+        "additionalProperties": False,
+    }
+
+
+def ids_of(candidates: Sequence[Candidate]) -> dict[str, Candidate]:
+    """Each candidate under its id: the number of its passage, and its place there."""
+    found: dict[str, Candidate] = {}
+    for candidate in candidates:
+        place = sum(item.number == candidate.number for item in found.values()) + 1
+        found[f"{candidate.number}.{place}"] = candidate
+    return found
+
+
+def read_reply(text: str, candidates: Mapping[str, Candidate], numbers: Collection[str]) -> Reply:
+    """The statements of a reply. Of one that was cut off, those that came whole are read."""
+    raw, understood = _statements(_THOUGHT.sub("", text))
+    statements: list[DraftStatement] = []
+    dropped: list[tuple[str, str]] = []
+    for item in raw:
+        given = item.get("quotes")
+        named = [str(name) for name in given] if isinstance(given, list) else []
+        known = list(dict.fromkeys(name for name in named if name in candidates))
+        for name in named:
+            if name not in candidates:
+                # An id is shown only where it has the form of one: the rest may be anything.
+                shown = name if _ID.fullmatch(name) and len(name) < 12 else "not of that form"
+                dropped.append(("unknown id", f"the model named a sentence id ({shown})"))
+        written = item.get("text")
+        plain = plain_statement(written, numbers) if isinstance(written, str) else None
+        if plain is None:
+            dropped.append(("refused", "a statement that is no plain prose"))
+        elif not known:
+            dropped.append(("refused", "a statement with no sentence behind it"))
+        else:
+            spans = tuple(candidates[name].span for name in known[:MOST_QUOTES])
+            statements.append(DraftStatement(plain, spans))
+    return Reply(tuple(statements), tuple(dropped), understood)
+
+
+def _statements(text: str) -> tuple[list[dict[str, Any]], bool]:
+    """Every object that looks like a statement, and whether the form was kept at all."""
+    decoder, found, position = json.JSONDecoder(), [], text.find("{")
+    while position >= 0:
+        try:
+            value, after = decoder.raw_decode(text, position)
+        except (ValueError, RecursionError):
+            after = position + 1
+        else:
+            if isinstance(value.get("statements"), list):
+                return [item for item in value["statements"] if isinstance(item, dict)], True
+            if "text" in value and "quotes" in value:
+                found.append(value)
+        position = text.find("{", after)
+    return found, bool(found)
+
 
 Form = Literal["grammar", "schema", "free"]
 _PROSE = 320  # characters of prose in one statement, where the grammar runs elsewhere
@@ -66,7 +163,7 @@ class ChatWriter:
         forms: Sequence[Form] = ("free",),
         settings: ChatSettings = ChatSettings(),
         checker: SupportChecker | None = None,
-        extract: Extract = put_plainly,
+        extract: Extract = fallback_statement,
     ) -> None:
         self.model = model
         self.name = name or str(getattr(model, "model_name", "") or type(model).__name__)
@@ -115,8 +212,8 @@ class _Asking:
     def draft(self) -> Draft:
         began = time.perf_counter()
         parts = {facet: self._facet(facet) for facet in FACETS}
-        bearings = tuple(
-            self._bearing(number) for number in range(len(self.evidence.prompt.listings))
+        relevance_notes = tuple(
+            self._relevance(number) for number in range(len(self.evidence.prompt.listings))
         )
         record = WriterRecord(
             name="chat",
@@ -126,7 +223,7 @@ class _Asking:
             seconds=round(time.perf_counter() - began, 3),
             events=tuple(self.events),
         )
-        return Draft(**parts, bearings=bearings, record=record)
+        return Draft(**parts, relevance_notes=relevance_notes, record=record)
 
     def _facet(self, facet: Facet) -> tuple[DraftStatement, ...]:
         shown = self.selection.for_facet(self.evidence, facet)
@@ -138,7 +235,7 @@ class _Asking:
         task = _Task(messages.chat_task(facet, first=first), messages.task(facet, first=first))
         return self._ask(facet, task, offered, self.writer.settings.statements) or silent
 
-    def _bearing(self, listing: int) -> DraftStatement | None:
+    def _relevance(self, listing: int) -> DraftStatement | None:
         hits, part = self.evidence.works[listing], f"references[{listing}]"
         if not hits:
             return None
@@ -148,8 +245,10 @@ class _Asking:
             found = candidates_of([Shown(0, hits[0], hits[0].sentences())])
             return self.writer.extract(self.evidence, found[0].span) if found else None
         name = self.evidence.prompt.listings[listing].name
-        self.stream(f"\n{messages.HEADINGS['bearing'].format(work=name)}\n")
-        task = _Task(messages.chat_task("bearing", work=name), messages.task("bearing", work=name))
+        self.stream(f"\n{messages.HEADINGS['relevance'].format(work=name)}\n")
+        task = _Task(
+            messages.chat_task("relevance", work=name), messages.task("relevance", work=name)
+        )
         said = self._ask(part, task, offered, 1)
         return said[0] if said else None
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from rag.evidence import FACETS, Evidence, Facet
-from rag.ranking import terms
-from rag.writers.candidates import Candidate, candidates
-from rag.writers.draft import NOT_SAID, Draft, DraftStatement, WriterRecord
-from rag.writers.slots import input_of, output_of
-from rag.writers.tasks import Task, tasks_meant, tasks_named
-from rag.writers.wording import short_name, told
+from rag.retrieval.evidence import FACETS, Evidence, Facet
+from rag.retrieval.scoring import terms
+from rag.selection.candidates import Candidate, candidates
+from rag.selection.tasks import Task, tasks_meant, tasks_named
+from rag.selection.wording import input_of, output_of, short_name, told
+from rag.writers.base import NOT_SAID, Draft, DraftStatement, WriterRecord
 
 _SAID: dict[Facet, tuple[int, float]] = {
     "task": (2, 2.6),
@@ -64,16 +63,16 @@ class ExtractiveWriter:
 
     def write(self, evidence: Evidence, *, stream: Callable[[str], None] | None = None) -> Draft:
         """The draft; `stream` is handed each statement when it is made."""
-        desk = _Desk(evidence)
-        parts: dict[Facet, list[DraftStatement]] = {"task": desk.task()}
+        job_queue = _Desk(evidence)
+        parts: dict[Facet, list[DraftStatement]] = {"task": job_queue.task()}
         for facet in ("input", "output", "model"):
-            parts[facet] = desk.part(facet)
-        parts["task"] = parts["task"] or desk.first_words()
+            parts[facet] = job_queue.part(facet)
+        parts["task"] = parts["task"] or job_queue.first_words()
         works = range(len(evidence.prompt.listings))
-        bearings = tuple(desk.bearing(work, parts) for work in works)
+        relevance_notes = tuple(job_queue.relevance(work, parts) for work in works)
         said = {facet: tuple(parts[facet]) or (_SILENCE,) for facet in FACETS}
         record = WriterRecord("extractive", note=self._note)
-        draft = Draft(**said, bearings=bearings, record=record)
+        draft = Draft(**said, relevance_notes=relevance_notes, record=record)
         if stream is not None:
             for statement in (*draft.task, *draft.input, *draft.model, *draft.output):
                 stream(statement.text + "\n")
@@ -108,9 +107,11 @@ class _Desk:
         said += self._tell(facet, _SAID[facet][0] - (len(said) if facet == "output" else 0))
         return said
 
-    def bearing(self, work: int, parts: dict[Facet, list[DraftStatement]]) -> DraftStatement | None:
+    def relevance(
+        self, work: int, parts: dict[Facet, list[DraftStatement]]
+    ) -> DraftStatement | None:
         """The sentence that shows best how a work bears on the question, None where none does. A
-        work that is quoted above bears: where no fresh sentence is left, one moves down here."""
+        work that is quoted above relevant: where no fresh sentence is left, one moves down here."""
         if (fresh := self._fresh_bearing(work)) is not None:
             return fresh
         sources = self.evidence.prompt.listings[work].source_ids

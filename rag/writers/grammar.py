@@ -2,7 +2,7 @@
 
 A statement is one or two plain sentences followed by one or two quotes; a quote is exactly one
 candidate of the evidence, in quotation marks, followed by the number of its passage; or the whole
-is `NOT_SAID`. Outside quotes stands only what `rag.writers.plain` allows. The grammar is one
+is `NOT_SAID`. Outside quotes stands only what `rag.writers.statements` allows. The grammar is one
 regular language of bounded length, so that every model comes to its end.
 """
 
@@ -13,8 +13,8 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from rag.evidence import Hit, Span
-from rag.writers.draft import NOT_SAID, DraftStatement
+from rag.retrieval.evidence import Hit, Span
+from rag.writers.base import NOT_SAID, DraftStatement
 
 # Longer sentences are offered clause by clause: a quote should be read at a glance.
 LONGEST_QUOTE = 320

@@ -1,0 +1,1 @@
+"""Bytes of a source → its Document: one clean text with offsets."""

@@ -1,0 +1,290 @@
+"""Lines of all pages → lines in reading order. Knows nothing of what a line is for."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import pairwise
+
+from index.documents.pdf.graphics import Run
+from index.documents.pdf.pages import Page
+from index.documents.repair import repaired
+
+SPACE = 0.12  # em: words of justified text stand at least this far apart, letters never do
+CELL = 1.6  # em: a wider gap divides cells or columns
+SCRIPT = 0.86  # of the line's size: what is smaller and shifted is a sub- or superscript
+BOLD = re.compile(r"bold|black|heavy|semibold|-medi|demi|cmbx|sfbx|cmb\d|ptmb|phvb|-bd|tib\d", re.I)
+MATH = re.compile(
+    r"\b(cm(mi|sy|ex|bsy|mib)\d|ms[ab]m\d|eu[frs]m\d|rsfs|stmary|wasy|esint|dsrom|bbm|"
+    r"[pt]x(mi|sy|ex)|mt(mi|sy|ex)|mtpro|lmmath|lmmi|lmsy|lmex|rmtmi|pzdr|zptmcm|fourier-math|"
+    r"nxlmi|ntxmi|ntxsy|ntxex|stixmath|xitsmath|latinmodernmath|newtxmi|symbolmt|symbol\b)|"
+    r"cambriamath",
+    re.I,
+)
+NOTE_MARK = re.compile(r"[\d,∗*†‡§¶#\s]+")
+MARKED_WORD = re.compile(r"([A-Za-z]{2,}|[.,;:!?)\]\"”’'])\s*$")
+POWER = re.compile(r"[\d+−-]+")
+BASE = re.compile(r"[\w)\]}⁺⁻]$")
+RAISED = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
+POWERS = re.compile(r"\b(km|cm|mm|nm|dm|log|ln|sin|cos|tan|exp|max|min|tanh)\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of one column. `page` is 1-based; `math` is the share of its characters set in a
+    font for formulas; `marked` where a raised mark begins it, as in footnotes; `cells` how many
+    pieces stand beside each other on this baseline."""
+
+    page: int
+    text: str
+    x0: float
+    x1: float
+    y: float
+    size: float
+    font: str
+    bold: bool
+    math: float
+    marked: bool
+    figure: bool
+    cells: int = 1
+
+    @property
+    def words(self) -> int:
+        """How many pieces of at least two letters it has."""
+        return len(re.findall(r"[^\W\d_]{2,}", self.text))
+
+
+@lru_cache(maxsize=1000)
+def is_bold(font: str) -> bool:
+    """By the font's name, which is all that tells."""
+    return bool(BOLD.search(font))
+
+
+@lru_cache(maxsize=1000)
+def is_math(font: str) -> bool:
+    """Whether it is a font for formulas, by its name."""
+    return bool(MATH.search(font))
+
+
+def lines_of_page(page: Page, number: int) -> list[Line]:
+    """The lines of one page in the order in which they were painted."""
+    lines: list[Line] = []
+    parts: list[Run] = []
+    runs = [run for run in page.runs if run.text]
+    index = 0
+    while index < len(runs):
+        run = runs[index]
+        if parts and not _continues(parts, run):
+            away = _excursion(parts, runs, index)
+            if away:
+                parts += runs[index : index + away]
+                index += away
+                continue
+            lines.extend(_line(parts, number))
+            parts = []
+        if parts or run.text.strip():
+            parts.append(run)
+        index += 1
+    lines.extend(_line(parts, number))
+    return lines
+
+
+def _excursion(parts: list[Run], runs: list[Run], start: int) -> int:
+    """How many runs from `start` leave the baseline and come back to it further right: roots,
+    fractions and sums inside a line of text. 0 where they do not come back."""
+    main = _main(parts)
+    end = max(part.x1 for part in parts)
+    for count, run in enumerate(runs[start : start + 40]):
+        shift, gap = abs(run.y - main.y), run.x0 - end
+        if shift <= 0.12 * main.size:
+            widest = max((r.x1 for r in runs[start : start + count]), default=end)
+            back = -0.5 * main.size < run.x0 - widest < CELL * main.size
+            return count if count and back else 0
+        if shift > 1.1 * main.size or not -0.6 * main.size < gap < 12 * main.size:
+            return 0
+        if count == 0 and gap > CELL * main.size:
+            return 0
+    return 0
+
+
+def _main(parts: Sequence[Run]) -> Run:
+    """The part that sets the baseline: of the largest size, the longest."""
+    main, most = parts[0], (0.0, False, -1)
+    for run in parts:
+        size = round(run.size, 1)
+        if size < most[0]:
+            continue
+        rank = (size, bool(run.text.strip()), len(run.text))
+        if rank > most:
+            main, most = run, rank
+    return main
+
+
+def _continues(parts: list[Run], run: Run) -> bool:
+    last, main = parts[-1], _main(parts[-6:])
+    size = max(main.size, run.size)
+    gap = run.x0 - max(part.x1 for part in parts[-3:])
+    shift = abs(run.y - main.y)
+    if run.figure != last.figure or gap > CELL * size or run.x0 < last.x0 - 1.5 * size:
+        return False
+    if shift <= 0.12 * size:
+        return gap > -1.5 * size
+    small = min(run.size, main.size) < SCRIPT * size
+    return small and shift <= 0.65 * size and gap > -2.5 * size
+
+
+def _line(parts: Sequence[Run], page: int) -> list[Line]:
+    if not any(run.text.strip() for run in parts):
+        return []
+    sizes = Counter[float]()
+    fonts = Counter[str]()
+    for run in parts:
+        sizes[round(run.size, 1)] += len(run.text.strip())
+        fonts[run.font] += len(run.text.strip())
+    total = sum(fonts.values())
+    size = max(
+        size for size, count in sizes.items() if count >= min(0.15 * total, max(sizes.values()))
+    )
+    font = fonts.most_common(1)[0][0]
+    base = max((r for r in parts if round(r.size, 1) == size), key=lambda r: len(r.text)).y
+    text, marked = _text(parts, size, base)
+    text = repaired(text)
+    if not text:
+        return []
+    return [
+        Line(
+            page=page,
+            text=text,
+            x0=min(run.x0 for run in parts),
+            x1=max(run.x1 for run in parts),
+            y=base,
+            size=size,
+            font=font,
+            bold=_is_bold(fonts),
+            math=sum(n for name, n in fonts.items() if is_math(name)) / total,
+            marked=marked,
+            figure=parts[0].figure,
+        )
+    ]
+
+
+def _is_bold(fonts: Counter[str]) -> bool:
+    """All of it, but for what is set in the fonts for formulas."""
+    bold = sum(count for name, count in fonts.items() if is_bold(name))
+    plain = sum(n for name, n in fonts.items() if not is_bold(name) and not is_math(name))
+    return bold > 0 and plain <= 0.03 * (bold + plain)
+
+
+def _lowered(run: Run, size: float, base: float) -> bool:
+    """Whether it stands as low as the lower half of a fraction."""
+    return base - run.y > 0.3 * size and run.size < SCRIPT * size
+
+
+def _text(parts: Sequence[Run], size: float, base: float) -> tuple[str, bool]:
+    """The characters with spaces where the gaps are, without raised marks of footnotes."""
+    text, marked = "", False
+    end: float | None = None
+    above: Run | None = None
+    for number, run in enumerate(parts):
+        raised = run.y > base + 0.15 * size and run.size < SCRIPT * size
+        gap = run.x0 - end if end is not None else 0.0
+        apart = gap > SPACE * (run.size if raised else size)
+        end = run.x1 if end is None else max(end, run.x1)
+        if raised and NOTE_MARK.fullmatch(run.text):
+            if not text.strip():
+                marked = True
+                continue
+            below = parts[number + 1] if number + 1 < len(parts) else run
+            divided = _lowered(below, size, base) and below.x0 < run.x1 - 0.1 * size
+            if (apart and not divided) or (MARKED_WORD.search(text) and not POWERS.search(text)):
+                continue
+        power = raised and not apart and BASE.search(text) and POWER.fullmatch(run.text)
+        written = run.text.translate(RAISED) if power else run.text
+        if _lowered(run, size, base) and above is not None and run.x0 < above.x1 - 0.1 * size:
+            text = f"{text.rstrip()}/"  # the bar of a fraction is a drawing: without it 1/2 is 12
+        # An index stands close to its letter, a fraction keeps away from what is before it.
+        above = run if raised and gap > 0.1 * size else None
+        text += (" " if apart and text and not text.endswith(" ") else "") + written
+    return text, marked
+
+
+def lines_of(pages: Sequence[Page]) -> list[list[Line]]:
+    """The lines of each page, in reading order."""
+    found = [lines_of_page(page, number) for number, page in enumerate(pages, start=1)]
+    drawn = sum(len(line.text) for page in found for line in page if line.figure)
+    total = sum(len(line.text) for page in found for line in page)
+    whole_pages_are_forms = drawn > 0.7 * total
+    gutter = _gutter(found, pages)
+    ordered = []
+    for page in found:
+        kept = [line for line in page if whole_pages_are_forms or not line.figure]
+        ordered.append(_with_cells(_in_order(kept, gutter), gutter))
+    return ordered
+
+
+def _gutter(pages: Sequence[Sequence[Line]], sizes: Sequence[Page]) -> float | None:
+    """Where the two columns of the document part, None where it has one."""
+    middle = sizes[0].width / 2
+    body = [line for page in pages for line in page if not line.figure and len(line.text) > 25]
+    left = [line for line in body if line.x1 < middle + 6 and line.x1 - line.x0 < middle]
+    right = [line for line in body if line.x0 > middle - 6]
+    if min(len(left), len(right)) < 0.25 * len(body) or not body:
+        return None
+    ends = sorted(line.x1 for line in left)
+    starts = sorted(line.x0 for line in right)
+    return (ends[int(0.95 * (len(ends) - 1))] + starts[int(0.05 * len(starts))]) / 2
+
+
+def side(line: Line, gutter: float | None) -> int:
+    """0 for a line across the page, 1 for the left and 2 for the right column."""
+    if gutter is None:
+        return 0
+    if line.x1 <= gutter + 3:
+        return 1
+    return 2 if line.x0 >= gutter - 3 else 0
+
+
+def _in_order(lines: list[Line], gutter: float | None) -> list[Line]:
+    """TeX paints in reading order, floats included, and no geometry knows better; where the
+    order of painting jumps about it is not that, and geometry has to do."""
+    sides = [side(line, gutter) for line in lines]
+    switches = sum(a != b and 0 not in (a, b) for a, b in pairwise(sides))
+    climbs = sum(
+        b.y > a.y + 2 * a.size and side(a, gutter) == side(b, gutter) for a, b in pairwise(lines)
+    )
+    if switches <= max(6, 0.2 * len(lines)) and climbs <= max(6, 0.25 * len(lines)):
+        return lines
+    ordered: list[Line] = []
+    band: list[Line] = []
+    for line in sorted(lines, key=lambda line: (-line.y, line.x0)):
+        if side(line, gutter) == 0:
+            ordered += _columns(band, gutter)
+            band = []
+            ordered.append(line)
+        else:
+            band.append(line)
+    return ordered + _columns(band, gutter)
+
+
+def _columns(band: list[Line], gutter: float | None) -> list[Line]:
+    return sorted(band, key=lambda line: (side(line, gutter), -line.y, line.x0))
+
+
+def _with_cells(lines: list[Line], gutter: float | None) -> list[Line]:
+    """Count the neighbours on one baseline: that is how a table shows."""
+    counted: list[Line] = []
+    row: list[Line] = []
+    for line in [*lines, None]:
+        if row and (
+            line is None
+            or abs(line.y - row[-1].y) > 0.3 * line.size
+            or side(line, gutter) != side(row[-1], gutter)
+        ):
+            counted += [replace(item, cells=len(row)) if len(row) > 1 else item for item in row]
+            row = []
+        if line is not None:
+            row.append(line)
+    return counted

@@ -1,0 +1,1 @@
+"""Bytes of the listed works: fetched, validated, stored once by hash."""

@@ -1,0 +1,190 @@
+"""arXiv: what it knows of many papers in one request, and the PDF of one.
+
+The `arxiv` package asks for the feed and parses it; every byte passes through our own client, so
+that feed and PDFs share one connection, one pause between requests and one list of hosts.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import arxiv
+import requests
+from requests.adapters import BaseAdapter
+
+from index.catalog import ArxivLink
+from index.errors import FetchError
+from index.sources.http import Http, HttpError
+from index.sources.validate import PDF_LIMIT, pdf_error
+
+BASE = "https://export.arxiv.org"
+_SITE = "arXiv"
+_FEED_LIMIT = 20_000_000
+_MOST_IDS = 100  # an address of about two thousand characters
+
+_UNKNOWN = "arXiv has no such paper"
+_WITHDRAWN = "withdrawn by its authors"
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """One version of a paper, as arXiv's feed describes it."""
+
+    id: str
+    version: int
+    title: str
+    comment: str
+    has_pdf: bool
+
+    @property
+    def maybe_withdrawn(self) -> bool:
+        """Whether the comment speaks of a withdrawal. It may speak of another one ("withdrawn
+        from the workshop"): only a missing PDF makes it certain."""
+        return "withdrawn" in self.comment.lower()
+
+
+class ArxivApi:
+    """The feed and the PDFs of `base`, which `http` must allow."""
+
+    def __init__(self, http: Http, *, base: str = BASE) -> None:
+        self._http = http
+        self.base = base
+
+    def look_up(self, links: Sequence[ArxivLink]) -> dict[str, Paper | FetchError]:
+        """The version each link means, by source id: the named one, or else the newest. What is
+        not there, or could not be asked for, is the error that says so."""
+        found: dict[str, Paper | FetchError] = {}
+        for start in range(0, len(links), _MOST_IDS):
+            chunk = links[start : start + _MOST_IDS]
+            try:
+                papers = self._papers([_name(link) for link in chunk])
+            except HttpError as error:
+                for link in chunk:
+                    found[link.source_id] = FetchError(link.source_id, str(error))
+                continue
+            for link in chunk:
+                found[link.source_id] = _choose(link, papers)
+        return found
+
+    def pdf(self, link: ArxivLink, paper: Paper) -> tuple[bytes, str]:
+        """The PDF of this very version, and its address. Raises FetchError."""
+        url = f"{self.base}/pdf/{quote(link.id)}v{paper.version}"
+        if not paper.has_pdf:
+            reason = _WITHDRAWN if paper.maybe_withdrawn else "arXiv has no PDF of this paper"
+            raise FetchError(link.source_id, reason)
+        try:
+            response = self._http.get(url, site=_SITE, limit=PDF_LIMIT)
+        except HttpError as error:
+            raise FetchError(link.source_id, str(error)) from error
+        flaw = pdf_error(response.content)
+        if response.status == 404:
+            flaw = "arXiv has no PDF of this paper"
+        elif response.status != 200:
+            flaw = f"arXiv does not send this paper (status {response.status})"
+        if flaw:
+            withdrawn = paper.maybe_withdrawn and response.status in (200, 404)
+            raise FetchError(link.source_id, _WITHDRAWN if withdrawn else flaw)
+        return response.content, url
+
+    def _papers(self, names: Sequence[str]) -> list[Paper]:
+        """What the feed has of `names`, in no order. Raises HttpError."""
+        try:
+            # Now and then the feed is empty for no reason (arxiv.py, issue 43): ask once more.
+            return self._feed(names) or self._feed(names)
+        except arxiv.HTTPError as error:
+            if error.status != 400:
+                raise HttpError(f"arXiv answered with status {error.status}") from error
+        # One malformed id and arXiv refuses them all: halve until it stands alone.
+        if len(names) == 1:
+            return []
+        middle = len(names) // 2
+        return self._papers(names[:middle]) + self._papers(names[middle:])
+
+    def _feed(self, names: Sequence[str]) -> list[Paper]:
+        """One request. Raises HttpError and arxiv.HTTPError."""
+        # Pauses and further tries are `Http`'s.
+        client = arxiv.Client(page_size=len(names), delay_seconds=0, num_retries=0)
+        client.query_url_format = self.base + "/api/query?{}"
+        for scheme in ("https://", "http://"):
+            client._session.mount(scheme, _ThroughHttp(self._http))
+        papers: list[Paper] = []
+        try:
+            for result in client.results(arxiv.Search(id_list=list(names), max_results=None)):
+                if paper := _paper(result):
+                    papers.append(paper)  # noqa: PERF401 - what came before an error is kept
+        except (arxiv.ArxivError, HttpError):
+            # All of them stand on the first page. A second one is asked for where arXiv counts
+            # unknown ids too (arxiv.py, issue 82): whatever comes of that, we have what there is.
+            if not papers:
+                raise
+        except ValueError as error:
+            raise HttpError("arXiv's feed cannot be read") from error
+        return papers
+
+
+class _ThroughHttp(BaseAdapter):
+    """Carries the requests of a requests.Session through `Http`, which follows redirects, waits
+    and tries again: a Session with nothing else mounted can go nowhere else."""
+
+    def __init__(self, http: Http) -> None:
+        super().__init__()
+        self._http = http
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: object = None,
+        verify: object = True,
+        cert: object = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        answer = self._http.get(str(request.url), site=_SITE, limit=_FEED_LIMIT)
+        # A web page parses as a feed without entries: every paper would be unknown.
+        if answer.status == 200 and b"<feed" not in answer.content[:2000]:
+            raise HttpError("arXiv sent something else in place of its feed")
+        response = requests.Response()
+        response.status_code = answer.status
+        response.url = answer.url
+        response.request = request
+        response.headers.update(answer.headers)
+        response.raw = io.BytesIO(answer.content)
+        return response
+
+    def close(self) -> None:
+        """Nothing to close: the connection is `Http`'s."""
+
+
+def _name(link: ArxivLink) -> str:
+    return link.id + (f"v{link.version}" if link.version else "")
+
+
+def _paper(result: arxiv.Result) -> Paper | None:
+    """None for the entries by which arXiv reports errors."""
+    match = re.fullmatch(r".*/abs/(.+)v([0-9]{1,4})", result.entry_id)
+    if match is None:
+        return None
+    has_pdf = result.pdf_url is not None
+    return Paper(match[1], int(match[2]), result.title, result.comment or "", has_pdf)
+
+
+def _choose(link: ArxivLink, papers: Sequence[Paper]) -> Paper | FetchError:
+    versions = {paper.version: paper for paper in papers if _same(paper.id, link.id)}
+    if not versions:
+        return FetchError(link.source_id, _UNKNOWN)
+    newest = max(versions)
+    if link.version is None:
+        return versions[newest]
+    return versions.get(link.version) or FetchError(
+        link.source_id, f"arXiv has this paper, but not its version {link.version}"
+    )
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two ids name one paper: old ones may carry a subject class (`math.GT/0309136`)."""
+    plain = [re.sub(r"\.[a-z-]+/", "/", arxiv_id.lower()) for arxiv_id in (one, other)]
+    return plain[0] == plain[1]

@@ -1,0 +1,160 @@
+"""GitHub: the README of a repository, whatever its name and format, and the commit it is of.
+
+Without a token GitHub answers 60 requests an hour. A README costs one, its commit another: once
+few are left, commits are no longer asked for, and once none is left, READMEs are read under their
+usual names from the raw host, which does not count.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from index.catalog import GithubLink
+from index.errors import FetchError
+from index.sources.http import BusyError, Http, HttpError, Response
+from index.sources.validate import README_LIMIT, readme_error, readme_media_type
+
+API = "https://api.github.com"
+RAW = "https://raw.githubusercontent.com"
+
+log = logging.getLogger(__name__)
+
+_SITE = "GitHub"
+_KEPT_FOR_READMES = 20
+_USUAL_NAMES = ("README.md", "readme.md", "Readme.md", "README.rst", "README.txt", "README")
+# base64 takes four bytes for three, and the answer holds little else.
+_JSON_LIMIT = 2 * README_LIMIT
+_MISSING = "GitHub has no such repository, or it has no README"
+
+
+def token_from_environment(environment: Mapping[str, str] = os.environ) -> str | None:
+    """GITHUB_TOKEN or GH_TOKEN, whichever is set first."""
+    for name in ("GITHUB_TOKEN", "GH_TOKEN"):
+        token = environment.get(name, "").strip()
+        if token.isascii() and token.isprintable() and token:
+            return token
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Readme:
+    """`version` is the last commit that changed the file, None where it was not asked for."""
+
+    data: bytes
+    media_type: str
+    origin: str
+    version: str | None
+
+
+class GithubApi:
+    """`token`, where given, is shown to the origin `api` alone, and neither logged nor kept."""
+
+    def __init__(
+        self, http: Http, *, api: str = API, raw: str = RAW, token: str | None = None
+    ) -> None:
+        self._http = http
+        self.base = api
+        self._raw = raw
+        self._token = token
+        self._limit_reached = False
+
+    def readme(self, link: GithubLink) -> Readme:
+        """The README of the repository's default branch. Raises FetchError."""
+        try:
+            answer = None if self._limit_reached else self._ask(self._repository(link) + "/readme")
+            readme = self._from_raw_host(link) if answer is None else self._read(link, answer)
+        except HttpError as error:
+            raise FetchError(link.source_id, str(error)) from error
+        if flaw := readme_error(readme.data):
+            raise FetchError(link.source_id, flaw)
+        return readme
+
+    def _repository(self, link: GithubLink) -> str:
+        return f"{self.base}/repos/{quote(link.owner)}/{quote(link.name)}"
+
+    def _ask(self, url: str) -> Response | None:
+        """The API's answer, or None where it has had enough of us."""
+        headers = {"accept": "application/vnd.github+json", "x-github-api-version": "2022-11-28"}
+        if self._token:
+            headers["authorization"] = f"Bearer {self._token}"
+        try:
+            answer = self._http.get(
+                url, site=_SITE, limit=_JSON_LIMIT, headers=headers, final=_limited
+            )
+        except BusyError as error:
+            log.info("%s: reading from the raw host instead", error)
+            self._limit_reached = True
+            return None
+        if answer.status == 401 and self._token:
+            log.warning("GitHub does not accept the token in the environment: going on without")
+            self._token = None
+            return self._ask(url)
+        if _limited(answer):
+            log.info("GitHub's limit of requests is reached: reading from the raw host instead")
+            self._limit_reached = True
+            return None
+        return answer
+
+    def _read(self, link: GithubLink, answer: Response) -> Readme:
+        if answer.status == 404:
+            raise FetchError(link.source_id, _MISSING)
+        if answer.status != 200:
+            raise FetchError(
+                link.source_id, f"GitHub does not send its README (status {answer.status})"
+            )
+        try:
+            record = json.loads(answer.content)
+            name, path = str(record["name"]), str(record["path"])
+            origin = str(record.get("html_url") or answer.url)
+            if record["encoding"] == "base64":
+                data = base64.b64decode(record["content"])
+            else:  # a file of more than a megabyte is only named, not sent
+                data = self._http.get(
+                    str(record["download_url"]), site=_SITE, limit=README_LIMIT
+                ).content
+        except (ValueError, KeyError, TypeError) as error:
+            raise FetchError(link.source_id, "GitHub's answer cannot be read") from error
+        left = answer.headers.get("x-ratelimit-remaining", "")
+        few = left.isdecimal() and int(left) <= _KEPT_FOR_READMES
+        # The answer's own address: a renamed repository is asked for under its new one.
+        commit = None if few else self._commit(answer.url.removesuffix("/readme"), path)
+        return Readme(data, readme_media_type(name), origin, commit)
+
+    def _commit(self, repository: str, path: str) -> str | None:
+        """The last commit that changed `path`; None where GitHub does not say: the README is
+        worth having without."""
+        try:
+            answer = self._ask(f"{repository}/commits?path={quote(path)}&per_page=1")
+            if answer is None or answer.status != 200:
+                return None
+            return str(json.loads(answer.content)[0]["sha"])
+        except (HttpError, ValueError, KeyError, TypeError, IndexError) as error:
+            log.info("no commit for %s: %s", repository, error)
+            return None
+
+    def _from_raw_host(self, link: GithubLink) -> Readme:
+        """The README under the first of its usual names. No token goes there."""
+        for name in _USUAL_NAMES:
+            url = f"{self._raw}/{quote(link.owner)}/{quote(link.name)}/HEAD/{name}"
+            answer = self._http.get(url, site=_SITE, limit=README_LIMIT)
+            if answer.status == 200:
+                return Readme(answer.content, readme_media_type(name), url, None)
+            if answer.status != 404:
+                break
+        raise FetchError(
+            link.source_id,
+            "GitHub's limit of requests is reached, and no README was found under its usual names",
+        )
+
+
+def _limited(answer: Response) -> bool:
+    """Whether GitHub declines because of how much was asked
+    (https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api)."""
+    spent = answer.headers.get("x-ratelimit-remaining") == "0"
+    return answer.status in (403, 429) and (spent or "retry-after" in answer.headers)

@@ -1,0 +1,237 @@
+"""Bytes on disk, kept once under their hash, and a ledger of every attempt to get them.
+
+Knows nothing of networks: fetching is `index.sources.fetch`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from index import files as journal
+from index.errors import SourceError
+from index.files import parts_of, sweep, write_atomically
+
+SourceType = Literal["full text", "readme", "summary"]
+
+_SOURCE_TYPES: dict[str, SourceType] = {
+    "arxiv": "full text",
+    "github": "readme",
+    "summary": "summary",
+}
+
+
+def source_type_of(source_id: str) -> SourceType:
+    """The source_type of a source, which its id tells. Raises ValueError for what is no source id."""
+    try:
+        return _SOURCE_TYPES[source_id.split(":", 1)[0]]
+    except KeyError:
+        raise ValueError(f"not a source id: {source_id!r}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Bytes that were fetched, and where they came from. `version` is the arXiv version
+    (`v4`) or the commit, None where the origin does not say."""
+
+    id: str
+    source_type: SourceType
+    media_type: str
+    sha256: str
+    size: int
+    origin: str
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One ledger entry. `reason` is "" exactly when the bytes came; `when` is ISO 8601 in UTC."""
+
+    source_id: str
+    when: str
+    origin: str
+    reason: str = ""
+    source: Source | None = None
+
+    def to_json(self) -> str:
+        """One line of ASCII without its line end, so that a cut anywhere is found as a cut."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, line: str | bytes) -> Attempt:
+        """The inverse of `to_json`. Raises ValueError for anything else."""
+        try:
+            raw: dict[str, Any] = json.loads(line)
+            if raw["source"] is not None:
+                raw["source"] = Source(**raw["source"])
+            attempt = cls(**raw)
+        except (KeyError, TypeError, RecursionError) as error:
+            raise ValueError(f"not a ledger entry: {error}") from error
+        source = attempt.source
+        # A hash is a file name: one that is none must not lead out of the folder.
+        if (
+            not isinstance(attempt.source_id, str)
+            or bool(attempt.reason) is (source is not None)
+            or (source and not re.fullmatch("[0-9a-f]{64}", str(source.sha256)))
+        ):
+            raise ValueError("not a ledger entry: the fields do not fit together")
+        return attempt
+
+
+class SourceStore:
+    """`folder` holds `<sha256>` files and `ledger/`, with one file for each source, which is only
+    ever appended to: to know one source costs the same however many there are.
+
+    Several processes may use one folder at once: bytes are written beside and renamed into
+    place, an entry is a single appending write, and what others append is seen at the next call.
+    Homes of older versions have one `ledger.jsonl` for all sources. It is read and never written:
+    its entries stand before those in `ledger/`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._swept = False
+        self._old_size = 0
+        self._old: dict[str, list[Attempt]] = {}
+
+    def put(
+        self,
+        source_id: str,
+        data: bytes,
+        *,
+        source_type: SourceType,
+        media_type: str,
+        origin: str,
+        version: str | None = None,
+    ) -> Source:
+        """Keep `data` (atomically, once per hash) and write the ledger entry. Putting what is
+        already the newest entry writes nothing, except bytes that were lost or changed."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        source = Source(source_id, source_type, media_type, sha256, len(data), origin, version)
+        self._keep(sha256, data)
+        attempts = self.attempts(source_id)
+        if not attempts or attempts[-1].source != source:
+            self._append(Attempt(source_id, _now(), origin, source=source))
+            # What `state` tells; a file system's own clock ticks too slowly for two at once.
+            os.utime(self.folder / "ledger", ns=(time.time_ns(), time.time_ns()))
+        return source
+
+    def fail(self, source_id: str, origin: str, reason: str) -> Attempt:
+        """Write down that the bytes did not come, and why."""
+        if not reason:
+            raise ValueError("a failure has a reason")
+        attempt = Attempt(source_id, _now(), origin, reason)
+        self._append(attempt)
+        return attempt
+
+    def get(self, source_id: str) -> Source | None:
+        """The newest source under this id whose bytes are still here and intact in size."""
+        return self._newest(self.attempts(source_id))
+
+    def everything(self) -> Iterator[Source]:
+        """The newest source of every id, as `get` gives it, in no promised order. Reads the whole
+        ledger: it costs what the catalog is large."""
+        old = dict(self._of_old())
+        for path in self.folder.glob("ledger/*/*.jsonl"):
+            kept = journal.read(path, Attempt.from_json)
+            for source_id in dict.fromkeys(attempt.source_id for attempt in kept):
+                own = [attempt for attempt in kept if attempt.source_id == source_id]
+                if source := self._newest([*old.pop(source_id, ()), *own]):
+                    yield source
+        yield from filter(None, map(self._newest, old.values()))
+
+    def state(self) -> tuple[int, int]:
+        """Two numbers of which one is another after any source was put. Costs next to nothing."""
+        try:
+            changed = (self.folder / "ledger").stat().st_mtime_ns
+        except FileNotFoundError:
+            changed = 0
+        return changed, _size(self.folder / "ledger.jsonl") or 0
+
+    def _newest(self, attempts: Sequence[Attempt]) -> Source | None:
+        for attempt in reversed(attempts):
+            source = attempt.source
+            if source is not None and _size(self.folder / source.sha256) == source.size:
+                return source
+        return None
+
+    def find(self, source_id: str, sha256: str) -> Source | None:
+        """The source under this id that has this hash, newest or not."""
+        for attempt in reversed(self.attempts(source_id)):
+            if attempt.source is not None and attempt.source.sha256 == sha256:
+                return attempt.source
+        return None
+
+    def read(self, source: Source) -> bytes:
+        """The bytes, checked against their hash. Raises SourceError where they were changed."""
+        path = self.folder / source.sha256
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise SourceError(
+                source.id, f"its kept bytes cannot be read ({error}); fetch it again"
+            ) from error
+        if hashlib.sha256(data).hexdigest() != source.sha256:
+            raise SourceError(
+                source.id, f"its kept bytes were changed on disk; delete {path} and fetch it again"
+            )
+        return data
+
+    def failure(self, source_id: str) -> Attempt | None:
+        """The newest attempt, where it failed."""
+        attempts = self.attempts(source_id)
+        return attempts[-1] if attempts and attempts[-1].reason else None
+
+    def attempts(self, source_id: str) -> tuple[Attempt, ...]:
+        """Every attempt for this id, oldest first."""
+        old = self._of_old().get(source_id, ())
+        kept = journal.read(self.ledger(source_id), Attempt.from_json)
+        return (*old, *(attempt for attempt in kept if attempt.source_id == source_id))
+
+    def ledger(self, source_id: str) -> Path:
+        """The file of the attempts for this id: fanned out, so that no folder becomes large."""
+        key = hashlib.sha256(source_id.encode("utf-8", "surrogatepass")).hexdigest()
+        return self.folder / "ledger" / key[:2] / f"{key[2:32]}.jsonl"
+
+    def _of_old(self) -> dict[str, list[Attempt]]:
+        """What the one ledger of an older version holds, read once and again if it changes."""
+        path = self.folder / "ledger.jsonl"
+        size = _size(path) or 0
+        if size != self._old_size:
+            self._old = {}
+            for attempt in journal.read(path, Attempt.from_json):
+                self._old.setdefault(attempt.source_id, []).append(attempt)
+            self._old_size = size
+        return self._old
+
+    def _append(self, attempt: Attempt) -> None:
+        journal.append(self.ledger(attempt.source_id), attempt.to_json())
+
+    def _keep(self, sha256: str, data: bytes) -> None:
+        """Write the bytes unless they are there, unchanged."""
+        path = self.folder / sha256
+        if _size(path) == len(data) and path.read_bytes() == data:
+            return
+        if not self._swept:
+            self._swept = True
+            sweep(self.folder)
+        write_atomically(path, data, parts=parts_of(self.folder))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,1 @@
+"""The `rag` command: one thin file per sub-command."""

@@ -1,0 +1,89 @@
+"""`rag serve`: ask, watch, read and verify in a browser."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from rag.cli.options import (
+    DATA_DIR,
+    ENCODER,
+    BaseUrl,
+    DataDir,
+    EncoderName,
+    Mirror,
+    Model,
+    Offline,
+    Seed,
+    Temperature,
+    Threshold,
+    Tries,
+    Writer,
+    WriterName,
+    open_pipeline,
+    settings,
+)
+from rag.cli.terminal import say
+
+
+def run(
+    host: Annotated[
+        str, typer.Option(help="Where to listen. Anything but this machine asks for a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 is any that is free.")] = 8765,
+    token: Annotated[
+        bool, typer.Option("--token", help="Ask for a token on this machine too.")
+    ] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="One more name under which browsers find this machine; repeatable."),
+    ] = None,
+    queue: Annotated[int, typer.Option(min=1, help="How many questions may wait.")] = 100,
+    writer: Writer = WriterName.AUTO,
+    model: Model = "",
+    base_url: BaseUrl = None,
+    seed: Seed = 0,
+    temperature: Temperature = 0.0,
+    threshold: Threshold = None,
+    tries: Tries = 2,
+    data_dir: DataDir = DATA_DIR,
+    mirror: Mirror = None,
+    offline: Offline = False,
+    encoder: EncoderName = ENCODER,
+) -> None:
+    """Serve a page to ask on, for this machine alone unless told otherwise. Answers are kept in
+    the data_dir, under answers/. End it with Ctrl-C."""
+    from rag.views.warnings import default_checker
+    from rag.views.web.server import bind, serve
+    from rag.views.web.site import Site
+
+    chosen = settings(data_dir, mirror, offline=offline, encoder=encoder)
+    bound = bind(host, port)
+    pipeline = open_pipeline(
+        chosen,
+        writer,
+        model,
+        base_url,
+        temperature=temperature,
+        seed=seed,
+        threshold=threshold,
+        tries=tries,
+    )
+    site = Site(pipeline, lambda: default_checker(offline=offline, announce=say), places=queue)
+    rests = serve(
+        site,
+        host=host,
+        bound=bound,
+        allowed=allow_host or (),
+        always_token=token,
+        announce=typer.echo,
+    )
+    if not rests:
+        # A thread is in the middle of a model's step, or of a paper. Whatever it would still
+        # write is written whole or not at all.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)

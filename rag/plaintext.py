@@ -1,0 +1,43 @@
+"""Text as a reader sees it: no control characters, on one line, escaped for Markdown."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# What CommonMark and GitHub's tables, strikes, formulas and bare links are made of.
+_MARKUP = re.compile(r"([\\`*_\[\]<>#|~$@]|:(?=//)|(?<=www)\.)", re.IGNORECASE)
+
+
+_LINE_START = re.compile(r"^(\d+(?=[.)])|(?=[-+=]))")
+
+
+# Control characters, format characters (bidirectional overrides, invisible tags) and surrogates.
+_UNSEEN = frozenset({"Cc", "Cf", "Cs"})
+
+
+_SPACE = re.compile(r"\s+")
+
+
+def plain(text: str) -> str:
+    """`text` on one line, without control characters."""
+    return _SPACE.sub(" ", visible(_SPACE.sub(" ", text))).strip()
+
+
+def visible(text: str) -> str:
+    """`text` without control characters, but for its line ends."""
+    return "".join(
+        char for char in text if char == "\n" or unicodedata.category(char) not in _UNSEEN
+    )
+
+
+def escape(text: str) -> str:
+    """`text` as Markdown that shows exactly it."""
+    escaped = _MARKUP.sub(_escaped, plain(text).replace("&", "&amp;"))
+    return _LINE_START.sub(r"\1\\", escaped)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    # Not by another backslash: notebooks take two before a bracket, and the second of two before
+    # `begin{`, for the beginning of a formula.
+    return "&#92;" if match[0] == "\\" else "\\" + match[0]

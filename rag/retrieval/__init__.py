@@ -1,0 +1,1 @@
+"""Prompt + segments of the listed works → Evidence."""

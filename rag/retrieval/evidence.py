@@ -1,0 +1,127 @@
+"""What was read and what was found: all that a writer may use, and nothing else.
+
+Knows nothing of how it was retrieved (`rag.retrieval.retrieve`) or of what will be written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from index.documents.document import pages_of
+from index.passages import Passage
+from index.sources.store import SourceType
+from rag.prompt import Prompt
+
+Facet = Literal["task", "input", "model", "output"]
+FACETS: tuple[Facet, ...] = get_args(Facet)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A pointer to text: half-open offsets into the document of a source. A quote is this and
+    nothing else; its words are looked up, never carried along."""
+
+    source_id: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What became of one listed source. `reason` is "" exactly when it was read; the hashes
+    and the extractor then name the bytes and the text that its offsets count in."""
+
+    source_id: str
+    source_type: SourceType
+    reason: str = ""
+    sha256: str = ""
+    document_sha256: str = ""
+    extractor: str = ""
+    version: str | None = None
+    page_starts: tuple[int, ...] = ()
+
+    def pages(self, start: int, end: int) -> tuple[int, ...]:
+        """The 1-based pages that the half-open span touches."""
+        return pages_of(self.page_starts, start, end)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A retrieved passage. `score` orders the hits of one query only; `dense` is the cosine and
+    `lexical` the BM25 score it was fused from."""
+
+    source_id: str
+    source_type: SourceType
+    passage: Passage
+    score: float
+    dense: float = 0.0
+    lexical: float = 0.0
+
+    @property
+    def text(self) -> str:
+        """The passage's words."""
+        return self.passage.text
+
+    def sentences(self) -> tuple[tuple[Span, str], ...]:
+        """Every sentence of the passage: where it stands, and its words."""
+        first = self.passage.start
+        return tuple(
+            (Span(self.source_id, start, end), self.passage.text[start - first : end - first])
+            for start, end in self.passage.sentences
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Similarity:
+    """Cosines of one sentence: with the question, and with each facet's own query."""
+
+    question: float
+    facets: Mapping[Facet, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything retrieved for one prompt, from the sources of its own listings only.
+
+    `facets[f]` are the hits for one part of the answer over all listed works, best first, each
+    work among them; `works[i]` are the hits for the question within listing `i` alone, best
+    first, () where nothing of it could be read; `openings[i]` are the passages with which the
+    sources of listing `i` open, in reading order. `similarities` has, for every sentence that can
+    stand alone, its cosine with the question and with what each part of the answer looks for.
+    """
+
+    prompt: Prompt
+    readings: tuple[Reading, ...]
+    facets: Mapping[Facet, tuple[Hit, ...]]
+    works: tuple[tuple[Hit, ...], ...]
+    openings: tuple[tuple[Hit, ...], ...] = ()
+    similarities: Mapping[Span, Similarity] = field(default_factory=dict)
+    _listings: Mapping[str, tuple[int, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Follows from the prompt; looked up for every hit, so it is worked out once."""
+        found: dict[str, tuple[int, ...]] = {}
+        for number, listing in enumerate(self.prompt.listings):
+            for source_id in dict.fromkeys(listing.source_ids):
+                found[source_id] = (*found.get(source_id, ()), number)
+        object.__setattr__(self, "_listings", found)
+
+    def listings_of(self, source_id: str) -> tuple[int, ...]:
+        """Indices of the listings that list this source (two may share one)."""
+        return self._listings.get(source_id, ())
+
+    def hits(self) -> Iterator[Hit]:
+        """Every retrieved passage, those of the facets first; a passage may come repeatedly."""
+        for found in (*self.facets.values(), *self.works, *self.openings):
+            yield from found
+
+    def text(self, span: Span) -> str:
+        """The words `span` points to. Raises ValueError where no retrieved passage holds it."""
+        for hit in self.hits():
+            passage = hit.passage
+            inside = passage.start <= span.start < span.end <= passage.end
+            if hit.source_id == span.source_id and inside:
+                return passage.text[span.start - passage.start : span.end - passage.start]
+        raise ValueError(f"{span} lies in no retrieved passage")

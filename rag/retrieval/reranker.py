@@ -1,0 +1,83 @@
+"""A second, slower opinion on the best passages, from a model that reads question and passage
+together. Off unless the user names a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from index.errors import EncoderError
+from index.weights import locate
+from rag.retrieval.scoring import Scores, standardise
+
+if TYPE_CHECKING:
+    from sentence_transformers import CrossEncoder
+
+# How many of the best passages are read again.
+DEPTH = 32
+
+
+class Reranker(Protocol):
+    """Scores texts for a question; higher is better, and only the order of one call counts."""
+
+    @property
+    def name(self) -> str:
+        """Which model this is, for reports."""
+
+    def scores(self, query: str, texts: Sequence[str]) -> Scores:
+        """[len(texts)]."""
+
+
+def rerank(
+    reranker: Reranker, query: str, texts: Sequence[str], scores: Scores, ranked: Sequence[int]
+) -> Scores:
+    """[n]: `scores`, with the first DEPTH of `ranked` rescored by `reranker`. They keep standing
+    above all others, on the scale of standardised scores; the others are left as they were."""
+    rows = list(ranked[:DEPTH])
+    if not rows:
+        return scores
+    opinion = standardise(reranker.scores(query, [texts[row] for row in rows]))
+    found = scores.copy()
+    found[rows] = float(scores[rows].min()) + (opinion - opinion.min())
+    return found
+
+
+class CrossEncoderReranker:
+    """Any cross-encoder of sentence-transformers with one output."""
+
+    def __init__(self, model: CrossEncoder, name: str) -> None:
+        self._model = model
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        """See Reranker."""
+        return self._name
+
+    def scores(self, query: str, texts: Sequence[str]) -> Scores:
+        """See Reranker."""
+        found = self._model.predict([(query, text) for text in texts], show_progress_bar=False)
+        return np.asarray(found, dtype=np.float64).reshape(len(texts))
+
+
+def load_reranker(name: str, *, offline: bool = False) -> Reranker:
+    """The cross-encoder `name` stands for: a local folder, else a model of the hub."""
+    folder = locate(name, offline=offline)
+    from sentence_transformers import CrossEncoder
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        model = CrossEncoder(
+            str(folder),
+            local_files_only=True,
+            trust_remote_code=False,
+            model_kwargs={"use_safetensors": True},
+        )
+    except Exception as error:
+        raise EncoderError(f"the reranker in {folder} cannot be loaded: {error}") from error
+    if model.num_labels != 1:
+        raise EncoderError(f"{name} gives {model.num_labels} scores for a passage: one is needed")
+    return CrossEncoderReranker(model, name)

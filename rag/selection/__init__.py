@@ -1,0 +1,1 @@
+"""Which sentence stands where in an answer."""

@@ -1,0 +1,1 @@
+"""An answer as Markdown, HTML, notebook output, and a served page."""

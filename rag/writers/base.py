@@ -1,0 +1,71 @@
+"""What a writer hands over: statements with pointers, and a record of how they were made.
+
+The protocol every writer implements is here, beside the types it speaks in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from rag.retrieval.evidence import Evidence, Span
+
+NOT_SAID = "The provided works do not say."
+AS_IT_STANDS = "The work puts it in these words."
+"""The one sentence that may stand without a quote in the task and the workflow."""
+
+
+@dataclass(frozen=True, slots=True)
+class DraftStatement:
+    """One or two sentences and the spans that support them. No quotes only for `NOT_SAID`."""
+
+    text: str
+    quotes: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WriterEvent:
+    """Something a reader of the answer should be able to find out: a statement written again or
+    replaced, an unknown id dropped, a fall-back taken."""
+
+    part: str
+    kind: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class WriterRecord:
+    """How a draft was made. Fields that do not apply to a writer are None or 0."""
+
+    name: str
+    model: str | None = None
+    revision: str | None = None
+    dtype: str | None = None
+    device: str | None = None
+    seed: int | None = None
+    tokens_decoded: int = 0
+    tokens_forced: int = 0
+    seconds: float | None = None
+    note: str = ""
+    events: tuple[WriterEvent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The parts of an answer that a writer decides. `relevance_notes[i]` says how listing `i` bears on
+    the question, None where it does not."""
+
+    task: tuple[DraftStatement, ...]
+    input: tuple[DraftStatement, ...]
+    model: tuple[DraftStatement, ...]
+    output: tuple[DraftStatement, ...]
+    relevance_notes: tuple[DraftStatement | None, ...]
+    record: WriterRecord = field(default_factory=lambda: WriterRecord("unnamed"))
+
+
+class Writer(Protocol):
+    """Turns evidence into a draft. May call `stream` with text as it is written."""
+
+    def write(self, evidence: Evidence, *, stream: Callable[[str], None] | None = None) -> Draft:
+        """The draft of the answer to `evidence.prompt`. Raises WriterError."""

@@ -1,0 +1,1 @@
+"""Quote-bound decoding with a local causal language model."""

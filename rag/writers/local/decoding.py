@@ -1,0 +1,275 @@
+"""Our own decoding loop: a causal model, its key-value cache, and a grammar that says what may
+come next. Text that the grammar forces is fed at once, in one forward pass.
+
+Knows nothing of evidence, statements or prompts: token ids in, bytes of a regular language out.
+"""
+
+from __future__ import annotations
+
+import codecs
+import copy
+import inspect
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from index.errors import WriterError
+from rag.writers.local.tokenizer import Vocabulary
+
+if TYPE_CHECKING:
+    import torch
+
+# Tokens of a prompt fed in one forward pass: bounds the memory attention takes.
+PREFILL = 1024
+# Logits beyond this are as good as certain; finite, so that dividing by a temperature stays so.
+_CERTAIN = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """Greedy at temperature 0; otherwise drawn with `seed`, the same draw for the same logits."""
+
+    temperature: float = 0.0
+    seed: int = 0
+
+
+@dataclass(slots=True)
+class Tally:
+    """What decoding cost, added up. `decoded` tokens were chosen by the model, `forced` ones
+    were the only way on; `steps` are forward passes after the prompt's; times in seconds."""
+
+    prompt: int = 0
+    decoded: int = 0
+    forced: int = 0
+    steps: int = 0
+    masks: int = 0
+    mask_seconds: float = 0.0
+    prompt_seconds: float = 0.0
+    step_seconds: float = 0.0
+    compile_seconds: float = 0.0
+    blind: int = 0  # choices made although the model's logits were not numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """`finished` is False where the token budget ended before the grammar did; the text is then
+    a beginning only and must not be used. `chosen` are the positions in `ids` of the tokens that
+    cost a forward pass; the others were forced."""
+
+    text: str
+    ids: tuple[int, ...]
+    finished: bool
+    chosen: tuple[int, ...] = ()
+
+
+class Decoder:
+    """One model with one cache. The cache keeps what was fed last, and a new prompt pays only
+    for the part it does not share with that: sections that begin alike pay for it once."""
+
+    def __init__(self, model: Any, vocabulary: Vocabulary, *, device: str = "cpu") -> None:
+        takes = inspect.signature(model.forward).parameters
+        if "past_key_values" not in takes:
+            raise WriterError(
+                f"{type(model).__name__} keeps no key-value cache; take a causal language model"
+            )
+        self.model = model
+        self.vocabulary = vocabulary
+        self.device = device
+        self.tally = Tally()
+        self._extra: dict[str, Any] = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
+        self._fed: list[int] = []
+        self._cache: Any = None
+        self._base: tuple[list[int], Any] | None = None
+
+    def hold(self, prefix: Sequence[int]) -> None:
+        """Feed a prefix that the prompts to come share. Where the model's cache cannot be cut
+        back (sliding windows, recurrent states) a copy of it is kept to start from again."""
+        rest = self._align(prefix)
+        if rest:
+            self._feed(rest, prompt=True)
+        self._base = None
+        if not self._croppable():
+            self._base = (list(self._fed), copy.deepcopy(self._cache))
+
+    def decode(
+        self,
+        prompt: Sequence[int],
+        grammar: str,
+        *,
+        budget: int,
+        closing: Callable[[str], str | None] | None = None,
+        retry_policy: int = 0,
+        sampling: Sampling = Sampling(),
+        stream: Callable[[str], None] | None = None,
+    ) -> Decoded:
+        """Continue `prompt` within `grammar`, by at most `budget` tokens.
+
+        After `retry_policy` tokens `closing` is asked, with the text so far, for a stricter grammar
+        to go on in; the text must be a beginning of something in it.
+        """
+        import torch
+
+        matcher = self._matcher(grammar)
+        random = torch.Generator().manual_seed(sampling.seed)
+        show = stream or (lambda text: None)
+        incremental = codecs.getincrementaldecoder("utf-8")()
+        pending, in_prompt = self._align(prompt), True
+        written: list[int] = []
+        chosen: list[int] = []
+
+        def take(ids: Sequence[int]) -> None:
+            written.extend(ids)
+            pending.extend(ids)
+            show(incremental.decode(self.vocabulary.bytes_of(ids)))
+
+        finished = False
+        while True:
+            began = time.perf_counter()
+            if forced := matcher.compute_ff_tokens():
+                matcher.consume_tokens(forced)
+                take(forced)
+                self.tally.forced += len(forced)
+            _check(matcher)
+            finished = bool(matcher.is_stopped())
+            if finished or len(written) >= budget:
+                break
+            if closing is not None and len(written) >= retry_policy:
+                text = self.vocabulary.bytes_of(written).decode("utf-8", "ignore")
+                if (stricter := closing(text)) is not None:
+                    matcher, closing = self._matcher(stricter), None
+                    matcher.consume_tokens(written)
+                    continue
+            allowed = self._allowed(matcher, began)
+            only = np.flatnonzero(allowed[: self.vocabulary.rows])
+            if len(only) == 0:  # Only an end that this vocabulary has no token for.
+                finished = bool(matcher.is_accepting())
+                break
+            if len(only) == 1:
+                token = int(only[0])
+                self.tally.forced += 1
+            else:
+                logits = self._feed(pending, prompt=in_prompt)
+                pending, in_prompt = [], False
+                token = self._choose(logits, allowed, sampling, random)
+                self.tally.decoded += 1
+                chosen.append(len(written))
+            if token in self.vocabulary.stops:
+                finished = True
+                break
+            matcher.consume_token(token)
+            take([token])
+        text = self.vocabulary.bytes_of(written).decode("utf-8", "replace")
+        return Decoded(text, tuple(written), finished, tuple(chosen))
+
+    def _matcher(self, grammar: str) -> Any:
+        from llguidance import LLMatcher
+
+        began = time.perf_counter()
+        matcher = LLMatcher(self.vocabulary.matching, grammar, log_level=0)
+        _check(matcher)
+        self.tally.compile_seconds += time.perf_counter() - began
+        return matcher
+
+    def _allowed(self, matcher: Any, began: float) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Which tokens may come next, one truth value for each id; the time since `began`, which
+        the matcher took to get here, is counted with the mask's own."""
+        from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
+
+        bits = allocate_token_bitmask(1, self.vocabulary.matching.vocab_size)
+        fill_next_token_bitmask(matcher, bits)
+        allowed = np.unpackbits(bits.view(np.uint8), bitorder="little").view(np.bool_)
+        self.tally.mask_seconds += time.perf_counter() - began
+        self.tally.masks += 1
+        return allowed
+
+    def _choose(
+        self, logits: torch.Tensor, allowed: Any, sampling: Sampling, random: torch.Generator
+    ) -> int:
+        import torch
+
+        scores = logits.float()
+        if not bool(torch.isfinite(scores).all()):
+            self.tally.blind += 1
+        scores = scores.nan_to_num(nan=-_CERTAIN, posinf=_CERTAIN, neginf=-_CERTAIN)
+        # Rows of the embedding beyond the vocabulary are padding and never allowed.
+        width = min(len(allowed), scores.shape[0])
+        mask = torch.zeros(scores.shape[0], dtype=torch.bool)
+        mask[:width] = torch.from_numpy(allowed[:width])
+        scores = scores.clamp(-_CERTAIN, _CERTAIN)
+        scores.masked_fill_(~mask.to(scores.device), float("-inf"))
+        if sampling.temperature <= 0:
+            return int(scores.argmax())
+        weights = torch.softmax((scores - scores.max()) / sampling.temperature, dim=0).cpu()
+        return int(torch.multinomial(weights, 1, generator=random))
+
+    def _feed(self, ids: Sequence[int], *, prompt: bool) -> torch.Tensor:
+        """Run the model over `ids`, after what it was fed before; the logits that follow."""
+        import torch
+
+        began = time.perf_counter()
+        try:
+            with torch.inference_mode():
+                if self._cache is None:
+                    from transformers import DynamicCache
+
+                    self._cache = DynamicCache(config=self.model.config)
+                for start in range(0, len(ids), PREFILL):
+                    piece = torch.tensor([list(ids[start : start + PREFILL])], device=self.device)
+                    output = self.model(
+                        input_ids=piece, past_key_values=self._cache, use_cache=True, **self._extra
+                    )
+                logits: torch.Tensor = output.logits[0, -1]
+        except (MemoryError, RuntimeError) as error:
+            self._forget()
+            raise WriterError(_failure(error)) from error
+        except Exception:
+            self._forget()
+            raise
+        self._fed.extend(ids)
+        spent = time.perf_counter() - began
+        if prompt:
+            self.tally.prompt += len(ids)
+            self.tally.prompt_seconds += spent
+        else:
+            self.tally.steps += 1
+            self.tally.step_seconds += spent
+        return logits
+
+    def _align(self, prompt: Sequence[int]) -> list[int]:
+        """Cut the cache back to what it shares with `prompt`; what remains to be fed, which is
+        never nothing: the logits after the last token are needed."""
+        shared, most = 0, min(len(self._fed), len(prompt) - 1)
+        while shared < most and self._fed[shared] == prompt[shared]:
+            shared += 1
+        if surplus := len(self._fed) - shared:
+            if shared and self._base is None and self._croppable():
+                self._cache.crop(-surplus)
+                self._fed = self._fed[:shared]
+            elif self._base is not None and len(self._base[0]) <= shared:
+                self._fed, self._cache = list(self._base[0]), copy.deepcopy(self._base[1])
+            else:
+                self._forget()
+        return list(prompt[len(self._fed) :])
+
+    def _croppable(self) -> bool:
+        cache = self._cache
+        return cache is not None and bool(cache.is_croppable) and not any(cache.is_sliding)
+
+    def _forget(self) -> None:
+        self._fed, self._cache = [], None
+
+
+def _check(matcher: Any) -> None:
+    if matcher.is_error():
+        reason = str(matcher.get_error()).splitlines()[0]
+        raise WriterError(f"the grammar of a statement could not be followed: {reason}")
+
+
+def _failure(error: BaseException) -> str:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if "memory" in str(error).lower() or isinstance(error, MemoryError):
+        return f"no memory left for the model ({reason}); take a smaller model or fewer passages"
+    return f"the model could not be run: {reason}"

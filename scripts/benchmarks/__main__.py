@@ -1,0 +1,153 @@
+"""`rag bench`: ratios, both sides in one run. Times on a busy machine mean little; ratios more."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rag.cli.options import DATA_DIR, ENCODER, DataDir, EncoderName, Mirror, Offline, settings
+from rag.cli.terminal import say
+
+app = typer.Typer(no_args_is_help=True, help="Measure speed, as ratios of one run.")
+
+
+@app.callback()
+def benches() -> None:
+    """Measure speed, as ratios of one run."""
+
+
+@app.command("decode")
+def decode(
+    prompt: Annotated[Path, typer.Argument(help="A prompt document; its works are the evidence.")],
+    model: Annotated[str, typer.Option(help="A causal model: name or folder.")],
+    statements: Annotated[int, typer.Option(min=1, help="How many statements are written.")] = 4,
+    data_dir: DataDir = DATA_DIR,
+    mirror: Mirror = None,
+    offline: Offline = False,
+) -> None:
+    """Quote-bound decoding with forced text fed at once, against the same text token by token
+    through `model.generate`, and against as much unconstrained text."""
+    from rag.pipeline import Pipeline
+    from rag.prompt import read_prompt
+    from rag.writers.extractive import ExtractiveWriter
+    from rag.writers.local.loading import load_model
+    from scripts.benchmarks.decoding import bench_decode
+
+    pipeline = Pipeline.of(settings(data_dir, mirror, offline=offline), ExtractiveWriter())
+    evidence = pipeline.gather(read_prompt(prompt))
+    found = bench_decode(load_model(model, offline=offline), evidence, statements=statements)
+    ratios = {
+        "steps_per_quoted_token": found.steps_per_quoted_token,
+        "speedup_over_stepwise": found.speedup,
+        "cost_against_unconstrained": found.cost,
+        "tokens_per_second": found.tokens_per_second,
+    }
+    typer.echo(json.dumps({**asdict(found), **ratios}, indent=2))
+
+
+@app.command("index")
+def index(
+    mirror: Annotated[Path, typer.Option(help="A folder with arxiv/<id>.pdf.")],
+    repeats: Annotated[int, typer.Option(min=1, help="Both sides in turn, so often.")] = 1,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only so many papers.")] = None,
+    documents: Annotated[
+        list[int] | None,
+        typer.Option(
+            help="Measure memory instead, over so many copies of the papers; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    short: Annotated[
+        bool, typer.Option("--short", help="Each paper once, the other documents short READMEs.")
+    ] = False,
+    encoder: EncoderName = ENCODER,
+) -> None:
+    """Indexing the papers of a mirror, against LangChain's PyPDFLoader, recursive splitter
+    1000/200, HuggingFaceEmbeddings and FAISS with the same weights. Needs the extra `bench`.
+    With --documents: the memory that indexing takes, without the other side."""
+    if documents:
+        from scripts.benchmarks.memory import bench_memory
+
+        needed = bench_memory(mirror, documents=documents, short=short, encoder=encoder, say=say)
+        typer.echo(json.dumps(needed, indent=2))
+        return
+    from scripts.benchmarks.indexing import bench_index
+
+    found = bench_index(mirror, encoder=encoder, repeats=repeats, limit=limit, say=say)
+    typer.echo(json.dumps(found, indent=2))
+
+
+@app.command("search")
+def search(
+    size: Annotated[
+        list[int] | None, typer.Option(help="Passages in the catalog; may be repeated.")
+    ] = None,
+    filtered: Annotated[
+        list[int] | None, typer.Option(help="Sizes for LangChain's FAISS with a filter.")
+    ] = None,
+    queries: Annotated[int, typer.Option(min=1, help="How many queries at each size.")] = 20,
+) -> None:
+    """Retrieval for a prompt of ten works while the catalog grows, and against LangChain's FAISS
+    with a metadata filter. The works are synthetic. Needs the extra `bench`."""
+    from scripts.benchmarks.search import bench_search
+
+    sizes = size or [10**3, 10**5, 10**7]
+    against = filtered or [10**3, 10**5]
+    found = bench_search(sizes, filtered_sizes=against, queries=queries, say=say)
+    typer.echo(json.dumps(found, indent=2))
+
+
+@app.command("whole")
+def whole(
+    questions: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Evaluation sets: documents.jsonl and questions.jsonl."),
+    ] = None,
+    size: Annotated[
+        list[int] | None, typer.Option(help="Passages in the data directory; may be repeated.")
+    ] = None,
+    queries: Annotated[int, typer.Option(min=1, help="How many queries at each size.")] = 10,
+    encoder: EncoderName = ENCODER,
+) -> None:
+    """Search over everything indexed: time and memory over synthetic works, and over all the
+    documents of each evaluation set whether it ranks as an exhaustive search does."""
+    from scripts.benchmarks.whole import bench_whole
+
+    sizes = size if size is not None else [10**5, 10**6]
+    found = bench_whole(sizes, sets=questions or (), encoder=encoder, queries=queries, say=say)
+    typer.echo(json.dumps(found, indent=2))
+
+
+@app.command("add")
+def add(
+    works: Annotated[
+        list[int] | None, typer.Option(help="Works in the data directory; may be repeated.")
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Works added in each way.")] = 5,
+) -> None:
+    """Adding one work to a data directory of ten works and of ten thousand. The works are synthetic."""
+    from scripts.benchmarks.adding import bench_add
+
+    found = bench_add(works or [10, 10_000], repeats=repeats, say=say)
+    typer.echo(json.dumps(found, indent=2))
+
+
+@app.command("cold")
+def cold(
+    prompt: Annotated[Path, typer.Argument(help="A prompt document whose works are indexed.")],
+    repeats: Annotated[int, typer.Option(min=1, help="The best of so many counts.")] = 3,
+    data_dir: DataDir = DATA_DIR,
+    encoder: EncoderName = ENCODER,
+) -> None:
+    """`rag ask` from a cold start, against importing and loading the encoder alone."""
+    from scripts.benchmarks.cold import bench_cold
+
+    typer.echo(json.dumps(bench_cold(prompt, data_dir, encoder=encoder, repeats=repeats), indent=2))
+
+
+if __name__ == "__main__":
+    app(prog_name="rag bench")

@@ -1,0 +1,206 @@
+"""What quote-bound decoding costs: against the same text token by token, and against generation
+that is bound to nothing. One run, one model, one prompt."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from rag.retrieval.evidence import Evidence
+from rag.writers import messages
+from rag.writers.grammar import candidates_of, closing, statement_grammar
+from rag.writers.local.decoding import Decoder, Sampling, Tally
+from rag.writers.local.loading import LoadedModel
+from rag.writers.local.tokenizer import Template
+from rag.writers.messages import select
+from rag.writers.statements import numbers_in
+
+_SMALL = 2048  # tokens of context below which the messages are the brief ones
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeFigures:
+    """Sums over `statements`. `steps` are forward passes after the prompt's; the three times are
+    of decoding alone, in seconds, without the prompt: with the grammar and forced text at once
+    (`bound`), the same tokens with the same grammar one by one through `model.generate`
+    (`stepwise`), and as many tokens of free text (`free`). Masks are in milliseconds."""
+
+    model: str
+    device: str
+    dtype: str
+    vocabulary: int
+    prompt_tokens: int
+    candidates: int
+    statements: int
+    tokens: int
+    quoted_tokens: int
+    steps: int
+    quoted_steps: int
+    mask_ms: float
+    mask_ms_per_token: float
+    compile_ms: float
+    bound: float
+    stepwise: float
+    free: float
+
+    @property
+    def steps_per_quoted_token(self) -> float:
+        """Forward passes that a token of a quote costs on average."""
+        return self.quoted_steps / max(1, self.quoted_tokens)
+
+    @property
+    def speedup(self) -> float:
+        """How many times faster than the same text token by token."""
+        return self.stepwise / self.bound
+
+    @property
+    def cost(self) -> float:
+        """Time against unbound generation of the same length: below 1 it is cheaper."""
+        return self.bound / self.free
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Of the quote-bound text."""
+        return self.tokens / self.bound
+
+
+def bench_decode(
+    loaded: LoadedModel,
+    evidence: Evidence,
+    *,
+    statements: int = 4,
+    passages: int = 12,
+    retry_policy: int = 32,
+    temperature: float = 0.0,
+) -> DecodeFigures:
+    """Write `statements` statements over at most `passages` passages of the evidence, which must
+    hold some, in at most a third of the model's context. `retry_policy` bounds the prose, which a
+    model without training never ends."""
+    vocabulary = loaded.vocabulary
+    chosen = select(
+        evidence,
+        room=loaded.context // 3,
+        most=passages,
+        cost=lambda hit, text: len(vocabulary.plain(text)),
+    )
+    candidates = candidates_of(chosen.shown)
+    numbers = numbers_in("\n".join(item.text for item in chosen.shown))
+    template = Template.of(vocabulary)
+    prompt = evidence.prompt
+    brief = loaded.context < _SMALL
+    shared = messages.shared(
+        prompt.question, prompt.listings, chosen.works, chosen.shown, brief=brief
+    )
+    ids = [
+        *template.prefix(vocabulary, messages.system(brief=brief), shared),
+        *template.suffix(vocabulary, messages.task("task", brief=brief)),
+    ]
+    grammar = partial(statement_grammar, candidates, numbers, silence=False)
+    decoder = Decoder(loaded.model, vocabulary, device=loaded.device)
+    decoder.hold(ids)
+    _warm_up(decoder, ids, grammar())
+    decoder.tally = tally = Tally()
+    texts: list[tuple[int, ...]] = []
+    quoted = steps = 0
+    for seed in range(statements):
+        decoded = decoder.decode(
+            ids,
+            grammar(),
+            budget=max(64, loaded.context - len(ids)),
+            closing=lambda text: closing(text, lambda most: grammar(characters=most)),
+            retry_policy=retry_policy,
+            sampling=Sampling(temperature, seed),
+        )
+        begins = _first_quoted(decoded.ids, decoder)
+        texts.append(decoded.ids)
+        quoted += len(decoded.ids) - begins
+        steps += sum(position >= begins for position in decoded.chosen)
+    tokens = sum(map(len, texts))
+    return DecodeFigures(
+        model=loaded.name,
+        device=loaded.device,
+        dtype=loaded.dtype,
+        vocabulary=vocabulary.size,
+        prompt_tokens=len(ids),
+        candidates=len(candidates),
+        statements=statements,
+        tokens=tokens,
+        quoted_tokens=quoted,
+        steps=tally.steps,
+        quoted_steps=steps,
+        mask_ms=1e3 * tally.mask_seconds / max(1, tally.masks),
+        mask_ms_per_token=1e3 * tally.mask_seconds / max(1, tokens),
+        compile_ms=1e3 * tally.compile_seconds / max(1, statements),
+        bound=tally.step_seconds + tally.mask_seconds + tally.compile_seconds,
+        stepwise=sum(_generate(loaded, ids, text, grammar()) for text in texts),
+        free=sum(_generate(loaded, ids, text, "") for text in texts),
+    )
+
+
+def _warm_up(decoder: Decoder, ids: Sequence[int], grammar: str) -> None:
+    """The first passes pay for allocations, and the tokenizer's trie is built at the first mask."""
+    decoder.decode(ids, grammar, budget=8)
+
+
+def _first_quoted(ids: Sequence[int], decoder: Decoder) -> int:
+    """The position of the first token that holds the opening quotation mark."""
+    tokens = decoder.vocabulary.tokens
+    return next((n for n, token in enumerate(ids) if b'"' in tokens[token]), len(ids))
+
+
+def _generate(loaded: LoadedModel, ids: Sequence[int], text: Sequence[int], grammar: str) -> float:
+    """Seconds that `model.generate` takes for as many tokens as `text` after the prompt, less
+    what the prompt and the first token take. With a grammar its mask is made at every step, as
+    the logits processors of constrained generation do, and the token taken is that of `text`."""
+    import torch
+
+    def run(length: int) -> float:
+        began = time.perf_counter()
+        with torch.inference_mode():
+            loaded.model.generate(
+                torch.tensor([list(ids)], device=loaded.device),
+                attention_mask=torch.ones(1, len(ids), dtype=torch.long, device=loaded.device),
+                min_new_tokens=length,
+                max_new_tokens=length,
+                do_sample=False,
+                pad_token_id=0,
+                logits_processor=[_Replay(loaded, text, grammar, len(ids))] if grammar else None,
+            )
+        if loaded.device.startswith("cuda"):
+            torch.cuda.synchronize()
+        return time.perf_counter() - began
+
+    first = run(1)
+    return max(1e-9, (run(len(text)) - first) * len(text) / max(1, len(text) - 1))
+
+
+class _Replay:
+    """A logits processor: masks by the grammar, then takes the next token of a given text."""
+
+    def __init__(self, loaded: LoadedModel, text: Sequence[int], grammar: str, prompt: int) -> None:
+        from llguidance import LLMatcher
+        from llguidance.numpy import allocate_token_bitmask
+
+        matching = loaded.vocabulary.matching
+        self.matcher = LLMatcher(matching, grammar, log_level=0)
+        self.bits = allocate_token_bitmask(1, matching.vocab_size)
+        self.text, self.prompt = text, prompt
+
+    def __call__(self, ids: Any, scores: Any) -> Any:
+        import torch
+        from llguidance.numpy import fill_next_token_bitmask
+
+        position = ids.shape[1] - self.prompt
+        fill_next_token_bitmask(self.matcher, self.bits)
+        allowed = np.unpackbits(self.bits.view(np.uint8), bitorder="little").view(np.bool_)
+        mask = torch.from_numpy(allowed[: scores.shape[1]]).to(scores.device)
+        scores[:, : len(mask)].masked_fill_(~mask, float("-inf"))
+        self.matcher.consume_token(self.text[position])
+        scores.fill_(float("-inf"))
+        scores[:, self.text[position]] = 0.0
+        return scores

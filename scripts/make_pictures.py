@@ -1,0 +1,136 @@
+"""`make pictures`: the pictures in the README, of answers from an invented paper in our own words.
+
+The paper is printed from `docs/pictures/paper.html` by Chromium, asked about in a real kernel, and
+what is then shown is photographed. Needs the extras `dev` and `notebook`, and Chromium.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rag.cli.terminal import say
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+PAPER = Path("docs/pictures/paper.html")
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+COLOURS = 96
+"""Of the palette: text on a page needs no more, and a picture stays well below 200 kB."""
+
+QUESTION = (
+    "I found a grey photo of my grandmother, and an app gave it colours. Her dress came back "
+    "green, and my mother says it really was. How can a program know that?"
+)
+LANTERN = {
+    "model": "Lantern: Giving Grey Photographs Their Colours Back",
+    # A number that no paper has: arXiv does not come to so many in a month.
+    "paper": "https://arxiv.org/abs/2401.99999v1",
+}
+MOSAIC = {
+    "model": "Mosaic: A Collection of Coloured Portraits",
+    "summary": "Mosaic is a collection of portraits in colour with which colouring programs can be "
+    "tested. The input of a test is a portrait that was made grey, and the output is compared with "
+    "the colours that it had.",
+}
+CELLS = (
+    "from rag.notebook import ask",
+    'answer = ask("grey-photo.txt", writer="extractive")',
+    "answer",
+    "answer.verify()",
+)
+
+
+def run(
+    folder: Annotated[Path, typer.Argument(help="Where the pictures go.")] = PAPER.parent,
+) -> None:
+    """Make notebook.png and page.png anew."""
+    from playwright.sync_api import sync_playwright
+
+    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if found is None:
+        say(f"no browser to make pictures with; expected one of {', '.join(CHROMIUM)}")
+        raise typer.Exit(2)
+    with TemporaryDirectory() as place, sync_playwright() as playwright:
+        # The sandbox wants rights that a container does not have; only our own pages are opened.
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        work = Path(place)
+        _lay_out(browser, work)
+        notebook, page = _asked(work)
+        folder.mkdir(parents=True, exist_ok=True)
+        _photograph(browser, notebook, folder / "notebook.png", width=1040, height=1500, quote=3)
+        _photograph(browser, page, folder / "page.png", width=1040, height=1360, quote=0)
+        browser.close()
+
+
+def _lay_out(browser: Browser, work: Path) -> None:
+    """The prompt document, and a mirror with the paper."""
+    from rag.prompt import Prompt
+
+    prompt = Prompt.build(QUESTION, recommended=[LANTERN], related=[MOSAIC])
+    (work / "grey-photo.txt").write_text(prompt.text, encoding="utf-8")
+    paper = work / "mirror" / "arxiv" / "2401.99999v1.pdf"
+    paper.parent.mkdir(parents=True)
+    page = browser.new_page()
+    page.goto(PAPER.resolve().as_uri())
+    paper.write_bytes(page.pdf(prefer_css_page_size=True))
+    page.close()
+
+
+def _asked(work: Path) -> tuple[Path, Path]:
+    """The executed notebook as JupyterLab shows it, and the page that its answer is saved as."""
+    import nbformat
+    from nbclient import NotebookClient
+    from nbconvert import HTMLExporter
+
+    notebook: Any = nbformat.v4.new_notebook()  # type: ignore[no-untyped-call]
+    sources = (*CELLS, 'answer.save("page.html")')
+    notebook.cells = [nbformat.v4.new_code_cell(source) for source in sources]  # type: ignore[no-untyped-call]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join((str(Path.cwd()), os.environ.get("PYTHONPATH", ""))),
+        "RAG_DATA_DIR": str(work / "data_dir"),
+        "RAG_MIRROR": str(work / "mirror"),
+        "RAG_OFFLINE": "1",
+    }
+    client = NotebookClient(
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(work)}}
+    )
+    kernel = client.create_kernel_manager()
+    # By files of its own: nobody else on this machine can talk to it.
+    kernel.transport, kernel.ip = "ipc", str(work / "kernel")
+    client.execute(env=environment)
+    del notebook.cells[len(CELLS) :]
+    exporter = HTMLExporter(template_name="lab")  # type: ignore[no-untyped-call]
+    # Formulas and widgets, which are not there, would be asked of the network.
+    exporter.mathjax_url = exporter.require_js_url = exporter.jquery_url = ""
+    html, _ = exporter.from_notebook_node(notebook)
+    (work / "notebook.html").write_text(html, encoding="utf-8")
+    return work / "notebook.html", work / "page.html"
+
+
+def _photograph(
+    browser: Browser, html: Path, target: Path, *, width: int, height: int, quote: int
+) -> None:
+    """The top of a page, with one quote unfolded to the page it stands on."""
+    from PIL import Image
+
+    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme="light")
+    page.goto(html.as_uri())
+    page.locator("details:has(.crop) > summary").nth(quote).click()
+    page.wait_for_timeout(300)
+    image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    page.close()
+    image.quantize(COLOURS, dither=Image.Dither.NONE).save(target, optimize=True)
+    say(f"{target}: {target.stat().st_size // 1000} kB")
+
+
+if __name__ == "__main__":
+    typer.run(run)

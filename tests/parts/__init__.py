@@ -1,0 +1,1 @@
+"""What tests share: works, PDFs, servers, models, made by code."""

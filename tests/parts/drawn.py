@@ -1,0 +1,46 @@
+"""Pictures of pages, made by hand: grey sheets, with marks where no words are."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+from rag.answer.model import Answer
+from rag.retrieval.evidence import Span
+from rag.views.pictures import Highlight, PageImage, Pictures, Rectangle
+
+WIDTH, HEIGHT, GREY = 300, 400, 150
+
+
+def png(width: int = WIDTH, height: int = HEIGHT, grey: int = GREY) -> bytes:
+    """A picture of one shade."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        checked = kind + data
+        return struct.pack(">I", len(data)) + checked + struct.pack(">I", zlib.crc32(checked))
+
+    rows = (b"\0" + bytes([grey]) * width) * height
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
+
+
+def drawn(answer: Answer) -> Pictures:
+    """Every quote with pages is marked on each of them, and every page has a shade of its own."""
+    highlights: dict[Span, tuple[Highlight, ...]] = {}
+    pages: dict[tuple[str, int], PageImage] = {}
+    for number, (_, quote) in enumerate(answer.quotes()):
+        top = 0.1 + (number % 8) / 10
+        lines = (Rectangle(0.1, top, 0.9, top + 0.02), Rectangle(0.1, top + 0.03, 0.4, top + 0.05))
+        highlights[Span(quote.source_id, quote.start, quote.end)] = tuple(
+            Highlight(page, lines) for page in quote.pages
+        )
+        for page in quote.pages:
+            key = (quote.source_id, page)
+            if key not in pages:
+                data = png(grey=GREY + len(pages))
+                pages[key] = PageImage(quote.source_id, page, WIDTH, HEIGHT, "image/png", data)
+    return Pictures(highlights, pages)
