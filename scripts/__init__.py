@@ -1,1 +1,1 @@
-"""The `rag` command: one thin file per sub-command."""
+"""Run by maintainers from the repository; not installed."""

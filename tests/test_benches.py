@@ -11,17 +11,16 @@ from typer.testing import CliRunner
 
 from index.build import build
 from index.errors import RagError
-from rag.cli.main import app
 from rag.pipeline import Pipeline
 from rag.writers.extractive import ExtractiveWriter
+from scripts.benchmarks.__main__ import app
 from scripts.benchmarks.catalogs import GrowingCatalog, RandomEncoder, invented
 from scripts.benchmarks.clock import BenchError, Spent, ratio, spent
-from tests.parts.works import write
 
 
 def bench(*arguments: object) -> dict[str, Any]:
     """What `rag bench` prints."""
-    result = CliRunner().invoke(app, ["bench", *map(str, arguments)])
+    result = CliRunner().invoke(app, [*map(str, arguments)])
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     assert result.exit_code == 0, result.output
@@ -71,34 +70,6 @@ def test_search_has_all_of_the_brute_force_at_every_size() -> None:
     (filtered,) = found["langchain_filter"]
     assert filtered["fetch_all"]["recall"] == 1.0
     assert filtered["fetch_k_20"]["recall"] < 1.0
-
-
-def test_search_over_everything_has_all_of_the_brute_force(
-    tmp_path: Path, encoder_folder: Path
-) -> None:
-    text = "A kite flies. It is red. " * 30 + "The lamp is lit at night by a man. " * 20
-    at = text.index("The lamp")
-    document = {
-        "id": "a",
-        "title": "A",
-        "text": text,
-        "sections": [[0, "Kites"]],
-    }
-    question = {
-        "id": "q",
-        "document_id": "a",
-        "question": "Who has the lamp lit?",
-        "gold_spans": [[at, at + 200]],
-    }
-    write(tmp_path / "set" / "documents.jsonl", json.dumps(document) + "\n")
-    write(tmp_path / "set" / "questions.jsonl", json.dumps(question) + "\n")
-    options = ("--size", 300, "--size", 500, "--queries", 2, "--encoder", encoder_folder)
-    found = bench("whole", tmp_path / "set", *options)
-    assert [row["passages"] for row in found["sizes"]] == [300, 500]
-    assert [row["recall"] for row in found["sizes"]] == [1.0, 1.0]
-    (quality,) = found["sets"]
-    assert quality["recall_at_10_of_exhaustive"] == 1.0
-    assert quality["hit@10"] == 1.0  # there are fewer than ten
 
 
 def test_adding_is_measured_alone_and_among_all() -> None:

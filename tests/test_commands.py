@@ -439,7 +439,7 @@ def test_a_prompt_is_never_replaced_by_its_answer(
     options = (*data_dir.options, "--writer", "extractive")
     for output in (path, tmp_path):
         shown = rag("ask", path, *options, "--output", output, code=2)
-        assert "would replace the prompt" in " ".join(shown.err.split())
+        assert "would replace the prompt" in " ".join(shown.err.replace("│", " ").split())
     assert path.read_text("utf-8") == text
 
 
@@ -494,4 +494,4 @@ index.catalog.Catalog.of = interrupted
 rag.cli.main.main()
 """
     shown = process("catalog", prompt_files["colour"], program=program, code=130)
-    assert shown.err.splitlines()[-1].startswith("rag: interrupted. What was done is kept")
+    assert shown.err.splitlines()[-1].startswith("rag: interrupted. What was done is stored")

@@ -1,43 +1,50 @@
-"""`rag catalog`: each work, what there is of it, and why not more."""
+"""`rag catalog`: what is stored of each work, and why not more."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rag.cli.options import DATA_DIR, DataDir, Prompts, settings
+
+if TYPE_CHECKING:
+    from index.catalog import Listing
+    from index.sources.store import SourceStore
 
 
 def run(prompts: Prompts, data_dir: DataDir = DATA_DIR) -> None:
-    """Show each work that PROMPT… list: what was kept of it (full text, README or only the
+    """Show each work that PROMPT… list: what is stored of it (full text, README or only the
     summary), and why not more. Fetches nothing."""
     from rich.console import Console
     from rich.table import Table
 
-    from index.catalog import Catalog, Listing
-    from index.sources.store import SourceStore, source_type_of
-    from rag.plaintext import plain
+    from index.catalog import Catalog
+    from index.sources.store import SourceStore
     from rag.prompt import read_prompt
 
     store = SourceStore(settings(data_dir).sources)
     catalog = Catalog.of(item for path in prompts for item in read_prompt(path).listings)
-
-    def row(listing: Listing) -> tuple[str, str, str]:
-        kept, missing = [], []
-        for source_id in listing.source_ids:
-            if source_id.startswith("summary:"):
-                continue
-            source = store.get(source_id)
-            failure = store.failure(source_id)
-            if source is not None:
-                version = f" {source.version[:12]}" if source.version else ""
-                kept.append(f"{source_type_of(source_id)}{version}")
-            if failure is not None:
-                missing.append(f"{source_id}: {failure.reason}")
-            elif source is None:
-                missing.append(f"{source_id}: not fetched yet (run `rag index`)")
-        there = " · ".join(kept) or ("summary only" if listing.summary else "nothing")
-        return plain(listing.name), there, plain("; ".join(missing))
-
-    table = Table("work", "there is", "why not more", title=None)
-    # A work that is recommended here and related there is one work.
-    for cells in dict.fromkeys(map(row, catalog.listings)):
+    table = Table("work", "available", "missing", title=None)
+    # A work that one prompt recommends and another calls related is listed twice: shown once.
+    for cells in dict.fromkeys(_row(listing, store) for listing in catalog.listings):
         table.add_row(*cells)
     Console(soft_wrap=False).print(table, markup=False)
+
+
+def _row(listing: Listing, store: SourceStore) -> tuple[str, str, str]:
+    from index.sources.store import source_type_of
+    from rag.plaintext import plain
+
+    available, missing = [], []
+    for source_id in listing.source_ids:
+        if source_id.startswith("summary:"):
+            continue
+        source, failure = store.get(source_id), store.failure(source_id)
+        if source is not None:
+            version = f" {source.version[:12]}" if source.version else ""
+            available.append(f"{source_type_of(source_id)}{version}")
+        if failure is not None:
+            missing.append(f"{source_id}: {failure.reason}")
+        elif source is None:
+            missing.append(f"{source_id}: not fetched yet (run `rag index`)")
+    sources = " · ".join(available) or ("summary only" if listing.summary else "nothing")
+    return plain(listing.name), sources, plain("; ".join(missing))

@@ -37,14 +37,13 @@ def run(
     from rag.prompt import read_prompt
 
     chosen = settings(data_dir, mirror, offline=offline, encoder=encoder)
-    read = [read_prompt(path) for path in prompts]
-    catalog = Catalog.of(listing for prompt in read for listing in prompt.listings)
-    encoding = LazyEncoder(chosen)
-    if cost := estimate(catalog, chosen, encoding):
-        say(_told(cost, encoder))
+    catalog = Catalog.of(item for path in prompts for item in read_prompt(path).listings)
+    lazy_encoder = LazyEncoder(chosen)
+    if cost := estimate(catalog, chosen, lazy_encoder):
+        say(_describe(cost, encoder))
     began = time.monotonic()
     with Bars() as bars:
-        built = build(catalog, chosen, encoding, notify=bars)
+        built = build(catalog, chosen, lazy_encoder, notify=bars)
     for state in built.failed:
         say(f"not read: {state.source_id}: {state.reason}")
     for source_id in built.damaged:
@@ -58,8 +57,7 @@ def run(
     )
 
 
-def _told(cost: Estimate, encoder: str) -> str:
-    """The cost in one line."""
+def _describe(cost: Estimate, encoder: str) -> str:
     others = ", ".join(cost.others)
     known = f"; this data directory was indexed with {others}" if others else ""
     return (

@@ -1,5 +1,7 @@
-"""The `rag` command. Each sub-command is one thin file, and imports what it needs when it runs,
-so that `rag --help` is quick."""
+"""The `rag` command: its sub-commands, its exit codes and its logging.
+
+A sub-command is one thin file, which imports what it needs when it runs: `rag --help` is quick.
+"""
 
 from __future__ import annotations
 
@@ -24,52 +26,45 @@ app = typer.Typer(
 )
 for command in (index, ask, serve, verify, catalog, search):
     app.command(command.__name__.rpartition(".")[2])(command.run)
-
-
 app.add_typer(evaluate.app, name="evaluate")
 app.command("bench", context_settings=bench.CONTEXT)(bench.run)
 
 
-def main() -> None:
-    """The entry point: errors of ours become one line and exit code 2."""
-    _write_utf8()
+def main(commands: typer.Typer = app) -> None:
+    """Run `commands`. An expected error becomes one line on stderr and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Answers are UTF-8 (`docs/answer-format.md`), whatever the locale holds.
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
-        _log(os.environ.get("RAG_LOG") or "ERROR")
-        app()
+        _configure_logging(os.environ.get("RAG_LOG") or "ERROR")
+        commands()
     except RagError as error:
         say(f"rag: {error}")
         sys.exit(2)
     except SystemExit as end:
-        # Typer has turned an interrupt into this code, without a word.
+        # Typer turns an interrupt into this code and prints nothing.
         if end.code == 130:
-            say("rag: interrupted. What was done is kept: the same command goes on from there.")
+            say("rag: interrupted. What was done is stored: the same command continues from there.")
         raise
     except BrokenPipeError:
-        # The reader of our output left; there is nobody to tell.
-        _drop_output()
+        _discard_stdout()
         sys.exit(1)
     except OSError as error:
-        # Whatever a disk or a path may refuse: full, read-only, a file where a folder should be.
+        # A full disk, a read-only folder, a file where a folder should be.
         where = f"{error.filename}: " if error.filename else ""
         say(f"rag: {where}{error.strerror or error}")
-        _drop_output()
+        _discard_stdout()
         sys.exit(2)
 
 
-def _write_utf8() -> None:
-    """Answers are UTF-8 (`docs/answer-format.md`), whatever the locale holds."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-
-
-def _drop_output() -> None:
-    """Let go of what could not be written, or Python would try it once more at its end."""
+def _discard_stdout() -> None:
+    """Drop what could not be written: Python would try to write it once more at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _log(level: str) -> None:
-    known = logging.getLevelNamesMapping()
-    if level.upper() not in known:
-        raise RagError(f"RAG_LOG is {level!r}; expected one of {', '.join(known)}")
+def _configure_logging(level: str) -> None:
+    levels = logging.getLevelNamesMapping()
+    if level.upper() not in levels:
+        raise RagError(f"RAG_LOG is {level!r}; expected one of {', '.join(levels)}")
     logging.basicConfig(level=level.upper(), format="%(levelname)s %(name)s: %(message)s")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,34 +12,32 @@ from rag.cli.terminal import say
 
 if TYPE_CHECKING:
     from rag.pipeline import Pipeline
+    from rag.writers.choice import WriterChoice
 
-
-class WriterName(StrEnum):
-    """Which writer writes."""
-
-    AUTO = "auto"
-    LOCAL = "local"
-    EXTRACTIVE = "extractive"
-    CHAT = "chat"
-
+DATA_DIR = Path("data")
+ENCODER = DEFAULT_ENCODER
 
 Prompts = Annotated[
     list[Path], typer.Argument(help="Prompt documents.", show_default=False, metavar="PROMPT…")
 ]
-DataDir = Annotated[Path, typer.Option(help="Where everything that is built is kept.")]
+DataDir = Annotated[
+    Path, typer.Option(envvar="RAG_DATA_DIR", help="Where everything that is built is stored.")
+]
 Mirror = Annotated[
     Path | None,
     typer.Option(
-        help="A folder with arxiv/<id>.pdf and github/<owner>/<repo>/README*, read first."
+        envvar="RAG_MIRROR",
+        help="A folder with arxiv/<id>.pdf and github/<owner>/<repo>/README*, read first.",
     ),
 ]
-Offline = Annotated[bool, typer.Option("--offline", help="Never touch the network.")]
+Offline = Annotated[
+    bool, typer.Option("--offline", envvar="RAG_OFFLINE", help="Never use the network.")
+]
 EncoderName = Annotated[
     str, typer.Option("--encoder", help="A sentence-transformers model: name or folder.")
 ]
-
 Writer = Annotated[
-    WriterName,
+    Literal["auto", "local", "extractive", "chat"],
     typer.Option(
         help="Who writes: a local instruct model, a chat server, or no model at all; auto is "
         "local where a model can be loaded."
@@ -63,9 +60,6 @@ Threshold = Annotated[
 ]
 Tries = Annotated[int, typer.Option(min=0, help="How often a statement is written again.")]
 
-DATA_DIR = Path("data")
-ENCODER = DEFAULT_ENCODER
-
 
 def settings(
     data_dir: Path, mirror: Path | None = None, *, offline: bool = False, encoder: str = ENCODER
@@ -76,33 +70,13 @@ def settings(
     return Settings(data_dir=data_dir, mirror=mirror, offline=offline, encoder=encoder)
 
 
-def open_pipeline(
-    chosen: Settings,
-    writer: WriterName,
-    model: str,
-    base_url: str | None,
-    *,
-    temperature: float,
-    seed: int,
-    threshold: float | None,
-    tries: int,
-) -> Pipeline:
-    """The pipeline over `chosen` with the writer that these options ask for."""
+def open_pipeline(settings: Settings, choice: WriterChoice) -> Pipeline:
+    """The pipeline with the writer of `choice`, announced on stderr."""
     from index.encoder import LazyEncoder
     from rag.pipeline import Pipeline
-    from rag.writers.choice import WriterChoice, open_writer
+    from rag.writers.choice import open_writer
     from rag.writers.extractive import ExtractiveWriter
 
-    choice = WriterChoice(
-        kind=writer.value,
-        model=model,
-        base_url=base_url,
-        offline=chosen.offline,
-        temperature=temperature,
-        seed=seed,
-        threshold=threshold,
-        tries=tries,
-    )
-    # The encoder first: what it lacks is known at once, and a writer may be a large download.
-    encoding = LazyEncoder(chosen)
-    return Pipeline(chosen, encoding, open_writer(choice, ExtractiveWriter, announce=say))
+    # The encoder first: it fails at once where it is missing; a writer may be a large download.
+    encoder = LazyEncoder(settings)
+    return Pipeline(settings, encoder, open_writer(choice, ExtractiveWriter, announce=say))

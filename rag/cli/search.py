@@ -1,4 +1,4 @@
-"""`rag search`: the passages that a question finds, with scores."""
+"""`rag search`: the passages nearest to a question, with scores."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def run(
-    question: Annotated[str, typer.Argument(help="What is looked for.", show_default=False)],
+    question: Annotated[str, typer.Argument(help="What to search for.", show_default=False)],
     prompts: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -37,7 +37,7 @@ def run(
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many passages.")] = 5,
     reranker: Annotated[
         str,
-        typer.Option(help="A cross-encoder that reads the best passages again: name or folder."),
+        typer.Option(help="A cross-encoder that reranks the best passages: name or folder."),
     ] = "",
     data_dir: DataDir = DATA_DIR,
     mirror: Mirror = None,
@@ -78,27 +78,27 @@ def run(
                 reranker=judge,
                 notify=bars,
             )
-    for number, hit in enumerate(hits, start=1):
-        typer.echo(_shown(number, hit))
+    for rank, hit in enumerate(hits, start=1):
+        typer.echo(_format(rank, hit))
 
 
 def _matching(listings: Sequence[Listing], work: Sequence[str]) -> list[Listing]:
-    found = [
+    matches = [
         item
         for item in listings
         if any(part.lower() in " ".join((item.name, *item.source_ids)).lower() for part in work)
     ]
-    if not found:
+    if not matches:
         raise typer.BadParameter(f"no listed work matches {work}", param_hint="--work")
-    return found
+    return matches
 
 
-def _shown(number: int, hit: Hit) -> str:
+def _format(rank: int, hit: Hit) -> str:
     from rag.plaintext import plain
 
     pages = f" p. {'–'.join(map(str, hit.passage.pages))}" if hit.passage.pages else ""
     heading = f" · {plain(hit.passage.heading)}" if hit.passage.heading else ""
     return (
-        f"{number}. {hit.score:.2f} (cosine {hit.dense:.2f}, BM25 {hit.lexical:.1f}) "
+        f"{rank}. {hit.score:.2f} (cosine {hit.dense:.2f}, BM25 {hit.lexical:.1f}) "
         f"{hit.source_id}{pages}{heading}\n   {plain(hit.text)}\n"
     )

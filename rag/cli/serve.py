@@ -22,7 +22,6 @@ from rag.cli.options import (
     Threshold,
     Tries,
     Writer,
-    WriterName,
     open_pipeline,
     settings,
 )
@@ -42,7 +41,7 @@ def run(
         typer.Option(help="One more name under which browsers find this machine; repeatable."),
     ] = None,
     queue: Annotated[int, typer.Option(min=1, help="How many questions may wait.")] = 100,
-    writer: Writer = WriterName.AUTO,
+    writer: Writer = "auto",
     model: Model = "",
     base_url: BaseUrl = None,
     seed: Seed = 0,
@@ -54,24 +53,26 @@ def run(
     offline: Offline = False,
     encoder: EncoderName = ENCODER,
 ) -> None:
-    """Serve a page to ask on, for this machine alone unless told otherwise. Answers are kept in
-    the data_dir, under answers/. End it with Ctrl-C."""
+    """Serve a page to ask on, by default for this machine alone. Answers are stored in the data
+    directory, under answers/. End it with Ctrl-C."""
     from rag.views.warnings import default_checker
     from rag.views.web.server import bind, serve
     from rag.views.web.site import Site
+    from rag.writers.choice import WriterChoice
 
     chosen = settings(data_dir, mirror, offline=offline, encoder=encoder)
     bound = bind(host, port)
-    pipeline = open_pipeline(
-        chosen,
-        writer,
-        model,
-        base_url,
+    choice = WriterChoice(
+        kind=writer,
+        model=model,
+        base_url=base_url,
+        offline=offline,
         temperature=temperature,
         seed=seed,
         threshold=threshold,
         tries=tries,
     )
+    pipeline = open_pipeline(chosen, choice)
     site = Site(pipeline, lambda: default_checker(offline=offline, announce=say), places=queue)
     rests = serve(
         site,
@@ -82,8 +83,8 @@ def run(
         announce=typer.echo,
     )
     if not rests:
-        # A thread is in the middle of a model's step, or of a paper. Whatever it would still
-        # write is written whole or not at all.
+        # A thread is still inside a model's step or a paper and cannot be stopped. Files are
+        # written atomically, so that ending it anywhere leaves none half written.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)

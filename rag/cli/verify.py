@@ -1,4 +1,4 @@
-"""`rag verify`: prove that answer files quote their sources truly."""
+"""`rag verify`: prove that the quotes of answer files are in their sources."""
 
 from __future__ import annotations
 
@@ -12,44 +12,43 @@ from rag.cli.terminal import say
 
 
 def run(
-    answers: Annotated[list[Path], typer.Argument(help="Answer files (JSON).", metavar="ANSWER…")],
+    paths: Annotated[list[Path], typer.Argument(help="Answer files (JSON).", metavar="ANSWER…")],
     data_dir: DataDir = DATA_DIR,
 ) -> None:
-    """Check every quote, page, link and listing of each ANSWER against the kept sources, which
-    are read again from their bytes. Exit 0 and one line of counts, or 1 and each failure."""
+    """Check every quote, page, link and listing of each ANSWER against the stored sources, which
+    are extracted again from their bytes. Exit 0 and one line of counts, or 1 and each failure."""
     from index.errors import AnswerError
     from rag.answer.model import read_answer
     from rag.answer.reextraction import Reextraction
     from rag.answer.verify import verify
 
-    failures = quotes = statements = listings = sources = 0
-    readable = {}
-    for path in answers:
+    failures = []
+    answers = {}
+    for path in paths:
         try:
-            readable[path] = read_answer(path)
+            answers[path] = read_answer(path)
         except AnswerError as error:
-            say(f"{path}: {str(error).removeprefix(f'{path}: ')}")
-            failures += 1
+            failures.append(f"{path}: {str(error).removeprefix(f'{path}: ')}")
     document_of = Reextraction(settings(data_dir)).ahead(
-        record for answer in readable.values() for record in answer.sources
+        record for answer in answers.values() for record in answer.sources
     )
-    for path, answer in readable.items():
-        found = verify(answer, document_of)
-        for failure in found.failures:
-            say(f"{path}: {failure}")
-        failures += len(found.failures)
-        quotes += found.quotes
-        statements += found.statements
-        listings += found.listings
-        sources += found.sources
-    verdict = _counted(failures, "failure") if failures else "verified"
+    verifications = {path: verify(answer, document_of) for path, answer in answers.items()}
+    for path, verification in verifications.items():
+        failures += [f"{path}: {failure}" for failure in verification.failures]
+    for failure in failures:
+        say(failure)
+    quotes, statements, listings, sources = (
+        sum(getattr(verification, name) for verification in verifications.values())
+        for name in ("quotes", "statements", "listings", "sources")
+    )
     typer.echo(
-        f"{verdict}: {_counted(len(answers), 'answer')}, {quotes} quotes, {statements} statements, "
-        f"{listings} listings, {sources} sources read again"
+        f"{_count(failures, 'failure') if failures else 'verified'}: {_count(paths, 'answer')}, "
+        f"{quotes} quotes, {statements} statements, {listings} listings, "
+        f"{sources} sources read again"
     )
     if failures:
         raise typer.Exit(1)
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def _count(items: list[Path] | list[str], noun: str) -> str:
+    return f"{len(items)} {noun}{'' if len(items) == 1 else 's'}"

@@ -101,27 +101,6 @@ def search(
     typer.echo(json.dumps(found, indent=2))
 
 
-@app.command("whole")
-def whole(
-    questions: Annotated[
-        list[Path] | None,
-        typer.Argument(help="Evaluation sets: documents.jsonl and questions.jsonl."),
-    ] = None,
-    size: Annotated[
-        list[int] | None, typer.Option(help="Passages in the data directory; may be repeated.")
-    ] = None,
-    queries: Annotated[int, typer.Option(min=1, help="How many queries at each size.")] = 10,
-    encoder: EncoderName = ENCODER,
-) -> None:
-    """Search over everything indexed: time and memory over synthetic works, and over all the
-    documents of each evaluation set whether it ranks as an exhaustive search does."""
-    from scripts.benchmarks.whole import bench_whole
-
-    sizes = size if size is not None else [10**5, 10**6]
-    found = bench_whole(sizes, sets=questions or (), encoder=encoder, queries=queries, say=say)
-    typer.echo(json.dumps(found, indent=2))
-
-
 @app.command("add")
 def add(
     works: Annotated[

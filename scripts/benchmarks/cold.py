@@ -14,7 +14,7 @@ LOAD = (
     "import sys; from index.encoder import load_encoder; "
     "load_encoder(sys.argv[1], offline=True).encode_queries(['What is this?'])"
 )
-RAG = "from scripts.main import main; main()"
+RAG = "from rag.cli.main import main; main()"
 
 
 def bench_cold(prompt: Path, data_dir: Path, *, encoder: str, repeats: int = 3) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from scripts.benchmarks.catalogs import invented
 from scripts.benchmarks.clock import BenchError, machine, ratio, spent
 from scripts.benchmarks.indexing import mirror_catalog
 
-RUN = "import sys; from scripts.benches.memory import index_alone; index_alone(*sys.argv[1:])"
+RUN = "import sys; from scripts.benchmarks.memory import index_alone; index_alone(*sys.argv[1:])"
 Say = Callable[[str], None]
 
 

@@ -27,7 +27,7 @@ from rag.writers.base import Draft
 from rag.writers.extractive import ExtractiveWriter
 
 ROOT = Path(__file__).parents[2]
-COMMAND = ("-c", "from scripts.main import main; main()", "serve", "--writer", "extractive")
+COMMAND = ("-c", "from rag.cli.main import main; main()", "serve", "--writer", "extractive")
 PACED = ("-m", "tests.parts.served")
 
 SLOWLY = "Slowly, please"
