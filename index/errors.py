@@ -8,40 +8,25 @@ RagError
 │   └── ExtractionError  bytes, but no text can be read from them
 ├── EncoderError      the embedding model cannot be loaded or does not fit the index
 ├── SegmentError      a file of the index is damaged
-├── DatasetError     an evaluation set cannot be read
+├── DatasetError      an evaluation set cannot be read
 ├── WriterError       a writer cannot run, or its model cannot be loaded
 └── AnswerError       an answer file cannot be read or does not have the documented form
 """
 
 from __future__ import annotations
 
-__all__ = [
-    "AnswerError",
-    "DatasetError",
-    "EncoderError",
-    "ExtractionError",
-    "FetchError",
-    "LinkError",
-    "PromptError",
-    "RagError",
-    "SegmentError",
-    "SourceError",
-    "WriterError",
-]
-
 
 class RagError(Exception):
     """The root: whatever this project refuses on purpose is one of these."""
 
     def _render_traceback_(self) -> list[str]:
-        """What IPython shows in place of a traceback: the message says what to do, where the
-        program was says nothing."""
+        """What IPython shows in place of a traceback: the message already says what to do."""
         shown = "".join(char if char.isprintable() else " " for char in str(self))
         return [f"{type(self).__name__}: {shown}"]
 
 
 class PromptError(RagError):
-    """A prompt document cannot be read; `line` is 1-based, 0 where no line can be blamed."""
+    """A prompt document cannot be read; `line` is 1-based, 0 where no line is to blame."""
 
     def __init__(self, message: str, *, line: int = 0, path: str = "") -> None:
         self.message = message

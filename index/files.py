@@ -1,8 +1,4 @@
-"""Files of JSON lines that are only ever appended to, by several processes at once.
-
-A line is one entry. Whatever a kill or a full disk may leave, every whole line counts and no torn
-one does.
-"""
+"""Files on disk that a kill cannot spoil: replaced atomically, checksummed, or only appended to."""
 
 from __future__ import annotations
 
@@ -18,15 +14,18 @@ from typing import TypeVar
 
 from index.errors import SegmentError
 
-_SEAL = 65  # "\n" and 64 hex digits
+Entry = TypeVar("Entry")
+
+log = logging.getLogger(__name__)
 
 ABANDONED = 3600.0
-"""Seconds after which a half-written file belongs to nobody who still writes."""
+"""Age in seconds from which an unfinished file is taken for one that a killed process left."""
+_CHECKSUM = 65  # "\n" and 64 hex digits
 
 
 def parts_of(folder: Path) -> Path:
     """Where files for `folder` are written before they are renamed into it: a folder of its own,
-    so that to find what was left half written nobody has to list all that is whole."""
+    so that unfinished files are found without listing all finished ones."""
     return folder / ".parts"
 
 
@@ -34,9 +33,9 @@ def write_atomically(path: Path, data: bytes, *, parts: Path | None = None) -> N
     """Make `path` hold exactly `data`, or, if killed at any moment, leave what was there. It is
     written in the folder `parts` first, which must be on the same disk; else beside `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = parts or path.parent
-    beside.mkdir(exist_ok=True)
-    part = beside / f".{secrets.token_hex(8)}.part"
+    folder = parts or path.parent
+    folder.mkdir(exist_ok=True)
+    part = folder / f".{secrets.token_hex(8)}.part"
     try:
         with part.open("xb") as file:
             file.write(data)
@@ -48,52 +47,46 @@ def write_atomically(path: Path, data: bytes, *, parts: Path | None = None) -> N
         raise
 
 
+def sweep(folder: Path) -> None:
+    """Remove the unfinished files of killed processes. Younger ones than `ABANDONED` stay: another
+    process may be writing them."""
+    for part in parts_of(folder).glob(".*.part"):
+        with contextlib.suppress(FileNotFoundError):  # another process removed it first
+            if time.time() - part.stat().st_mtime > ABANDONED:
+                part.unlink()
+
+
 def write_checksummed(path: Path, content: bytes) -> None:
-    """Write `content` with its checksum, atomically."""
+    """Write `content` followed by its SHA-256, atomically."""
     data = content + b"\n" + hashlib.sha256(content).hexdigest().encode()
     write_atomically(path, data, parts=parts_of(path.parent))
 
 
 def read_checksummed(path: Path) -> bytes:
-    """The content of a sealed file. Raises SegmentError where it is not what was sealed."""
+    """The content of a checksummed file. Raises SegmentError where any byte was changed, added or
+    lost."""
     data = path.read_bytes()
-    content = data[:-_SEAL]
-    if data[-_SEAL:] != b"\n" + hashlib.sha256(content).hexdigest().encode():
+    content = data[:-_CHECKSUM]
+    if data[-_CHECKSUM:] != b"\n" + hashlib.sha256(content).hexdigest().encode():
         raise SegmentError(
             f"{path} is damaged: its checksum does not match. Run `rag index` to rebuild it."
         )
     return content
 
 
-def sweep(folder: Path) -> None:
-    """Remove what a killed writer left half written for `folder`; an hour old, so that nobody's
-    work in hand is touched."""
-    for part in parts_of(folder).glob(".*.part"):
-        with contextlib.suppress(FileNotFoundError):  # another process was quicker
-            if time.time() - part.stat().st_mtime > ABANDONED:
-                part.unlink()
-
-
-log = logging.getLogger(__name__)
-
-Entry = TypeVar("Entry")
-
-
 def append(path: Path, entry: str) -> None:
     """Append one line by one unbuffered write, which O_APPEND keeps whole among processes.
 
-    No lock is needed: where two processes mend the same torn line at once, or mistake a line being
-    written for a torn one, an empty line is all that comes of it.
+    No lock is needed: where two processes end the same torn line, or mistake a line being written
+    for a torn one, an empty line is the only effect.
     """
     line = entry.encode() + b"\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
         end = os.lseek(descriptor, 0, os.SEEK_END)
-        if end:
-            os.lseek(descriptor, end - 1, os.SEEK_SET)
-            if os.read(descriptor, 1) != b"\n":
-                line = b"\n" + line
+        if end and os.pread(descriptor, 1, end - 1) != b"\n":
+            line = b"\n" + line
         if os.write(descriptor, line) != len(line):
             raise OSError(f"{path}: the entry could not be written whole: disk full?")
     finally:
@@ -101,26 +94,20 @@ def append(path: Path, entry: str) -> None:
 
 
 def read(path: Path, parse: Callable[[bytes], Entry]) -> list[Entry]:
-    """The entries of a file, oldest first; none where there is no file. A line that `parse`
-    refuses by a ValueError is skipped with a warning. What follows the last line end is a torn
-    line, or one that another process is writing this moment: it counts if it is whole already."""
+    """The entries of a file of lines, oldest first; [] where there is no file. A line that `parse`
+    refuses by a ValueError is skipped with a warning. The last line may be torn, or be in the
+    middle of being written: it counts if it can be parsed."""
     try:
-        data = path.read_bytes()
+        *lines, tail = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         return []
-    *lines, tail = data.split(b"\n")
     entries: list[Entry] = []
-    for line in lines:
-        # A torn line is mended by ending it, which can leave an empty one.
-        if not line.strip():
-            continue
+    for line in filter(bytes.strip, lines):
         try:
             entries.append(parse(line))
         except ValueError:
             log.warning("%s: skipped a line that is no entry: %.80r", path, line)
     if tail:
-        try:
+        with contextlib.suppress(ValueError):
             entries.append(parse(tail))
-        except ValueError:
-            log.info("%s: the last line is not whole", path)
     return entries

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from index.build import Notify, SourceState, build, silent
 from index.catalog import Catalog
 from index.encoder import Encoder, LazyEncoder
-from index.errors import SegmentError
 from index.settings import Settings
 from index.sources.store import source_type_of
-from index.stores.segments import Segment, SegmentStore
+from index.stores.segments import Segment
 from rag.answer.compose import compose
 from rag.answer.model import Answer
 from rag.prompt import Prompt
@@ -80,27 +79,26 @@ class Pipeline:
     ) -> tuple[dict[str, Reading], dict[str, Segment]]:
         """What became of each source of the catalog, and the segments of those that were read, by
         source id; works that are not indexed yet are indexed first."""
-        built = build(catalog, self.settings, self.encoder, notify=notify, retry=False)
-        store = SegmentStore(self.settings.index)
-        segments: dict[str, Segment] = {}
+        built = build(catalog, self.settings, self.encoder, notify=notify, retry=False, load=True)
         readings = {
-            source_id: _reading(state, store, segments) for source_id, state in built.states.items()
+            source_id: _reading(state, built.segments.get(state.segment))
+            for source_id, state in built.states.items()
+        }
+        segments = {
+            source_id: built.segments[built.states[source_id].segment]
+            for source_id, reading in readings.items()
+            if not reading.reason
         }
         return readings, segments
 
 
-def _reading(state: SourceState, store: SegmentStore, segments: dict[str, Segment]) -> Reading:
-    """What became of one source; where it was read, its segment is put into `segments`."""
+def _reading(state: SourceState, segment: Segment | None) -> Reading:
+    """What became of one source, of whose bytes `segment` was made."""
     source_type = source_type_of(state.source_id)
-    if state.reason or state.source is None:
+    if state.reason or state.source is None or segment is None:
         return Reading(state.source_id, source_type, reason=state.reason)
-    try:
-        segment = store.load(state.segment)
-    except SegmentError as error:
-        return Reading(state.source_id, source_type, reason=str(error))
     if not segment.passages:
         return Reading(state.source_id, source_type, reason=NO_PASSAGES)
-    segments[state.source_id] = segment
     return Reading(
         source_id=state.source_id,
         source_type=source_type,

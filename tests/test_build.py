@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from index.build import Build, build
+from index.build import Build, build, outdated
 from index.catalog import Catalog
 from index.encoder import Encoder, LazyEncoder, Vectors, passage_vectors
 from index.errors import EncoderError
@@ -169,8 +169,11 @@ def test_another_encoder_makes_other_segments(
         name = "another"
 
     before = segments(own_settings)
+    assert outdated(EVERYTHING, own_settings, encoder.name) == ()
+    assert len(outdated(EVERYTHING, own_settings, Renamed.name)) == built.embedded
     again = build(EVERYTHING, own_settings, Renamed(own_settings))
     assert again.embedded == built.embedded
+    assert outdated(EVERYTHING, own_settings, Renamed.name) == ()
     assert before.items() < segments(own_settings).items()
     assert len(segments(own_settings)) == 2 * len(before)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -166,6 +167,20 @@ def test_a_source_without_a_passage_says_so(
     assert reading.reason == NO_PASSAGES
     answer = pipeline.ask(prompt("colour", ["Mosaic"], []))
     assert verify(answer, Reextraction(chosen)).verified
+
+
+def test_each_segment_file_is_opened_once_for_a_question(full: Pipeline) -> None:
+    opened: list[str] = []
+    counting = True
+
+    def count(event: str, arguments: tuple[object, ...]) -> None:
+        if counting and event == "open" and str(arguments[0]).endswith(".segment"):
+            opened.append(str(arguments[0]))
+
+    sys.addaudithook(count)  # there is no removing it
+    full.gather(prompt("colour", sorted(LISTED), []))
+    counting = False
+    assert len(opened) == len(set(opened)) == READABLE
 
 
 def test_a_search_sees_the_catalog_it_is_given(full: Pipeline) -> None:

@@ -31,7 +31,10 @@ Task = tuple[str, bytes, str]
 Result = tuple[str, Document | ExtractionError]
 Reply = tuple[str, bytes | ExtractionError]
 
-START = "import sys; sys.path[:] = sys.argv[2:]; from index.documents.worker import work; work(sys.argv[1])"
+START = (
+    "import sys; sys.path[:] = sys.argv[2:]; "
+    "from index.documents.worker import work; work(sys.argv[1])"
+)
 
 
 @dataclass(slots=True)

@@ -30,7 +30,7 @@ _SOURCE_TYPES: dict[str, SourceType] = {
 
 
 def source_type_of(source_id: str) -> SourceType:
-    """The source_type of a source, which its id tells. Raises ValueError for what is no source id."""
+    """The type of the source with this id. Raises ValueError for what is no source id."""
     try:
         return _SOURCE_TYPES[source_id.split(":", 1)[0]]
     except KeyError:

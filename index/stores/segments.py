@@ -1,8 +1,11 @@
-"""One segment per source: its passages and their FAISS vectors, in one sealed file.
+"""One segment per source: its passages and their FAISS vectors, in one checksummed file.
 
 The file's name is a hash of (source bytes, extractor, splitter, encoder): whatever would change
 the content changes the name, so a segment that exists is never out of date. Adding a work writes
 one small file; the cost of an answer depends on the works it lists, not on the catalog.
+
+A file holds a line of JSON about the segment, a line of JSON with the passages, the sentences'
+vectors as raw float16, and a serialized FAISS index of the passages' vectors.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -20,13 +23,13 @@ import numpy.typing as npt
 from index.documents.document import Document
 from index.encoder import EMBEDDING, Vectors
 from index.errors import SegmentError
-from index.files import read_checksummed, sweep, write_checksummed
+from index.files import read_checksummed, write_checksummed
 from index.passages import SPLITTER, Passage
 
 if TYPE_CHECKING:
     from index.sources.store import Source
 
-FORMAT = "segment/2"
+FORMAT = "segment/3"
 
 SentenceVectors = npt.NDArray[np.float16]
 
@@ -63,8 +66,8 @@ def make_segment(
     """Bind passages and vectors of one document. Raises ValueError where they do not match."""
     if vectors.ndim != 2 or len(vectors) != len(passages):
         raise ValueError(f"{len(passages)} passages, vectors of shape {vectors.shape}")
-    if sentences.shape != (_sentences(passages), vectors.shape[1]):
-        raise ValueError(f"{_sentences(passages)} sentences, vectors of shape {sentences.shape}")
+    if sentences.shape != (_sentence_count(passages), vectors.shape[1]):
+        raise ValueError(f"{_sentence_count(passages)} sentences, vectors {sentences.shape}")
     return Segment(
         name=name,
         passages=passages,
@@ -95,26 +98,23 @@ class SegmentStore:
         return path
 
     def load(self, name: str) -> Segment:
-        """The segment of this name. Raises SegmentError where it is absent or damaged."""
-        path = self.path(name)
-        if not path.exists():
-            raise SegmentError(f"{path} does not exist. Run `rag index` to build it.")
-        content = read_checksummed(path)
+        """The segment of this name, its file read once. Raises SegmentError where it is absent or
+        damaged."""
+        content = self.verify(name)
         try:
             return _unpack(name, content)
         except (KeyError, ValueError, TypeError, RuntimeError) as error:
             raise SegmentError(
-                f"{path} is not a segment of format {FORMAT} ({error}). Run `rag index`."
+                f"{self.path(name)} is not a segment of format {FORMAT} ({error}). Run `rag index`."
             ) from error
 
-    def intact(self, name: str) -> bool:
-        """Whether the segment is here and its checksum holds. False for a damaged one, which
-        is the caller's to report and rebuild."""
+    def verify(self, name: str) -> bytes:
+        """The content of the segment's file, by its checksum. Raises SegmentError where it is
+        absent or damaged."""
         path = self.path(name)
         if not path.exists():
-            return False
-        read_checksummed(path)
-        return True
+            raise SegmentError(f"{path} does not exist. Run `rag index` to build it.")
+        return read_checksummed(path)
 
     def size(self, name: str) -> int:
         """How many passages the segment says it has; its first line is read, and nothing checked.
@@ -130,19 +130,6 @@ class SegmentStore:
         """The names of all segments here, sorted."""
         return iter(sorted(path.stem for path in self.folder.glob("*.segment")))
 
-    def sweep(self) -> None:
-        """Remove what a killed build left half written."""
-        sweep(self.folder)
-
-
-def packed_size(passages: Iterable[Passage], dimension: int) -> int:
-    """About the bytes that passages take up in a file, vectors of `dimension` included."""
-    found = 0
-    for passage in passages:
-        found += len(_passage_line(passage).encode()) + 1
-        found += dimension * (4 + 2 * len(passage.sentences))
-    return found
-
 
 def _pack(segment: Segment) -> bytes:
     import faiss
@@ -150,49 +137,46 @@ def _pack(segment: Segment) -> bytes:
     flat = faiss.IndexFlatIP(segment.vectors.shape[1] or 1)
     if len(segment.vectors):
         flat.add(segment.vectors)
-    lines = [_passage_line(passage) for passage in segment.passages]
     header = {
         "format": FORMAT,
         "document": segment.document,
         "extractor": segment.extractor,
         "title": segment.title,
         "page_starts": segment.page_starts,
-        "passages": len(lines),
+        "passages": len(segment.passages),
         "dimension": segment.vectors.shape[1],
     }
-    text = "\n".join([json.dumps(header, ensure_ascii=False, sort_keys=True), *lines]) + "\n"
-    return text.encode() + segment.sentences.tobytes() + faiss.serialize_index(flat).tobytes()
+    passages = [[p.start, p.end, p.text, p.heading, p.pages, p.sentences] for p in segment.passages]
+    lines = [json.dumps(part, ensure_ascii=False) + "\n" for part in (header, passages)]
+    vectors = segment.sentences.tobytes() + faiss.serialize_index(flat).tobytes()
+    return "".join(lines).encode() + vectors
 
 
 def _unpack(name: str, content: bytes) -> Segment:
     import faiss
 
-    first = content.index(b"\n")
-    header: dict[str, Any] = json.loads(content[:first])
+    head, body, _ = content.split(b"\n", 2)
+    header = json.loads(head)
     if header["format"] != FORMAT:
         raise ValueError(f"format {header['format']!r}")
-    at = first + 1
-    passages = []
-    for _ in range(header["passages"]):
-        end = content.index(b"\n", at)
-        passages.append(_passage(json.loads(content[at:end])))
-        at = end + 1
-    rows, dimension = _sentences(passages), header["dimension"]
-    sentences = np.frombuffer(content, dtype="<f2", count=rows * dimension, offset=at)
-    at += sentences.nbytes
-    flat = faiss.deserialize_index(np.frombuffer(content, dtype=np.uint8, offset=at))
-    if flat.ntotal != len(passages):
-        raise ValueError(f"{len(passages)} passages, {flat.ntotal} vectors")
-    vectors = (
-        flat.reconstruct_n(0, flat.ntotal)
-        if flat.ntotal
-        else np.zeros((0, flat.d), dtype=np.float32)
+    passages = tuple(
+        Passage(start, end, text, heading, tuple(pages), tuple((a, b) for a, b in sentences))
+        for start, end, text, heading, pages, sentences in json.loads(body)
     )
+    count, dimension = _sentence_count(passages), header["dimension"]
+    offset = len(head) + len(body) + 2
+    sentences = np.frombuffer(content, dtype="<f2", count=count * dimension, offset=offset)
+    flat = faiss.deserialize_index(
+        np.frombuffer(content, dtype=np.uint8, offset=offset + sentences.nbytes)
+    )
+    if not flat.ntotal == len(passages) == header["passages"]:
+        raise ValueError(f"{header['passages']} passages, {flat.ntotal} vectors")
     return Segment(
         name=name,
-        passages=tuple(passages),
-        vectors=vectors,
-        sentences=sentences.reshape(rows, dimension),
+        passages=passages,
+        # FAISS reads no vectors out of an empty index.
+        vectors=flat.reconstruct_n() if flat.ntotal else np.zeros((0, dimension), np.float32),
+        sentences=sentences.reshape(count, dimension),
         document=header["document"],
         extractor=header["extractor"],
         title=header["title"],
@@ -200,29 +184,5 @@ def _unpack(name: str, content: bytes) -> Segment:
     )
 
 
-def _sentences(passages: Iterable[Passage]) -> int:
+def _sentence_count(passages: Iterable[Passage]) -> int:
     return sum(len(passage.sentences) for passage in passages)
-
-
-def _passage_line(passage: Passage) -> str:
-    fields = [
-        passage.start,
-        passage.end,
-        passage.text,
-        passage.heading,
-        passage.pages,
-        passage.sentences,
-    ]
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
-
-
-def _passage(fields: list[Any]) -> Passage:
-    start, end, text, heading, pages, sentences = fields
-    return Passage(
-        start=start,
-        end=end,
-        text=text,
-        heading=heading,
-        pages=tuple(pages),
-        sentences=tuple((first, last) for first, last in sentences),
-    )

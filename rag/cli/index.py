@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from rag.cli.options import (
     DATA_DIR,
@@ -17,9 +16,6 @@ from rag.cli.options import (
 )
 from rag.cli.terminal import Bars, say
 
-if TYPE_CHECKING:
-    from index.build import Estimate
-
 
 def run(
     prompts: Prompts,
@@ -29,9 +25,9 @@ def run(
     encoder: EncoderName = ENCODER,
 ) -> None:
     """Download, read and embed the works that PROMPT… list. What is there already is left alone;
-    what could not be had is tried again. Where works have to be embedded anew, by another encoder,
-    it says first what that will cost."""
-    from index.build import build, estimate
+    what could not be had is tried again. Where works have to be embedded anew, for another
+    encoder or by a newer version of this program, it says so first."""
+    from index.build import build, outdated
     from index.catalog import Catalog
     from index.encoder import LazyEncoder
     from rag.prompt import read_prompt
@@ -39,8 +35,11 @@ def run(
     chosen = settings(data_dir, mirror, offline=offline, encoder=encoder)
     catalog = Catalog.of(item for path in prompts for item in read_prompt(path).listings)
     lazy_encoder = LazyEncoder(chosen)
-    if cost := estimate(catalog, chosen, lazy_encoder):
-        say(_describe(cost, encoder))
+    if stored := outdated(catalog, chosen, lazy_encoder.name):
+        say(
+            f"{len(stored)} stored sources have no segment by this encoder and this version of the "
+            "program: they are embedded now, and what is there stays"
+        )
     began = time.monotonic()
     with Bars() as bars:
         built = build(catalog, chosen, lazy_encoder, notify=bars)
@@ -55,25 +54,3 @@ def run(
         f"{built.fetched} fetched, {built.embedded} embedded ({built.passages} passages) "
         f"in {time.monotonic() - began:.1f} s"
     )
-
-
-def _describe(cost: Estimate, encoder: str) -> str:
-    others = ", ".join(cost.others)
-    known = f"; this data directory was indexed with {others}" if others else ""
-    return (
-        f"{cost.sources} sources were read before and have to be embedded anew with {encoder}"
-        f"{known}. That takes about {_duration(cost.seconds)} ({cost.passages} passages, "
-        f"{cost.measured}) and about {_megabytes(cost.disk)} of disk. What is there stays, and "
-        "vectors of two encoders are never mixed."
-    )
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"
-
-
-def _megabytes(size: int) -> str:
-    return f"{max(1, round(size / 1e6))} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"
