@@ -1,4 +1,4 @@
-"""Fits the coefficients of the built-in checker of support: the recipe behind coefficients.json.
+"""Fits the coefficients of the built-in support checker, rag/support/coefficients.json.
 
     python -m scripts.train_support --wice WICE.jsonl --encoder FOLDER \
         --out rag/support/coefficients.json [--measure LABELLED.jsonl …]
@@ -19,22 +19,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from sklearn.model_selection import PredefinedSplit, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.class_weight import compute_sample_weight
+from tqdm import tqdm
 
-from rag.evaluation.classification import auroc, balanced_accuracy
 from rag.evaluation.support import read_labelled
 from rag.support.builtin import LEXICAL, SOFT, SentenceTransformerTokens, TokenEncoder, features_of
-from rag.support.text import content_stems, words
+from rag.support.text import content_stems
 
 VERSION = "1"
 FOLDS = 5
 # The strength of the L2 penalty on standardised weights; 0.3 to 30 give the same to 0.003 AUROC.
 PENALTY = 3.0
-
-# What soft alignment says better: with them beside it, both are worse out of fold.
-SUPERSEDED = ("window", "bigrams")
-
-Array = NDArray[np.float64]
+# Beside soft alignment, which expresses the same better, "window" and "bigrams" do harm.
+SETS = {
+    "lexical": LEXICAL,
+    "soft": (*(name for name in LEXICAL if name not in ("window", "bigrams")), SOFT),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +49,8 @@ class Example:
     claim: str
     evidence: tuple[str, ...]
     supported: bool
-    group: str
-    kind: str
+    group: str = ""
+    kind: str = ""
 
 
 def wice_examples(path: Path, rng: random.Random) -> Iterator[Example]:
@@ -54,141 +59,91 @@ def wice_examples(path: Path, rng: random.Random) -> Iterator[Example]:
     three others beside them, and the likest sentences that people did not mark."""
     for line in path.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
-        claim, article, name = row["claim"], row["evidence"], row["id"]
+        claim, article, group = row["claim"], row["evidence"], row["id"]
         supported = bool(row["supported"])
-        yield Example(claim, tuple(article), supported, name, "article")
+        yield Example(claim, tuple(article), supported, group, "article")
         marked = [places for places in row["supporting_sentences"] if places]
-        every = {at for places in marked for at in places}
-        others = [at for at in range(len(article)) if at not in every]
-        if marked:
-            for beside in (0, 3):
-                drawn = rng.sample(others, min(beside, len(others)))
-                kept = sorted({*min(marked, key=len), *drawn})
-                text = " ".join(article[at] for at in kept)
-                yield Example(claim, (text,), supported, name, "marked")
+        others = sorted(set(range(len(article))).difference(*marked))
+        for beside in (0, 3) if marked else ():
+            drawn = rng.sample(others, min(beside, len(others)))
+            kept = sorted({*min(marked, key=len), *drawn})
+            yield Example(claim, (" ".join(article[at] for at in kept),), supported, group)
         if supported or not marked:
-            wanted = set(content_stems(words(claim)))
-            others.sort(key=lambda at: -len(wanted & set(content_stems(words(article[at])))))
+            content = content_stems(claim)
+            others.sort(key=lambda at: -len(content & content_stems(article[at])))
             for length in (3, 8):
                 text = " ".join(article[at] for at in sorted(others[:length]))
-                yield Example(claim, (text,), False, name, "unmarked")
+                yield Example(claim, (text,), False, group)
 
 
-def table(examples: Sequence[Example], encoder: TokenEncoder | None) -> list[dict[str, float]]:
+def features(examples: Sequence[Example], encoder: TokenEncoder | None) -> list[dict[str, float]]:
     """The features of every example, by name."""
-    rows = []
-    for at, example in enumerate(examples):
-        features, _ = features_of(example.claim, example.evidence, encoder)
-        rows.append(features)
-        if at % 200 == 0:
-            sys.stderr.write(f"{at} of {len(examples)}\n")
-    return rows
+    return [features_of(it.claim, it.evidence, encoder)[0] for it in tqdm(examples)]
 
 
-def columns(rows: Sequence[dict[str, float]], soft: bool) -> Array:
-    """The features of one set, shape (n, len(names(soft)))."""
-    return np.array([[row[name] for name in names(soft)] for row in rows], dtype=np.float64)
-
-
-def names(soft: bool) -> tuple[str, ...]:
-    """The features of a set, in the order of the columns."""
-    if not soft:
-        return LEXICAL
-    return (*(name for name in LEXICAL if name not in SUPERSEDED), SOFT)
-
-
-def fit(features: Array, labels: NDArray[np.bool_], weights: Array) -> tuple[float, Array]:
-    """Intercept and weights of an L2-penalised logistic regression, by Newton's method."""
-    mean, spread = features.mean(axis=0), features.std(axis=0)
-    spread[spread == 0] = 1.0
-    design = np.hstack([np.ones((len(features), 1)), (features - mean) / spread])
-    penalty = PENALTY * np.diag([0.0, *np.ones(features.shape[1])])
-    solution = np.zeros(design.shape[1])
-    for _ in range(50):
-        said = 1 / (1 + np.exp(-design @ solution))
-        slope = design.T @ (weights * (said - labels)) + penalty @ solution
-        curve = (design * (weights * said * (1 - said))[:, None]).T @ design + penalty
-        step = np.linalg.solve(curve, slope)
-        solution -= step
-        if np.abs(step).max() < 1e-9:
-            break
-    coefficients = solution[1:] / spread
-    return float(solution[0] - coefficients @ mean), coefficients
-
-
-def balanced(labels: NDArray[np.bool_]) -> Array:
-    """Weights under which each class counts the same, 1 on average."""
-    share = np.where(labels, labels.mean(), 1 - labels.mean())
-    return np.asarray(0.5 / share, dtype=np.float64)
-
-
-def out_of_fold(features: Array, examples: Sequence[Example]) -> Array:
-    """Every example scored by a fit that saw nothing of its group."""
+def fit(matrix: Any, examples: Sequence[Example], names: Sequence[str]) -> dict[str, Any]:
+    """Coefficients over the raw features, a threshold, and the AUROC out of fold. `matrix` has
+    the features as columns, shape (examples, names)."""
+    labels = np.array([example.supported for example in examples])
     groups = sorted({example.group for example in examples})
     random.Random(0).shuffle(groups)
-    fold_of = {group: at % FOLDS for at, group in enumerate(groups)}
-    folds = np.array([fold_of[example.group] for example in examples])
-    labels = np.array([example.supported for example in examples])
-    weights = balanced(labels)
-    scores = np.zeros(len(examples))
-    for fold in range(FOLDS):
-        train = folds != fold
-        intercept, coefficients = fit(features[train], labels[train], weights[train])
-        scores[~train] = intercept + features[~train] @ coefficients
-    return 1 / (1 + np.exp(-scores))
-
-
-def fitted(features: Array, examples: Sequence[Example], soft: bool) -> dict[str, Any]:
-    """One set of coefficients with its threshold and out-of-fold figures."""
-    labels = np.array([example.supported for example in examples])
-    kinds = np.array([example.kind for example in examples])
-    scores = out_of_fold(features, examples)
-    whole = kinds == "article"
-    short = ~whole
+    folds = [groups.index(example.group) % FOLDS for example in examples]
+    model = make_pipeline(
+        StandardScaler(), LogisticRegression(C=1 / PENALTY, solver="newton-cholesky", tol=1e-8)
+    )
+    weights = {"logisticregression__sample_weight": compute_sample_weight("balanced", labels)}
+    scores = cross_val_predict(
+        model, matrix, labels, cv=PredefinedSplit(folds), method="predict_proba", params=weights
+    )[:, 1]
     options = np.round(np.arange(0.2, 0.8, 0.01), 2)
-    threshold = max(options, key=lambda at: balanced_accuracy(float(at))(labels, scores) or 0.0)
-    intercept, weights = fit(features, labels, balanced(labels))
+    threshold = max(options, key=lambda at: balanced_accuracy_score(labels, scores >= at))
+    scaler, regression = model.fit(matrix, labels, **weights)
+    coefficients = regression.coef_[0] / scaler.scale_
+    intercept = regression.intercept_[0] - coefficients @ scaler.mean_
+    whole = np.array([example.kind == "article" for example in examples])
     return {
         "threshold": float(threshold),
-        "intercept": round(intercept, 5),
+        "intercept": round(float(intercept), 5),
         "weights": {
-            name: round(float(weight), 5) for name, weight in zip(names(soft), weights, strict=True)
+            name: round(float(weight), 5) for name, weight in zip(names, coefficients, strict=True)
         },
         "out_of_fold": {
-            "AUROC, whole articles": round(auroc(labels[whole], scores[whole]) or 0.0, 4),
-            "AUROC, short evidence": round(auroc(labels[short], scores[short]) or 0.0, 4),
+            "AUROC, whole articles": round(roc_auc_score(labels[whole], scores[whole]), 4),
+            "AUROC, short evidence": round(roc_auc_score(labels[~whole], scores[~whole]), 4),
         },
     }
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main() -> None:
     """Fits both sets, writes them, and measures them where asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--wice", type=Path, required=True)
-    parser.add_argument("--encoder", type=Path, help="folder of all-MiniLM-L6-v2")
+    parser.add_argument("--encoder", type=Path, required=True, help="folder of all-MiniLM-L6-v2")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--measure", type=Path, nargs="*", default=[])
-    asked = parser.parse_args(arguments)
-    encoder = SentenceTransformerTokens.load(asked.encoder) if asked.encoder else None
-    examples = list(wice_examples(asked.wice, random.Random(0)))
-    rows = table(examples, encoder)
-    read: dict[str, Any] = {"version": VERSION, "examples": len(examples)}
-    sets = ["lexical", "soft"] if encoder else ["lexical"]
-    for name in sets:
-        read[name] = fitted(columns(rows, name == "soft"), examples, name == "soft")
-    asked.out.write_text(json.dumps(read, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    sys.stdout.write(asked.out.read_text(encoding="utf-8"))
-    for path in asked.measure:
-        claims = read_labelled(path)
-        measured = table(
-            [Example(claim.claim, claim.evidence, claim.supported, "", "") for claim in claims],
-            encoder,
-        )
-        labels = np.array([claim.supported for claim in claims])
-        for name in sets:
-            weights = np.array(list(read[name]["weights"].values()))
-            scores = read[name]["intercept"] + columns(measured, name == "soft") @ weights
-            sys.stdout.write(f"{path.name}: {name}: AUROC {auroc(labels, scores)}\n")
+    options = parser.parse_args()
+    encoder = SentenceTransformerTokens.load(options.encoder)
+    examples = list(wice_examples(options.wice, random.Random(0)))
+
+    def matrices(examples: Sequence[Example]) -> dict[str, Any]:
+        rows = features(examples, encoder)
+        return {
+            name: np.array([[row[it] for it in names] for row in rows])
+            for name, names in SETS.items()
+        }
+
+    trained = matrices(examples)
+    result: dict[str, Any] = {"version": VERSION, "examples": len(examples)}
+    result |= {name: fit(trained[name], examples, names) for name, names in SETS.items()}
+    text = json.dumps(result, indent=2) + "\n"
+    options.out.write_text(text, encoding="utf-8")
+    sys.stdout.write(text)
+    for path in options.measure:
+        claims = [Example(it.claim, it.evidence, it.supported) for it in read_labelled(path)]
+        labels = [claim.supported for claim in claims]
+        for name, matrix in matrices(claims).items():
+            scores = matrix @ np.array(list(result[name]["weights"].values()))
+            sys.stdout.write(f"{path.name}: {name}: AUROC {roc_auc_score(labels, scores):.4f}\n")
 
 
 if __name__ == "__main__":

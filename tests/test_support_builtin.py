@@ -90,7 +90,7 @@ def test_many_are_judged_as_each_alone() -> None:
 
 
 def test_features_by_hand() -> None:
-    features, found = features_of(
+    features, wrong = features_of(
         "Deep models learn mathematical objects.",
         ["Models are deep. They learn mathematics. Cats sleep."],
         None,
@@ -101,7 +101,7 @@ def test_features_by_hand() -> None:
     assert features["bigrams"] == pytest.approx(1 / 4)
     assert features["evidence_length"] == pytest.approx(np.log1p(8))
     assert features["statement_length"] == pytest.approx(np.log(5))
-    assert found.findings == ()
+    assert wrong == ()
 
 
 def test_citation_marks_of_a_statement_are_none_of_its_words() -> None:

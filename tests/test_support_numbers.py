@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.support.numbers import number_findings
+from rag.support.numbers import dates, number_findings
 from rag.support.quantities import quantities
-from rag.support.units import dates
 
 
 def kinds(statement: str, evidence: str) -> list[str]:

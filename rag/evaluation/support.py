@@ -18,7 +18,7 @@ from index.errors import RagError
 from rag.evaluation.classification import Estimate, auroc, balanced_accuracy, bootstrap, f1
 from rag.evaluation.perturbation import Case
 from rag.support.checker import Support, SupportChecker
-from rag.support.text import content_stems, words
+from rag.support.text import content_stems
 
 __all__ = [
     "KindRow",
@@ -125,8 +125,8 @@ def _labelled(raw: dict[str, Any], number: int) -> Labelled:
 
 def word_overlap(claim: str, evidence: Sequence[str]) -> float:
     """The share of a claim's content words that the evidence has: the floor of every checker."""
-    wanted = set(content_stems(words(claim)))
-    known = {stem for piece in evidence for stem in content_stems(words(piece))}
+    wanted = content_stems(claim)
+    known = {stem for piece in evidence for stem in content_stems(piece)}
     return len(wanted & known) / len(wanted) if wanted else 0.0
 
 

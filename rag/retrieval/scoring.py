@@ -45,7 +45,8 @@ _STOP = _words(
 
 
 @lru_cache(maxsize=1)
-def _stemmer() -> Any:
+def stemmer() -> Any:
+    """Snowball's English stemmer, the only one of the program."""
     import Stemmer
 
     return Stemmer.Stemmer("english")
@@ -58,7 +59,7 @@ TERMS = "english-stems-1"
 def terms(text: str) -> list[str]:
     """The text's terms as BM25 counts them: lower case, without function words, stemmed."""
     words = [word for word in _WORD.findall(text.lower()) if word not in _STOP]
-    stems: list[str] = _stemmer().stemWords(words)
+    stems: list[str] = stemmer().stemWords(words)
     return stems
 
 

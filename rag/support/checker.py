@@ -1,9 +1,9 @@
-"""What a checker of support is asked, and what it answers. Pure values, no models.
+"""What a support checker is asked, and what it answers. Pure values, no models.
 
-A checker says how likely a statement follows from its evidence (a probability, learned, to be
-read with modesty) and, apart from that, what in the statement is wrong by name (findings, found
-by rule, each one checkable by eye). A statement that could not be scored is neither supported
-nor unsupported: its probability is None and a reason stands beside it.
+A checker says how likely a statement follows from its evidence (a probability, learned, and often
+wrong) and, apart from that, what in the statement is wrong by name (findings, made by rules, each
+one checkable by eye). A statement that could not be scored is neither supported nor unsupported:
+its probability is None and a reason stands beside it.
 """
 
 from __future__ import annotations
@@ -12,14 +12,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-__all__ = ["Finding", "FindingKind", "Pair", "Support", "SupportChecker"]
-
 FindingKind = Literal[
     "number", "unit", "sign", "percentage", "date", "comparison", "negation", "name"
 ]
 
 Pair = tuple[str, Sequence[str]]
-"""A statement and the evidence it is held against."""
+"""A statement, and the evidence it is checked against."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,36 +51,35 @@ class Support:
     reason: str = ""
 
     def holds(self, threshold: float) -> bool | None:
-        """Whether the statement may stay: nothing found wrong and probable enough; None where
-        it was not scored and nothing was found."""
+        """Whether there are no findings and the probability reaches the threshold; None where
+        the pair was not scored and there are no findings."""
         if self.findings:
             return False
         return None if self.probability is None else self.probability >= threshold
 
 
 class SupportChecker(Protocol):
-    """Statement and evidence in, support out. The order of `check_all` is that of its pairs."""
+    """Statement and evidence in, support out."""
 
     @property
     def name(self) -> str:
-        """Names checker and version, for reports and answer files."""
+        """Checker and version, for reports and answer files."""
         ...
 
     @property
     def threshold(self) -> float:
-        """The probability from which it calls a statement supported, fixed on the data it was
-        fitted on."""
+        """The probability from which a statement counts as supported."""
         ...
 
     def check(self, statement: str, evidence: Sequence[str]) -> Support:
-        """Judge one statement; `evidence` are its quotes or passages, together."""
+        """Check one statement; `evidence` are its quotes or passages, together."""
         ...
 
     def check_all(self, pairs: Iterable[Pair]) -> list[Support]:
-        """Judge many at once, which a model does faster."""
+        """Check many at once, in order, which is faster with a model."""
         ...
 
 
 def premise(work: str, text: str) -> str:
-    """A premise: the words under the name of their work, as a paragraph of its own."""
+    """A piece of evidence under the name of its work, which is a paragraph of its own."""
     return f"{work}\n\n{text}" if work else text
