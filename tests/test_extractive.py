@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from index.documents.document import Document, Section
 from index.passages import split
 from rag.prompt import Prompt
 from rag.retrieval.evidence import FACETS, Evidence, Facet, Hit, Reading, Similarity, Span
+from rag.selection.tasks import TASKS
 from rag.writers.base import NOT_SAID, Draft, DraftStatement
 from rag.writers.extractive import ExtractiveWriter
 
@@ -27,12 +29,26 @@ FILL = (
     "The model takes a damaged picture and a mask, and generates a complete picture. "
     "An encoder reads the known region and a decoder paints the missing region."
 )
+QUESTIONS = {
+    "inpainting": (
+        "I rubbed a lamp post out of my picture.",
+        "We study image inpainting with a network that sees the whole picture.",
+    ),
+    "translation": (
+        "It translated my letter into French.",
+        "We study machine translation with a network that reads whole sentences.",
+    ),
+    "recognition": (
+        "It told me which breed my dog is of.",
+        "We study image recognition with a network of many simple layers.",
+    ),
+}
 
 
 def evidence(question: str, works: Mapping[str, str], near: float = 0.3) -> Evidence:
     """The first work is recommended; every sentence is equally near to everything."""
-    given = [{"model": name, "summary": text} for name, text in works.items()]
-    prompt = Prompt.build(question, recommended=given[:1], related=given[1:])
+    works_listed = [{"model": name, "summary": text} for name, text in works.items()]
+    prompt = Prompt.build(question, recommended=works_listed[:1], related=works_listed[1:])
     hits = tuple(
         tuple(
             Hit(item.source_ids[0], "summary", passage, 1.0)
@@ -62,33 +78,51 @@ def statements(draft: Draft) -> list[DraftStatement]:
     return [*draft.task, *draft.input, *draft.model, *draft.output, *relevance_notes]
 
 
-def test_a_task_without_a_name_is_told_in_the_works_own_words() -> None:
-    found = evidence("I hummed a tune and the app knew it.", {"HumSearch": HUM, "Prints": PRINTS})
-    draft = ExtractiveWriter().write(found)
+def first_task_statement(question: str, text: str) -> DraftStatement:
+    return ExtractiveWriter().write(evidence(question, {"Work": text})).task[0]
+
+
+def test_a_task_without_a_name_is_described_by_the_works_own_sentence() -> None:
+    hummed = evidence("I hummed a tune and the app knew it.", {"HumSearch": HUM, "Prints": PRINTS})
+    draft = ExtractiveWriter().write(hummed)
     assert draft.task[0].text == "HumSearch finds songs by a hummed melody."
     assert "melody first" in draft.output[0].text
-    assert all(relevance is not None for relevance in draft.relevance_notes)
+    assert None not in draft.relevance_notes
 
 
 def test_a_task_is_named_by_the_sentence_that_defines_it() -> None:
-    found = evidence("I rubbed a lamp post out of my picture.", {"Fill": FILL})
-    draft = ExtractiveWriter().write(found)
-    named = "What you did is called image inpainting: the process of filling in missing regions"
-    assert draft.task[0].text.startswith(named)
+    draft = ExtractiveWriter().write(evidence("I rubbed a post out of it.", {"Fill": FILL}))
+    definition = (
+        "What you did is called image inpainting: the process of filling in missing regions"
+    )
+    assert draft.task[0].text.startswith(definition)
     assert draft.input[0].text == "What goes in: a damaged picture and a mask."
 
 
-def test_what_the_person_did_not_do_is_called_the_nearest() -> None:
-    found = evidence("I swapped faces in a group photo.", {"Fill": FILL})
-    assert ExtractiveWriter().write(found).task[0].text == (
-        "What you did is called image inpainting: the process of filling in missing regions of a "
-        "picture."
-    )
+def test_a_task_that_the_question_does_not_mean_is_not_named() -> None:
+    statement = first_task_statement("I swapped faces in a group photo.", FILL)
+    assert statement.text == FILL[: len(statement.text)]
+    assert statement.quotes[0].end == len(statement.text)
 
 
-def test_works_that_have_nothing_to_do_with_it_are_not_told() -> None:
-    found = evidence("Why is the sky blue?", {"Prints": PRINTS}, near=-0.1)
-    draft = ExtractiveWriter().write(found)
+@given(
+    question=st.sampled_from([question for question, _ in QUESTIONS.values()]),
+    sentence=st.sampled_from([sentence for _, sentence in QUESTIONS.values()]),
+)
+def test_a_named_task_is_named_by_its_quote_and_meant_by_the_question(
+    question: str, sentence: str
+) -> None:
+    text = first_task_statement(question, sentence).text
+    if match := re.search(r"what you did is (?:called )?([^.:]+)", text, re.IGNORECASE):
+        (task,) = [task for task in TASKS if task.name == match[1]]
+        assert task.named.search(sentence)
+        assert task.meant.search(question)
+    assert bool(match) == ((question, sentence) in QUESTIONS.values())
+
+
+def test_works_that_have_nothing_to_do_with_the_question_are_not_quoted() -> None:
+    material = evidence("Why is the sky blue?", {"Prints": PRINTS}, near=-0.1)
+    draft = ExtractiveWriter().write(material)
     assert [draft.input, draft.model, draft.output] == [(DraftStatement(NOT_SAID, ()),)] * 3
 
 
@@ -99,14 +133,14 @@ SENTENCES = st.lists(st.sampled_from((HUM + " " + PRINTS + " " + FILL).split(". 
 @settings(deadline=None, max_examples=60)
 def test_every_quote_is_a_sentence_of_the_evidence(works: list[list[str]], near: float) -> None:
     texts = {f"Work {n}": ". ".join(texts) + "." for n, texts in enumerate(works)}
-    found = evidence("How is a picture with a hole filled in?", texts, near)
-    draft = ExtractiveWriter().write(found)
-    known = {span for hit in found.hits() for span, _ in hit.sentences()}
+    material = evidence("How is a picture with a hole filled in?", texts, near)
+    draft = ExtractiveWriter().write(material)
+    known = {span for hit in material.hits() for span, _ in hit.sentences()}
     for statement in statements(draft):
         assert statement.quotes or statement.text == NOT_SAID
         assert set(statement.quotes) <= known
     quoted: set[Span] = {span for item in statements(draft) for span in item.quotes}
-    for work, listing in enumerate(found.prompt.listings):
+    for work, listing in enumerate(material.prompt.listings):
         if any(span.source_id in listing.source_ids for span in quoted):
             assert draft.relevance_notes[work] is not None
-    assert ExtractiveWriter().write(found) == draft
+    assert ExtractiveWriter().write(material) == draft

@@ -1,4 +1,4 @@
-"""How a source's sentence becomes a statement about it."""
+"""How a source's sentence becomes a statement about it, and which sentences may."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.retrieval.scoring import terms
-from rag.selection.candidates import readable, standing
+from rag.selection.candidates import readable, standalone_score
 from rag.selection.tasks import tasks_meant, tasks_named
 from rag.selection.wording import (
     input_of,
     output_of,
+    rewritten,
     short_name,
     shortened,
-    told,
     without_asides,
     without_connective,
 )
@@ -23,11 +23,7 @@ from rag.selection.wording import (
 @pytest.mark.parametrize(
     ("sentence", "subject", "expected"),
     [
-        (
-            "We propose a lamp that reads.",
-            "LAMP",
-            "The authors of LAMP propose a lamp that reads.",
-        ),
+        ("We propose a lamp that reads.", "LAMP", "The authors of LAMP propose a lamp that reads."),
         ("Our method reads the lamp twice.", "LAMP", "The method reads the lamp twice."),
         ("This paper studies lamps.", "LAMP", "LAMP studies lamps."),
         ("This paper studies lamps.", "", "The paper studies lamps."),
@@ -40,8 +36,10 @@ from rag.selection.wording import (
         ("The lamp is made of our own glass.", "", "The lamp is made of their own glass."),
     ],
 )
-def test_a_sentence_is_told_in_the_third_person(sentence: str, subject: str, expected: str) -> None:
-    assert told(sentence, subject) == expected
+def test_a_sentence_is_rewritten_in_the_third_person(
+    sentence: str, subject: str, expected: str
+) -> None:
+    assert rewritten(sentence, subject) == expected
 
 
 SPOKEN = """we our us ours Our We the lamp reads paper this [12] however, which and However glass
@@ -50,29 +48,29 @@ WORDS = st.sampled_from(SPOKEN.split())
 
 
 @given(st.lists(WORDS, min_size=1, max_size=30).map(" ".join))
-def test_nothing_is_added_but_who_speaks(sentence: str) -> None:
-    added = set(terms(told(sentence, "LAMP"))) - set(terms(sentence))
+def test_rewriting_adds_only_who_the_authors_are(sentence: str) -> None:
+    added = set(terms(rewritten(sentence, "LAMP"))) - set(terms(sentence))
     assert added <= set(terms("The authors of LAMP their theirs they them paper"))
 
 
 @given(st.text(alphabet="abc de,.;—[]()0123456789weour WO", max_size=200))
-def test_telling_never_fails_and_ends_as_a_sentence(text: str) -> None:
-    assert told("Lamps " + text, "LAMP")[-1] in {".", "!", "?"}
+def test_rewriting_any_text_ends_in_a_full_stop(text: str) -> None:
+    assert rewritten("Lamps " + text, "LAMP")[-1] in {".", "!", "?"}
 
 
-def test_a_limiting_clause_is_never_cut_off() -> None:
+def test_shortening_keeps_a_limiting_clause() -> None:
     long = "The lamp reads every page of the book that lies before it in the evening hours, " * 3
     assert shortened(long + "but only where it is lit.").endswith("but only where it is lit.")
     assert not shortened(long + "which pleases its owner.").endswith("which pleases its owner.")
 
 
-def test_asides_go_and_the_rest_stays() -> None:
+def test_asides_and_connectives_are_removed() -> None:
     text = "Lamps (e.g., of glass) read [1] pages (Smith, 2019) well."
     assert without_asides(text) == "Lamps read pages well."
     assert without_connective("Moreover, lamps read.") == "Lamps read."
 
 
-def test_a_name_is_short_or_not_used() -> None:
+def test_short_name() -> None:
     assert short_name("LAMP: Reading by Light") == "LAMP"
     assert short_name("Reading by Light") == "Reading by Light"
     assert not short_name("A Very Long Title about Reading Pages by Candle Light")
@@ -89,16 +87,16 @@ def test_a_name_is_short_or_not_used() -> None:
         "No full stop at the end of this sentence about many lamps",
     ],
 )
-def test_what_cannot_stand_alone_is_not_readable(sentence: str) -> None:
+def test_not_readable(sentence: str) -> None:
     assert not readable(sentence)
 
 
-def test_a_sentence_that_leans_on_others_stands_worse() -> None:
+def test_standalone_score_falls_with_each_reference() -> None:
     alone = "The lamp reads every page of the book that lies before it."
     leaning = "It reads every page of the book that lies before the lamp."
     pointing = "The lamp reads every page of the book, as shown in Figure 2."
     assert readable(alone)
-    assert standing(alone) > standing(pointing) > standing(leaning)
+    assert standalone_score(alone) > standalone_score(pointing) > standalone_score(leaning)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +113,7 @@ def test_a_sentence_that_leans_on_others_stands_worse() -> None:
         ("Our method improves results.", "", ""),
     ],
 )
-def test_what_goes_in_and_comes_out_is_a_slice(sentence: str, goes_in: str, comes_out: str) -> None:
+def test_input_and_output_phrases_are_slices(sentence: str, goes_in: str, comes_out: str) -> None:
     assert input_of(sentence) == goes_in
     if comes_out:
         assert output_of(sentence) == comes_out
@@ -124,12 +122,12 @@ def test_what_goes_in_and_comes_out_is_a_slice(sentence: str, goes_in: str, come
 
 
 @given(st.text(max_size=300))
-def test_slots_of_any_text_are_slices_of_it(text: str) -> None:
+def test_phrases_of_any_text_are_slices_of_it(text: str) -> None:
     assert input_of(text) in text
     assert output_of(text) in text
 
 
-def test_tasks_are_named_by_sources_and_meant_by_questions() -> None:
+def test_tasks_named_and_tasks_meant() -> None:
     question = "I rubbed a lamp post out of my picture. Where do the bricks come from?"
     assert [task.name for task in tasks_meant(question)] == ["image inpainting"]
     assert [task.name for task in tasks_named("Image inpainting fills holes.")] == [

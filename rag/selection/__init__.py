@@ -1,1 +1,1 @@
-"""Which sentence stands where in an answer."""
+"""Which sentence stands where in an answer: scores of sentences, and their rewriting."""

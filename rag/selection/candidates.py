@@ -1,4 +1,4 @@
-"""The sentences that may be quoted, and what speaks for each: the material of a writer.
+"""The readable sentences of the evidence, each with its scores for the parts of an answer.
 
 Pure: evidence in, scored sentences out, in an order that depends on the evidence alone.
 """
@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from index.sources.store import SourceType
 from rag.retrieval.evidence import FACETS, Evidence, Facet, Hit, Similarity, Span
 from rag.selection.wording import without_connective
 
@@ -51,45 +50,6 @@ _TALK = re.compile(
 _NUMBER = re.compile(r"\b\d[\d.,]*\b")
 
 
-def readable(sentence: str) -> bool:
-    """Whether the sentence can be put before a reader on its own."""
-    text = sentence.strip()
-    if not SHORTEST <= len(text) <= LONGEST or "\n\n" in text:
-        return False
-    if not re.match(r"[A-Z“\"‘(]", text) or not re.search(r"[.!][”\"’)]?$", text):
-        return False
-    words = _WORD.findall(text)
-    letters = sum(map(len, words)) + len(words)
-    if len(words) < 5 or letters < 0.78 * len(text):
-        return False
-    if sum(len(word) == 1 and word not in "aAI" for word in words) > 1:
-        return False
-    if text.count("(") != text.count(")") or text.count("“") != text.count("”"):
-        return False
-    if _RUN_IN.match(text):
-        return False
-    return not (_NO_PROSE.search(text) or _INSTRUCTION.match(text) or _TALK.search(text))
-
-
-def standing(sentence: str) -> float:
-    """How well a readable sentence stands alone: 1 for one that leans on nothing, less for each
-    thing that ties it to its place, down to -2."""
-    score = 1.0
-    if _LEANING.match(sentence):
-        score -= 1.0
-    elif re.search(r"\b(?:this|these|those|such) (?!paper|work|study|tutorial|article)", sentence):
-        score -= 0.3
-    if _POINTING.search(sentence):
-        score -= 0.35
-    if len(_NUMBER.findall(sentence)) > 1:
-        score -= 0.3
-    if len(sentence) > 240:
-        score -= 0.15
-    if sentence.count(",") > 4:
-        score -= 0.1
-    return score
-
-
 _CUES: Mapping[Facet, re.Pattern[str]] = {
     "task": re.compile(
         r"\bis the (?:process|task|problem) of\b|\b(?:task|problem|goal|aim) (?:is|of)\b|\baims? (?:to|at)\b"
@@ -127,54 +87,82 @@ _ASIDE = re.compile(
     r"|data (?:augment|prep)|news|getting started|quick ?start|usage|download|license|comments",
     re.IGNORECASE,
 )
-
-
 _METHOD = re.compile(
     r"\b(?:methods?|approach|architecture|models?|network|framework|generator|objective|overview)\b",
     re.IGNORECASE,
 )
-# What is wrong with the world, or with the others: why a work was done, not how it works.
+# The problem or the limits of other work: why a work was done, not how it works.
 _COMPLAINT = re.compile(
     r"\b(?:limits?|limited|limitation|challeng\w+|overlook\w*|lacks?|suffer\w*|fails?|difficult\w*|narrow"
     r"|unfavorable|prominent|fundamental|no longer|earlier|existing|warning|struggl\w+|however|prior works?|existing methods?|previous(?:ly)?|traditional\w*"
     r"|bias\w*|advise|have become|has become|future|remains?|unfortunately|expensive|requiring)\b",
     re.IGNORECASE,
 )
-
-# How it was tried out.
+# Experiments.
 _TRIAL = re.compile(
     r"\b(?:evaluat\w+|validation|test sets?|baselines?|outperform\w*|state[- ]of[- ]the[- ]art"
     r"|accurac\w+|experiment\w*|benchmark\w*|ablation\w*|annotat\w+|compar\w+|best known|datasets?|collections?"
     r"|training images|during training|error rate|computed|averag\w+|proposals|samples per|significant\w*)\b",
     re.IGNORECASE,
 )
-
-# A sentence that says itself to which part it belongs.
+# A sentence that names its own part of the answer.
 _DECLARED = re.compile(r"(?:The )?(input|output)s? (?:is|are|consists?)\b", re.IGNORECASE)
 
-FAR = Similarity(0.0, {})
+_NO_SIMILARITY = Similarity(0.0, {})
+
+
+def readable(sentence: str) -> bool:
+    """Whether the sentence can be put before a reader on its own."""
+    text = sentence.strip()
+    words = _WORD.findall(text)
+    return (
+        SHORTEST <= len(text) <= LONGEST
+        and "\n\n" not in text
+        and re.match(r"[A-Z“\"‘(]", text) is not None
+        and re.search(r"[.!][”\"’)]?$", text) is not None
+        and len(words) >= 5
+        and sum(map(len, words)) + len(words) >= 0.78 * len(text)
+        and sum(len(word) == 1 and word not in "aAI" for word in words) <= 1
+        and text.count("(") == text.count(")")
+        and text.count("“") == text.count("”")
+        and not (_RUN_IN.match(text) or _INSTRUCTION.match(text))
+        and not (_NO_PROSE.search(text) or _TALK.search(text))
+    )
+
+
+def standalone_score(sentence: str) -> float:
+    """How well a readable sentence can be understood alone: 1 for one that refers to nothing
+    around it, less for each reference, at least -1."""
+    score = 1.0
+    if _LEANING.match(sentence):
+        score -= 1.0
+    elif re.search(r"\b(?:this|these|those|such) (?!paper|work|study|tutorial|article)", sentence):
+        score -= 0.3
+    score -= 0.35 * bool(_POINTING.search(sentence))
+    score -= 0.3 * (len(_NUMBER.findall(sentence)) > 1)
+    score -= 0.15 * (len(sentence) > 240)
+    return score - 0.1 * (sentence.count(",") > 4)
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """A sentence of listed work number `work`. `merit` is what speaks for it anywhere; `near` is
-    its cosine with the question and `facets` with what each part of the answer looks for; `cued`
-    are the parts in which its words belong."""
+class ScoredSentence:
+    """A sentence of listed work number `work`. `merit` is its score in any part of an answer;
+    `similarity` is its cosine with the question and `facets` with the query of each part; `cues`
+    are the parts to which its words point."""
 
     work: int
     span: Span
     text: str
-    source_type: SourceType
     heading: str
     merit: float
-    near: float
+    similarity: float
     facets: Mapping[Facet, float]
-    cued: frozenset[Facet]
+    cues: frozenset[Facet]
 
     def score(self, facet: Facet) -> float:
-        """What speaks for the sentence in one part of the answer."""
-        score = self.merit + 3.0 * self.near + 2.0 * self.facets.get(facet, 0.0)
-        score += 0.6 * (facet in self.cued)
+        """Its score in one part of the answer."""
+        score = self.merit + 3.0 * self.similarity + 2.0 * self.facets.get(facet, 0.0)
+        score += 0.6 * (facet in self.cues)
         if facet == "model" and _METHOD.search(self.heading):
             score += 0.5
         if facet != "task":
@@ -185,58 +173,47 @@ class Candidate:
         return score
 
 
-def candidates(evidence: Evidence) -> tuple[Candidate, ...]:
-    """Every readable sentence of the evidence once for each work that lists its source, the most
-    deserving first."""
-    fuller = _works_with_more_than_a_summary(evidence)
-    opening = {_key(hit) for hits in evidence.openings for hit in hits}
-    found: dict[tuple[int, Span], Candidate] = {}
-    for hit in evidence.hits():
-        works = evidence.listings_of(hit.source_id)
-        for span, text in hit.sentences():
-            for work in works:
-                if (work, span) in found or not readable(text):
-                    continue
-                similarities = evidence.similarities.get(span, FAR)
-                found[work, span] = Candidate(
-                    work=work,
-                    span=span,
-                    text=text,
-                    source_type=hit.source_type,
-                    heading=hit.passage.heading,
-                    merit=_merit(text, hit, opens=_key(hit) in opening)
-                    - (1.0 if hit.source_type == "summary" and work in fuller else 0.0),
-                    near=similarities.question,
-                    facets=similarities.facets,
-                    cued=frozenset(facet for facet in FACETS if _CUES[facet].search(text)),
-                )
-    return tuple(
-        sorted(
-            found.values(),
-            key=lambda item: (-item.merit, item.work, item.span.source_id, item.span.start),
-        )
-    )
-
-
-def _merit(text: str, hit: Hit, *, opens: bool) -> float:
-    """What speaks for a sentence whatever is asked: that it stands alone, and where it stands."""
-    last_heading = hit.passage.heading.rpartition("›")[2].strip()
-    score = standing(without_connective(text))
-    if _CENTRAL.match(last_heading) or (opens and hit.source_type != "full text"):
-        score += 0.6
-    if _ASIDE.search(hit.passage.heading):
-        score -= 1.0
-    return score
-
-
-def _works_with_more_than_a_summary(evidence: Evidence) -> set[int]:
-    return {
+def scored_sentences(evidence: Evidence) -> tuple[ScoredSentence, ...]:
+    """Every readable sentence of the evidence once for each work that lists its source, by
+    descending merit."""
+    with_full_source = {
         work
         for hit in evidence.hits()
         if hit.source_type != "summary"
         for work in evidence.listings_of(hit.source_id)
     }
+    openings = {(hit.source_id, hit.passage.start) for hits in evidence.openings for hit in hits}
+    sentences: dict[tuple[int, Span], ScoredSentence] = {}
+    for hit in evidence.hits():
+        opens = (hit.source_id, hit.passage.start) in openings
+        for span, text in hit.sentences():
+            works = [n for n in evidence.listings_of(hit.source_id) if (n, span) not in sentences]
+            if not works or not readable(text):
+                continue
+            similarity = evidence.similarities.get(span, _NO_SIMILARITY)
+            merit = _merit(text, hit, opens=opens)
+            for work in works:
+                in_summary = hit.source_type == "summary" and work in with_full_source
+                sentences[work, span] = ScoredSentence(
+                    work=work,
+                    span=span,
+                    text=text,
+                    heading=hit.passage.heading,
+                    merit=merit - (1.0 if in_summary else 0.0),
+                    similarity=similarity.question,
+                    facets=similarity.facets,
+                    cues=frozenset(facet for facet in FACETS if _CUES[facet].search(text)),
+                )
+    order = sorted(
+        sentences.values(),
+        key=lambda item: (-item.merit, item.work, item.span.source_id, item.span.start),
+    )
+    return tuple(order)
 
 
-def _key(hit: Hit) -> tuple[str, int]:
-    return hit.source_id, hit.passage.start
+def _merit(text: str, hit: Hit, *, opens: bool) -> float:
+    last_heading = hit.passage.heading.rpartition("›")[2].strip()
+    score = standalone_score(without_connective(text))
+    if _CENTRAL.match(last_heading) or (opens and hit.source_type != "full text"):
+        score += 0.6
+    return score - 1.0 * bool(_ASIDE.search(hit.passage.heading))

@@ -1,8 +1,7 @@
-"""What tasks are called, in papers and by the people who do them without knowing the name.
+"""The names of tasks, and the everyday words by which a question means one.
 
-A task is only ever named on the strength of a sentence that names it: the left pattern has to
-match in the quote. The right one says which everyday words of a question mean that task; it
-chooses between tasks and never stands for evidence.
+A task is named only where a quoted sentence names it (`named`); `meant`, its everyday words in a
+question, chooses between tasks and is never evidence.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class NamedTask:
     """`named` matches its name in a source, `meant` the everyday words for it in a question."""
 
     name: str
@@ -20,132 +19,126 @@ class Task:
     meant: re.Pattern[str]
 
 
-def _task(name: str, named: str, meant: str) -> Task:
-    return Task(
-        name, re.compile(rf"\b(?:{named})", re.IGNORECASE), re.compile(meant, re.IGNORECASE)
-    )
-
-
-TASKS: tuple[Task, ...] = (
-    _task(
+_PATTERNS: tuple[tuple[str, str, str], ...] = (
+    (
         "image inpainting",
         r"(?:image )?inpainting|image completion|object removal",
         r"\b(?:rubbed|erased?|removed?|wiped) .{0,30}\b(?:out|away|from|off)\b|\bfill(?:ed|s)? in"
         r"|\bbehind it\b|\binstead\b.*\bmarked|\bmarked\b|\bpainted (?:over|out)",
     ),
-    _task(
+    (
         "face swapping",
         r"face[- ]swap\w*|swapping faces",
         r"\b(?:swap|exchang|replac)\w* .{0,12}\bfaces?\b|\bface[- ]swap",
     ),
-    _task(
+    (
         "image restoration",
         r"(?:image|photo|face) restoration|restoration of",
         r"\brestor|\bold (?:family )?(?:photo|picture)|\bfaded|\brepair|\bscratch",
     ),
-    _task(
-        "super-resolution", r"super-resolution|upsampling", r"\bsharper|\benlarg|\bupscal|\bblur"
-    ),
-    _task(
+    ("super-resolution", r"super-resolution|upsampling", r"\bsharper|\benlarg|\bupscal|\bblur"),
+    (
         "image colorization",
         r"(?:image )?coloriz\w+|colouris\w+",
         r"black[- ]and[- ]white|\bcolou?ri[sz]",
     ),
-    _task(
+    (
         "image-to-image translation",
         r"image-to-image translation",
         r"\bsame (?:street|place|scene|house|picture)|\bat night\b|\bday(?:time|light)?\b.*\bnight|\bsketch"
         r"|\bturn(?:ed|s)? (?:a|my|the) .{0,40}\binto\b",
     ),
-    _task(
+    (
         "instruction-based image editing",
         r"instruction-based image edit\w+|edit\w* images? (?:from|by|with|following) .{0,20}instructions?"
         r"|image editing instructions?|follow\w* image editing",
         r"\btold (?:it|the app)|\basked (?:it|the app|for)\b|\binstruct|\bturn (?:my|the|a)\b",
     ),
-    _task(
+    (
         "image editing",
         r"(?:image|photo) editing|editing (?:an|the)? ?images?",
         r"\bedit|\bchang(?:e|ed) (?:the|my)",
     ),
-    _task("3D editing", r"3D editing|editing of 3D", r"\b3D\b.*\bedit|\bwalk(?:ed)? around"),
-    _task(
+    ("3D editing", r"3D editing|editing of 3D", r"\b3D\b.*\bedit|\bwalk(?:ed)? around"),
+    (
         "novel view synthesis",
         r"novel[- ]view synthesis",
         r"\bother (?:side|angle)|\bfrom (?:every|all|another) (?:side|angle)",
     ),
-    _task(
+    (
         "text-to-image generation",
         r"text-to-image|turns? an? (?:written )?(?:description|text|prompt) into an? (?:picture|image)|generat\w+ images? from (?:a )?(?:text|natural language)|text[- ]conditional image",
         r"\btyp(?:ed?|ing)\b|\bprompt|\b(?:few|four|five|one) words?\b|\bone sentence|\bdescri(?:bed|ption)",
     ),
-    _task(
+    (
         "portrait generation",
         r"portrait (?:fidelity )?generation|face (?:image )?generation|generat\w+ .{0,20}\bportraits?",
         r"\bportrait|\bselfie|\bfaces?\b|\bfacial|\bphoto of (?:me|us|my)",
     ),
-    _task(
-        "image matting", r"(?:image )?matting", r"\bhair\b|\bcut(?:ting)? .{0,15}out\b|\bbackground"
-    ),
-    _task("semantic segmentation", r"segmentation", r"\boutlin|\bwhich pixels|\bcell"),
-    _task(
+    ("image matting", r"(?:image )?matting", r"\bhair\b|\bcut(?:ting)? .{0,15}out\b|\bbackground"),
+    ("semantic segmentation", r"segmentation", r"\boutlin|\bwhich pixels|\bcell"),
+    (
         "image quality assessment",
         r"(?:image )?quality assessment",
         r"\bhow good\b|\bquality\b|\blook(?:s|ed)? (?:good|better)|\bjudge",
     ),
-    _task(
+    (
         "image recognition",
         r"image (?:recognition|classification)|object recognition|classif\w+ images?",
         r"\bsort(?:ed|s)?\b|\brecogni[sz]|\btell .{0,20}apart|\bbreed|\bidentif|\bwhat (?:is|was) (?:on|in) the",
     ),
-    _task(
+    (
         "object detection",
         r"object detection",
         r"\bfinds? (?:every|all|the) .{0,20}\bin\b.*(?:photo|picture)",
     ),
-    _task(
+    (
         "open-domain question answering",
         r"open[- ]domain question answering|open-domain QA|question answering",
         r"\banswer(?:ed|s)?\b.*\b(?:question|page|source)|\basked .{0,40}question",
     ),
-    _task(
+    (
         "machine translation",
         r"machine translation",
         r"\btranslat\w+ .{0,40}\b(?:English|French|German|language|text|letter)",
     ),
-    _task("summarization", r"summari[sz]ation", r"\bsummar"),
-    _task(
+    ("summarization", r"summari[sz]ation", r"\bsummar"),
+    (
         "image captioning",
         r"image captioning|caption generation",
         r"\bcaption|\bdescribed (?:the|my) (?:photo|picture)",
     ),
-    _task(
-        "speech recognition", r"speech recognition", r"\bdictat|\bwrote down what I said|\bspoke\b"
-    ),
-    _task("speech synthesis", r"speech synthesis|text-to-speech", r"\bread .{0,20}aloud|\bvoice"),
-    _task("video generation", r"video generation|text-to-video", r"\bvideo|\bclip\b"),
-    _task(
+    ("speech recognition", r"speech recognition", r"\bdictat|\bwrote down what I said|\bspoke\b"),
+    ("speech synthesis", r"speech synthesis|text-to-speech", r"\bread .{0,20}aloud|\bvoice"),
+    ("video generation", r"video generation|text-to-video", r"\bvideo|\bclip\b"),
+    (
         "style transfer",
         r"style transfer|styli[sz]ation",
         r"\bin the style of|\blike a (?:painting|van Gogh)|\bpainting",
     ),
-    _task("code generation", r"code generation|program synthesis", r"\bcode\b|\bprogram"),
-    _task("dialogue", r"dialogue|conversational|chatbot", r"\bchat|\bconversation"),
-    _task(
+    ("code generation", r"code generation|program synthesis", r"\bcode\b|\bprogram"),
+    ("dialogue", r"dialogue|conversational|chatbot", r"\bchat|\bconversation"),
+    (
         "following instructions",
         r"follow(?:ing)? (?:the )?(?:user )?instructions",
         r"\bassistant|\bunderst(?:ood|ands?) what I",
     ),
-    _task("recommendation", r"recommend(?:ation|er) systems?", r"\bsuggest|\brecommend"),
-    _task("anomaly detection", r"anomaly detection|outlier detection", r"\bunusual|\bfraud"),
+    ("recommendation", r"recommend(?:ation|er) systems?", r"\bsuggest|\brecommend"),
+    ("anomaly detection", r"anomaly detection|outlier detection", r"\bunusual|\bfraud"),
 )
 
 
-def tasks_meant(question: str) -> tuple[Task, ...]:
+TASKS = tuple(
+    NamedTask(name, re.compile(rf"\b(?:{named})", re.IGNORECASE), re.compile(meant, re.IGNORECASE))
+    for name, named, meant in _PATTERNS
+)
+
+
+def tasks_meant(question: str) -> tuple[NamedTask, ...]:
     """The tasks that the everyday words of a question point to, in the order of the table."""
     return tuple(task for task in TASKS if task.meant.search(question))
 
 
-def tasks_named(sentence: str) -> tuple[Task, ...]:
+def tasks_named(sentence: str) -> tuple[NamedTask, ...]:
     """The tasks that a sentence names, in the order of the table."""
     return tuple(task for task in TASKS if task.named.search(sentence))

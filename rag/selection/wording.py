@@ -1,7 +1,7 @@
-"""From a sentence of a source to a sentence about it. Pure text, no choice of what to say.
+"""Rewrites a sentence of a source as a statement about the source. Pure text, no choice.
 
-The words stay the source's own: what is taken away is asides, citations and the first person,
-what is put in is whose words they are. So whatever is said here, the sentence behind it says.
+The words stay the source's own: asides, citations and the first person are removed and the
+author is named, so the sentence always supports the statement.
 """
 
 from __future__ import annotations
@@ -57,8 +57,6 @@ _VAGUE = re.compile(
     r"|\b(?:our|away|state-of-the-art results?|results? (?:for|of)|improvements?|advantage)\b",
     re.IGNORECASE,
 )
-
-
 _NO_START = re.compile(
     r"(?:of|to|are|is|these|those|this|that|it|them|more|not|such|each|any|their|how|what|only)\b",
     re.IGNORECASE,
@@ -69,30 +67,27 @@ _NO_END = re.compile(
 
 
 def input_of(sentence: str) -> str:
-    """The phrase by which the sentence says what goes in, "" where it does not."""
+    """The phrase of the sentence that names the input, "" where there is none."""
     return _first(_INPUTS, sentence)
 
 
 def output_of(sentence: str) -> str:
-    """The phrase by which the sentence says what comes out, "" where it does not."""
+    """The phrase of the sentence that names the output, "" where there is none."""
     return _first(_OUTPUTS, sentence)
 
 
 def _first(patterns: tuple[re.Pattern[str], ...], sentence: str) -> str:
     for pattern in patterns:
         for match in pattern.finditer(sentence):
-            phrase = _up_to_comma(match["np"].strip())
+            phrase = match["np"].strip()
+            before, _, after = phrase.partition(",")
+            if not re.search(r"\b(?:and|or)\b", after):  # The comma does not separate a list.
+                phrase = before
             if _NO_START.match(phrase) or _NO_END.search(phrase):
                 continue
             if _THING.search(phrase) and not _VAGUE.search(phrase) and len(phrase.split()) > 1:
                 return phrase
     return ""
-
-
-def _up_to_comma(phrase: str) -> str:
-    """The phrase up to its first comma, unless that comma is part of a list that ends in "and"."""
-    before, comma, after = phrase.partition(",")
-    return phrase if comma and re.search(r"\b(?:and|or)\b", after) else before
 
 
 _CITATION = re.compile(
@@ -132,10 +127,8 @@ _FIRST_PERSON = (
 )
 _DROPPED_END = re.compile(r"\s+([.,;:!?])")
 
-LONG = 230
-"""Characters from which on a sentence is shortened where it can be."""
-ENOUGH = 70
-"""Characters that shortening must leave."""
+# In characters: longer sentences are shortened where they can be; so many must be left.
+LONG, ENOUGH = 230, 70
 
 
 def without_asides(sentence: str) -> str:
@@ -145,14 +138,14 @@ def without_asides(sentence: str) -> str:
 
 
 def without_connective(sentence: str) -> str:
-    """The sentence without the word that tied it to the one before."""
-    stripped = _CONNECTIVE.sub("", sentence, count=1) if _CONNECTIVE.match(sentence) else sentence
-    return _capital(stripped)
+    """The sentence without the connective that it begins with."""
+    match = _CONNECTIVE.match(sentence)
+    return _capitalized(sentence[match.end() :] if match else sentence)
 
 
 def shortened(sentence: str) -> str:
-    """The sentence without its last side clauses, where it is long. A clause that limits what
-    is said (but, although, unless, only) is never taken away."""
+    """The sentence without its last side clauses, where it is long. A limiting clause (but,
+    although, unless, only) is never removed."""
     while len(sentence) > LONG:
         match = _TRAILING.search(sentence)
         if match is None or match.start() < ENOUGH:
@@ -162,42 +155,37 @@ def shortened(sentence: str) -> str:
 
 
 def third_person(sentence: str, subject: str) -> str:
-    """The sentence as told by somebody else about `subject` ("the recommended model", "REALM",
-    "" where there is no short name): "We propose …" → "The authors of REALM propose …", "Our
-    method …" → "The method …", "This paper studies …" → "REALM studies …"."""
-    told = _IN_THIS.sub("", sentence)
-    told = _THIS_WORK.sub(_capital(subject) or "The paper", told, count=1)
-    told = _capital(told)
+    """The sentence in the third person, about `subject` ("the recommended model", "REALM", "" for
+    a work without a short name): "We propose …" → "The authors of REALM propose …", "Our method …"
+    → "The method …", "This paper studies …" → "REALM studies …"."""
+    text = _IN_THIS.sub("", sentence)
+    text = _capitalized(_THIS_WORK.sub(_capitalized(subject) or "The paper", text, count=1))
     authors = f"the authors of {subject}" if subject else "the authors"
-    if told.startswith("We "):
-        told = f"{_capital(authors)} {told[3:]}"
+    if text.startswith("We "):
+        text = f"{_capitalized(authors)} {text[3:]}"
     else:
-        told = re.sub(r"\bwe\b", authors, told, count=1)
-    told = re.sub(r"^Our\b", "The", told)
+        text = re.sub(r"\bwe\b", authors, text, count=1)
+    text = re.sub(r"^Our\b", "The", text)
     for pattern, replacement in _FIRST_PERSON:
-        told = pattern.sub(replacement, told)
-    return told
+        text = pattern.sub(replacement, text)
+    return text
 
 
-def told(sentence: str, subject: str) -> str:
-    """A statement made of a source's sentence: bare, shortened, in the third person."""
-    bare = without_connective(without_asides(sentence))
-    return _full_stop(third_person(shortened(bare), subject))
+def rewritten(sentence: str, subject: str) -> str:
+    """The sentence as a statement: without asides, shortened, in the third person, ended."""
+    bare = shortened(without_connective(without_asides(sentence)))
+    text = third_person(bare, subject).rstrip(" ,;:")
+    return text if text[-1:] in ".!?" else text + "."
 
 
 def short_name(name: str) -> str:
     """How a listed work is called within a sentence: `REALM` for `REALM: Retrieval-…`, "" for a
-    title that is too long to be read there (the quote below names the work in full)."""
+    title too long to read there (the quote names the work in full)."""
     before, colon, _ = name.partition(": ")
     if colon and len(before) <= 30:
         return before
     return name if len(name) <= 40 else ""
 
 
-def _capital(text: str) -> str:
+def _capitalized(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _full_stop(text: str) -> str:
-    text = text.rstrip(" ,;:")
-    return text if text[-1:] in ".!?" else text + "."

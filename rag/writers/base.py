@@ -1,7 +1,5 @@
-"""What a writer hands over: statements with pointers, and a record of how they were made.
-
-The protocol every writer implements is here, beside the types it speaks in.
-"""
+"""What a writer returns: statements with pointers, and a record of how they were made. The
+protocol of all writers stands beside its types."""
 
 from __future__ import annotations
 
@@ -24,10 +22,13 @@ class DraftStatement:
     quotes: tuple[Span, ...]
 
 
+SILENCE = DraftStatement(NOT_SAID, ())
+
+
 @dataclass(frozen=True, slots=True)
 class WriterEvent:
-    """Something a reader of the answer should be able to find out: a statement written again or
-    replaced, an unknown id dropped, a fall-back taken."""
+    """What a reader of the answer should be able to find out: a statement rewritten or replaced,
+    an unknown id dropped, a fall-back."""
 
     part: str
     kind: str
@@ -53,8 +54,8 @@ class WriterRecord:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """The parts of an answer that a writer decides. `relevance_notes[i]` says how listing `i` bears on
-    the question, None where it does not."""
+    """The parts of an answer that a writer decides. `relevance_notes[i]` says how listing `i` bears
+    on the question, None where it does not."""
 
     task: tuple[DraftStatement, ...]
     input: tuple[DraftStatement, ...]
@@ -65,7 +66,7 @@ class Draft:
 
 
 class Writer(Protocol):
-    """Turns evidence into a draft. May call `stream` with text as it is written."""
+    """Turns evidence into a draft; may call `stream` with text as it is written."""
 
     def write(self, evidence: Evidence, *, stream: Callable[[str], None] | None = None) -> Draft:
         """The draft of the answer to `evidence.prompt`. Raises WriterError."""

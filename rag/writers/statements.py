@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Callable, Collection
 
 from rag.retrieval.evidence import Evidence, Span
-from rag.selection.wording import short_name, told
+from rag.selection.wording import rewritten, short_name
 from rag.support import SupportChecker
 from rag.writers.base import AS_IT_STANDS, NOT_SAID, DraftStatement
 
@@ -97,7 +97,7 @@ def fallback_statement(evidence: Evidence, span: Span) -> DraftStatement:
     listings = evidence.listings_of(span.source_id)
     subject = short_name(evidence.prompt.listings[listings[0]].name) if listings else "the work"
     whole = text[-1:] in (".", "!", "?")
-    plain = plain_statement(told(text, subject), numbers_in(text)) if whole else None
+    plain = plain_statement(rewritten(text, subject), numbers_in(text)) if whole else None
     return DraftStatement(plain or AS_IT_STANDS, (span,))
 
 
