@@ -112,9 +112,9 @@ class _SentenceChoice:
         quoted = {item.span: item for item in self.used if item.span.source_id in sources}
         for facet in ("model", "output", "input", "task"):
             for statement in reversed(parts[facet][1:]):
-                if (item := quoted.get(statement.quotes[0])) is not None:
+                if statement.quotes[0] in quoted:
                     parts[facet].remove(statement)
-                    return self._statement(item)
+                    return self._statement(quoted[statement.quotes[0]])
         return next(map(self._statement, quoted.values()), None)
 
     def _named_task(self) -> list[DraftStatement]:
@@ -170,8 +170,8 @@ class _SentenceChoice:
         alike; in the order of the works and, within a work, of its text. The best sentence of a
         recommended model is considered first."""
         ranked = self._ranked(facet)
-        first = next((item for item in ranked if item.work in self.recommended), None)
-        ranked.sort(key=lambda item: item is not first)
+        recommended = [item for item in ranked if item.work in self.recommended]
+        ranked.sort(key=lambda item: item not in recommended[:1])
         chosen: list[ScoredSentence] = []
         for item in ranked:
             recommended = item.work in self.recommended
