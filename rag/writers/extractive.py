@@ -170,8 +170,8 @@ class _SentenceChoice:
         alike; in the order of the works and, within a work, of its text. The best sentence of a
         recommended model is considered first."""
         ranked = self._ranked(facet)
-        recommended = [item for item in ranked if item.work in self.recommended]
-        ranked.sort(key=lambda item: item not in recommended[:1])
+        own = [item for item in ranked if item.work in self.recommended]
+        ranked.sort(key=lambda item: item not in own[:1])
         chosen: list[ScoredSentence] = []
         for item in ranked:
             recommended = item.work in self.recommended
