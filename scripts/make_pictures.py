@@ -1,7 +1,7 @@
 """`make pictures`: the pictures in the README, of answers from an invented paper in our own words.
 
-The paper is printed from `docs/pictures/paper.html` by Chromium, asked about in a real kernel, and
-what is then shown is photographed. Needs the extras `dev` and `notebook`, and Chromium.
+Chromium prints the paper from `docs/pictures/paper.html`, a real kernel answers a question about
+it, and Chromium takes pictures of the notebook and the page. Needs the extra `dev` and Chromium.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PAPER = Path("docs/pictures/paper.html")
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 COLOURS = 96
-"""Of the palette: text on a page needs no more, and a picture stays well below 200 kB."""
+"""Palette size: enough for text, and a picture stays well below 200 kB."""
 
 QUESTION = (
     "I found a grey photo of my grandmother, and an app gave it colours. Her dress came back "
@@ -31,7 +31,7 @@ QUESTION = (
 )
 LANTERN = {
     "model": "Lantern: Giving Grey Photographs Their Colours Back",
-    # A number that no paper has: arXiv does not come to so many in a month.
+    # An id that no paper has: arXiv does not get so many papers in a month.
     "paper": "https://arxiv.org/abs/2401.99999v1",
 }
 MOSAIC = {
@@ -41,7 +41,7 @@ MOSAIC = {
     "the colours that it had.",
 }
 CELLS = (
-    "from rag.notebook import ask",
+    "from rag.views.notebook import ask",
     'answer = ask("grey-photo.txt", writer="extractive")',
     "answer",
     "answer.verify()",
@@ -54,24 +54,24 @@ def run(
     """Make notebook.png and page.png anew."""
     from playwright.sync_api import sync_playwright
 
-    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    if found is None:
+    chromium = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if chromium is None:
         say(f"no browser to make pictures with; expected one of {', '.join(CHROMIUM)}")
         raise typer.Exit(2)
-    with TemporaryDirectory() as place, sync_playwright() as playwright:
+    with TemporaryDirectory() as temporary, sync_playwright() as playwright:
         # The sandbox wants rights that a container does not have; only our own pages are opened.
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        work = Path(place)
-        _lay_out(browser, work)
-        notebook, page = _asked(work)
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        work = Path(temporary)
+        _write_works(browser, work)
+        notebook, page = _run_notebook(work)
         folder.mkdir(parents=True, exist_ok=True)
-        _photograph(browser, notebook, folder / "notebook.png", width=1040, height=1500, quote=3)
-        _photograph(browser, page, folder / "page.png", width=1040, height=1360, quote=0)
+        _photograph(browser, notebook, folder / "notebook.png", height=1500, quote=3)
+        _photograph(browser, page, folder / "page.png", height=1360, quote=0)
         browser.close()
 
 
-def _lay_out(browser: Browser, work: Path) -> None:
-    """The prompt document, and a mirror with the paper."""
+def _write_works(browser: Browser, work: Path) -> None:
+    """Write the prompt document, and a mirror with the paper printed as a PDF."""
     from rag.prompt import Prompt
 
     prompt = Prompt.build(QUESTION, recommended=[LANTERN], related=[MOSAIC])
@@ -84,7 +84,7 @@ def _lay_out(browser: Browser, work: Path) -> None:
     page.close()
 
 
-def _asked(work: Path) -> tuple[Path, Path]:
+def _run_notebook(work: Path) -> tuple[Path, Path]:
     """The executed notebook as JupyterLab shows it, and the page that its answer is saved as."""
     import nbformat
     from nbclient import NotebookClient
@@ -104,25 +104,23 @@ def _asked(work: Path) -> tuple[Path, Path]:
         notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(work)}}
     )
     kernel = client.create_kernel_manager()
-    # By files of its own: nobody else on this machine can talk to it.
+    # Over files of its own: no other user of this machine can connect.
     kernel.transport, kernel.ip = "ipc", str(work / "kernel")
     client.execute(env=environment)
     del notebook.cells[len(CELLS) :]
     exporter = HTMLExporter(template_name="lab")  # type: ignore[no-untyped-call]
-    # Formulas and widgets, which are not there, would be asked of the network.
+    # Scripts for formulas and widgets, of which there are none, would be fetched from the network.
     exporter.mathjax_url = exporter.require_js_url = exporter.jquery_url = ""
     html, _ = exporter.from_notebook_node(notebook)
     (work / "notebook.html").write_text(html, encoding="utf-8")
     return work / "notebook.html", work / "page.html"
 
 
-def _photograph(
-    browser: Browser, html: Path, target: Path, *, width: int, height: int, quote: int
-) -> None:
-    """The top of a page, with one quote unfolded to the page it stands on."""
+def _photograph(browser: Browser, html: Path, target: Path, *, height: int, quote: int) -> None:
+    """Save the top of a page, with one quote unfolded to the page of the paper it stands on."""
     from PIL import Image
 
-    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme="light")
+    page = browser.new_page(viewport={"width": 1040, "height": height}, color_scheme="light")
     page.goto(html.as_uri())
     page.locator("details:has(.crop) > summary").nth(quote).click()
     page.wait_for_timeout(300)

@@ -1,1 +1,83 @@
-"""What `rag bench` measures: ratios, both sides in one run."""
+"""Benchmarks: ratios of two sides measured in one run. Here is what all of them measure with."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from index.errors import RagError
+
+Say = Callable[[str], None]
+
+
+class BenchmarkError(RagError):
+    """A benchmark lacks what it compares with, or a side of it fails instead of being slow."""
+
+
+class Stopwatch:
+    """Seconds spent in the `with` blocks of this object, summed: wall time, and processor time of
+    this process and of the children it waited for."""
+
+    def __init__(self) -> None:
+        self.wall = self.cpu = 0.0
+
+    def __enter__(self) -> Stopwatch:
+        self._start = time.perf_counter(), sum(os.times()[:4])
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.wall += time.perf_counter() - self._start[0]
+        self.cpu += sum(os.times()[:4]) - self._start[1]
+
+    def mean(self, repeats: int = 1) -> dict[str, float]:
+        """Seconds per repeat, for a report."""
+        return {"wall": round(self.wall / repeats, 2), "cpu": round(self.cpu / repeats, 2)}
+
+
+def ratio(first: float, second: float) -> float:
+    """`first` over `second`, to three digits; 0 where `second` is 0."""
+    return round(first / second, 3) if second > 0 else 0.0
+
+
+def machine() -> dict[str, object]:
+    """What a figure depends on: processor, cores, their load at this moment, Python."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(errors="replace").splitlines() if cpuinfo.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return {
+        "processor": next(names, platform.processor() or platform.machine()),
+        "cores": os.cpu_count(),
+        "load": [round(load, 1) for load in os.getloadavg()],
+        "python": platform.python_version(),
+    }
+
+
+def run_python(code: str, *arguments: str) -> str:
+    """The stdout of `code` in a new process with this one's import path. Raises BenchmarkError
+    where it fails."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)}
+    run = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    if run.returncode:
+        raise BenchmarkError(
+            f"{' '.join(arguments[:2])} ended with {run.returncode}: {run.stderr.strip()[-300:]}"
+        )
+    return run.stdout
+
+
+def not_installed(error: ImportError) -> BenchmarkError:
+    """What to install, where the other side of a comparison cannot be imported."""
+    return BenchmarkError(
+        f"{error.name or error} is not installed: pip install 'grounded-rag[bench]' (only "
+        "benchmarks need it)"
+    )

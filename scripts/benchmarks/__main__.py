@@ -1,26 +1,32 @@
-"""`rag bench`: ratios, both sides in one run. Times on a busy machine mean little; ratios more."""
+"""`rag bench`: each command prints its figures as JSON. On a busy machine ratios mean more than
+times."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from rag.cli.main import main
 from rag.cli.options import DATA_DIR, ENCODER, DataDir, EncoderName, Mirror, Offline, settings
 from rag.cli.terminal import say
 
-app = typer.Typer(no_args_is_help=True, help="Measure speed, as ratios of one run.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Measure speed and memory, as ratios of one run.",
+)
 
 
-@app.callback()
-def benches() -> None:
-    """Measure speed, as ratios of one run."""
+def _print(figures: dict[str, Any]) -> None:
+    typer.echo(json.dumps(figures, indent=2))
 
 
-@app.command("decode")
+@app.command()
 def decode(
     prompt: Annotated[Path, typer.Argument(help="A prompt document; its works are the evidence.")],
     model: Annotated[str, typer.Option(help="A causal model: name or folder.")],
@@ -39,17 +45,17 @@ def decode(
 
     pipeline = Pipeline.of(settings(data_dir, mirror, offline=offline), ExtractiveWriter())
     evidence = pipeline.gather(read_prompt(prompt))
-    found = bench_decode(load_model(model, offline=offline), evidence, statements=statements)
+    figures = bench_decode(load_model(model, offline=offline), evidence, statements=statements)
     ratios = {
-        "steps_per_quoted_token": found.steps_per_quoted_token,
-        "speedup_over_stepwise": found.speedup,
-        "cost_against_unconstrained": found.cost,
-        "tokens_per_second": found.tokens_per_second,
+        "steps_per_quoted_token": figures.steps_per_quoted_token,
+        "speedup_over_stepwise": figures.speedup,
+        "cost_against_unconstrained": figures.cost,
+        "tokens_per_second": figures.tokens_per_second,
     }
-    typer.echo(json.dumps({**asdict(found), **ratios}, indent=2))
+    _print({**asdict(figures), **ratios})
 
 
-@app.command("index")
+@app.command()
 def index(
     mirror: Annotated[Path, typer.Option(help="A folder with arxiv/<id>.pdf.")],
     repeats: Annotated[int, typer.Option(min=1, help="Both sides in turn, so often.")] = 1,
@@ -69,19 +75,15 @@ def index(
     """Indexing the papers of a mirror, against LangChain's PyPDFLoader, recursive splitter
     1000/200, HuggingFaceEmbeddings and FAISS with the same weights. Needs the extra `bench`.
     With --documents: the memory that indexing takes, without the other side."""
+    from scripts.benchmarks.indexing import bench_index, bench_memory
+
     if documents:
-        from scripts.benchmarks.memory import bench_memory
-
-        needed = bench_memory(mirror, documents=documents, short=short, encoder=encoder, say=say)
-        typer.echo(json.dumps(needed, indent=2))
-        return
-    from scripts.benchmarks.indexing import bench_index
-
-    found = bench_index(mirror, encoder=encoder, repeats=repeats, limit=limit, say=say)
-    typer.echo(json.dumps(found, indent=2))
+        _print(bench_memory(mirror, documents=documents, short=short, encoder=encoder, say=say))
+    else:
+        _print(bench_index(mirror, encoder=encoder, repeats=repeats, limit=limit, say=say))
 
 
-@app.command("search")
+@app.command()
 def search(
     size: Annotated[
         list[int] | None, typer.Option(help="Passages in the catalog; may be repeated.")
@@ -95,27 +97,24 @@ def search(
     with a metadata filter. The works are synthetic. Needs the extra `bench`."""
     from scripts.benchmarks.search import bench_search
 
-    sizes = size or [10**3, 10**5, 10**7]
-    against = filtered or [10**3, 10**5]
-    found = bench_search(sizes, filtered_sizes=against, queries=queries, say=say)
-    typer.echo(json.dumps(found, indent=2))
+    sizes, filtered_sizes = size or [10**3, 10**5, 10**7], filtered or [10**3, 10**5]
+    _print(bench_search(sizes, filtered_sizes=filtered_sizes, queries=queries, say=say))
 
 
-@app.command("add")
+@app.command()
 def add(
     works: Annotated[
         list[int] | None, typer.Option(help="Works in the data directory; may be repeated.")
     ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Works added in each way.")] = 5,
 ) -> None:
-    """Adding one work to a data directory of ten works and of ten thousand. The works are synthetic."""
-    from scripts.benchmarks.adding import bench_add
+    """Adding one work to a data directory of ten works and of ten thousand, all synthetic."""
+    from scripts.benchmarks.search import bench_add
 
-    found = bench_add(works or [10, 10_000], repeats=repeats, say=say)
-    typer.echo(json.dumps(found, indent=2))
+    _print(bench_add(works or [10, 10_000], repeats=repeats, say=say))
 
 
-@app.command("cold")
+@app.command()
 def cold(
     prompt: Annotated[Path, typer.Argument(help="A prompt document whose works are indexed.")],
     repeats: Annotated[int, typer.Option(min=1, help="The best of so many counts.")] = 3,
@@ -125,8 +124,8 @@ def cold(
     """`rag ask` from a cold start, against importing and loading the encoder alone."""
     from scripts.benchmarks.cold import bench_cold
 
-    typer.echo(json.dumps(bench_cold(prompt, data_dir, encoder=encoder, repeats=repeats), indent=2))
+    _print(bench_cold(prompt, data_dir, encoder=encoder, repeats=repeats))
 
 
 if __name__ == "__main__":
-    app(prog_name="rag bench")
+    main(app)

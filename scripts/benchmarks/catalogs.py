@@ -1,9 +1,9 @@
-"""Homes of any size for benchmarks: works of invented words with random vectors, on disk.
+"""Synthetic catalogs of any size: works of invented words with random vectors, on disk.
 
-Each work is what a real one is: bytes among the sources, an entry in the ledger, a document and a
-sealed segment, under the names that a build would look for. Beyond `unique` works, files repeat:
-the others are hard links to what was written already, under names and ids of their own, so that
-the folders have as many entries and the disk need not hold ten million vectors.
+Each work has what an indexed one has: bytes among the sources, a ledger entry, a document and a
+segment, under the names that a build looks for. Beyond `unique` works the files repeat: they are
+hard links under names and ids of their own, so that the folders have as many entries and the disk
+need not hold ten million vectors.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,7 +32,6 @@ PER_WORK = 100
 UNIQUE = 200
 DIMENSION = 384
 MEDIA_TYPE = "text/markdown"
-_LONG_AGO = "2026-01-01T00:00:00+00:00"
 
 
 class RandomEncoder:
@@ -44,20 +43,21 @@ class RandomEncoder:
 
     def encode_passages(self, texts: Sequence[str]) -> Vectors:
         """See Encoder."""
-        return np.stack([_direction(text) for text in texts])
+        seeds = [hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts]
+        vectors = np.stack(
+            [
+                np.random.default_rng(int.from_bytes(seed, "little")).standard_normal(DIMENSION)
+                for seed in seeds
+            ]
+        )
+        unit: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return unit.astype(np.float32)
 
     encode_queries = encode_passages
 
     def count_tokens(self, text: str) -> int:
         """See Encoder."""
         return len(text.split())
-
-
-def _direction(text: str) -> Vectors:
-    seed = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
-    vector = np.random.default_rng(seed).standard_normal(DIMENSION)
-    unit: Vectors = (vector / np.linalg.norm(vector)).astype(np.float32)
-    return unit
 
 
 def invented(number: int, passages: int = PER_WORK) -> tuple[Document, tuple[Passage, ...]]:
@@ -85,7 +85,7 @@ def invented(number: int, passages: int = PER_WORK) -> tuple[Document, tuple[Pas
 
 
 class GrowingCatalog:
-    """A data directory that grows to any number of works; `listing(n)` is the nth as a prompt lists it."""
+    """A data directory that grows to any number of works; a prompt lists work n as `listing(n)`."""
 
     def __init__(self, data_dir: Path, *, per_work: int = PER_WORK, unique: int = UNIQUE) -> None:
         self.settings = Settings(data_dir, offline=True)
@@ -98,7 +98,7 @@ class GrowingCatalog:
         self._segments = SegmentStore(self.settings.index)
 
     def grow(self, passages: int) -> None:
-        """Until there are `passages` in the data_dir, rounded down to whole works."""
+        """Add works until there are `passages` in all, rounded down to whole works."""
         while self.works < passages // self._per_work:
             if self.works < self._unique:
                 self._write(self.works)
@@ -107,17 +107,17 @@ class GrowingCatalog:
             self.works += 1
 
     def listing(self, number: int) -> Listing:
-        """The nth work."""
+        """Work `number`."""
         link = GithubLink(f"https://github.com/bench/w{number:07}", "bench", f"w{number:07}")
         return Listing(f"Work {number}", "recommended", github=link)
 
     def prompt(self, question: str, works: int) -> Prompt:
-        """A prompt that lists the first works."""
+        """A prompt that lists the first `works` works."""
         return Prompt.build(question, recommended=[self.listing(n) for n in range(works)])
 
     def vectors(self, works: int) -> tuple[list[tuple[str, int]], Vectors]:
-        """The places and the vectors of all passages of the first works, computed again from the
-        invented words; nothing is read from the disk."""
+        """Source id and start of every passage of the first works, and their vectors [n, d],
+        computed anew: nothing is read from the disk."""
         keys: list[tuple[str, int]] = []
         rows = []
         for number in range(works):
@@ -125,11 +125,6 @@ class GrowingCatalog:
             keys += [(self._id(number), passage.start) for passage in cut]
             rows.append(embed(self.encoder, cut)[0])
         return keys, np.concatenate(rows)
-
-    def names(self) -> Iterator[tuple[str, str]]:
-        """The source id and the segment of every work; works must all be different."""
-        for source in self._written:
-            yield source.id, self._name(source)
 
     def _id(self, number: int) -> str:
         (source_id,) = self.listing(number).source_ids
@@ -155,12 +150,12 @@ class GrowingCatalog:
         self._written.append(source)
 
     def _link(self, number: int) -> None:
-        """A work of its own by name, whose files are those of one that was written."""
+        """Add a work whose files are those of one that was written."""
         first = number % self._unique
         original = self._written[first]
         sha256 = hashlib.sha256(f"{original.sha256} {number}".encode()).hexdigest()
         source = replace(original, id=self._id(number), sha256=sha256)
-        entry = Attempt(source.id, _LONG_AGO, "bench", source=source)
+        entry = Attempt(source.id, "2026-01-01T00:00:00+00:00", "bench", source=source)
         append(self._store.ledger(source.id), entry.to_json())
         documents = self.settings.documents
         for existing, path in (
@@ -168,12 +163,8 @@ class GrowingCatalog:
             (self._segments.path(self._name(original)), self._segments.path(self._name(source))),
             (documents / f"{first:032x}.document", documents / f"{number:032x}.document"),
         ):
-            _link(existing, path)
-
-
-def _link(existing: Path, path: Path) -> None:
-    try:
-        os.link(existing, path)
-    except OSError:  # a file system that allows only so many links, or none
-        with contextlib.suppress(FileExistsError):
-            path.symlink_to(existing.resolve())
+            try:
+                os.link(existing, path)
+            except OSError:  # a file system that allows only so many links, or none
+                with contextlib.suppress(FileExistsError):
+                    path.symlink_to(existing.resolve())

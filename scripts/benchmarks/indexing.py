@@ -1,180 +1,242 @@
-"""Our index of a folder of PDFs against the one a user would write with LangChain.
+"""Indexing a folder of PDFs: its time against the index a user would write with LangChain, and
+its memory.
 
 Both sides read the same files from disk, with the same weights, and end with vectors in FAISS
-(ours on disk, sealed; LangChain's in memory). Each starts from nothing; loading the weights is
-counted on neither side.
+(ours in checksummed files, LangChain's in memory). Each starts from nothing; loading the weights
+counts on neither side.
 """
 
 from __future__ import annotations
 
+import json
 import tempfile
+import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from index.build import build
-from index.catalog import ArxivLink, Catalog, Listing
+from index.catalog import ArxivLink, Catalog, GithubLink, Listing
 from index.documents.extract import extract
 from index.encoder import Encoder, embed, load_encoder
-from index.passages import Passage, split
+from index.passages import split
 from index.settings import Settings
 from index.weights import locate
-from scripts.benchmarks.clock import BenchError, Spent, machine, missing, ratio, spent
+from scripts.benchmarks import (
+    BenchmarkError,
+    Say,
+    Stopwatch,
+    machine,
+    not_installed,
+    ratio,
+    run_python,
+)
+from scripts.benchmarks.catalogs import invented
 
 CHUNK_SIZE, CHUNK_OVERLAP = 1000, 200
-PEAK_SIZE = 1536  # of square matrices: large enough that moving them is not what takes long
-Say = Callable[[str], None]
+WARM_UP = "A first text: what is loaded lazily is loaded now."
 
 
-def mirror_catalog(mirror: Path, limit: int | None = None) -> Catalog:
-    """The papers of a mirror as a catalog. Raises BenchError where there are none."""
-    files = sorted((mirror / "arxiv").glob("*.pdf"))[:limit]
-    if not files:
-        raise BenchError(f"{mirror}/arxiv holds no PDF: name a mirror with --mirror")
-    return Catalog.of(
-        Listing(name=path.stem, role="recommended", paper=_link(path.stem)) for path in files
-    )
+def _papers(mirror: Path, limit: int | None = None) -> list[Path]:
+    papers = sorted((mirror / "arxiv").glob("*.pdf"))[:limit]
+    if not papers:
+        raise BenchmarkError(f"{mirror}/arxiv holds no PDF: name a mirror with --mirror")
+    return papers
 
 
-def _link(stem: str) -> ArxivLink:
-    number, _, version = stem.partition("v")
-    return ArxivLink(written=stem, id=number, version=int(version) if version else None)
+def _listing(paper: Path) -> Listing:
+    number, _, version = paper.stem.partition("v")
+    link = ArxivLink(paper.stem, number, int(version) if version else None)
+    return Listing(paper.stem, "recommended", paper=link)
+
+
+def _build(catalog: Catalog, settings: Settings, encoder: Encoder) -> int:
+    """The number of passages. Raises BenchmarkError where a work cannot be read."""
+    built = build(catalog, settings, encoder)
+    if built.failed:
+        raise BenchmarkError(f"{built.failed[0].source_id}: {built.failed[0].reason}")
+    return built.passages
 
 
 def bench_index(
     mirror: Path, *, encoder: str, repeats: int = 1, limit: int | None = None, say: Say
 ) -> dict[str, Any]:
     """Both pipelines in turn, `repeats` times, and our stages one after another."""
-    catalog = mirror_catalog(mirror, limit)
-    langchain = _langchain(encoder)
-    paths = [mirror / "arxiv" / f"{listing.name}.pdf" for listing in catalog.listings]
-    ours = load_encoder(encoder, offline=True)
-    ours.encode_passages(["What is loaded late is loaded now."])
-    mine, theirs = Spent(), Spent()
+    papers = _papers(mirror, limit)
+    catalog = Catalog.of(map(_listing, papers))
+    index_with_langchain = _langchain(encoder)
+    loaded = load_encoder(encoder, offline=True)
+    loaded.encode_passages([WARM_UP])
+    ours, theirs = Stopwatch(), Stopwatch()
     passages = chunks = 0
-    for round_ in range(repeats):
-        say(f"round {round_ + 1} of {repeats}: rag")
-        with tempfile.TemporaryDirectory() as data_dir, spent(mine):
-            built = build(catalog, Settings(Path(data_dir), mirror, offline=True), ours)
-        if built.failed:
-            raise BenchError(f"{built.failed[0].source_id}: {built.failed[0].reason}")
-        passages = built.passages
-        say(f"round {round_ + 1} of {repeats}: langchain")
-        with spent(theirs):
-            chunks = langchain(paths)
+    for number in range(1, repeats + 1):
+        say(f"round {number} of {repeats}: rag")
+        with tempfile.TemporaryDirectory() as data_dir, ours:
+            passages = _build(catalog, Settings(Path(data_dir), mirror, offline=True), loaded)
+        say(f"round {number} of {repeats}: langchain")
+        with theirs:
+            chunks = index_with_langchain(papers)
     say("stages, one after another")
-    stages, pages, sentences, tokens = _stages(ours, paths)
-    peak = _peaks()
-    rate = tokens / max(stages["embedding"].cpu, 1e-9)
-    arithmetic = 2 * _parameters(ours) * rate / 1e9
+    stages = _stages(loaded, papers)
     return {
         "machine": machine(),
-        "documents": len(paths),
+        "documents": len(papers),
+        "rag": {**ours.mean(repeats), "passages": passages},
+        "langchain": {**theirs.mean(repeats), "chunks": chunks},
+        "speedup_wall": ratio(theirs.wall, ours.wall),
+        "speedup_cpu": ratio(theirs.cpu, ours.cpu),
+        "pages_per_second": ratio(stages["pages"] * repeats, ours.wall),
+        **stages,
+    }
+
+
+def _stages(encoder: Encoder, papers: Sequence[Path]) -> dict[str, Any]:
+    """The seconds of each stage in this process alone, and what they were spent on."""
+    extraction, splitting, embedding = Stopwatch(), Stopwatch(), Stopwatch()
+    pages = sentences = tokens = 0
+    for path in papers:
+        with extraction:
+            document = extract(f"arxiv:{path.stem}", path.read_bytes(), "application/pdf")
+        with splitting:
+            passages = split(
+                document, fits=lambda text: encoder.count_tokens(text) <= encoder.max_tokens
+            )
+        with embedding:
+            embed(encoder, passages)
+        texts = [document.text[slice(*span)] for item in passages for span in item.sentences]
+        pages += len(document.page_starts)
+        sentences += len(texts)
+        tokens += sum(min(encoder.count_tokens(text), encoder.max_tokens) for text in texts)
+    return {
         "pages": pages,
-        "rag": {**_seconds(mine, repeats), "passages": passages, "sentences": sentences},
-        "langchain": {**_seconds(theirs, repeats), "chunks": chunks},
-        "speedup_wall": ratio(theirs.wall, mine.wall),
-        "speedup_cpu": ratio(theirs.cpu, mine.cpu),
-        "pages_per_second": ratio(pages * repeats, mine.wall),
-        "stages_of_rag": {name: _seconds(stage, 1) for name, stage in stages.items()},
-        "encoder": {
-            "tokens": tokens,
-            "tokens_per_cpu_second": round(rate),
-            "gflops_per_cpu_second": round(arithmetic, 1),
-            "peak_gflops_per_cpu_second": peak,
-            "share_of_peak": ratio(arithmetic, max(peak.values())),
+        "sentences": sentences,
+        "tokens": tokens,
+        "tokens_per_cpu_second": round(ratio(tokens, embedding.cpu)),
+        "stages_of_rag": {
+            "extraction": extraction.mean(),
+            "splitting": splitting.mean(),
+            "embedding": embedding.mean(),
         },
     }
 
 
-def _seconds(total: Spent, repeats: int) -> dict[str, float]:
-    return {"wall": round(total.wall / repeats, 2), "cpu": round(total.cpu / repeats, 2)}
-
-
-def _stages(encoder: Encoder, paths: list[Path]) -> tuple[dict[str, Spent], int, int, int]:
-    """The seconds of each stage in this process alone; pages, sentences and tokens."""
-    stages = {name: Spent() for name in ("extraction", "splitting", "embedding")}
-    pages = sentences = tokens = 0
-
-    def fits(text: str) -> bool:
-        return encoder.count_tokens(text) <= encoder.max_tokens
-
-    for path in paths:
-        with spent(stages["extraction"]):
-            document = extract(f"arxiv:{path.stem}", path.read_bytes(), "application/pdf")
-        with spent(stages["splitting"]):
-            cut = split(document, fits=fits)
-        with spent(stages["embedding"]):
-            embed(encoder, cut)
-        pages += len(document.page_starts)
-        sentences += sum(len(passage.sentences) for passage in cut)
-        tokens += sum(min(encoder.count_tokens(text), encoder.max_tokens) for text in _texts(cut))
-    return stages, pages, sentences, tokens
-
-
-def _texts(passages: tuple[Passage, ...]) -> list[str]:
-    return [
-        passage.text[start - passage.start : end - passage.start]
-        for passage in passages
-        for start, end in passage.sentences
-    ]
-
-
-def _parameters(encoder: Encoder) -> int:
-    """Weights that every token is multiplied with: matrices but embeddings. Attention itself is
-    left out, which for sentences of thirty tokens is a hundredth."""
-    model = getattr(encoder, "_model", None)
-    if model is None:
-        return 0
-    return sum(
-        weights.numel()
-        for name, weights in model.named_parameters()
-        if weights.ndim == 2 and "embeddings" not in name and "pooler" not in name
-    )
-
-
-def _peaks() -> dict[str, float]:
-    """GFLOP in a processor second of one core, by precision, for a matrix product."""
-    import torch
-
-    found = {}
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    for name, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
-        left, right = (torch.randn(PEAK_SIZE, PEAK_SIZE).to(dtype) for _ in range(2))
-        left @ right
-        with spent() as taken:
-            for _ in range(8):
-                left @ right
-        found[name] = round(8 * 2 * PEAK_SIZE**3 / taken.cpu / 1e9, 1)
-    torch.set_num_threads(before)
-    return found
-
-
-def _langchain(encoder: str) -> Callable[[list[Path]], int]:
-    """Load the weights as LangChain does; the function that indexes files and counts chunks."""
+def _langchain(encoder: str) -> Callable[[Sequence[Path]], int]:
+    """Load the weights as LangChain does; return the function that indexes PDFs and counts
+    chunks."""
     try:
         with warnings.catch_warnings():
-            # langchain-community says at import that it is to be replaced, and not by what.
-            warnings.simplefilter("ignore")
+            warnings.simplefilter("ignore")  # importing langchain-community warns of its end
             from langchain_community.document_loaders import PyPDFLoader
             from langchain_community.vectorstores import FAISS
             from langchain_huggingface import HuggingFaceEmbeddings
             from langchain_text_splitters import RecursiveCharacterTextSplitter
     except ImportError as error:
-        raise missing(error) from error
+        raise not_installed(error) from error
     embeddings = HuggingFaceEmbeddings(
         model_name=str(locate(encoder, offline=True)), model_kwargs={"device": "cpu"}
     )
-    embeddings.embed_documents(["What is loaded late is loaded now."])
+    embeddings.embed_documents([WARM_UP])
     splitter = RecursiveCharacterTextSplitter(chunk_size=CHUNK_SIZE, chunk_overlap=CHUNK_OVERLAP)
 
-    def index(paths: list[Path]) -> int:
-        pages = []
-        for path in paths:
-            pages += PyPDFLoader(str(path)).load()
+    def index(paths: Sequence[Path]) -> int:
+        pages = [page for path in paths for page in PyPDFLoader(str(path)).load()]
         chunks = splitter.split_documents(pages)
         return int(FAISS.from_documents(chunks, embeddings).index.ntotal)
 
     return index
+
+
+def bench_memory(
+    mirror: Path, *, documents: Sequence[int], short: bool = False, encoder: str, say: Say
+) -> dict[str, Any]:
+    """Index so many documents each time, from nothing and in a new process: copies of the papers,
+    each made another by some bytes behind its end. With `short` each paper stands there once, and
+    the other documents are invented READMEs of ten passages."""
+    papers = _papers(mirror)
+    rows = []
+    for count in documents:
+        say(f"indexing {count} documents")
+        with tempfile.TemporaryDirectory() as folder:
+            for number in range(count):
+                if short and number >= len(papers):
+                    name = f"github/bench/w{number}/README.md"
+                    data = invented(number, 10)[0].text.encode()
+                else:
+                    name = f"arxiv/2401.{number:05}.pdf"
+                    data = papers[number % len(papers)].read_bytes() + b"\n%% copy %d\n" % number
+                path = Path(folder, "mirror", name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
+            code = f"from {__name__} import measure_memory as run; import sys; run(*sys.argv[1:])"
+            figures = json.loads(run_python(code, folder, encoder).splitlines()[-1])
+        rows.append({"documents": count, **figures})
+        say(json.dumps(rows[-1]))
+    peaks = [row["peak_mib"]["together"] for row in rows]
+    return {
+        "machine": machine(),
+        "documents": f"{len(papers)} papers and READMEs" if short else "papers",
+        "runs": rows,
+        "last_over_first": ratio(peaks[-1], peaks[0]),
+    }
+
+
+def measure_memory(folder: str, encoder: str) -> None:
+    """Index the mirror in `folder`, and print the peaks of this process and of its workers."""
+    mirror = Path(folder) / "mirror"
+    readmes = [GithubLink(path.name, "bench", path.name) for path in mirror.glob("github/bench/*")]
+    listings = [Listing(link.name, "related", github=link) for link in readmes]
+    catalog = Catalog.of([*map(_listing, _papers(mirror)), *listings])
+    settings = Settings(Path(folder) / "data_dir", mirror, offline=True)
+    with Stopwatch() as stopwatch, PeakMemory() as memory:
+        passages = _build(catalog, settings, load_encoder(encoder, offline=True))
+    figures = {
+        "passages": passages,
+        **stopwatch.mean(),
+        "peak_mib": {
+            "main": memory.own >> 10,
+            "workers": memory.workers >> 10,
+            "together": (memory.own + memory.workers) >> 10,
+        },
+    }
+    print(json.dumps(figures))  # noqa: T201
+
+
+class PeakMemory:
+    """The most memory that this process and its children were seen to hold, in KiB: the sum of
+    each one's own peak, which is no less than the peak of the sum. Reads `/proc`: the resource
+    usage of children counts what they were forked from."""
+
+    own = workers = 0
+
+    def __enter__(self) -> PeakMemory:
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._poll)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _poll(self) -> None:
+        while True:
+            tasks = Path("/proc/self/task").glob("*/children")
+            children = {child for task in tasks for child in _read(task).split()}
+            self.own = max(self.own, _peak("self"))
+            self.workers = max(self.workers, sum(map(_peak, children)))
+            if self._ended.wait(0.1):
+                return
+
+
+def _peak(process: str) -> int:
+    """KiB; 0 for a process that has ended."""
+    lines = _read(Path("/proc", process, "status")).splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), 0)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:  # the process has just ended
+        return ""
