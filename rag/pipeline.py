@@ -16,7 +16,7 @@ from rag.answer.model import Answer
 from rag.prompt import Prompt
 from rag.retrieval.evidence import Evidence, Hit, Reading
 from rag.retrieval.reranker import Reranker
-from rag.retrieval.retrieve import Pool, retrieve, search
+from rag.retrieval.retrieve import retrieve, search
 from rag.writers.base import Writer
 
 NO_PASSAGES = "it holds no text that can be quoted"
@@ -55,9 +55,8 @@ class Pipeline:
         notify: Notify = silent,
     ) -> tuple[Hit, ...]:
         """Every passage of the catalog's works, those for `query` first."""
-        readings, segments = self.read(catalog, notify)
-        pool = Pool.of(list(readings.values()), segments)
-        (hits,) = search(pool, self.encoder, [query], reranker=reranker)
+        _, segments = self.read(catalog, notify)
+        (hits,) = search(segments, self.encoder, [query], reranker=reranker)
         return hits
 
     def ask(

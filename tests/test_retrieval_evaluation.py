@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from index.encoder import load_encoder
-from index.errors import DatasetError, EncoderError
+from index.errors import DatasetError
 from rag.evaluation.evaluation_set import read_evaluation_set
 from rag.evaluation.evidence_recall import MEASURES
 from rag.evaluation.retrieval import BASELINES, evaluate_retrieval, plot
-from rag.retrieval.reranker import DEPTH, load_reranker, rerank
+from rag.retrieval.reranker import load_reranker
 from tests.parts.tiny_encoders import WordEncoder, write_encoder, write_reranker
 
 SHARED = Path(__file__).parents[1] / "../shared/eval/retrieval"
@@ -138,36 +137,9 @@ def test_a_plot_is_drawn_where_matplotlib_is_installed(tmp_path: Path) -> None:
 
 def test_a_cross_encoder_reads_the_best_passages_again(tmp_path: Path) -> None:
     reranker = load_reranker(str(write_reranker(tmp_path / "cross")), offline=True)
-    texts = ["we train a model", "the image", "it maps text to a vector"]
-    scores = reranker.scores("the model", texts)
-    assert scores.shape == (3,)
-    assert len(set(scores.tolist())) == 3
-
     data = read_evaluation_set(write_set(tmp_path / "made", documents=2))
     report = evaluate_retrieval(data, WordEncoder(), reranker=reranker)
     assert report.reranker == str(tmp_path / "cross")
-
-
-def test_reranking_orders_the_best_and_leaves_the_rest() -> None:
-    class ByLength:
-        name = "by-length"
-
-        def scores(self, query, texts):  # type: ignore[no-untyped-def]
-            return np.array([float(len(text)) for text in texts])
-
-    texts = ["x" * (1 + number) for number in range(DEPTH + 5)]
-    scores = np.linspace(3, -3, len(texts))
-    found = rerank(ByLength(), "?", texts, scores, list(range(len(texts))))
-    assert np.argmax(found) == DEPTH - 1
-    assert found[DEPTH:].tolist() == scores[DEPTH:].tolist()
-    assert found[:DEPTH].min() > found[DEPTH:].max()
-    assert rerank(ByLength(), "?", [], np.zeros(0), []).shape == (0,)
-
-
-def test_a_model_with_several_outputs_is_no_reranker(tmp_path: Path) -> None:
-    folder = write_reranker(tmp_path / "classes", outputs=3)
-    with pytest.raises(EncoderError, match="3 scores"):
-        load_reranker(str(folder), offline=True)
 
 
 def test_the_evaluation_runs_with_a_real_encoder(tmp_path: Path) -> None:

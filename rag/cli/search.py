@@ -51,8 +51,8 @@ def run(
     from index.encoder import LazyEncoder
     from rag.pipeline import Pipeline
     from rag.prompt import read_prompt
-    from rag.retrieval.home_search import search_home
     from rag.retrieval.reranker import load_reranker
+    from rag.retrieval.retrieve import search_data_dir
     from rag.writers.extractive import ExtractiveWriter
 
     if not question.strip():
@@ -69,7 +69,7 @@ def run(
             catalog = Catalog.of(listings)
             hits = pipeline.search(question, catalog, reranker=judge, notify=bars)[:count]
         else:
-            hits = search_home(
+            hits = search_data_dir(
                 question,
                 count,
                 chosen,

@@ -65,7 +65,7 @@ class ClosedSet:
     def best(self, statement: str, count: int) -> tuple[str, ...]:
         """The passages with most of the statement's words (BM25), best first."""
         scores = self._lexicon.scores(statement)
-        ranked = order(scores, range(len(self.passages)))
+        ranked = order(scores)
         return tuple(self.passages[row] for row in ranked[:count] if scores[row] > 0)
 
 

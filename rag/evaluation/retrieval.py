@@ -18,6 +18,7 @@ from index.documents.document import Document
 from index.encoder import Encoder, Vectors, embed
 from index.errors import EncoderError
 from index.passages import split
+from index.stores.segments import make_segment
 from rag.evaluation.evaluation_set import EvaluationSet
 from rag.evaluation.evidence_recall import (
     MEASURES,
@@ -30,7 +31,7 @@ from rag.evaluation.evidence_recall import (
     question_measures,
 )
 from rag.retrieval.reranker import Reranker
-from rag.retrieval.retrieve import Candidates
+from rag.retrieval.retrieve import search
 from rag.retrieval.scoring import Lexicon, order, similarities
 
 Baseline = Literal["langchain", "bm25"]
@@ -42,18 +43,8 @@ CHUNK_SIZE = 1000
 CHUNK_OVERLAP = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Ranking:
-    """The answer of one system to one question, best first: `passages`, the units it retrieves,
-    for the measures of rank; `reading`, what is read of them in which order, for evidence recall.
-    A system that reads whole passages in their order has the two alike."""
-
-    passages: Sequence[Span]
-    reading: Sequence[Span]
-
-
-# (question, its vector) -> the ranking of one document.
-Ranker = Callable[[str, Vectors], Ranking]
+# (question, its vector) -> the passages of one document, best first.
+Ranker = Callable[[str, Vectors], Sequence[Span]]
 # (what is being done, how many are done, how many there are)
 Progress = Callable[[str, int, int], None]
 
@@ -122,27 +113,15 @@ class RetrievalReport:
         return "\n".join(lines)
 
 
-def _with_space(text: str, end: int, limit: int) -> int:
-    """`end` moved behind the white space that follows: it is read, paid for, and often gold."""
-    while end < limit and text[end].isspace():
-        end += 1
-    return end
-
-
 def _ours(document: Document, encoder: Encoder, reranker: Reranker | None) -> tuple[Ranker, int]:
     passages = split(document, fits=lambda text: encoder.count_tokens(text) <= encoder.max_tokens)
-    candidates = Candidates({"document": (passages, *embed(encoder, passages))})
+    segments = {
+        "summary:": make_segment("", document, passages, *embed(encoder, passages)),
+    }
 
-    def rank(question: str, vector: Vectors) -> Ranking:
-        scored = candidates.score(question, vector, reranker=reranker)
-        found = candidates.ranked_passages(scored)
-        return Ranking(
-            passages=[(item.passage.start, item.passage.end) for item in found],
-            reading=[
-                (item.start, _with_space(document.text, item.end, item.passage.end))
-                for item in candidates.ranked_excerpts(scored)
-            ],
-        )
+    def rank(question: str, _: Vectors) -> Sequence[Span]:
+        (hits,) = search(segments, encoder, [question], reranker=reranker)
+        return [(hit.passage.start, hit.passage.end) for hit in hits]
 
     return rank, len(passages)
 
@@ -152,9 +131,8 @@ def _bm25(document: Document) -> tuple[Ranker, int]:
     spans = [(passage.start, passage.end) for passage in passages]
     lexicon = Lexicon([passage.text for passage in passages])
 
-    def rank(question: str, _: Vectors) -> Ranking:
-        ranked = [spans[row] for row in order(lexicon.scores(question), spans)]
-        return Ranking(ranked, ranked)
+    def rank(question: str, _: Vectors) -> Sequence[Span]:
+        return [spans[row] for row in order(lexicon.scores(question))]
 
     return rank, len(spans)
 
@@ -177,9 +155,8 @@ def _langchain(document: Document, encoder: Encoder) -> tuple[Ranker, int]:
     ]
     vectors = encoder.encode_passages([chunk.page_content for chunk in chunks])
 
-    def rank(_: str, vector: Vectors) -> Ranking:
-        ranked = [spans[row] for row in order(similarities(vectors, vector), spans)]
-        return Ranking(ranked, ranked)
+    def rank(_: str, vector: Vectors) -> Sequence[Span]:
+        return [spans[row] for row in order(similarities(vectors, vector))]
 
     return rank, len(spans)
 
@@ -206,7 +183,7 @@ def evaluate_retrieval(
     systems: list[System] = []
     for name in (OURS, *baselines):
         units, build_seconds, query_seconds = 0, 0.0, 0.0
-        rankings = [Ranking((), ())] * len(golds)
+        rankings: list[Sequence[Span]] = [()] * len(golds)
         for done, (document_id, document) in enumerate(data.documents):
             progress(name, done, len(data.documents))
             begin = time.perf_counter()
@@ -219,11 +196,7 @@ def evaluate_retrieval(
             query_seconds += time.perf_counter() - built
             units += size
         progress(name, len(data.documents), len(data.documents))
-        found[name] = question_measures(
-            [ranking.passages for ranking in rankings],
-            [ranking.reading for ranking in rankings],
-            golds,
-        )
+        found[name] = question_measures(rankings, rankings, golds)
         measures = {measure: bootstrap(found[name][measure], clusters) for measure in MEASURES}
         systems.append(System(name, units, build_seconds, query_seconds, measures))
     comparisons = tuple(

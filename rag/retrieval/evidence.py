@@ -1,4 +1,4 @@
-"""What was read and what was found: all that a writer may use, and nothing else.
+"""What was read and what was retrieved: all that a writer may use.
 
 Knows nothing of how it was retrieved (`rag.retrieval.retrieve`) or of what will be written.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Literal, get_args
 
 from index.documents.document import pages_of
@@ -20,8 +21,8 @@ FACETS: tuple[Facet, ...] = get_args(Facet)
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A pointer to text: half-open offsets into the document of a source. A quote is this and
-    nothing else; its words are looked up, never carried along."""
+    """Half-open offsets into the document of a source. A quote is this and nothing else: its
+    words are looked up."""
 
     source_id: str
     start: int
@@ -43,7 +44,7 @@ class Reading:
     page_starts: tuple[int, ...] = ()
 
     def pages(self, start: int, end: int) -> tuple[int, ...]:
-        """The 1-based pages that the half-open span touches."""
+        """The 1-based pages that [start, end) touches."""
         return pages_of(self.page_starts, start, end)
 
 
@@ -63,6 +64,11 @@ class Hit:
     def text(self) -> str:
         """The passage's words."""
         return self.passage.text
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Names the passage: its source and where it begins."""
+        return self.source_id, self.passage.start
 
     def sentences(self) -> tuple[tuple[Span, str], ...]:
         """Every sentence of the passage: where it stands, and its words."""
@@ -88,8 +94,7 @@ class Evidence:
     `facets[f]` are the hits for one part of the answer over all listed works, best first, each
     work among them; `works[i]` are the hits for the question within listing `i` alone, best
     first, () where nothing of it could be read; `openings[i]` are the passages with which the
-    sources of listing `i` open, in reading order. `similarities` has, for every sentence that can
-    stand alone, its cosine with the question and with what each part of the answer looks for.
+    sources of listing `i` open, in reading order. `similarities` has every sentence of these.
     """
 
     prompt: Prompt
@@ -101,12 +106,12 @@ class Evidence:
     _listings: Mapping[str, tuple[int, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Follows from the prompt; looked up for every hit, so it is worked out once."""
-        found: dict[str, tuple[int, ...]] = {}
+        """Index the listings by source: they are looked up for every hit."""
+        listings: dict[str, tuple[int, ...]] = {}
         for number, listing in enumerate(self.prompt.listings):
             for source_id in dict.fromkeys(listing.source_ids):
-                found[source_id] = (*found.get(source_id, ()), number)
-        object.__setattr__(self, "_listings", found)
+                listings[source_id] = (*listings.get(source_id, ()), number)
+        object.__setattr__(self, "_listings", listings)
 
     def listings_of(self, source_id: str) -> tuple[int, ...]:
         """Indices of the listings that list this source (two may share one)."""
@@ -114,8 +119,7 @@ class Evidence:
 
     def hits(self) -> Iterator[Hit]:
         """Every retrieved passage, those of the facets first; a passage may come repeatedly."""
-        for found in (*self.facets.values(), *self.works, *self.openings):
-            yield from found
+        return chain.from_iterable((*self.facets.values(), *self.works, *self.openings))
 
     def text(self, span: Span) -> str:
         """The words `span` points to. Raises ValueError where no retrieved passage holds it."""

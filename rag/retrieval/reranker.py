@@ -4,12 +4,14 @@ together. Off unless the user names a model."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from index.errors import EncoderError
 from index.weights import locate
+from rag.retrieval.evidence import Hit
 from rag.retrieval.scoring import Scores, standardise
 
 if TYPE_CHECKING:
@@ -30,18 +32,18 @@ class Reranker(Protocol):
         """[len(texts)]."""
 
 
-def rerank(
-    reranker: Reranker, query: str, texts: Sequence[str], scores: Scores, ranked: Sequence[int]
-) -> Scores:
-    """[n]: `scores`, with the first DEPTH of `ranked` rescored by `reranker`. They keep standing
-    above all others, on the scale of standardised scores; the others are left as they were."""
-    rows = list(ranked[:DEPTH])
-    if not rows:
-        return scores
-    opinion = standardise(reranker.scores(query, [texts[row] for row in rows]))
-    found = scores.copy()
-    found[rows] = float(scores[rows].min()) + (opinion - opinion.min())
-    return found
+def rerank(reranker: Reranker, query: str, hits: Sequence[Hit]) -> tuple[Hit, ...]:
+    """`hits` (best first) with the first DEPTH of them rescored, and ordered anew, by `reranker`.
+    They stay before all others, on the scale of standardised scores."""
+    best = hits[:DEPTH]
+    if not best:
+        return ()
+    scores = standardise(reranker.scores(query, [hit.text for hit in best]))
+    floor = best[-1].score - scores.min()
+    rescored = [
+        replace(hit, score=float(floor + own)) for hit, own in zip(best, scores, strict=True)
+    ]
+    return (*sorted(rescored, key=lambda hit: (-hit.score, hit.key)), *hits[DEPTH:])
 
 
 class CrossEncoderReranker:

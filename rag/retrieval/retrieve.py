@@ -1,180 +1,35 @@
-"""Prompt + segments of the listed works → Evidence. Nothing else is ever looked at.
+"""Passages for queries, and the evidence for a prompt.
 
-Search is exact, dense and lexical together, over the passages of the prompt's own listings:
-there is no catalog-wide index to filter, so no unlisted passage can come back and the cost does
-not grow with the catalog (DESIGN, decisions 3 and 4).
+Search is exact, dense and lexical together, over the passages of the given works: there is no
+catalog-wide index to filter, so no unlisted passage can come back and the cost of an answer does
+not grow with the catalog.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 
+from index.build import Notify, silent
 from index.catalog import Listing
+from index.documents.extract import extractor_of
 from index.encoder import Encoder, Vectors
-from index.passages import Passage, excerpts
-from index.sources.store import SourceType
-from index.stores.segments import Segment
+from index.errors import EncoderError, LinkError, SegmentError, SourceError
+from index.links import parse_github_link, parse_paper_link
+from index.passages import Passage
+from index.settings import Settings
+from index.sources.store import Source, SourceStore, source_type_of
+from index.stores.segments import Segment, SegmentStore, segment_name
 from rag.prompt import Prompt
 from rag.retrieval.evidence import FACETS, Evidence, Facet, Hit, Reading, Similarity, Span
-from rag.retrieval.reranker import Reranker, rerank
-from rag.retrieval.scoring import (
-    HEADING_WEIGHT,
-    Lexicon,
-    Scores,
-    fuse,
-    fuse_excerpts,
-    order,
-    similarities,
-)
+from rag.retrieval.reranker import DEPTH, Reranker, rerank
+from rag.retrieval.scoring import HEADING_WEIGHT, Lexicon, Scores, fuse, order, similarities
 
-
-@dataclass(frozen=True, slots=True)
-class Excerpt:
-    """One or a few consecutive sentences of a passage: what is read, and quoted, first. Half-open
-    offsets in the document; scores of different queries cannot be compared."""
-
-    source_id: str
-    start: int
-    end: int
-    text: str
-    passage: Passage
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A passage with its score for one query."""
-
-    source_id: str
-    passage: Passage
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """The scores of one query, in the candidates' order: `passages` [n] and `excerpts` [m], and
-    the cosines and the BM25 scores [n] they were fused from."""
-
-    passages: Scores
-    excerpts: Scores
-    dense: Scores
-    lexical: Scores
-
-
-def counted_text(passage: Passage) -> str:
-    """The text whose terms count as the passage's."""
-    return " ".join((*[passage.heading] * HEADING_WEIGHT, passage.text))
-
-
-def _flat(vectors: Vectors) -> Any:
-    import faiss
-
-    index = faiss.IndexFlatIP(max(1, vectors.shape[1]))
-    if len(vectors):
-        index.add(vectors)
-    return index
-
-
-# Passages in reading order, their vectors [n, d], and the vectors of their sentences [m, d].
-Work = tuple[Sequence[Passage], Vectors, npt.NDArray[np.floating[Any]]]
-
-
-class Candidates:
-    """The passages and vectors of some works, with their terms counted once for all queries."""
-
-    def __init__(self, works: Mapping[str, Work]) -> None:
-        """`works` maps source ids to passages in reading order, their unit-length vectors
-        [len(passages), d], and those of all their sentences in order. Works without passages are
-        allowed, and so is having none at all."""
-        sources = sorted(works)
-        self.passages = [(source, p) for source in sources for p in works[source][0]]
-        filled = [works[source][1] for source in sources if len(works[source][0])]
-        vectors = np.concatenate(filled) if filled else np.zeros((0, 0), dtype=np.float32)
-        if len(vectors) != len(self.passages):
-            raise ValueError("each passage needs one vector")
-        self._index = _flat(vectors)
-        self._works = np.repeat(
-            np.arange(len(sources), dtype=np.int64), [len(works[source][0]) for source in sources]
-        )
-        self.excerpts = [
-            (row, span) for row, (_, p) in enumerate(self.passages) for span in excerpts(p)
-        ]
-        self._excerpt_vectors = self._means([works[source][2] for source in sources])
-        self._owners = np.array([row for row, _ in self.excerpts], dtype=np.int64)
-        self._lexicon = Lexicon([counted_text(passage) for _, passage in self.passages])
-        self._excerpt_lexicon = Lexicon([self._text(row, span) for row, span in self.excerpts])
-
-    def _means(self, sentences: Sequence[npt.NDArray[np.floating[Any]]]) -> Vectors:
-        """[m, d]: for each excerpt the mean of its sentences' vectors, unit length."""
-        filled = [rows for rows in sentences if len(rows)]
-        counts = [
-            sum(start <= first < end for first, _ in self.passages[row][1].sentences)
-            for row, (start, end) in self.excerpts
-        ]
-        if sum(counts) != sum(map(len, filled)):
-            raise ValueError("each sentence needs one vector")
-        if not counts:
-            return np.zeros((0, 0), dtype=np.float32)
-        rows = np.concatenate(filled).astype(np.float32)
-        sums = np.add.reduceat(rows, np.cumsum([0, *counts[:-1]]), axis=0)
-        lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-        means: Vectors = sums / np.maximum(lengths, np.float32(1e-12))
-        return means
-
-    def _text(self, row: int, span: tuple[int, int]) -> str:
-        passage = self.passages[row][1]
-        return passage.text[span[0] - passage.start : span[1] - passage.start]
-
-    def score(self, query: str, vector: Vectors, *, reranker: Reranker | None = None) -> Scored:
-        """Score every candidate for `query`, whose vector is `vector` [d]."""
-        if not self.passages:
-            return Scored(*[np.zeros(0)] * 4)
-        dense = self._cosines(vector)
-        lexical = self._lexicon.scores(query)
-        scores = fuse(dense, lexical, self._works)
-        if reranker is not None:
-            keys = [(source, p.start) for source, p in self.passages]
-            texts = [p.text for _, p in self.passages]
-            scores = rerank(reranker, query, texts, scores, order(scores, keys))
-        read = fuse_excerpts(
-            scores,
-            self._owners,
-            dense=similarities(self._excerpt_vectors, vector),
-            lexical=self._excerpt_lexicon.scores(query),
-        )
-        return Scored(scores, read, dense, lexical)
-
-    def _cosines(self, vector: Vectors) -> Scores:
-        """[n]: the cosine of every passage with the query, through FAISS's exact index."""
-        found, rows = self._index.search(np.ascontiguousarray(vector[None]), len(self.passages))
-        cosines = np.empty(len(self.passages), dtype=np.float64)
-        cosines[rows[0]] = found[0]
-        return cosines
-
-    def ranked_passages(self, scored: Scored) -> tuple[Found, ...]:
-        """All passages, best first; ties by source id and place."""
-        keys = [(source, passage.start) for source, passage in self.passages]
-        return tuple(
-            Found(*self.passages[row], score=float(scored.passages[row]))
-            for row in order(scored.passages, keys)
-        )
-
-    def ranked_excerpts(self, scored: Scored) -> tuple[Excerpt, ...]:
-        """All excerpts, best first; ties by source id and place."""
-        keys = [(self.passages[row][0], span) for row, span in self.excerpts]
-        found = []
-        for place in order(scored.excerpts, keys):
-            row, span = self.excerpts[place]
-            source, passage = self.passages[row]
-            text = self._text(row, span)
-            found.append(Excerpt(source, *span, text, passage, score=float(scored.excerpts[place])))
-        return tuple(found)
-
+log = logging.getLogger(__name__)
 
 # What each part of the answer looks for: the words in which papers and READMEs say what the
 # problem is, what goes in, what happens, and what comes out.
@@ -188,81 +43,85 @@ FACET_QUERIES: Mapping[Facet, str] = {
 PER_FACET = 12
 """Passages for one part of the answer, over all listed works."""
 PER_WORK_AND_FACET = 3
-"""Passages of each listed work that every part of the answer gets, whatever their rank: half
-of them for the question, half for what that part looks for."""
+"""Passages of each listed work that every part of the answer gets, whatever their rank: so many
+for the question, and so many for what that part looks for."""
 PER_WORK = 12
 """Passages for the question within one listed work."""
 OPENING = 3
-"""Passages with which a work opens (its abstract, the top of its README): what it says it is."""
+"""Passages with which a source opens (its abstract, the top of its README)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pool:
-    """The passages that may be searched, in the order of their source ids: the listings' order
-    in the prompt changes nothing."""
+class Ranking:
+    """The scores [n] of one query; `places[i]` is the source id of row i and the number of its
+    passage there. Rows stand by source id and in reading order, which breaks ties."""
 
-    sources: tuple[tuple[str, SourceType], ...]
-    segments: tuple[Segment, ...]
+    places: Sequence[tuple[str, int]]
+    scores: Scores
+    dense: Scores
+    lexical: Scores
 
-    @classmethod
-    def of(cls, readings: Sequence[Reading], segments: Mapping[str, Segment]) -> Pool:
-        """The pool of every reading that has a segment."""
-        read = {
-            reading.source_id: reading.source_type
-            for reading in readings
-            if not reading.reason and reading.source_id in segments
-        }
-        ordered = tuple(sorted(read.items()))
-        return cls(ordered, tuple(segments[source_id] for source_id, _ in ordered))
-
-    def candidates(self) -> Candidates:
-        """Every passage of the pool, to be scored."""
-        return Candidates(
-            {
-                source_id: (segment.passages, segment.vectors, segment.sentences)
-                for (source_id, _), segment in zip(self.sources, self.segments, strict=True)
-            }
+    def hits(
+        self, passages: Callable[[str], Sequence[Passage]], count: int | None = None
+    ) -> tuple[Hit, ...]:
+        """The `count` best passages (all, where None), best first; `passages(source_id)` are those
+        of one work."""
+        return tuple(
+            Hit(
+                source_id=self.places[row][0],
+                source_type=source_type_of(self.places[row][0]),
+                passage=passages(self.places[row][0])[self.places[row][1]],
+                score=float(self.scores[row]),
+                dense=float(self.dense[row]),
+                lexical=float(self.lexical[row]),
+            )
+            for row in order(self.scores)[:count]
         )
 
-    def sentence_vectors(self) -> dict[Span, Vectors]:
-        """The vector [d] of every sentence of the pool."""
-        found: dict[Span, Vectors] = {}
-        for (source_id, _), segment in zip(self.sources, self.segments, strict=True):
-            spans = [
-                Span(source_id, start, end)
-                for passage in segment.passages
-                for start, end in passage.sentences
-            ]
-            found.update(zip(spans, segment.sentences.astype(np.float32), strict=True))
-        return found
+
+def rank(
+    works: Iterable[tuple[str, Segment]], queries: Sequence[str], vectors: Vectors
+) -> list[Ranking]:
+    """For each query, whose vector is a row of `vectors` [q, d], the scores of every passage.
+    `works` are (source id, segment) in ascending order; they are read one after the other, and a
+    few numbers are kept for each passage."""
+    lexicon = Lexicon(queries=queries)
+    places: list[tuple[str, int]] = []
+    numbers: list[int] = []
+    cosines = [np.zeros((len(queries), 0))]
+    for number, (source_id, segment) in enumerate(works):
+        if segment.passages:
+            lexicon.add(" ".join((*[p.heading] * HEADING_WEIGHT, p.text)) for p in segment.passages)
+            places += [(source_id, row) for row in range(len(segment.passages))]
+            numbers += [number] * len(segment.passages)
+            cosines.append(np.stack([similarities(segment.vectors, query) for query in vectors]))
+    owners = np.array(numbers, dtype=np.int64)
+    dense = np.concatenate(cosines, axis=1)
+    lexical = [lexicon.scores(query) for query in queries]
+    return [
+        Ranking(places, fuse(near, said, owners), near, said)
+        for near, said in zip(dense, lexical, strict=True)
+    ]
 
 
 def search(
-    pool: Pool, encoder: Encoder, queries: Sequence[str], *, reranker: Reranker | None = None
+    segments: Mapping[str, Segment],
+    encoder: Encoder,
+    queries: Sequence[str],
+    *,
+    reranker: Reranker | None = None,
 ) -> tuple[tuple[Hit, ...], ...]:
-    """For each query all passages of the pool, best first. Exact: every passage is scored."""
-    candidates = pool.candidates()
-    if not candidates.passages:
+    """For each query all passages of the works in `segments` (by source id), best first."""
+    if not any(segment.passages for segment in segments.values()):
         return tuple(() for _ in queries)
-    keys = [(source_id, passage.start) for source_id, passage in candidates.passages]
-    source_types = dict(pool.sources)
-    found = []
-    for query, vector in zip(queries, encoder.encode_queries(queries), strict=True):
-        scored = candidates.score(query, vector, reranker=reranker)
-        found.append(
-            tuple(
-                Hit(
-                    source_id=candidates.passages[row][0],
-                    source_type=source_types[candidates.passages[row][0]],
-                    passage=candidates.passages[row][1],
-                    score=float(scored.passages[row]),
-                    dense=float(scored.dense[row]),
-                    lexical=float(scored.lexical[row]),
-                )
-                for row in order(scored.passages, keys)
-            )
-        )
-    return tuple(found)
+    rankings = rank(sorted(segments.items()), queries, encoder.encode_queries(queries))
+    hits = (ranking.hits(lambda source_id: segments[source_id].passages) for ranking in rankings)
+    if reranker is None:
+        return tuple(hits)
+    return tuple(rerank(reranker, query, own) for query, own in zip(queries, hits, strict=True))
+
+
+# --- the evidence for a prompt --------------------------------------------------------------
 
 
 def retrieve(
@@ -273,79 +132,151 @@ def retrieve(
 ) -> Evidence:
     """The evidence for one prompt: the question alone and each part of the answer are queries
     over all listed works, and every listed work gets its chance in each of them."""
-    pool = Pool.of(readings, segments)
-    question, *rest = search(
-        pool,
-        encoder,
-        [
-            prompt.question,
-            *(f"{prompt.question} {FACET_QUERIES[facet]}" for facet in FACETS),
-            *(FACET_QUERIES[facet] for facet in FACETS),
-        ],
-    )
-    asked = dict(zip(FACETS, rest[: len(FACETS)], strict=True))
-    generic = dict(zip(FACETS, rest[len(FACETS) :], strict=True))
-    listings = prompt.listings
-    own = _by_listing(question, listings)
+    generic = [FACET_QUERIES[facet] for facet in FACETS]
+    queries = [prompt.question, *(f"{prompt.question} {query}" for query in generic), *generic]
+    rankings = search(segments, encoder, queries)
+    own = _by_listing(rankings[0], prompt.listings)
     evidence = Evidence(
         prompt=prompt,
         readings=tuple(readings),
         facets={
-            facet: _with_every_work(asked[facet], generic[facet], listings) for facet in FACETS
+            facet: _with_every_work(rankings[1 + n], rankings[1 + len(FACETS) + n], prompt.listings)
+            for n, facet in enumerate(FACETS)
         },
         works=tuple(tuple(hits[:PER_WORK]) for hits in own),
-        openings=tuple(map(_opening, own, listings)),
+        openings=tuple(map(_opening, own, prompt.listings)),
     )
-    return replace(evidence, similarities=_similarities(evidence, pool, encoder))
+    return replace(evidence, similarities=_similarities(evidence, segments, encoder))
 
 
-def _similarities(evidence: Evidence, pool: Pool, encoder: Encoder) -> dict[Span, Similarity]:
-    """Every sentence of the evidence that can stand alone, compared with what is looked for."""
-    known = pool.sentence_vectors()
-    spans = list(dict.fromkeys(span for hit in evidence.hits() for span, _ in hit.sentences()))
+def _similarities(
+    evidence: Evidence, segments: Mapping[str, Segment], encoder: Encoder
+) -> dict[Span, Similarity]:
+    """Every sentence of the evidence, compared with what is looked for."""
+    spans = dict.fromkeys(span for hit in evidence.hits() for span, _ in hit.sentences())
     if not spans:
         return {}
-    looked_for = [evidence.prompt.question, *(FACET_QUERIES[facet] for facet in FACETS)]
-    cosines = np.stack([known[span] for span in spans]) @ encoder.encode_queries(looked_for).T
+    vectors = {
+        Span(source_id, *sentence): vector
+        for source_id, segment in segments.items()
+        for sentence, vector in zip(
+            (sentence for passage in segment.passages for sentence in passage.sentences),
+            segment.sentences.astype(np.float32),
+            strict=True,
+        )
+    }
+    queries = [evidence.prompt.question, *(FACET_QUERIES[facet] for facet in FACETS)]
+    cosines = np.stack([vectors[span] for span in spans]) @ encoder.encode_queries(queries).T
     return {
-        span: Similarity(float(row[0]), dict(zip(FACETS, map(float, row[1:]), strict=True)))
-        for span, row in zip(spans, cosines, strict=True)
+        span: Similarity(row[0], dict(zip(FACETS, row[1:], strict=True)))
+        for span, row in zip(spans, cosines.tolist(), strict=True)
     }
 
 
 def _by_listing(hits: Sequence[Hit], listings: Sequence[Listing]) -> list[list[Hit]]:
-    """For each listing the hits of its sources, in their order; one pass over the hits, however
+    """For each listing the hits of its sources, in their order. One pass over the hits, however
     many listings there are."""
-    listing: dict[str, list[int]] = {}
-    for number, item in enumerate(listings):
-        for source_id in dict.fromkeys(item.source_ids):
-            listing.setdefault(source_id, []).append(number)
-    found: list[list[Hit]] = [[] for _ in listings]
+    numbers: dict[str, list[int]] = {}
+    for number, listing in enumerate(listings):
+        for source_id in dict.fromkeys(listing.source_ids):
+            numbers.setdefault(source_id, []).append(number)
+    own: list[list[Hit]] = [[] for _ in listings]
     for hit in hits:
-        for number in listing.get(hit.source_id, ()):
-            found[number].append(hit)
-    return found
+        for number in numbers.get(hit.source_id, ()):
+            own[number].append(hit)
+    return own
 
 
 def _with_every_work(
     asked: Sequence[Hit], generic: Sequence[Hit], listings: Sequence[Listing]
 ) -> tuple[Hit, ...]:
     """The best hits over all works, and some of each work, in the order of `asked`."""
-    chosen = {_key(hit) for hit in asked[:PER_FACET]}
+    chosen = {hit.key for hit in asked[:PER_FACET]}
     for ranked in (asked, generic):
         for own in _by_listing(ranked, listings):
-            chosen |= {_key(hit) for hit in own[:PER_WORK_AND_FACET]}
-    return tuple(hit for hit in asked if _key(hit) in chosen)
+            chosen |= {hit.key for hit in own[:PER_WORK_AND_FACET]}
+    return tuple(hit for hit in asked if hit.key in chosen)
 
 
 def _opening(hits: Sequence[Hit], listing: Listing) -> tuple[Hit, ...]:
     """The first passages of each source of a listing, whose hits these are, in reading order."""
-    found: list[Hit] = []
+    opening: list[Hit] = []
     for source_id in listing.source_ids:
         own = [hit for hit in hits if hit.source_id == source_id]
-        found += sorted(own, key=lambda hit: hit.passage.start)[:OPENING]
-    return tuple(found)
+        opening += sorted(own, key=lambda hit: hit.passage.start)[:OPENING]
+    return tuple(opening)
 
 
-def _key(hit: Hit) -> tuple[str, int]:
-    return hit.source_id, hit.passage.start
+# --- search without a prompt ----------------------------------------------------------------
+
+
+def search_data_dir(
+    query: str,
+    count: int,
+    settings: Settings,
+    encoder: Encoder,
+    *,
+    works: Sequence[str] = (),
+    reranker: Reranker | None = None,
+    notify: Notify = silent,
+) -> tuple[Hit, ...]:
+    """The `count` best passages of everything in the data directory that was indexed with
+    `encoder`, or of the `works` named (a source id, a link, or a part of an id), best first.
+    Fetches and indexes nothing. Text that several sources share is searched once, under the first
+    of their ids. Raises SourceError where a name fits nothing, EncoderError where nothing was
+    indexed with this encoder."""
+    store = SegmentStore(settings.index)
+    names: dict[str, str] = {}  # segment → source id
+    for source in sorted(_named(works, SourceStore(settings.sources)), key=lambda item: item.id):
+        name = segment_name(source, extractor_of(source.media_type), encoder.name)
+        if store.path(name).exists():
+            names.setdefault(name, source.id)
+    if not names:
+        raise EncoderError(
+            f"{', '.join(works) or settings.data_dir}: nothing here is indexed by this version "
+            f"with the encoder {encoder.name}: run `rag index PROMPT…` first, or name another "
+            "data directory with --data-dir"
+        )
+
+    def segments() -> Iterator[tuple[str, Segment]]:
+        for done, (name, source_id) in enumerate(names.items(), 1):
+            try:
+                yield source_id, store.load(name)
+            except SegmentError as error:
+                log.warning("%s is not searched: %s", source_id, error)
+            notify("search", done, len(names), "")
+
+    (ranking,) = rank(segments(), [query], encoder.encode_queries([query]))
+    name_of = {source_id: name for name, source_id in names.items()}
+    passages = cache(lambda source_id: store.load(name_of[source_id]).passages)
+    hits = ranking.hits(passages, max(count, DEPTH) if reranker else count)
+    return rerank(reranker, query, hits)[:count] if reranker else hits
+
+
+def _named(works: Sequence[str], store: SourceStore) -> Iterable[Source]:
+    """The sources that `works` name; all, where there are none. The whole ledger is read only
+    where a name is no whole id."""
+    if not works:
+        return store.everything()
+    sources: dict[str, Source] = {}
+    for work in map(_as_id, works):
+        if source := store.get(work):
+            matches = {work: source}
+        else:
+            everything = store.everything()
+            matches = {item.id: item for item in everything if work.lower() in item.id.lower()}
+        if not matches:
+            raise SourceError(work, "no work in this data directory has this in its id")
+        sources |= matches
+    return sources.values()
+
+
+def _as_id(work: str) -> str:
+    """The source id that a link stands for; any other name as it is."""
+    for parse in (parse_paper_link, parse_github_link):
+        try:
+            if link := parse(work):
+                return link.source_id
+        except LinkError:
+            continue
+    return work

@@ -1,8 +1,7 @@
-"""From a query and candidate passages to scores. Pure functions: no files, no models.
+"""From a query and passages to scores. Pure functions: no files, no models.
 
-Scores of a candidate depend on the query and on the set of candidates, never on their order:
-sums that run over candidates are taken over integers or sorted values, and every dot product
-is taken row by row.
+A passage's score depends on the query and on the set of passages, never on their order: sums over
+passages run over integers or sorted values, and every dot product is taken row by row.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -26,22 +25,15 @@ B = 0.75
 HEADING_WEIGHT = 2
 # How much of its neighbours' lexical score a passage gets: evidence is rarely alone.
 NEIGHBOURS = 0.3
-# How much an excerpt's own lexical and dense scores count beside its passage's score.
-EXCERPT_LEXICAL = 0.5
-EXCERPT_DENSE = 0.4
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
 
 _WORD = re.compile(r"[^\W_]+")
-_STOP = _words(
+_FUNCTION_WORDS = (
     "a about also an and any are as at be been being both but by can could did do does for from "
     "had has have having how i if in into is it its itself may might my no nor not of on or our "
     "should so some such than that the their them then there these they this those to up use used "
     "using was we were what when where which while who whom why will with would you your"
 )
+_STOP = frozenset(_FUNCTION_WORDS.split())
 
 
 @lru_cache(maxsize=1)
@@ -52,10 +44,6 @@ def stemmer() -> Any:
     return Stemmer.Stemmer("english")
 
 
-# Names this way of counting terms: part of the name of whatever is kept of it.
-TERMS = "english-stems-1"
-
-
 def terms(text: str) -> list[str]:
     """The text's terms as BM25 counts them: lower case, without function words, stemmed."""
     words = [word for word in _WORD.findall(text.lower()) if word not in _STOP]
@@ -63,49 +51,36 @@ def terms(text: str) -> list[str]:
     return stems
 
 
-def length_norms(lengths: npt.NDArray[np.int64], total: int, size: int) -> Scores:
-    """BM25's share of each candidate's length, where `size` candidates have `total` terms."""
-    mean = max(total, 1) / max(size, 1)
-    norms: Scores = K1 * (1 - B + B * lengths.astype(np.float64) / mean)
-    return norms
-
-
-def weights(counts: npt.NDArray[np.int64], norms: Scores, *, df: int, size: int) -> Scores:
-    """What BM25 gives candidates for one term that they hold `counts` times, and `df` of `size`
-    candidates hold at all."""
-    idf = math.log1p((size - df + 0.5) / (df + 0.5))
-    found: Scores = (idf * (K1 + 1)) * counts / (counts + norms)
-    return found
-
-
 class Lexicon:
-    """The terms of a set of candidates, counted once for any number of queries."""
+    """BM25 over texts that may be added one after the other. Only counts are kept: of all terms,
+    or of the terms of `queries` alone where these are given."""
 
-    def __init__(self, texts: Sequence[str]) -> None:
-        self._size = len(texts)
-        lengths = np.zeros(self._size, dtype=np.int64)
-        postings: dict[str, list[tuple[int, int]]] = {}
-        for row, text in enumerate(texts):
+    def __init__(self, texts: Iterable[str] = (), *, queries: Iterable[str] | None = None) -> None:
+        self._terms = None if queries is None else {t for query in queries for t in terms(query)}
+        self._lengths: list[int] = []
+        self._postings: dict[str, list[tuple[int, int]]] = {}
+        self.add(texts)
+
+    def add(self, texts: Iterable[str]) -> None:
+        """Count the terms of more texts; they become the next rows."""
+        for row, text in enumerate(texts, len(self._lengths)):
             counts = Counter(terms(text))
-            lengths[row] = counts.total()
-            for term, count in counts.items():
-                postings.setdefault(term, []).append((row, count))
-        self._postings = postings
-        self._norms = length_norms(lengths, int(lengths.sum()), self._size)
+            self._lengths.append(counts.total())
+            for term in counts if self._terms is None else counts.keys() & self._terms:
+                self._postings.setdefault(term, []).append((row, counts[term]))
 
     def scores(self, query: str) -> Scores:
-        """[n]: BM25 of each candidate, exact, with the statistics of this set alone. 0 where a
-        candidate has no term of the query."""
-        found = np.zeros(self._size, dtype=np.float64)
+        """[n]: BM25 of each text, exact, with the statistics of these texts alone. 0 where a text
+        has no term of the query."""
+        scores = np.zeros(size := len(self._lengths))
+        lengths = np.array(self._lengths, dtype=np.float64)
+        norms = K1 * (1 - B + B * lengths / (max(sum(self._lengths), 1) / max(size, 1)))
         for term, repeated in sorted(Counter(terms(query)).items()):
-            postings = self._postings.get(term)
-            if not postings:
-                continue
-            rows, counts = np.array(postings, dtype=np.int64).T
-            found[rows] += repeated * weights(
-                counts, self._norms[rows], df=len(postings), size=self._size
-            )
-        return found
+            if postings := self._postings.get(term):
+                rows, counts = np.array(postings, dtype=np.int64).T
+                idf = math.log1p((size - len(postings) + 0.5) / (len(postings) + 0.5))
+                scores[rows] += repeated * idf * (K1 + 1) * counts / (counts + norms[rows])
+        return scores
 
 
 def similarities(vectors: npt.NDArray[np.float32], query: npt.NDArray[np.float32]) -> Scores:
@@ -116,8 +91,8 @@ def similarities(vectors: npt.NDArray[np.float32], query: npt.NDArray[np.float32
 
 
 def standardise(scores: Scores) -> Scores:
-    """z-scores over the candidates; all 0 where they are alike up to single precision, so that
-    rounding is never blown up into a preference."""
+    """z-scores; all 0 where the scores are alike up to single precision, so that rounding never
+    becomes a preference."""
     if not scores.size:
         return scores.astype(np.float64)
     ordered = np.sort(scores)
@@ -132,30 +107,20 @@ def standardise(scores: Scores) -> Scores:
 def with_neighbours(scores: Scores, works: npt.NDArray[np.int64]) -> Scores:
     """[n]: each score plus a share of those before and after it in the same work, where rows
     stand in reading order and `works` [n] says which work each belongs to."""
-    found = scores.astype(np.float64)
+    shared = scores.astype(np.float64)
     same = (works[1:] == works[:-1]) * NEIGHBOURS
-    found[1:] += same * scores[:-1]
-    found[:-1] += same * scores[1:]
-    return found
+    shared[1:] += same * scores[:-1]
+    shared[:-1] += same * scores[1:]
+    return shared
 
 
 def fuse(dense: Scores, lexical: Scores, works: npt.NDArray[np.int64]) -> Scores:
     """[n]: one score for each passage: its dense and its lexical score, each standardised over
-    the candidates, the lexical one with its neighbours' share. Rows as in `with_neighbours`."""
+    the passages, the lexical one with its neighbours' share. Rows as in `with_neighbours`."""
     return standardise(dense) + standardise(with_neighbours(standardise(lexical), works))
 
 
-def fuse_excerpts(
-    passages: Scores, owners: npt.NDArray[np.int64], *, dense: Scores, lexical: Scores
-) -> Scores:
-    """[m]: one score for each excerpt, from the score of the passage it stands in
-    (`passages[owners]`) and its own dense and lexical scores."""
-    own = EXCERPT_LEXICAL * standardise(lexical) + EXCERPT_DENSE * standardise(dense)
-    found: Scores = passages[owners] + own
-    return found
-
-
-def order(scores: Scores, keys: Sequence[Any]) -> list[int]:
-    """Rows from best to worst; ties in ascending order of `keys`, which must be distinct for
-    the order to be independent of the rows' own."""
-    return sorted(range(len(keys)), key=lambda row: (-scores[row], keys[row]))
+def order(scores: Scores) -> list[int]:
+    """Rows from best to worst; ties in the order of the rows."""
+    rows: list[int] = np.argsort(-scores, kind="stable").tolist()
+    return rows

@@ -18,7 +18,7 @@ from index.stores.segments import Segment
 from rag.answer.model import Quote
 from rag.prompt import works_of
 from rag.retrieval.evidence import Hit, Reading
-from rag.retrieval.retrieve import Pool, search
+from rag.retrieval.retrieve import search
 from rag.retrieval.scoring import terms
 from rag.views.markdown import place
 from rag.views.notebook.session import Progress, open_pipeline
@@ -139,9 +139,8 @@ class Library:
 
     def hits(self, query: str) -> tuple[Hit, ...]:
         """Every passage, those for `query` first."""
-        pool = Pool.of(list(self.readings.values()), self.segments)
-        (found,) = search(pool, self.encoder, [query])
-        return found
+        (hits,) = search(self.segments, self.encoder, [query])
+        return hits
 
     def map(self, query: str = "", count: int = 5) -> PassageMap:
         """Every passage as a point, works by colour; with `query` where it falls, and the `count`
