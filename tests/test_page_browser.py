@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request
 
 from rag.answer.model import Answer
 from rag.views.html import to_fragment, to_html
-from rag.views.pictures import Pictures
+from rag.views.highlight import Pictures
 from tests.parts.browser import chromium
 from tests.parts.drawn import drawn
 from tests.test_page import ATTACKS, attacked, doubted

@@ -7,23 +7,7 @@ from itertools import zip_longest
 import pytest
 
 from index.documents.document import Document, Section
-from index.documents.extract import extract
-from tests.parts.pdfs import lines, pdf, text, turned, wrapped
-
-LOREM = (
-    "The river carries small stones down to the sea and leaves them there in the sand of the long "
-    "beach where children look for them after every storm that comes in from the west and they "
-    "take the smooth ones data_dir to their windows where nobody will ever look at them again."
-)
-OTHER = (
-    "Old maps of this coast show a harbour that has since been lost to the dunes and the people "
-    "who built it went inland with their boats on carts because they hoped that the water would "
-    "follow them some day but it never did and the boats became the roofs of their new houses."
-)
-
-
-def read(data: bytes) -> Document:
-    return extract("arxiv:0000.00000", data, "application/pdf")
+from tests.parts.pdfs import LOREM, OTHER, body, lines, pdf, read, text, turned, wrapped
 
 
 def paragraphs(document: Document) -> list[str]:
@@ -36,10 +20,6 @@ def quotable(document: Document) -> str:
 
 def section(document: Document, heading: str) -> Section:
     return next(s for s in document.sections if s.heading == heading)
-
-
-def body(words: str, y: float, *, x: float = 90, width: float = 432, indent: float = 0) -> bytes:
-    return lines(wrapped(words, width - indent), x, y, width=width, indent=indent)
 
 
 def article(*pages: bytes) -> Document:
@@ -284,6 +264,31 @@ def test_white_text_on_a_dark_box_can_be_seen() -> None:
         "This is a statement in white.", 90, 300, setup="1 g"
     )
     assert "This is a statement in white." in article(heading("1 Introduction", 640) + content).text
+
+
+FRAME = "80 280 400 60 re "
+
+
+@pytest.mark.parametrize(
+    ("path", "white", "black"),
+    [
+        ("80 280 400 1 re 80 339 400 1 re f", False, True),
+        ("80 280 m 480 280 l 480 281 l 80 281 l h 80 339 m 480 339 l 480 340 l h f", False, True),
+        (FRAME + "82 282 396 56 re f*", False, True),
+        (FRAME + "82 338 396 -56 re f", False, True),
+        (FRAME + "82 282 396 56 re f", True, False),
+        (FRAME + "f", True, False),
+        (FRAME + "n", False, True),
+    ],
+    ids=["rules", "lines", "odd hole", "wound hole", "filled twice", "box", "unpainted"],
+)
+def test_text_in_a_frame_is_judged_by_what_is_painted_under_it(
+    path: str, white: bool, black: bool
+) -> None:
+    frame = heading("1 Introduction", 640) + b"q 0 g " + path.encode() + b" Q\n"
+    for setup, seen in (("1 g", white), ("0 g", black)):
+        content = frame + text("This stands within a frame.", 90, 300, setup=setup)
+        assert ("within a frame" in article(content + body(OTHER, 600)).text) is seen
 
 
 def test_what_the_crop_box_cuts_off_is_left_out() -> None:

@@ -21,8 +21,7 @@ from rag.pipeline import Pipeline
 from rag.prompt import Prompt, read_prompt
 from rag.views.highlight import pictures_of
 from rag.writers.extractive import ExtractiveWriter
-from tests.test_highlight_papers import folded
-from tests.test_highlight_places import covered
+from tests.parts.witness import covered, folded, words
 
 SHARED = Path(__file__).parents[1] / "../shared"
 MIRROR = SHARED / "mirror"
@@ -153,9 +152,11 @@ def test_each_quote_from_a_pdf_is_highlighted_where_its_words_are(
     for quote in quotes:
         where = pictures.of(quote)
         data = (line.settings.sources / read[quote.source_id]).read_bytes()
-        assert not where or folded(covered(data, where)) == folded(quote.text)
+        there = covered(data, where)
+        assert all(word in folded(there) for word in words(quote.text))
+        assert all(word in folded(quote.text) for word in words(there))
         assert all((quote.source_id, highlight.page) in pictures.pages for highlight in where)
-    assert sum(bool(pictures.of(quote)) for quote in quotes) >= 0.98 * len(quotes)
+    assert all(pictures.of(quote) for quote in quotes)
 
 
 def test_equal_prompts_have_equal_answers(

@@ -1,14 +1,17 @@
 """Where the quotes of an answer stand on the pages of their PDFs, and those pages as pictures.
 
-From the answer and the kept bytes alone. Pictures are a courtesy: whatever is wrong with a source,
-its quotes have none, and the log says why.
+From the answer, the stored bytes and the cached documents alone. The boxes come from the document;
+pdfium only draws. Pictures are optional: a source that has none is named in the log, with why.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 
 from index.build import Notify, silent
 from index.documents.document import Document
@@ -20,9 +23,7 @@ from index.sources.store import SourceStore
 from rag.answer.model import Answer, Quote, SourceRecord
 from rag.answer.reextraction import Reextraction
 from rag.retrieval.evidence import Span
-from rag.views.page_places import Wanted
-from rag.views.page_work import JOB, order_of, reply_of
-from rag.views.pictures import Highlight, PageImage, Pictures
+from rag.views.drawing import MEDIA_TYPE, drawn_pages
 
 log = logging.getLogger(__name__)
 
@@ -31,58 +32,115 @@ SECONDS = 30.0
 """For one PDF: a person waits for it. A page of a paper takes a tenth of a second."""
 
 
-def pictures_of(answer: Answer, settings: Settings, *, notify: Notify = silent) -> Pictures:
-    """The highlights of the answer's quotes from full texts, and each page that one stands on,
-    once. Nothing is raised for what a source or an answer file may hold."""
-    wanted: dict[str, dict[Span, Wanted]] = {}
-    tasks: list[tuple[str, tuple[bytes, bytes]]] = []
-    for source_id, data, spans in _orders(answer, settings):
-        wanted[source_id] = spans
-        tasks.append((source_id, (data, order_of(tuple(spans.values())))))
-    # The longest work first, so that the workers end at about one time.
-    tasks.sort(key=lambda task: -len({n for one in wanted[task[0]].values() for n in one.pages}))
+@dataclass(frozen=True, slots=True)
+class Rectangle:
+    """In shares of the page's width and height as it is shown, from its upper left corner."""
 
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+@dataclass(frozen=True, slots=True)
+class Highlight:
+    """What a quote covers of one page (1-based): a rectangle for each line, in reading order."""
+
+    page: int
+    rectangles: tuple[Rectangle, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PageImage:
+    """One page of a source, drawn: `width` and `height` in pixels."""
+
+    source_id: str
+    page: int
+    width: int
+    height: int
+    media_type: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """For an answer's quotes from PDFs: where each stands, and each page that one stands on,
+    once. `pages[source_id, page]`."""
+
+    highlights: Mapping[Span, tuple[Highlight, ...]] = field(default_factory=dict)
+    pages: Mapping[tuple[str, int], PageImage] = field(default_factory=dict)
+
+    def of(self, quote: Quote) -> tuple[Highlight, ...]:
+        """Where `quote` stands; () where it is not from a PDF or its source has no pictures."""
+        return self.highlights.get(Span(quote.source_id, quote.start, quote.end), ())
+
+
+NO_PICTURES = Pictures()
+
+
+def pictures_of(answer: Answer, settings: Settings, *, notify: Notify = silent) -> Pictures:
+    """The highlights of the answer's quotes from full texts, and the pages they stand on. Nothing
+    is raised for what a source or an answer file may hold."""
+    orders = {source_id: (data, spans) for source_id, data, spans in _orders(answer, settings)}
+    numbers = {
+        source_id: sorted({one.page for highlights in spans.values() for one in highlights})
+        for source_id, (_, spans) in orders.items()
+    }
+    # The longest work first, so that the workers end at about one time.
+    tasks = [
+        (source_id, (orders[source_id][0], " ".join(map(str, numbers[source_id])).encode()))
+        for source_id in sorted(numbers, key=lambda source_id: -len(numbers[source_id]))
+    ]
     highlights: dict[Span, tuple[Highlight, ...]] = {}
     pages: dict[tuple[str, int], PageImage] = {}
     notify("draw pages", 0, len(tasks), "")
     replies = isolated(
-        JOB,
+        "rag.views.drawing:draw",
         tasks,
         workers=2,
         seconds=min(SECONDS, settings.pdf_seconds),
         memory_bytes=settings.pdf_memory_bytes,
     )
     with contextlib.closing(replies):
-        for done, (source_id, said) in enumerate(replies, start=1):
-            asked = wanted[source_id]
+        for done, (source_id, reply) in enumerate(replies, start=1):
             try:
-                if isinstance(said, ExtractionError):
-                    raise ValueError(said.reason)
-                found, drawn = reply_of(said, source_id, tuple(asked.values()))
+                if isinstance(reply, ExtractionError):
+                    raise ValueError(reply.reason)
+                drawn = drawn_pages(reply, numbers[source_id])
             except ValueError as error:
                 log.warning("no pictures of %s: %s", source_id, error)
             else:
-                highlights |= {span: at for span, at in zip(asked, found, strict=True) if at}
-                pages |= {(page.source_id, page.page): page for page in drawn}
+                highlights |= orders[source_id][1]
+                for number, picture in zip(numbers[source_id], drawn, strict=True):
+                    image = PageImage(source_id, number, *picture[:2], MEDIA_TYPE, picture[2])
+                    pages[source_id, number] = image
             notify("draw pages", done, len(tasks), source_id)
     return Pictures(highlights, pages)
 
 
-def _orders(answer: Answer, settings: Settings) -> Iterator[tuple[str, bytes, dict[Span, Wanted]]]:
-    """Each PDF that is quoted: its id, its bytes, and what is wanted of it."""
+def _orders(
+    answer: Answer, settings: Settings
+) -> Iterator[tuple[str, bytes, dict[Span, tuple[Highlight, ...]]]]:
+    """Each PDF that is quoted: its id, its bytes, and where its quotes stand."""
     store, reextraction = SourceStore(settings.sources), Reextraction(settings)
-    quoted: dict[str, list[Quote]] = {}
+    quotes: dict[str, list[Quote]] = {}
     for _, quote in answer.quotes():
-        quoted.setdefault(quote.source_id, []).append(quote)
+        quotes.setdefault(quote.source_id, []).append(quote)
     for record in {record.id: record for record in answer.sources}.values():
-        if record.source_type != "full text" or record.id not in quoted:
+        if record.source_type != "full text" or record.id not in quotes:
             continue
         try:
             data, document = _source(record, store, reextraction, settings)
         except (SourceError, OSError) as error:
             log.warning("no pictures: %s", error)
             continue
-        if spans := dict(_wanted(quoted[record.id], document)):
+        spans = {
+            Span(quote.source_id, quote.start, quote.end): highlights
+            for quote in quotes[record.id]
+            if quote.start >= 0 and document.text[quote.start : quote.end] == quote.text
+            if (highlights := highlights_of(document, quote.start, quote.end))
+        }
+        if spans:
             yield record.id, data, spans
 
 
@@ -92,28 +150,25 @@ def _source(
     """The bytes and the text that an answer names. Raises SourceError where they are not here."""
     source = store.find(record.id, record.sha256)
     if source is None:
-        raise SourceError(record.id, f"its bytes are not kept in {settings.sources}")
+        raise SourceError(record.id, f"its bytes are not in {settings.sources}")
     if source.media_type.partition(";")[0].strip().lower() != PDF:
         raise SourceError(record.id, "it is not a PDF")
-    data = store.read(source)
     document = cached_document(source, settings)
     if document is None or document.sha256 != record.document_sha256:
         document = reextraction(record)
     if document.sha256 != record.document_sha256:
         raise SourceError(record.id, "it reads as another text now: ask again")
-    return data, document
+    return store.read(source), document
 
 
-def _wanted(quotes: list[Quote], document: Document) -> Iterator[tuple[Span, Wanted]]:
-    """Each quote that is what the document says there, with the text of its pages around it."""
-    starts = (*document.page_starts, len(document.text))
-    for quote in quotes:
-        if not 0 <= quote.start < quote.end <= len(document.text):
-            continue
-        pages = document.pages(quote.start, quote.end)
-        if pages and document.text[quote.start : quote.end] == quote.text:
-            first, last = starts[pages[0] - 1], starts[pages[-1]]
-            yield (
-                Span(quote.source_id, quote.start, quote.end),
-                Wanted(pages, document.text[first:last], quote.start - first, quote.end - first),
-            )
+def highlights_of(document: Document, start: int, end: int) -> tuple[Highlight, ...]:
+    """Where the half-open span stands, page after page; () where there are no pages."""
+    highlights = []
+    for page, boxes in groupby(document.boxes(start, end), key=itemgetter(0)):
+        width, height = document.page_sizes[page - 1]
+        rectangles = tuple(
+            Rectangle(left / width, 1 - top / height, min(1.0, right / width), 1 - bottom / height)
+            for _, (left, bottom, right, top) in boxes
+        )
+        highlights.append(Highlight(page, rectangles))
+    return tuple(highlights)

@@ -7,7 +7,7 @@ import zlib
 
 from rag.answer.model import Answer
 from rag.retrieval.evidence import Span
-from rag.views.pictures import Highlight, PageImage, Pictures, Rectangle
+from rag.views.highlight import Highlight, PageImage, Pictures, Rectangle
 
 WIDTH, HEIGHT, GREY = 300, 400, 150
 

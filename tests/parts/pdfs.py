@@ -8,6 +8,19 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Sequence
 
+from index.documents.document import Document
+from index.documents.extract import extract
+
+LOREM = (
+    "The river carries small stones down to the sea and leaves them there in the sand of the long "
+    "beach where children look for them after every storm that comes in from the west and they "
+    "take the smooth ones home to their windows where nobody will ever look at them again."
+)
+OTHER = (
+    "Old maps of this coast show a harbour that has since been lost to the dunes and the people "
+    "who built it went inland with their boats on carts because they hoped that the water would "
+    "follow them some day but it never did and the boats became the roofs of their new houses."
+)
 WIDTH, HEIGHT = 612, 792
 EM = 0.6
 FONTS = {
@@ -81,6 +94,27 @@ def wrapped(words: str, width: float = 432, size: float = 10) -> list[str]:
     return found
 
 
+def body(words: str, y: float, *, x: float = 90, width: float = 432, indent: float = 0) -> bytes:
+    """A paragraph of words, its first baseline at `y`."""
+    return lines(wrapped(words, width - indent), x, y, width=width, indent=indent)
+
+
+def upright(turn: int, content: bytes) -> bytes:
+    """Content that is upright on a page turned by so many degrees."""
+    matrix = {
+        0: b"1 0 0 1 0 0",
+        90: b"0 1 -1 0 612 0",
+        180: b"-1 0 0 -1 612 792",
+        270: b"0 -1 1 0 0 792",
+    }
+    return b"q %b cm\n%bQ\n" % (matrix[turn], content)
+
+
+def read(data: bytes) -> Document:
+    """The document of a PDF."""
+    return extract("arxiv:0000.00000", data, "application/pdf")
+
+
 def pdf(
     pages: Iterable[bytes],
     *,
@@ -139,3 +173,12 @@ def assembled(objects: Sequence[bytes], info: int = 0) -> bytes:
     entry = b"/Info %d 0 R " % info if info else b""
     out += b"trailer\n<< /Size %d /Root 1 0 R %b>>\n" % (len(objects) + 1, entry)
     return out + b"startxref\n%d\n%%%%EOF\n" % table
+
+
+def oversized() -> bytes:
+    """A page of seventy megabytes of operators, packed into some ten kilobytes."""
+    packed = zlib.compress(b"(aaaaaaaa) Tj " * 5_000_000, 9)
+    body = b"<< /Length %d /Filter /FlateDecode >>\nstream\n%b\nendstream" % (len(packed), packed)
+    page = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R >>"
+    tree = b"<< /Type /Pages /Count 1 /Kids [3 0 R] >>"
+    return assembled([b"<< /Type /Catalog /Pages 2 0 R >>", tree, page, body])

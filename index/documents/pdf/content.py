@@ -12,17 +12,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from index.documents.document import Box
 from index.documents.pdf.graphics import (
     COLOURS,
     IDENTITY,
     PLAIN_SPACES,
     SAME_COLOUR,
-    Box,
     Colour,
     Face,
     Ground,
     Matrix,
+    Point,
     Run,
+    Shown,
     State,
     numbers,
     times,
@@ -31,13 +33,9 @@ from index.documents.pdf.graphics import (
 UNREADABLE = 1.0  # points: nobody reads text lower than this
 KERNING = 0.1  # em: half of the smallest shift inside one string that is a gap
 FORM_DEPTH = 12
-LONGEST_PATH = 100_000
 DEEPEST_STACK = 10_000
 SHOWS = re.compile(rb"T[jJ]|Do|['\"]")
 PLAIN_NUMBERS = {b"Tc": "spacing", b"Tw": "word_spacing", b"TL": "leading", b"Ts": "rise"}
-LINES = {b"m", b"l", b"c", b"v", b"y"}
-FILLS = {b"f", b"F", b"f*", b"B", b"B*", b"b", b"b*"}
-UNFILLED = {b"n", b"S", b"s"}
 NO_SENSE = (ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError)
 
 
@@ -55,33 +53,11 @@ class Interpreter:
         self.saved: list[State] = []
         self.tm: Matrix = IDENTITY
         self.line: Matrix = IDENTITY
-        self.path: list[tuple[float, float]] = []
+        self.path: list[list[Point]] = []
         self.ground = Ground()
         self.runs: list[Run] = []
         self.resources: Any = {}
         self.depth = 0
-        self.operators: dict[bytes, Callable[[list[Any]], None]] = {
-            b"q": self._save,
-            b"Q": self._restore,
-            b"cm": self._transform,
-            b"gs": self._settings,
-            b"Do": self._paint_object,
-            b"BT": self._begin_text,
-            b"Tf": self._font,
-            b"Tz": self._scale,
-            b"Tr": self._mode,
-            b"Td": self._next_line,
-            b"TD": self._next_line_leading,
-            b"T*": self._next_line_led,
-            b"Tm": self._place,
-            b"Tj": self._show,
-            b"TJ": lambda operands: self._show(operands[0]),
-            b"'": self._show_next,
-            b'"': self._show_next_spaced,
-            b"cs": self._space_to_fill,
-            b"CS": self._space_to_stroke,
-            b"re": self._rectangle,
-        }
 
     def follow(self, operations: Any, resources: Any) -> None:
         """Read all operations; one that makes no sense is passed over, as viewers do."""
@@ -97,66 +73,91 @@ class Interpreter:
             self.state = self.saved[level]
             del self.saved[level:]
 
-    def _operate(self, op: bytes, operands: list[Any]) -> None:
-        if op in self.operators:
-            self.operators[op](operands)
-        elif op in PLAIN_NUMBERS:
-            setattr(self.state, PLAIN_NUMBERS[op], numbers(operands, 1)[0])
-        elif op in COLOURS:
-            self.state.set_colour(op, operands)
-        elif op in LINES:
-            self._points(*numbers(operands, len(operands)))
-        elif op in FILLS:
-            if self.path and self.state.alpha > SAME_COLOUR:
-                self.ground.paint(self.path, self.state.fill)
-            self.path.clear()
-        elif op in UNFILLED:
-            self.path.clear()
-
-    def _save(self, operands: list[Any]) -> None:
-        if len(self.saved) < DEEPEST_STACK:
-            self.saved.append(replace(self.state))
-
-    def _restore(self, operands: list[Any]) -> None:
-        if self.saved:
-            self.state = self.saved.pop()
-
-    def _transform(self, operands: list[Any]) -> None:
-        a, b, c, d, e, f = numbers(operands, 6)
-        self.state.ctm = times((a, b, c, d, e, f), self.state.ctm)
-
-    def _settings(self, operands: list[Any]) -> None:
-        settings = self.resources["/ExtGState"][operands[0]].get_object()
-        self.state.alpha = float(settings.get("/ca", self.state.alpha))
-
-    def _space_to_fill(self, operands: list[Any]) -> None:
-        self.state.set_space("fill", self._space(operands[0]))
-
-    def _space_to_stroke(self, operands: list[Any]) -> None:
-        self.state.set_space("stroke", self._space(operands[0]))
+    def _operate(self, op: bytes, operands: list[Any]) -> None:  # noqa: PLR0915
+        state = self.state
+        match op:
+            case b"TJ":
+                self._show(operands[0])
+            case b"Tj":
+                self._show(operands)
+            case b"Td":
+                self._next_line(*numbers(operands, 2))
+            case b"m" | b"l" | b"c" | b"v" | b"y":
+                if op == b"m" or not self.path:
+                    self.path.append([])
+                self.path[-1] += self._points(operands)
+            case b"re":
+                x, y, w, h = numbers(operands, 4)
+                self.path.append(self._points([x, y, x + w, y, x + w, y + h, x, y + h]))
+            case b"f" | b"F" | b"f*" | b"B" | b"B*" | b"b" | b"b*":
+                if self.path and state.alpha > SAME_COLOUR:
+                    self.ground.paint(self.path, state.fill, odd=op.endswith(b"*"))
+                self.path.clear()
+            case b"n" | b"S" | b"s":
+                self.path.clear()
+            case b"q":
+                if len(self.saved) < DEEPEST_STACK:
+                    self.saved.append(replace(state))
+            case b"Q":
+                if self.saved:
+                    self.state = self.saved.pop()
+            case b"cm":
+                a, b, c, d, e, f = numbers(operands, 6)
+                state.ctm = times((a, b, c, d, e, f), state.ctm)
+            case b"BT":
+                self.tm = self.line = IDENTITY
+            case b"Tf":
+                state.font = self.face(self.resources, operands[0])
+                state.size = numbers(operands, 1)[0]
+            case b"Tm":
+                a, b, c, d, e, f = numbers(operands, 6)
+                self.tm = self.line = (a, b, c, d, e, f)
+            case b"TD":
+                state.leading = -numbers(operands, 2)[1]
+                self._next_line(*numbers(operands, 2))
+            case b"T*":
+                self._next_line(0, -state.leading)
+            case b"'":
+                self._next_line(0, -state.leading)
+                self._show(operands)
+            case b'"':
+                state.word_spacing, state.spacing = numbers(operands[:2], 2)
+                self._next_line(0, -state.leading)
+                self._show(operands[2:])
+            case b"Tz":
+                state.scale = numbers(operands, 1)[0] / 100
+            case b"Tr":
+                state.mode = int(numbers(operands, 1)[0])
+            case b"Tc" | b"Tw" | b"TL" | b"Ts":
+                setattr(state, PLAIN_NUMBERS[op], numbers(operands, 1)[0])
+            case b"cs":
+                state.set_space("fill", self._space(operands[0]))
+            case b"CS":
+                state.set_space("stroke", self._space(operands[0]))
+            case b"gs":
+                settings = self.resources["/ExtGState"][operands[0]].get_object()
+                state.alpha = float(settings.get("/ca", state.alpha))
+            case b"Do":
+                self._paint_object(self.resources["/XObject"][operands[0]].get_object())
+            case _ if op in COLOURS:
+                state.set_colour(op, operands)
 
     def _space(self, name: str) -> Any:
         space = name if name in PLAIN_SPACES else self.resources["/ColorSpace"][name]
         return space if isinstance(space, str) else space.get_object()[0]
 
-    def _rectangle(self, operands: list[Any]) -> None:
-        x, y, w, h = numbers(operands, 4)
-        self._points(x, y, x + w, y, x + w, y + h, x, y + h)
-
-    def _points(self, *values: float) -> None:
+    def _points(self, operands: list[Any]) -> list[Point]:
+        values = numbers(operands, len(operands))
         a, b, c, d, e, f = self.state.ctm
-        if len(self.path) > LONGEST_PATH:
-            return
-        for x, y in zip(values[::2], values[1::2], strict=False):
-            self.path.append((a * x + c * y + e, b * x + d * y + f))
+        pairs = zip(values[::2], values[1::2], strict=False)
+        return [(a * x + c * y + e, b * x + d * y + f) for x, y in pairs]
 
-    def _paint_object(self, operands: list[Any]) -> None:
-        form = self.resources["/XObject"][operands[0]].get_object()
+    def _paint_object(self, form: Any) -> None:
         if form.get("/Subtype") == "/Image":
-            self._cover((0, 0, 1, 1))
+            self._cover([0, 0, 1, 1])
         elif form.get("/Subtype") == "/Form" and self.depth < FORM_DEPTH:
             before, tm, line = replace(self.state), self.tm, self.line
-            self._transform(list(form.get("/Matrix", IDENTITY)))
+            self._operate(b"cm", list(form.get("/Matrix", IDENTITY)))
             if SHOWS.search(form.get_data()):
                 inner = form.get("/Resources", self.resources).get_object()
                 operations = self.parse(form)
@@ -164,80 +165,43 @@ class Interpreter:
                 self.follow(operations, inner)
                 self.depth -= 1
             else:  # a drawing without a word in it is not worth reading
-                left, foot, right, head = numbers(list(form["/BBox"]), 4)
-                self._cover((left, foot, right, head))
+                self._cover(numbers(list(form["/BBox"]), 4))
             self.state, self.tm, self.line = before, tm, line
 
-    def _cover(self, box: Box) -> None:
+    def _cover(self, box: list[float]) -> None:
         left, foot, right, head = box
-        self.path.clear()
-        self._points(left, foot, right, foot, right, head, left, head)
-        self.ground.paint(self.path, None)
-        self.path.clear()
+        corners = self._points([left, foot, right, foot, right, head, left, head])
+        self.ground.paint([corners], None, odd=False)
 
-    def _begin_text(self, operands: list[Any]) -> None:
-        self.tm = self.line = IDENTITY
-
-    def _font(self, operands: list[Any]) -> None:
-        self.state.font = self.face(self.resources, operands[0])
-        self.state.size = numbers(operands, 1)[0]
-
-    def _scale(self, operands: list[Any]) -> None:
-        self.state.scale = numbers(operands, 1)[0] / 100
-
-    def _mode(self, operands: list[Any]) -> None:
-        self.state.mode = int(numbers(operands, 1)[0])
-
-    def _place(self, operands: list[Any]) -> None:
-        a, b, c, d, e, f = numbers(operands, 6)
-        self.tm = self.line = (a, b, c, d, e, f)
-
-    def _next_line(self, operands: list[Any]) -> None:
-        x, y = numbers(operands, 2)
+    def _next_line(self, x: float, y: float) -> None:
         self.tm = self.line = times((1, 0, 0, 1, x, y), self.line)
-
-    def _next_line_leading(self, operands: list[Any]) -> None:
-        self.state.leading = -numbers(operands, 2)[1]
-        self._next_line(operands)
-
-    def _next_line_led(self, operands: list[Any]) -> None:
-        self._next_line([0, -self.state.leading])
-
-    def _show_next(self, operands: list[Any]) -> None:
-        self._next_line_led([])
-        self._show(operands)
-
-    def _show_next_spaced(self, operands: list[Any]) -> None:
-        self.state.word_spacing, self.state.spacing = numbers(operands[:2], 2)
-        self._show_next(operands[2:])
 
     def _show(self, items: Any) -> None:
         state = self.state
         if state.font is None:
             return
-        parts: list[str] = []
+        parts: list[tuple[float, Shown]] = []
         advance = start = 0.0  # in unscaled text space
         for item in items:
             if isinstance(item, bytes | str):
                 data = item if isinstance(item, bytes) else item.encode("latin-1", "replace")
                 shown = state.font.shown(data)
-                if shown.codes:
-                    parts.append(shown.text)
-                spread = shown.codes * state.spacing + shown.spaces * state.word_spacing
-                advance += (shown.width * state.size + spread) * state.scale
+                if shown.extent.codes:
+                    parts.append((advance, shown))
+                advance += state.advance(shown.extent)
             elif isinstance(item, int | float):
                 shift = -float(item) / 1000
                 if not -2 * KERNING < shift < KERNING:
-                    self._emit(parts, start, advance)
+                    self._emit(parts, start, advance, state.font)
                     parts = []
                 advance += shift * state.size * state.scale
                 if not parts:
                     start = advance
-        self._emit(parts, start, advance)
+        self._emit(parts, start, advance, state.font)
         self.tm = times((1, 0, 0, 1, advance, 0), self.tm)
 
-    def _emit(self, parts: list[str], start: float, end: float) -> None:
-        text = "".join(parts)
+    def _emit(self, parts: list[tuple[float, Shown]], start: float, end: float, face: Face) -> None:
+        text = "".join([shown.text for _, shown in parts])
         state = self.state
         a, b, c, d, e, f = times(self.tm, state.ctm)
         upright = a > 0 and abs(b) < 0.05 * a and d != 0
@@ -245,11 +209,20 @@ class Interpreter:
         width = abs(state.size * state.scale) * math.hypot(a, b)
         if not text or not upright or min(size, width) < UNREADABLE:
             return
-        x0, x1 = a * start + c * state.rise + e, a * end + c * state.rise + e
+        left = c * state.rise + e
+        x0, x1 = a * start + left, a * end + left
         y = b * start + d * state.rise + f
-        if self._seen(x0, x1, y, size):
-            name = state.font.name
-            self.runs.append(Run(text, x0, max(x0, x1), y, size, name, self.depth > 0))
+        if not self._seen(x0, x1, y, size):
+            return
+        stops: list[tuple[int, float]] = []
+        length = 0
+        for begin, shown in parts:
+            for offset, extent in shown.stops:
+                stops.append((length + offset, a * (begin + state.advance(extent)) + left))
+            length += len(shown.text)
+        self.runs.append(
+            Run(text, x0, max(x0, x1), y, size, face.name, self.depth > 0, tuple(stops))
+        )
 
     def _seen(self, x0: float, x1: float, y: float, size: float) -> bool:
         state = self.state

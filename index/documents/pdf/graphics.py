@@ -1,23 +1,27 @@
-"""The graphics state of a page (ISO 32000-1, 8.4 and 9.3), as far as text depends on it."""
+"""What the text of a page depends on: fonts, colours, and what was painted over (ISO 32000-1)."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from index.documents.document import Box
 
 Matrix = tuple[float, float, float, float, float, float]
-Box = tuple[float, float, float, float]
+Point = tuple[float, float]
 
 IDENTITY: Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 # Knuth's font of large signs has an encoding of its own, and old files do not say which.
 LARGE_SIGNS = dict(zip("PQRXYZpqrs", "∑∏∫∑∏∫√√√√", strict=True))
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Text painted in one go. Coordinates are points in the unrotated page, y upwards from its
-    foot, `y` the baseline; `figure` where it stands in a form, as the text of drawings does."""
+class Run(NamedTuple):
+    """Text painted in one go. Coordinates are points of the page as shown, `y` the baseline;
+    `figure` where it stands in a form, as the text of drawings does. `stops` are offsets in the
+    text with their x: both edges of each space."""
 
     text: str
     x0: float
@@ -26,6 +30,7 @@ class Run:
     size: float
     font: str
     figure: bool = False
+    stops: tuple[tuple[int, float], ...] = ()
 
 
 def times(m: Matrix, n: Matrix) -> Matrix:
@@ -40,15 +45,21 @@ def times(m: Matrix, n: Matrix) -> Matrix:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A shown string as it reads: `width` in em, `codes` and `spaces` (those that word spacing
-    applies to) counted."""
+class Extent(NamedTuple):
+    """How far a string goes: its width in em, its codes, and those that word spacing applies to."""
 
-    text: str
     width: float
     codes: int
     spaces: int
+
+
+class Shown(NamedTuple):
+    """A string as it reads. `stops` are offsets in the text, at both edges of each space, with
+    the extent up to there."""
+
+    text: str
+    extent: Extent
+    stops: tuple[tuple[int, Extent], ...]
 
 
 @dataclass(slots=True)
@@ -63,30 +74,31 @@ class Face:
 
     def shown(self, data: bytes) -> Shown:
         """What the string shows."""
-        found = self.strings.get(data)
-        if found is None:
-            found = self.strings[data] = self._shown(data)
-        return found
+        if data not in self.strings:
+            self.strings[data] = self._shown(data)
+        return self.strings[data]
 
     def _shown(self, data: bytes) -> Shown:
         encoding = self.font.encoding
         if isinstance(encoding, str):
             try:
-                raw = data.decode(encoding, "surrogatepass")
+                codes = data.decode(encoding, "surrogatepass")
             except (UnicodeDecodeError, LookupError):
-                raw = data.decode("utf-16-be", "replace")
+                codes = data.decode("utf-16-be", "replace")
         else:
-            raw = data.decode("latin-1")
-        for code in raw:
+            codes = data.decode("latin-1")
+        text, extent = "", Extent(0.0, 0, 0)
+        stops: list[tuple[int, Extent]] = []
+        for code in codes:
             if code not in self.codes:
                 self.codes[code] = self._read(code, encoding)
-        read = [self.codes[code] for code in raw]
-        return Shown(
-            "".join(text for text, _ in read),
-            sum(width for _, width in read),
-            len(raw),
-            raw.count(" "),
-        )
+            part, width = self.codes[code]
+            before = len(text), extent
+            text += part
+            extent = Extent(extent[0] + width, extent[1] + 1, extent[2] + (code == " "))
+            if part.isspace():
+                stops += before, (len(text), extent)
+        return Shown(text, extent, tuple(stops))
 
     def _read(self, code: str, encoding: Any) -> tuple[str, float]:
         name = code if isinstance(encoding, str) else encoding.get(ord(code), code)
@@ -104,17 +116,20 @@ WHITE: Colour = (1.0, 1.0, 1.0)
 BLACK: Colour = (0.0, 0.0, 0.0)
 SAME_COLOUR = 0.04
 MOST_AREAS = 4000
+OWN_SPACE = {b"g", b"rg", b"k", b"G", b"RG", b"K"}
+COLOURS = OWN_SPACE | {b"sc", b"scn", b"SC", b"SCN"}
+PLAIN_SPACES = {"/DeviceGray", "/DeviceRGB", "/DeviceCMYK", "/CalGray", "/CalRGB", "/ICCBased"}
 
 
 def colour_of(values: list[float]) -> Colour:
     """RGB of grey, RGB or CMYK components."""
-    if len(values) == 1:
-        return (values[0], values[0], values[0])
-    if len(values) == 3:
-        return (values[0], values[1], values[2])
-    if len(values) == 4:
-        ink = values[3]
-        return tuple(max(0.0, 1 - v - ink) for v in values[:3])  # type: ignore[return-value]
+    match values:
+        case [grey]:
+            return grey, grey, grey
+        case [red, green, blue]:
+            return red, green, blue
+        case [cyan, magenta, yellow, black]:
+            return tuple(max(0.0, 1 - v - black) for v in (cyan, magenta, yellow))  # type: ignore[return-value]
     return None
 
 
@@ -129,15 +144,22 @@ class Ground:
     """The page as painted so far: a white sheet, and areas on it."""
 
     def __init__(self) -> None:
-        self.areas: list[tuple[Box, Colour]] = []
+        self.areas: list[tuple[list[tuple[Box, int]], Colour]] = []
         self.colours: set[Colour] = {WHITE}
         self._stands_out: dict[Colour, bool] = {}  # from every colour there is
 
-    def paint(self, points: list[tuple[float, float]], colour: Colour) -> None:
-        """Cover the box around `points`; what is as thin as a rule hides nothing."""
-        xs, ys = [p[0] for p in points], [p[1] for p in points]
-        if len(self.areas) < MOST_AREAS and max(xs) - min(xs) > 2 and max(ys) - min(ys) > 2:
-            self.areas.append(((min(xs), min(ys), max(xs), max(ys)), colour))
+    def paint(self, path: Sequence[Sequence[Point]], colour: Colour, *, odd: bool) -> None:
+        """Fill a path, each subpath taken for its bounding box. Rules (2 points thick or less)
+        hide nothing. Where subpaths overlap, the even-odd rule applies if `odd`, else the nonzero
+        winding number rule (8.5.3.3): a box within a box may be a hole."""
+        boxes: list[tuple[Box, int]] = []
+        for points in filter(None, path):
+            xs, ys = [p[0] for p in points], [p[1] for p in points]
+            box = min(xs), min(ys), max(xs), max(ys)
+            if box[2] - box[0] > 2 and box[3] - box[1] > 2:
+                boxes.append((box, 0 if odd else _turn(points)))
+        if boxes and len(self.areas) < MOST_AREAS:
+            self.areas.append((boxes, colour))
             if colour not in self.colours:
                 self.colours.add(colour)
                 self._stands_out.clear()
@@ -149,32 +171,28 @@ class Ground:
                 self._stands_out[ink] = not any(alike(ink, under) for under in self.colours)
         if all(self._stands_out[ink] for ink in inks):
             return True
-        under = WHITE
-        for (left, foot, right, head), colour in reversed(self.areas):
-            if left <= x <= right and foot <= y <= head:
-                under = colour
-                break
+        painted = (colour for boxes, colour in reversed(self.areas) if _inside(boxes, x, y))
+        under = next(painted, WHITE)
         return any(not alike(ink, under) for ink in inks)
 
 
-COLOURS = {b"g", b"rg", b"k", b"sc", b"scn", b"G", b"RG", b"K", b"SC", b"SCN"}
-OWN_SPACE = {b"g", b"rg", b"k", b"G", b"RG", b"K"}
-PLAIN_SPACES = {
-    "/DeviceGray",
-    "/DeviceRGB",
-    "/DeviceCMYK",
-    "/CalGray",
-    "/CalRGB",
-    "/ICCBased",
-}
+def _turn(points: Sequence[Point]) -> int:
+    """1 for a subpath that goes round anticlockwise, -1 for a clockwise one."""
+    area = sum(a[0] * b[1] - b[0] * a[1] for a, b in pairwise([*points, points[0]]))
+    return 1 if area > 0 else -1
+
+
+def _inside(boxes: Sequence[tuple[Box, int]], x: float, y: float) -> bool:
+    turns = [turn for (x0, y0, x1, y1), turn in boxes if x0 <= x <= x1 and y0 <= y <= y1]
+    return sum(turns) != 0 if any(turns) else len(turns) % 2 == 1
 
 
 def numbers(operands: list[Any], count: int) -> list[float]:
     """The last `count` operands as finite floats; ValueError where they are not."""
-    found = [float(item) for item in operands[len(operands) - count :]]
-    if len(operands) < count or not all(map(math.isfinite, found)):
+    values = [float(item) for item in operands[len(operands) - count :]]
+    if len(operands) < count or not all(map(math.isfinite, values)):
         raise ValueError("operands missing")
-    return found
+    return values
 
 
 @dataclass(slots=True)
@@ -187,7 +205,7 @@ class State:
     fill_known: bool = True  # False while the colour space is one whose white is not known
     stroke_known: bool = True
     alpha: float = 1.0
-    font: Any = None
+    font: Face | None = None
     size: float = 0.0
     spacing: float = 0.0
     word_spacing: float = 0.0
@@ -208,3 +226,8 @@ class State:
             setattr(self, f"{kind}_known", True)
         known = getattr(self, f"{kind}_known")
         setattr(self, kind, colour_of([float(v) for v in operands] if known else []))
+
+    def advance(self, extent: Extent) -> float:
+        """The width of a string in unscaled text space."""
+        spread = extent.codes * self.spacing + extent.spaces * self.word_spacing
+        return (extent.width * self.size + spread) * self.scale

@@ -148,11 +148,11 @@ def _row_mended(row: list[Line], usual: Measures, above: Line | None) -> list[Li
     heading = all(line.bold for line in row) and first.size > 1.05 * usual.size
     body = all(abs(line.size - usual.size) < 0.3 for line in row)
     edges = abs(first.x0 - usual.left_of(first)) < 2 and abs(last.x1 - usual.right_of(last)) < 2
-    words = sum(line.words for line in row)
-    wordy = words >= 3 * len(row) and max(gaps) < 2.5 * first.size
+    count = sum(line.words for line in row)
+    wordy = count >= 3 * len(row) and max(gaps) < 2.5 * first.size
     goes_on = (
         above is not None
-        and words >= 4
+        and count >= 4
         and len(row) < 4
         and above.cells == 1
         and above.x1 > usual.right_of(above) - 2
@@ -162,7 +162,9 @@ def _row_mended(row: list[Line], usual: Measures, above: Line | None) -> list[Li
     if not (heading or named or (edges and (goes_on or (body and wordy)))):
         return row
     text = " ".join(line.text for line in row)
-    return [replace(row[1] if named else first, text=text, x0=first.x0, x1=last.x1, cells=1)]
+    words = tuple(edge for line in row for edge in line.edges)
+    look = row[1] if named else first
+    return [replace(look, text=text, x0=first.x0, x1=last.x1, edges=words, cells=1)]
 
 
 def _is_formula(line: Line, usual: Measures) -> bool:

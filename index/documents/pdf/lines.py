@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -35,8 +36,9 @@ POWERS = re.compile(r"\b(km|cm|mm|nm|dm|log|ln|sin|cos|tan|exp|max|min|tanh)\s*$
 @dataclass(frozen=True, slots=True)
 class Line:
     """One line of one column. `page` is 1-based; `math` is the share of its characters set in a
-    font for formulas; `marked` where a raised mark begins it, as in footnotes; `cells` how many
-    pieces stand beside each other on this baseline."""
+    font for formulas; `marked` where a raised mark begins it, as in footnotes; `edges` the left
+    and right edge of each word (what stands between spaces); `cells` how many pieces stand beside
+    each other on this baseline."""
 
     page: int
     text: str
@@ -49,6 +51,7 @@ class Line:
     math: float
     marked: bool
     figure: bool
+    edges: tuple[float, ...]
     cells: int = 1
 
     @property
@@ -150,10 +153,12 @@ def _line(parts: Sequence[Run], page: int) -> list[Line]:
     )
     font = fonts.most_common(1)[0][0]
     base = max((r for r in parts if round(r.size, 1) == size), key=lambda r: len(r.text)).y
-    text, marked = _text(parts, size, base)
-    text = repaired(text)
+    raw, marked, stops = _text(parts, size, base)
+    text = repaired(raw)
     if not text:
         return []
+    if text != raw:
+        stops = _moved(stops, raw, text)
     return [
         Line(
             page=page,
@@ -167,6 +172,7 @@ def _line(parts: Sequence[Run], page: int) -> list[Line]:
             math=sum(n for name, n in fonts.items() if is_math(name)) / total,
             marked=marked,
             figure=parts[0].figure,
+            edges=_edges(text, stops),
         )
     ]
 
@@ -183,9 +189,45 @@ def _lowered(run: Run, size: float, base: float) -> bool:
     return base - run.y > 0.3 * size and run.size < SCRIPT * size
 
 
-def _text(parts: Sequence[Run], size: float, base: float) -> tuple[str, bool]:
-    """The characters with spaces where the gaps are, without raised marks of footnotes."""
+def _moved(stops: Sequence[tuple[int, float]], raw: str, text: str) -> list[tuple[int, float]]:
+    """The stops of `raw` in the `text` that it was repaired to: what stands before an offset is
+    as long as it is when repaired by itself, but for a space at its end."""
+    moved = []
+    for offset, x in stops:
+        length = len(repaired(raw[:offset]))
+        after_space = raw[offset - 1 : offset].isspace() and text[length : length + 1] == " "
+        moved.append((length + after_space, x))
+    return moved
+
+
+def _edges(text: str, stops: Sequence[tuple[int, float]]) -> tuple[float, ...]:
+    """The left and right edge of each word. Between stops all characters are equally wide."""
+    offsets = [offset for offset, _ in stops]
+    edges: list[float] = []
+    start = 0
+    for word in text.split(" "):
+        end = start + len(word)
+        left = _x(start, stops, bisect_right(offsets, start))
+        edges += left, max(left, _x(end, stops, bisect_left(offsets, end)))
+        start = end + 1
+    return tuple(edges)
+
+
+def _x(offset: int, stops: Sequence[tuple[int, float]], at: int) -> float:
+    """The x of an offset between stop `at` and the one before it."""
+    (before, left), (after, right) = stops[max(0, at - 1)], stops[min(at, len(stops) - 1)]
+    if offset <= before or after <= before:
+        return left
+    return left + (right - left) * min(1.0, (offset - before) / (after - before))
+
+
+def _text(
+    parts: Sequence[Run], size: float, base: float
+) -> tuple[str, bool, list[tuple[int, float]]]:
+    """The characters with spaces where the gaps are, without raised marks of footnotes; whether
+    it begins with such a mark; offsets in the text with their x, for each run its ends at least."""
     text, marked = "", False
+    stops: list[tuple[int, float]] = []
     end: float | None = None
     above: Run | None = None
     for number, run in enumerate(parts):
@@ -207,8 +249,14 @@ def _text(parts: Sequence[Run], size: float, base: float) -> tuple[str, bool]:
             text = f"{text.rstrip()}/"  # the bar of a fraction is a drawing: without it 1/2 is 12
         # An index stands close to its letter, a fraction keeps away from what is before it.
         above = run if raised and gap > 0.1 * size else None
-        text += (" " if apart and text and not text.endswith(" ") else "") + written
-    return text, marked
+        if apart and text and not text.endswith(" "):
+            text += " "
+        start = len(text)
+        stops.append((start, run.x0))
+        stops += [(start + offset, x) for offset, x in run.stops]
+        text += written
+        stops.append((len(text), run.x1))
+    return text, marked, stops
 
 
 def lines_of(pages: Sequence[Page]) -> list[list[Line]]:

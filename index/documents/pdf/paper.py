@@ -1,13 +1,14 @@
-"""Bytes of a PDF → Document: the steps in their order."""
+"""Bytes of a PDF → Document: the steps in their order, and paragraphs and sections from blocks."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import pairwise
 
-from index.documents.document import Document, Section
+from index.documents.document import Document, Section, TextLine
 from index.documents.pdf.layout import (
     ABSTRACT,
     BIBLIOGRAPHY,
@@ -21,7 +22,7 @@ from index.documents.pdf.layout import (
     measures_of,
 )
 from index.documents.pdf.lines import Line, lines_of
-from index.documents.pdf.pages import Page, Pages, pdf_extractor, read_pdf
+from index.documents.pdf.pages import Page, pdf_extractor, read_pdf
 from index.documents.repair import HYPHENS, Vocabulary, joined
 from index.errors import ExtractionError
 
@@ -34,7 +35,30 @@ NOTICE = re.compile(
     r"(advances in )?neural information processing systems|(http\S+doi|doi)[.:])",
     re.I,
 )
+AUTHOR_NOTE = re.compile(
+    r"http|www\.|.*@|.*(equal(ly)? contribut|correspond|work (was )?done (while|during|at))",
+    re.I | re.S,
+)
 PAGE_NUMBER = re.compile(r"(page )?[-–—·|]?\s*(\d{1,4}|[ivxl]{1,6})\s*[-–—·|]?( (of|/) \d+)?", re.I)
+FLOATS = {"caption", "footnote", "aside"}
+BREAK = "\n\n"
+# Of a line's size, from its baseline: Latin letters and brackets stand between these.
+DEPTH, HEIGHT = 0.22, 0.75
+
+
+def extract_pdf(source_id: str, data: bytes) -> Document:
+    """The clean text of a PDF and its places on the pages. Raises ExtractionError."""
+    pages, claimed_title = read_pdf(source_id, data)
+    lines = without_furniture(lines_of(pages), pages)
+    usual = measures_of(lines)
+    vocabulary = Vocabulary(line.text for page in lines for line in page)
+    title = title_of(lines[0], usual, vocabulary) or claimed_title
+    paragraphs = flowing(blocks_of(lines, usual))
+    mark_sections(paragraphs, vocabulary)
+    document = composed(paragraphs, pages, title, vocabulary)
+    if not document.text:
+        raise ExtractionError(source_id, "no text can be read from the PDF: only numbers or signs")
+    return document
 
 
 def without_furniture(pages: Sequence[Sequence[Line]], sizes: Sequence[Page]) -> list[list[Line]]:
@@ -48,25 +72,22 @@ def without_furniture(pages: Sequence[Sequence[Line]], sizes: Sequence[Page]) ->
         height = sizes[line.page - 1].height
         return not 0.1 * height < line.y < 0.88 * height
 
-    for page in pages:
-        for line in page:
-            if margin(line):
-                text, y = key(line)
-                for near in (y - 1, y, y + 1):
-                    seen[(text, near)].add(line.page)
+    for line in (line for page in pages for line in page if margin(line)):
+        text, y = key(line)
+        for near in (y - 1, y, y + 1):
+            seen[(text, near)].add(line.page)
 
     def repeated(line: Line, page: Sequence[Line]) -> bool:
-        """Said on other pages too, and not part of a paragraph that is not."""
+        """Whether other pages have it too, and it is not part of a paragraph that is not."""
         near = [other for other in page if 0 < abs(other.y - line.y) < 1.6 * line.size]
         return all(
             margin(item) and len(seen[key(item)]) >= 2 for item in (line, *near) if item.words
         )
 
-    kept = []
+    body = []
     for page in pages:
-        ys = [line.y for line in page]
-        outer = {max(ys), min(ys)} if ys else set()
-        kept.append(
+        outer = {max(line.y for line in page), min(line.y for line in page)} if page else set()
+        body.append(
             [
                 line
                 for line in page
@@ -74,10 +95,20 @@ def without_furniture(pages: Sequence[Sequence[Line]], sizes: Sequence[Page]) ->
                 and not (line.y in outer and PAGE_NUMBER.fullmatch(line.text))
             ]
         )
-    return kept
+    return body
 
 
-FLOATS = {"caption", "footnote", "aside"}
+def title_of(first_page: Sequence[Line], usual: Measures, vocabulary: Vocabulary) -> str:
+    """The lines in the largest letters of the first page, where they are larger than the body."""
+    lines = [line for line in first_page if line.words and len(line.text) > 3]
+    size = max((line.size for line in lines), default=0.0)
+    if size < 1.1 * usual.size:
+        return ""
+    title: list[Line] = []
+    for line in lines:
+        if line.size > 0.75 * size and (not title or abs(title[-1].y - line.y) < 2.2 * size):
+            title.append(line)
+    return "".join(_written(title, vocabulary))[:300]
 
 
 @dataclass(slots=True)
@@ -93,18 +124,12 @@ class Paragraph:
         """All lines, in order."""
         return [line for block in self.blocks for line in block.lines]
 
-    @property
-    def pages(self) -> tuple[int, int]:
-        """The first and the last page it stands on."""
-        lines = self.lines
-        return lines[0].page, lines[-1].page
-
 
 def flowing(blocks: Sequence[Block]) -> list[Paragraph]:
     """Paragraphs, those that a column, a page or a float interrupts put together again."""
     done: list[Paragraph] = []
     current: Paragraph | None = None
-    waiting: list[Paragraph] = []
+    waiting: list[Paragraph] = []  # floats met since `current` began
     for block in blocks:
         if block.kind == "footnote" and _ends_note([*done, *waiting], block):
             continue
@@ -112,14 +137,15 @@ def flowing(blocks: Sequence[Block]) -> list[Paragraph]:
             waiting.append(Paragraph([block]))
         elif current and block.kind == "prose" and _reads_on(current, block, waiting):
             current.blocks.append(block)
-            waiting = _settle(done, current, waiting)
+            # Floats of a page that the paragraph has left go before it, the others after it.
+            page = block.lines[-1].page
+            done += [item for item in waiting if item.lines[0].page < page]
+            waiting = [item for item in waiting if item.lines[0].page >= page]
         elif block.kind != "formula" or _displayed(block, current, bool(waiting)):
             done += [current, *waiting] if current else waiting
             waiting = []
             current = Paragraph([block]) if block.kind != "formula" else None
-    if current:
-        done.append(current)
-    return done + waiting
+    return [*done, *([current] if current else []), *waiting]
 
 
 def _ends_note(paragraphs: Sequence[Paragraph], block: Block) -> bool:
@@ -146,21 +172,12 @@ def _displayed(formula: Block, current: Paragraph | None, interrupted: bool) -> 
     return not interrupted and not ENDS.search(last.text)
 
 
-def _settle(done: list[Paragraph], current: Paragraph, waiting: list[Paragraph]) -> list[Paragraph]:
-    """Floats of a page that `current` has left go before it; the others follow it."""
-    last = current.pages[1]
-    stay = [item for item in waiting if item.pages[0] >= last]
-    gone = [item for item in waiting if item.pages[0] < last]
-    done += gone
-    return stay
-
-
 def _reads_on(current: Paragraph, block: Block, waiting: Sequence[Paragraph]) -> bool:
     """Whether `block`, in another place than the paragraph, is its continuation. Not so where a
     float in between could go neither before nor after the paragraph without changing its page."""
-    before, after = current.blocks[-1], block
-    last, first = before.lines[-1], after.lines[0]
-    if any(current.pages[0] < item.pages[0] < first.page for item in waiting):
+    before = current.blocks[-1]
+    last, first = before.lines[-1], block.lines[0]
+    if any(current.lines[0].page < item.lines[0].page < first.page for item in waiting):
         return False
     apart = first.page != last.page or first.y > last.y or bool(waiting)
     alike = before.kind == "prose" and abs(last.size - first.size) <= 0.06 * last.size
@@ -169,119 +186,41 @@ def _reads_on(current: Paragraph, block: Block, waiting: Sequence[Paragraph]) ->
     if last.text[-1] in HYPHENS:
         return True
     if ENDS.search(last.text):
-        return not before.closes and not after.opens and first.page == last.page + 1
-    return first.text[0].islower() or not after.opens or first.text[0] in '(["“'
+        return not before.closes and not block.opens and first.page == last.page + 1
+    return first.text[0].islower() or not block.opens or first.text[0] in '(["“'
 
 
-BREAK = "\n\n"
-
-
-@dataclass(slots=True)
-class Growing:
-    """The text so far. `first` holds where each page was first met."""
-
-    parts: list[str] = field(default_factory=list)
-    length: int = 0
-    first: dict[int, int] = field(default_factory=dict)
-
-    def add(self, text: str) -> None:
-        """Append."""
-        self.parts.append(text)
-        self.length += len(text)
-
-
-def composed(
-    paragraphs: Sequence[Paragraph],
-    *,
-    title: str,
-    pages: int,
-    vocabulary: Vocabulary,
-    extractor: str,
-) -> Document:
-    """Write the paragraphs down one after the other."""
-    text = Growing()
-    sections: list[Section] = []
-    for item in paragraphs:
-        if text.length:
-            text.add(BREAK)
-        start = text.length
-        _write(item.lines, text, vocabulary)
-        last = sections[-1] if sections else None
-        if last and (last.heading, last.quotable) == (item.heading, item.quotable):
-            if item.blocks[0].kind != "heading" or not item.heading:
-                sections.pop()
-                start = last.start
-        elif last:
-            sections[-1] = Section(last.start, start, last.heading, last.quotable)
-        if sections and sections[-1].end < start:
-            previous = sections[-1]
-            sections[-1] = Section(previous.start, start, previous.heading, previous.quotable)
-        sections.append(Section(start, text.length, item.heading, item.quotable))
-    return Document(
-        text="".join(text.parts),
-        title=title,
-        page_starts=_starts(text, pages),
-        sections=tuple(sections),
-        extractor=extractor,
-    )
-
-
-def read(lines: Sequence[Line], vocabulary: Vocabulary) -> str:
-    """The lines as one text."""
-    text = Growing()
-    _write(lines, text, vocabulary)
-    return "".join(text.parts)
-
-
-def _write(lines: Sequence[Line], text: Growing, vocabulary: Vocabulary) -> None:
-    pending = ""
-    for line in lines:
-        if pending:
-            text.add(joined(pending, line.text, vocabulary))
-        text.first.setdefault(line.page, text.length)
-        pending = line.text
-    text.add(pending)
-
-
-def _starts(text: Growing, pages: int) -> tuple[int, ...]:
-    starts: list[int] = []
-    following = text.length
-    for page in range(pages, 1, -1):
-        following = min(following, text.first.get(page, following))
-        starts.append(following)
-    return (0, *reversed(starts))
-
-
-def sectioned(paragraphs: list[Paragraph], vocabulary: Vocabulary) -> list[Paragraph]:
+def mark_sections(paragraphs: list[Paragraph], vocabulary: Vocabulary) -> None:
     """Give each paragraph its heading, and mark what is not to be quoted."""
-    heading, quotable = "", False
-    begun = False
-    kind: Block | None = None
+    heading, quotable, begun = "", False, False
+    unquotable: Line | None = None  # the first line of the bibliography's heading, or the like
     for item in paragraphs:
-        block = item.blocks[0]
-        text = read(block.lines, vocabulary)
+        block, first = item.blocks[0], item.blocks[0].lines[0]
+        text = "".join(_written(block.lines, vocabulary))
         if block.kind == "heading":
             plain = text.strip(" .:")
             if not begun and not _starts_body(plain):
                 item.quotable = False
                 continue
-            in_bibliography = kind is not None
-            if in_bibliography and not _as_weighty(block, kind):
-                item.heading, item.quotable = heading, False
-                continue
-            begun = True
-            heading = text
-            unquotable = BIBLIOGRAPHY.fullmatch(plain) or CONTENTS.fullmatch(plain)
-            kind = block if unquotable else None
-            quotable = not unquotable
+            if unquotable is None or _as_weighty(block, unquotable):
+                begun, heading = True, text
+                quotable = not (BIBLIOGRAPHY.fullmatch(plain) or CONTENTS.fullmatch(plain))
+                unquotable = None if quotable else first
         elif not begun and block.kind != "aside" and ABSTRACT.match(text):
             begun, heading, quotable = True, "Abstract", True
-        item.heading, item.quotable = heading, quotable and block.kind not in ("aside",)
-        if block.kind == "footnote" and (_is_notice(text) or block.lines[0].page == 1):
+        item.heading, item.quotable = heading, quotable and block.kind != "aside"
+        if block.kind == "footnote" and (
+            first.page == 1 or NOTICE.match(text) or AUTHOR_NOTE.match(text)
+        ):
             item.quotable = False
-    if not begun:
-        _without_front(paragraphs)
-    return paragraphs
+    if not begun:  # no heading anywhere: the body begins with the first real paragraph
+        prose = (n for n, p in enumerate(paragraphs) if _is_long_prose(p))
+        for item in paragraphs[next(prose, 0) :]:
+            item.quotable = item.blocks[0].kind != "aside"
+
+
+def _is_long_prose(item: Paragraph) -> bool:
+    return item.blocks[0].kind == "prose" and len(item.lines) >= 3
 
 
 def _starts_body(text: str) -> bool:
@@ -289,72 +228,69 @@ def _starts_body(text: str) -> bool:
     return bool(named or re.match(r"(1|I)\.?\s+[A-Z]", text))
 
 
-def _as_weighty(block: Block, bibliography: Block | None) -> bool:
-    assert bibliography is not None
-    mine, other = block.lines[0], bibliography.lines[0]
+def _as_weighty(block: Block, bibliography: Line) -> bool:
+    """Whether the heading is of the bibliography's rank, and not one within it."""
+    first = block.lines[0]
     text = " ".join(line.text for line in block.lines)
-    if mine.size < 0.95 * other.size and not NAMED_HEADING.fullmatch(text):
+    if first.size < 0.95 * bibliography.size and not NAMED_HEADING.fullmatch(text):
         return False
     return bool(NUMBERED.match(text) or NAMED_HEADING.match(text)) or (
-        mine.size > 0.98 * other.size and mine.bold == other.bold and not ENDS.search(text)
+        first.size > 0.98 * bibliography.size
+        and first.bold == bibliography.bold
+        and not ENDS.search(text)
     )
 
 
-def _is_notice(text: str) -> bool:
-    return bool(
-        NOTICE.match(text)
-        or text.startswith(("http", "www."))
-        or "@" in text
-        or re.search(
-            r"equal(ly)? contribut|correspond|work (was )?done (while|during|at)", text, re.I
-        )
-    )
+def _written(lines: Sequence[Line], vocabulary: Vocabulary) -> list[str]:
+    """Each line's part of the running text, with what joins it to the next."""
+    texts = [line.text for line in lines]
+    return [joined(*two, vocabulary) for two in pairwise(texts)] + texts[-1:]
 
 
-def _without_front(paragraphs: list[Paragraph]) -> None:
-    """No heading anywhere: all is body but what comes before the first real paragraph."""
-    for index, item in enumerate(paragraphs):
-        if item.blocks[0].kind == "prose" and len(item.lines) >= 3:
-            for later in paragraphs[index:]:
-                later.quotable = later.blocks[0].kind != "aside"
-            return
+def composed(
+    paragraphs: Sequence[Paragraph], pages: Sequence[Page], title: str, vocabulary: Vocabulary
+) -> Document:
+    """Write the paragraphs down one after the other."""
+    parts: list[str] = []
+    length = 0
+    lines: list[TextLine] = []
+    sections: list[Section] = []
+    first: dict[int, int] = {}  # the offset of the first line of each page
     for item in paragraphs:
-        item.quotable = item.blocks[0].kind != "aside"
-
-
-def extract_pdf(source_id: str, data: bytes) -> Document:
-    """The clean text of a PDF."""
-    document = document_of(read_pdf(source_id, data))
-    if not document.text:
-        raise ExtractionError(source_id, "no text can be read from the PDF: only numbers or signs")
-    return document
-
-
-def document_of(file: Pages) -> Document:
-    """Lay out what was read."""
-    lined = lines_of(file.pages)
-    kept = without_furniture(lined, file.pages)
-    usual = measures_of(kept)
-    vocabulary = Vocabulary(line.text for page in kept for line in page)
-    title = title_of(kept, usual) or file.title
-    paragraphs = sectioned(flowing(blocks_of(kept, usual)), vocabulary)
-    return composed(
-        paragraphs,
+        if parts:
+            parts.append(BREAK)
+            length += len(BREAK)
+        opens = item.blocks[0].kind == "heading" and item.heading
+        last = sections[-1] if sections else None
+        if last is None or opens or (last.heading, last.quotable) != (item.heading, item.quotable):
+            sections.append(Section(length, length, item.heading, item.quotable))
+        for line, part in zip(item.lines, _written(item.lines, vocabulary), strict=True):
+            first.setdefault(line.page, length)
+            lines.append(_placed(line, length, length + len(part.rstrip()), pages[line.page - 1]))
+            parts.append(part)
+            length += len(part)
+    starts = [first.get(page, length) for page in range(2, len(pages) + 1)]
+    for n in reversed(range(len(starts) - 1)):  # a page without text begins where the next does
+        starts[n] = min(starts[n], starts[n + 1])
+    ends = [*(section.start for section in sections), length][1:]
+    return Document(
+        text="".join(parts),
         title=title,
-        pages=len(file.pages),
-        vocabulary=vocabulary,
+        page_starts=(0, *starts),
+        sections=tuple(
+            Section(section.start, end, section.heading, section.quotable)
+            for section, end in zip(sections, ends, strict=True)
+        ),
         extractor=pdf_extractor(),
+        lines=tuple(lines),
+        page_sizes=tuple((page.width, page.height) for page in pages),
     )
 
 
-def title_of(pages: Sequence[Sequence[Line]], usual: Measures) -> str:
-    """The lines in the largest letters of the first page, where they are larger than the body."""
-    lines = [line for line in (pages[0] if pages else ()) if line.words and len(line.text) > 3]
-    size = max((line.size for line in lines), default=0.0)
-    if size < 1.1 * usual.size:
-        return ""
-    found: list[Line] = []
-    for line in lines:
-        if line.size > 0.75 * size and (not found or abs(found[-1].y - line.y) < 2.2 * size):
-            found.append(line)
-    return read(found, Vocabulary(line.text for page in pages for line in page))[:300]
+def _placed(line: Line, start: int, end: int, page: Page) -> TextLine:
+    """The line with its place on the page, to a tenth of a point."""
+    bottom, top = (
+        round(min(max(line.y + rise * line.size, 0.0), page.height), 1) for rise in (-DEPTH, HEIGHT)
+    )
+    edges = tuple([round(min(max(x, 0.0), page.width), 1) for x in line.edges])
+    return TextLine(line.page, start, end, bottom, top, edges)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from rag.answer.model import Answer
 from rag.plaintext import plain
+from rag.views.highlight import NO_PICTURES, PageImage, Pictures
 from rag.views.html.view import view_of
-from rag.views.pictures import NO_PICTURES, PageImage, Pictures
 from rag.views.warnings import SupportWarning
 
 if TYPE_CHECKING:

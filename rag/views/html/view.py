@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rag.answer.model import Answer, Quote, Reference, SourceRecord, Statement
+from rag.views.highlight import Highlight, PageImage, Pictures, Rectangle
 from rag.views.markdown import (
     ROLES,
     how_written,
@@ -18,7 +19,6 @@ from rag.views.markdown import (
     what_was_read,
     work_of,
 )
-from rag.views.pictures import Highlight, PageImage, Pictures, Rectangle
 from rag.views.warnings import SupportWarning
 
 MARGIN = (0.02, 0.035)

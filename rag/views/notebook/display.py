@@ -14,11 +14,11 @@ from rag.answer.reextraction import Reextraction
 from rag.answer.verify import Verification, verify
 from rag.plaintext import escape
 from rag.retrieval.evidence import FACETS, Evidence
+from rag.views.highlight import NO_PICTURES, Pictures
 from rag.views.html import to_fragment, to_html
 from rag.views.markdown import ROLES, place, to_markdown, what_was_read, work_of
 from rag.views.notebook.library import where
 from rag.views.notebook.table import Cell, Marked, Table, markdown_in_plain_text
-from rag.views.pictures import NO_PICTURES, Pictures
 from rag.views.warnings import SupportWarning
 
 WRITTEN_AS = (".html", ".json", ".md")

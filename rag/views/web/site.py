@@ -24,9 +24,8 @@ from rag.answer.verify import Verification, verify
 from rag.pipeline import Pipeline
 from rag.prompt import Prompt
 from rag.support import SupportChecker
-from rag.views.highlight import pictures_of
+from rag.views.highlight import Pictures, pictures_of
 from rag.views.html import to_fragment, to_html
-from rag.views.pictures import Pictures
 from rag.views.warnings import SupportWarning, find_support_warnings
 from rag.views.web.jobs import Job, JobQueue, Seen, Shared
 
