@@ -350,9 +350,13 @@ def test_what_is_not_as_the_answer_says_has_no_pictures(
     (record,) = [one for one in answer.sources if one.source_type == "full text"]
     assert pictures_of(answer, Settings(data_dir=tmp_path)) == NO_PICTURES
     assert "its bytes are not in" in caplog.text
-    for changes in ({"sha256": "0" * 64}, {"document_sha256": "0" * 64}, {"id": "arxiv:9999.1"}):
-        other = replace(answer, sources=(replace(record, **changes),))
-        assert pictures_of(other, pipeline.settings) == NO_PICTURES
+    for other in (
+        replace(record, sha256="0" * 64),
+        replace(record, document_sha256="0" * 64),
+        replace(record, id="arxiv:9999.1"),
+    ):
+        changed = replace(answer, sources=(other,))
+        assert pictures_of(changed, pipeline.settings) == NO_PICTURES
     assert pictures_of(replace(answer, sources=()), pipeline.settings) == NO_PICTURES
 
 

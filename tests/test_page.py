@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from rag.answer.model import Answer, Quote, Reference, SourceRecord, Statement
 from rag.plaintext import plain
 from rag.retrieval.evidence import Span
+from rag.views.highlight import Highlight, PageImage, Pictures, Rectangle
 from rag.views.html import to_fragment, to_html
 from rag.views.html.view import LEAST, crop_of
 from rag.views.markdown import is_its_quote, is_link, place, work_of
-from rag.views.highlight import Highlight, PageImage, Pictures, Rectangle
 from rag.views.warnings import SupportWarning
 from tests.parts.drawn import HEIGHT, WIDTH, drawn, png
 from tests.test_render import HOSTILE, WILD

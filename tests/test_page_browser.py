@@ -15,8 +15,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request
 
 from rag.answer.model import Answer
-from rag.views.html import to_fragment, to_html
 from rag.views.highlight import Pictures
+from rag.views.html import to_fragment, to_html
 from tests.parts.browser import chromium
 from tests.parts.drawn import drawn
 from tests.test_page import ATTACKS, attacked, doubted

@@ -100,7 +100,8 @@ class Document:
         raw["page_starts"] = tuple(raw["page_starts"])
         raw["sections"] = tuple(Section(**section) for section in raw["sections"])
         raw["lines"] = tuple(
-            TextLine(*place, edges=tuple(edges)) for *place, edges in raw.get("lines", ())
+            TextLine(page, start, end, bottom, top, tuple(edges))
+            for page, start, end, bottom, top, edges in raw.get("lines", ())
         )
         raw["page_sizes"] = tuple(map(tuple, raw.get("page_sizes", ())))
         return cls(**raw)
