@@ -1,18 +1,20 @@
-"""Benchmarks: ratios of two sides measured in one run. Here is what all of them measure with."""
+"""Benchmarks: ratios of two sides measured in one run. Here is what all of them measure with.
+
+Each prints its figures as JSON. On a busy machine ratios mean more than times.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from index.errors import RagError
-
-Say = Callable[[str], None]
 
 
 class BenchmarkError(RagError):
@@ -44,17 +46,18 @@ def ratio(first: float, second: float) -> float:
     return round(first / second, 3) if second > 0 else 0.0
 
 
-def machine() -> dict[str, object]:
-    """What a figure depends on: processor, cores, their load at this moment, Python."""
+def report(figures: dict[str, Any]) -> None:
+    """Print the figures of one benchmark, and the machine they were taken on."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text(errors="replace").splitlines() if cpuinfo.exists() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return {
+    machine = {
         "processor": next(names, platform.processor() or platform.machine()),
         "cores": os.cpu_count(),
         "load": [round(load, 1) for load in os.getloadavg()],
         "python": platform.python_version(),
     }
+    print(json.dumps({"machine": machine, **figures}, indent=2))  # noqa: T201
 
 
 def run_python(code: str, *arguments: str) -> str:

@@ -1,18 +1,24 @@
-"""`rag bench`: each command prints its figures as JSON. On a busy machine ratios mean more than
-times."""
+"""`rag bench`: the benchmarks as commands, and the two that need no module of their own."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from rag.cli.main import main
 from rag.cli.options import DATA_DIR, ENCODER, DataDir, EncoderName, Mirror, Offline, settings
-from rag.cli.terminal import say
+from scripts.benchmarks import Stopwatch, ratio, report, run_python
+from scripts.benchmarks.indexing import index
+from scripts.benchmarks.search import add, search
+
+LOAD_ENCODER = (
+    "import sys; from index.encoder import load_encoder; "
+    "load_encoder(sys.argv[1], offline=True).encode_queries(['What is this?'])"
+)
+RAG = "from rag.cli.main import main; main()"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,10 +26,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Measure speed and memory, as ratios of one run.",
 )
-
-
-def _print(figures: dict[str, Any]) -> None:
-    typer.echo(json.dumps(figures, indent=2))
+for command in (index, search, add):
+    app.command()(command)
 
 
 @app.command()
@@ -52,66 +56,7 @@ def decode(
         "cost_against_unconstrained": figures.cost,
         "tokens_per_second": figures.tokens_per_second,
     }
-    _print({**asdict(figures), **ratios})
-
-
-@app.command()
-def index(
-    mirror: Annotated[Path, typer.Option(help="A folder with arxiv/<id>.pdf.")],
-    repeats: Annotated[int, typer.Option(min=1, help="Both sides in turn, so often.")] = 1,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only so many papers.")] = None,
-    documents: Annotated[
-        list[int] | None,
-        typer.Option(
-            help="Measure memory instead, over so many copies of the papers; may be repeated.",
-            show_default=False,
-        ),
-    ] = None,
-    short: Annotated[
-        bool, typer.Option("--short", help="Each paper once, the other documents short READMEs.")
-    ] = False,
-    encoder: EncoderName = ENCODER,
-) -> None:
-    """Indexing the papers of a mirror, against LangChain's PyPDFLoader, recursive splitter
-    1000/200, HuggingFaceEmbeddings and FAISS with the same weights. Needs the extra `bench`.
-    With --documents: the memory that indexing takes, without the other side."""
-    from scripts.benchmarks.indexing import bench_index, bench_memory
-
-    if documents:
-        _print(bench_memory(mirror, documents=documents, short=short, encoder=encoder, say=say))
-    else:
-        _print(bench_index(mirror, encoder=encoder, repeats=repeats, limit=limit, say=say))
-
-
-@app.command()
-def search(
-    size: Annotated[
-        list[int] | None, typer.Option(help="Passages in the catalog; may be repeated.")
-    ] = None,
-    filtered: Annotated[
-        list[int] | None, typer.Option(help="Sizes for LangChain's FAISS with a filter.")
-    ] = None,
-    queries: Annotated[int, typer.Option(min=1, help="How many queries at each size.")] = 20,
-) -> None:
-    """Retrieval for a prompt of ten works while the catalog grows, and against LangChain's FAISS
-    with a metadata filter. The works are synthetic. Needs the extra `bench`."""
-    from scripts.benchmarks.search import bench_search
-
-    sizes, filtered_sizes = size or [10**3, 10**5, 10**7], filtered or [10**3, 10**5]
-    _print(bench_search(sizes, filtered_sizes=filtered_sizes, queries=queries, say=say))
-
-
-@app.command()
-def add(
-    works: Annotated[
-        list[int] | None, typer.Option(help="Works in the data directory; may be repeated.")
-    ] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Works added in each way.")] = 5,
-) -> None:
-    """Adding one work to a data directory of ten works and of ten thousand, all synthetic."""
-    from scripts.benchmarks.search import bench_add
-
-    _print(bench_add(works or [10, 10_000], repeats=repeats, say=say))
+    report({**asdict(figures), **ratios})
 
 
 @app.command()
@@ -121,10 +66,36 @@ def cold(
     data_dir: DataDir = DATA_DIR,
     encoder: EncoderName = ENCODER,
 ) -> None:
-    """`rag ask` from a cold start, against importing and loading the encoder alone."""
-    from scripts.benchmarks.cold import bench_cold
-
-    _print(bench_cold(prompt, data_dir, encoder=encoder, repeats=repeats))
+    """`rag ask` from a cold start, against importing and loading the encoder and embedding one
+    question; and `rag --help`. Whole processes, in turn."""
+    ask = ("ask", str(prompt), "--writer", "extractive", "--offline", "--data-dir", str(data_dir))
+    commands = {
+        "ask": (RAG, *ask, "--encoder", encoder),
+        "load": (LOAD_ENCODER, encoder),
+        "help": (RAG, "--help"),
+    }
+    runs: dict[str, list[Stopwatch]] = {name: [] for name in commands}
+    for _ in range(repeats + 1):
+        for name, arguments in commands.items():
+            with Stopwatch() as stopwatch:
+                run_python(*arguments)
+            runs[name].append(stopwatch)
+    best = {
+        # The first run brings files into the page cache and byte code onto the disk.
+        name: {"wall": min(run.wall for run in timed), "cpu": min(run.cpu for run in timed)}
+        for name, (_, *timed) in runs.items()
+    }
+    report(
+        {
+            "repeats": repeats,
+            "seconds": {
+                name: {key: round(value, 3) for key, value in seconds.items()}
+                for name, seconds in best.items()
+            },
+            "ask_over_load_wall": ratio(best["ask"]["wall"], best["load"]["wall"]),
+            "ask_over_load_cpu": ratio(best["ask"]["cpu"], best["load"]["cpu"]),
+        }
+    )
 
 
 if __name__ == "__main__":

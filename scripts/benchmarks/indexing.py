@@ -14,7 +14,9 @@ import threading
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from index.build import build
 from index.catalog import ArxivLink, Catalog, GithubLink, Listing
@@ -23,15 +25,9 @@ from index.encoder import Encoder, embed, load_encoder
 from index.passages import split
 from index.settings import Settings
 from index.weights import locate
-from scripts.benchmarks import (
-    BenchmarkError,
-    Say,
-    Stopwatch,
-    machine,
-    not_installed,
-    ratio,
-    run_python,
-)
+from rag.cli.options import ENCODER, EncoderName
+from rag.cli.terminal import say
+from scripts.benchmarks import BenchmarkError, Stopwatch, not_installed, ratio, report, run_python
 from scripts.benchmarks.catalogs import invented
 
 CHUNK_SIZE, CHUNK_OVERLAP = 1000, 200
@@ -59,11 +55,34 @@ def _build(catalog: Catalog, settings: Settings, encoder: Encoder) -> int:
     return built.passages
 
 
-def bench_index(
-    mirror: Path, *, encoder: str, repeats: int = 1, limit: int | None = None, say: Say
-) -> dict[str, Any]:
-    """Both pipelines in turn, `repeats` times, and our stages one after another."""
+def index(
+    mirror: Annotated[Path, typer.Option(help="A folder with arxiv/<id>.pdf.")],
+    repeats: Annotated[int, typer.Option(min=1, help="Both sides in turn, so often.")] = 1,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only so many papers.")] = None,
+    documents: Annotated[
+        list[int] | None,
+        typer.Option(
+            help="Measure memory instead, over so many copies of the papers; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    short: Annotated[
+        bool, typer.Option("--short", help="Each paper once, the other documents short READMEs.")
+    ] = False,
+    encoder: EncoderName = ENCODER,
+) -> None:
+    """Indexing the papers of a mirror, against LangChain's PyPDFLoader, recursive splitter
+    1000/200, HuggingFaceEmbeddings and FAISS with the same weights. Needs the extra `bench`.
+    With --documents: the memory that indexing takes, without the other side."""
     papers = _papers(mirror, limit)
+    if documents:
+        report(_memory(papers, documents, short=short, encoder=encoder))
+    else:
+        report(_time(papers, mirror, encoder, repeats))
+
+
+def _time(papers: Sequence[Path], mirror: Path, encoder: str, repeats: int) -> dict[str, Any]:
+    """Both pipelines in turn, `repeats` times, and our stages one after another."""
     catalog = Catalog.of(map(_listing, papers))
     index_with_langchain = _langchain(encoder)
     loaded = load_encoder(encoder, offline=True)
@@ -80,7 +99,6 @@ def bench_index(
     say("stages, one after another")
     stages = _stages(loaded, papers)
     return {
-        "machine": machine(),
         "documents": len(papers),
         "rag": {**ours.mean(repeats), "passages": passages},
         "langchain": {**theirs.mean(repeats), "chunks": chunks},
@@ -147,13 +165,12 @@ def _langchain(encoder: str) -> Callable[[Sequence[Path]], int]:
     return index
 
 
-def bench_memory(
-    mirror: Path, *, documents: Sequence[int], short: bool = False, encoder: str, say: Say
+def _memory(
+    papers: Sequence[Path], documents: Sequence[int], *, short: bool, encoder: str
 ) -> dict[str, Any]:
     """Index so many documents each time, from nothing and in a new process: copies of the papers,
     each made another by some bytes behind its end. With `short` each paper stands there once, and
     the other documents are invented READMEs of ten passages."""
-    papers = _papers(mirror)
     rows = []
     for count in documents:
         say(f"indexing {count} documents")
@@ -174,7 +191,6 @@ def bench_memory(
         say(json.dumps(rows[-1]))
     peaks = [row["peak_mib"]["together"] for row in rows]
     return {
-        "machine": machine(),
         "documents": f"{len(papers)} papers and READMEs" if short else "papers",
         "runs": rows,
         "last_over_first": ratio(peaks[-1], peaks[0]),

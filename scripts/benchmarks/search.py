@@ -12,15 +12,17 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 
 from index.build import build
 from index.catalog import Catalog
+from rag.cli.terminal import say
 from rag.pipeline import Pipeline
 from rag.writers.extractive import ExtractiveWriter
-from scripts.benchmarks import BenchmarkError, Say, Stopwatch, machine, not_installed, ratio
+from scripts.benchmarks import BenchmarkError, Stopwatch, not_installed, ratio, report
 from scripts.benchmarks.catalogs import (
     DIMENSION,
     PER_WORK,
@@ -34,33 +36,41 @@ K = 10
 FETCH_K = 20  # what LangChain's FAISS fetches before it filters, unless told otherwise
 
 
-def bench_search(
-    sizes: Sequence[int], *, filtered_sizes: Sequence[int], queries: int = 20, say: Say
-) -> dict[str, Any]:
-    """`Pipeline.gather` for a prompt of LISTED works in data directories of each size (passages),
-    and LangChain's FAISS with a metadata filter at the sizes that memory holds: time and recall."""
-    if filtered_sizes:
-        _import_langchain()  # before ten minutes are spent on the other side
+def search(
+    size: Annotated[
+        list[int] | None, typer.Option(help="Passages in the catalog; may be repeated.")
+    ] = None,
+    filtered: Annotated[
+        list[int] | None, typer.Option(help="Sizes for LangChain's FAISS with a filter.")
+    ] = None,
+    queries: Annotated[int, typer.Option(min=1, help="How many queries at each size.")] = 20,
+) -> None:
+    """Evidence for a prompt of ten works while the catalog grows, and LangChain's FAISS with a
+    metadata filter: time and recall. The works are synthetic. Needs the extra `bench`."""
+    _import_langchain()  # before ten minutes are spent on the other side
     questions = [f"What is question {number:06}?" for number in range(queries)]
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         catalog = GrowingCatalog(Path(folder))
         pipeline = Pipeline(catalog.settings, catalog.encoder, ExtractiveWriter())
-        for size in sorted(sizes):
+        for passages in sorted(size or [10**3, 10**5, 10**7]):
             with Stopwatch() as stopwatch:
-                catalog.grow(size)
-            say(f"{size} passages in {catalog.works} works: built in {stopwatch.wall:.0f} s")
-            row = {"passages": size, "works": catalog.works}
+                catalog.grow(passages)
+            say(f"{passages} passages in {catalog.works} works: built in {stopwatch.wall:.0f} s")
+            row = {"passages": passages, "works": catalog.works}
             rows.append(row | _restricted(pipeline, catalog, questions))
-    return {
-        "machine": machine(),
-        "listed_works": LISTED,
-        "passages_per_work": PER_WORK,
-        "restricted": rows,
-        "last_over_first_wall": ratio(rows[-1]["wall_ms"], rows[0]["wall_ms"]),
-        "last_over_first_cpu": ratio(rows[-1]["cpu_ms"], rows[0]["cpu_ms"]),
-        "langchain_filter": [_filtered(size, questions, say) for size in sorted(filtered_sizes)],
-    }
+    report(
+        {
+            "listed_works": LISTED,
+            "passages_per_work": PER_WORK,
+            "restricted": rows,
+            "last_over_first_wall": ratio(rows[-1]["wall_ms"], rows[0]["wall_ms"]),
+            "last_over_first_cpu": ratio(rows[-1]["cpu_ms"], rows[0]["cpu_ms"]),
+            "langchain_filter": [
+                _filtered(passages, questions) for passages in sorted(filtered or [10**3, 10**5])
+            ],
+        }
+    )
 
 
 def _restricted(
@@ -91,7 +101,7 @@ def _restricted(
     }
 
 
-def _filtered(size: int, questions: Sequence[str], say: Say) -> dict[str, Any]:
+def _filtered(size: int, questions: Sequence[str]) -> dict[str, Any]:
     """LangChain's FAISS over `size` passages, asked for K of the listed works by a filter on
     metadata: with its own fetch_k, and with all passages fetched."""
     import faiss
@@ -143,22 +153,23 @@ def _import_langchain() -> tuple[Any, Any, Any]:
     return FAISS, InMemoryDocstore, Document
 
 
-def bench_add(works: Sequence[int], *, repeats: int = 5, say: Say) -> dict[str, Any]:
-    """The median time of a build of one new README in data directories of each size: listed alone,
-    and listed beside every work that is there, each of which is looked up and checked."""
+def add(
+    works: Annotated[
+        list[int] | None, typer.Option(help="Works in the data directory; may be repeated.")
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Works added in each way.")] = 5,
+) -> None:
+    """Adding one README to a data directory of ten works and of ten thousand: listed alone, and
+    beside every work that is there, each of which is looked up and checked. All are synthetic."""
     rows = []
-    for size in works:
+    for size in works or [10, 10_000]:
         with tempfile.TemporaryDirectory() as folder:
             catalog = GrowingCatalog(Path(folder) / "data_dir")
             catalog.grow(size * PER_WORK)
             say(f"a data directory of {size} works")
             rows.append({"works": size, **_add(catalog, Path(folder) / "mirror", repeats)})
-    return {
-        "machine": machine(),
-        "passages_per_work": PER_WORK,
-        "adding": rows,
-        "last_over_first": ratio(rows[-1]["one_listed_ms"], rows[0]["one_listed_ms"]),
-    }
+    growth = ratio(rows[-1]["one_listed_ms"], rows[0]["one_listed_ms"])
+    report({"passages_per_work": PER_WORK, "adding": rows, "last_over_first": growth})
 
 
 def _add(catalog: GrowingCatalog, mirror: Path, repeats: int) -> dict[str, float]:

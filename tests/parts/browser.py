@@ -9,17 +9,17 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+from scripts.make_pictures import CHROMIUM
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """One browser; every test opens contexts of its own in it."""
-    found = next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None:
+    path = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if path is None:
         pytest.skip("no Chromium on this machine")
     with sync_playwright() as playwright:
         # The sandbox wants rights that a container does not have; only our own pages are opened.
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
         browser.close()
