@@ -1,12 +1,12 @@
 # Two commands matter on a fresh machine: `make answer` and `make test`. Each sets itself up.
 
-PYTHON ?= python3
-VENV   ?= .venv
-BIN    := $(VENV)/bin
-DATA_DIR  ?= data
-PROMPT ?= $(firstword $(sort $(wildcard prompts/*.txt)))
-MIRROR ?=
-WRITER ?= auto
+PYTHON   ?= python3
+VENV     ?= .venv
+BIN      := $(VENV)/bin
+DATA_DIR ?= data
+PROMPT   ?= $(firstword $(sort $(wildcard prompts/*.txt)))
+MIRROR   ?=
+WRITER   ?= auto
 # Labelled claims (JSON lines), if there are any: line 6 of the report.
 LABELLED ?=
 
@@ -19,7 +19,7 @@ help:  ## this list
 
 install: $(VENV)/.installed  ## the environment in .venv
 
-# torch comes first and exactly pinned: whatever is looser would bring another build of it.
+# torch first and exactly pinned: anything looser would install another build of it.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet "$$(grep '^torch==' constraints.txt)"
@@ -27,16 +27,16 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 index: install  ## download and embed every work of prompts/
-	$(BIN)/rag index $(ask_options) prompts/*.txt
+	$(BIN)/python -m scripts.build_index $(ask_options)
 
-# `rag ask` indexes what its own prompt lists: another prompt does not ask for all of prompts/.
+# `rag ask` indexes what its own prompt lists: another prompt does not need all of prompts/.
 answer: $(if $(filter file,$(origin PROMPT)),index,install)  ## the answer to the first example: make answer PROMPT=… MIRROR=… WRITER=… for others
 	$(BIN)/rag ask $(ask_options) --writer $(WRITER) "$(PROMPT)"
 
 serve: install  ## a local page to ask on, http://127.0.0.1:8765/
 	$(BIN)/rag serve $(ask_options) --writer $(WRITER)
 
-# JupyterLab is a large set-up of its own, which nothing else needs.
+# JupyterLab is large, and nothing else needs it.
 $(VENV)/.notebook: $(VENV)/.installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[notebook]'
 	@touch $@
@@ -65,5 +65,5 @@ format: install  ## put the code into form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-clean:  ## remove what was built (not what was fetched: that is in data/sources)
-	rm -rf $(VENV) build dist *.egg-info data/index data/documents
+clean:  ## remove what was built (not what was fetched: that is in $(DATA_DIR)/sources)
+	rm -rf $(VENV) build dist *.egg-info $(DATA_DIR)/index $(DATA_DIR)/documents

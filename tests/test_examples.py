@@ -1,5 +1,5 @@
-"""The example prompts cover the works they are meant to, with those links, and say enough of each
-for an answer where nothing but the summaries can be read."""
+"""The example prompts list the eleven works with their exact links, and summaries that suffice for
+an answer where nothing else can be read."""
 
 from __future__ import annotations
 
@@ -80,29 +80,25 @@ def test_there_are_five_in_the_canonical_form(prompts: list[Prompt]) -> None:
         assert len(prompt.related) in (2, 3, 4)
 
 
-def test_together_they_list_every_work_with_exactly_its_links(prompts: list[Prompt]) -> None:
-    listed = {(x.name, x.role): links(x) for prompt in prompts for x in prompt.listings}
-    assert listed == WORKS
-    for prompt in prompts:
-        for item in prompt.listings:
-            assert links(item) == WORKS[item.name, item.role]
+def test_together_they_list_every_work_with_exactly_its_links_and_one_summary(
+    prompts: list[Prompt],
+) -> None:
+    listings = [item for prompt in prompts for item in prompt.listings]
+    assert {(item.name, item.role) for item in listings} == set(WORKS)
+    assert all(links(item) == WORKS[item.name, item.role] for item in listings)
+    assert len({(item.name, item.summary) for item in listings}) == len(WORKS)
 
 
-def test_a_work_has_the_same_summary_wherever_it_is_listed(prompts: list[Prompt]) -> None:
-    summaries = {(x.name, x.summary) for prompt in prompts for x in prompt.listings}
-    assert len(summaries) == len(WORKS)
-
-
-def test_every_summary_has_five_to_eight_whole_sentences(prompts: list[Prompt]) -> None:
-    for prompt in prompts:
-        for item in prompt.listings:
-            assert item.summary is not None
-            sentences = re.split(r"(?<=[.!?]) (?=[A-Z])", item.summary)
-            assert 5 <= len(sentences) <= 8, item.name
-            assert all(re.fullmatch(r"[A-Z].*[.!?]", sentence) for sentence in sentences)
-            # What a summary must say for an answer: the task, what goes in, what comes out.
-            assert re.search(r"\binput\b", item.summary), item.name
-            assert re.search(r"\boutput\b", item.summary), item.name
+def test_every_summary_has_five_to_eight_sentences_and_names_input_and_output(
+    prompts: list[Prompt],
+) -> None:
+    for item in (item for prompt in prompts for item in prompt.listings):
+        assert item.summary is not None
+        sentences = re.split(r"(?<=[.!?]) (?=[A-Z])", item.summary)
+        assert 5 <= len(sentences) <= 8, item.name
+        assert all(re.fullmatch(r"[A-Z].*[.!?]", sentence) for sentence in sentences)
+        assert re.search(r"\binput\b", item.summary), item.name
+        assert re.search(r"\boutput\b", item.summary), item.name
 
 
 def test_every_question_is_one_to_three_sentences_of_its_own(prompts: list[Prompt]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -109,3 +110,27 @@ class WordEncoder:
     def count_tokens(self, text: str) -> int:
         """Words."""
         return len(text.split())
+
+
+def write_static_encoder(folder: Path, text: str) -> Path:
+    """A sentence-transformers model without context: a random vector of 32 numbers for each word
+    of `text`. Equal texts give equal weights, on any machine."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+    words = sorted(set(re.findall(r"[a-z]+", text.lower())))
+    letters = [chr(code) for code in range(33, 127)]
+    vocabulary = ["[PAD]", "[UNK]", *letters, *(f"##{letter}" for letter in letters)]
+    vocabulary += [word for word in words if len(word) > 1]
+    ids = {token: number for number, token in enumerate(vocabulary)}
+    tokenizer = Tokenizer(models.WordPiece(vocab=ids, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    generator = torch.Generator().manual_seed(0)
+    weights = torch.randn(len(vocabulary), 32, generator=generator)
+    embedding = StaticEmbedding(tokenizer, embedding_weights=weights.numpy())
+    model = SentenceTransformer(modules=[embedding], device="cpu")
+    model.save(str(folder), create_model_card=False)
+    return folder
