@@ -388,7 +388,7 @@ def quoting(answers: Mapping[str, Answer], tmp_path: Path) -> Quoting:
         store, document = SourceStore(settings.sources), read(GOOD)
         quotes, records = [], []
         for source_id, data in papers.items():
-            source = store.put(source_id, data, source_type="full text", media_type=PDF, origin="x")
+            source = store.put(source_id, data, media_type=PDF, origin="x")
             cache_document(document, source, settings)
             quotes.append(Quote(source_id, "full text", 0, len(LOREM), LOREM, (1,)))
             hashes = source.sha256, document.extractor, document.sha256

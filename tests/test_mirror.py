@@ -21,7 +21,7 @@ def mirror(folder: Path, *names: str) -> Mirror:
 
 def papers(folder: Path, arxiv_id: str, version: int | None, *names: str) -> list[str]:
     link = ArxivLink("as written", arxiv_id, version)
-    return [file.origin for file in mirror(folder, *names).paper(link)]
+    return [file.origin for file in mirror(folder, *names).files(link)]
 
 
 def test_a_listed_version_takes_its_own_file_and_then_the_unversioned_one(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_an_unversioned_listing_takes_the_newest_version_first(tmp_path: Path) -
 
 def test_the_version_is_known_where_the_file_name_says_it(tmp_path: Path) -> None:
     folder = mirror(tmp_path, "arxiv/2404.13784v2.pdf", "arxiv/2404.13784.pdf")
-    files = folder.paper(ArxivLink("as written", "2404.13784"))
+    files = folder.files(ArxivLink("as written", "2404.13784"))
     assert [file.version for file in files] == ["v2", None]
 
 
@@ -63,8 +63,8 @@ def test_an_old_id_is_found_in_each_spelling(tmp_path: Path, name: str) -> None:
 
 def test_upper_and_lower_case_are_not_told_apart(tmp_path: Path) -> None:
     folder = mirror(tmp_path, "ArXiv/CS/0112017V2.PDF", "GitHub/YTian73/AIGI-VC/ReadMe.MD")
-    (paper,) = folder.paper(ArxivLink("as written", "cs/0112017"))
-    (readme,) = folder.readme(GithubLink("as written", "ytian73", "aigi-vc"))
+    (paper,) = folder.files(ArxivLink("as written", "cs/0112017"))
+    (readme,) = folder.files(GithubLink("as written", "ytian73", "aigi-vc"))
     assert (paper.origin, paper.version) == ("mirror:ArXiv/CS/0112017V2.PDF", "v2")
     assert readme.origin == "mirror:GitHub/YTian73/AIGI-VC/ReadMe.MD"
 
@@ -72,7 +72,7 @@ def test_upper_and_lower_case_are_not_told_apart(tmp_path: Path) -> None:
 def test_of_several_readmes_the_one_github_would_show_comes_first(tmp_path: Path) -> None:
     names = ("README", "README.rst", "README.zh.md", "README.md", "readmes.md", "README.d/x.md")
     folder = mirror(tmp_path, *(f"github/o/n/{name}" for name in names))
-    files = folder.readme(GithubLink("as written", "o", "n"))
+    files = folder.files(GithubLink("as written", "o", "n"))
     assert [file.path.name for file in files] == [
         "README.md",
         "README.zh.md",
@@ -85,8 +85,8 @@ def test_no_id_leads_out_of_the_mirror(tmp_path: Path) -> None:
     folder = mirror(tmp_path / "mirror", "github/o/n/README.md")
     mirror(tmp_path, "README.md", "outside/README.md", "2404.13784.pdf")
     for owner, name in (("..", "outside"), ("..", ".."), ("o", "../../..")):
-        assert list(folder.readme(GithubLink("as written", owner, name))) == []
-    assert list(folder.paper(ArxivLink("as written", "../../2404.13784"))) == []
+        assert list(folder.files(GithubLink("as written", owner, name))) == []
+    assert list(folder.files(ArxivLink("as written", "../../2404.13784"))) == []
 
 
 def test_a_mirror_without_the_one_part_serves_the_other(tmp_path: Path) -> None:

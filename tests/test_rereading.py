@@ -87,7 +87,6 @@ def test_the_same_bytes_may_be_those_of_several_versions(
         store.put(
             README,
             data,
-            source_type="readme",
             media_type="text/markdown",
             origin="https://api.github.com",
             version=commit,
@@ -104,7 +103,6 @@ def test_what_cannot_be_read_stays_refused(
     source = SourceStore(own_settings.sources).put(
         PAPER,
         b"%PDF-1.5 and no more",
-        source_type="full text",
         media_type="application/pdf",
         origin="x",
     )
@@ -146,7 +144,6 @@ def test_a_file_that_cannot_be_read_ahead_costs_nothing_else(
     bad = SourceStore(own_settings.sources).put(
         "arxiv:2401.99999v1",
         b"%PDF-1.5 and no more",
-        source_type="full text",
         media_type="application/pdf",
         origin="a test",
         version="v1",

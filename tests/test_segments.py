@@ -18,7 +18,7 @@ from index.passages import Passage
 from index.sources.store import Source
 from index.stores.segments import Segment, SegmentStore, make_segment, segment_name
 
-SOURCE = Source("arxiv:2401.00001", "full text", "application/pdf", "0" * 64, 1, "mirror:x", "v1")
+SOURCE = Source("arxiv:2401.00001", "application/pdf", "0" * 64, 1, "mirror:x", "v1")
 
 NONE = np.zeros((0, 384), dtype=np.float32)
 WORDS = st.text(min_size=1, max_size=40)

@@ -1,4 +1,4 @@
-"""arXiv: what it knows of many papers in one request, and the PDF of one.
+"""arXiv: the records of many papers in one request, and the PDF of one.
 
 The `arxiv` package asks for the feed and parses it; every byte passes through our own client, so
 that feed and PDFs share one connection, one pause between requests and one list of hosts.
@@ -19,14 +19,13 @@ from requests.adapters import BaseAdapter
 from index.catalog import ArxivLink
 from index.errors import FetchError
 from index.sources.http import Http, HttpError
-from index.sources.validate import PDF_LIMIT, pdf_error
+from index.sources.validate import PDF_LIMIT, Download, pdf_error
 
 BASE = "https://export.arxiv.org"
 _SITE = "arXiv"
 _FEED_LIMIT = 20_000_000
-_MOST_IDS = 100  # an address of about two thousand characters
+_MAX_IDS = 100  # an address of about two thousand characters
 
-_UNKNOWN = "arXiv has no such paper"
 _WITHDRAWN = "withdrawn by its authors"
 
 
@@ -57,38 +56,39 @@ class ArxivApi:
     def look_up(self, links: Sequence[ArxivLink]) -> dict[str, Paper | FetchError]:
         """The version each link means, by source id: the named one, or else the newest. What is
         not there, or could not be asked for, is the error that says so."""
-        found: dict[str, Paper | FetchError] = {}
-        for start in range(0, len(links), _MOST_IDS):
-            chunk = links[start : start + _MOST_IDS]
+        results: dict[str, Paper | FetchError] = {}
+        for start in range(0, len(links), _MAX_IDS):
+            chunk = links[start : start + _MAX_IDS]
             try:
-                papers = self._papers([_name(link) for link in chunk])
+                papers = self._papers([link.source_id.removeprefix("arxiv:") for link in chunk])
             except HttpError as error:
-                for link in chunk:
-                    found[link.source_id] = FetchError(link.source_id, str(error))
-                continue
-            for link in chunk:
-                found[link.source_id] = _choose(link, papers)
-        return found
+                results |= {
+                    i: FetchError(i, str(error)) for i in (link.source_id for link in chunk)
+                }
+            else:
+                results |= {link.source_id: _choose(link, papers) for link in chunk}
+        return results
 
-    def pdf(self, link: ArxivLink, paper: Paper) -> tuple[bytes, str]:
-        """The PDF of this very version, and its address. Raises FetchError."""
+    def pdf(self, link: ArxivLink, paper: Paper | FetchError) -> Download:
+        """The PDF of the version that `look_up` found for `link`. Raises FetchError, the one that
+        `look_up` found if it did."""
+        if isinstance(paper, FetchError):
+            raise paper
         url = f"{self.base}/pdf/{quote(link.id)}v{paper.version}"
+        missing = "arXiv has no PDF of this paper"
         if not paper.has_pdf:
-            reason = _WITHDRAWN if paper.maybe_withdrawn else "arXiv has no PDF of this paper"
-            raise FetchError(link.source_id, reason)
+            raise FetchError(link.source_id, _WITHDRAWN if paper.maybe_withdrawn else missing)
         try:
             response = self._http.get(url, site=_SITE, limit=PDF_LIMIT)
         except HttpError as error:
             raise FetchError(link.source_id, str(error)) from error
-        flaw = pdf_error(response.content)
-        if response.status == 404:
-            flaw = "arXiv has no PDF of this paper"
-        elif response.status != 200:
-            flaw = f"arXiv does not send this paper (status {response.status})"
-        if flaw:
-            withdrawn = paper.maybe_withdrawn and response.status in (200, 404)
-            raise FetchError(link.source_id, _WITHDRAWN if withdrawn else flaw)
-        return response.content, url
+        if response.status not in (200, 404):
+            reason = f"arXiv does not send this paper (status {response.status})"
+            raise FetchError(link.source_id, reason)
+        reason = missing if response.status == 404 else pdf_error(response.content)
+        if reason:
+            raise FetchError(link.source_id, _WITHDRAWN if paper.maybe_withdrawn else reason)
+        return Download(response.content, "application/pdf", url, f"v{paper.version}")
 
     def _papers(self, names: Sequence[str]) -> list[Paper]:
         """What the feed has of `names`, in no order. Raises HttpError."""
@@ -159,10 +159,6 @@ class _ThroughHttp(BaseAdapter):
         """Nothing to close: the connection is `Http`'s."""
 
 
-def _name(link: ArxivLink) -> str:
-    return link.id + (f"v{link.version}" if link.version else "")
-
-
 def _paper(result: arxiv.Result) -> Paper | None:
     """None for the entries by which arXiv reports errors."""
     match = re.fullmatch(r".*/abs/(.+)v([0-9]{1,4})", result.entry_id)
@@ -173,18 +169,14 @@ def _paper(result: arxiv.Result) -> Paper | None:
 
 
 def _choose(link: ArxivLink, papers: Sequence[Paper]) -> Paper | FetchError:
-    versions = {paper.version: paper for paper in papers if _same(paper.id, link.id)}
+    versions = {paper.version: paper for paper in papers if _plain(paper.id) == _plain(link.id)}
     if not versions:
-        return FetchError(link.source_id, _UNKNOWN)
-    newest = max(versions)
-    if link.version is None:
-        return versions[newest]
-    return versions.get(link.version) or FetchError(
+        return FetchError(link.source_id, "arXiv has no such paper")
+    return versions.get(link.version or max(versions)) or FetchError(
         link.source_id, f"arXiv has this paper, but not its version {link.version}"
     )
 
 
-def _same(one: str, other: str) -> bool:
-    """Whether two ids name one paper: old ones may carry a subject class (`math.GT/0309136`)."""
-    plain = [re.sub(r"\.[a-z-]+/", "/", arxiv_id.lower()) for arxiv_id in (one, other)]
-    return plain[0] == plain[1]
+def _plain(arxiv_id: str) -> str:
+    """Without the subject class that an old id may carry (`math.GT/0309136`)."""
+    return re.sub(r"\.[a-z-]+/", "/", arxiv_id.lower())

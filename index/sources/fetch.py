@@ -1,39 +1,38 @@
 """Catalog → bytes of every source: from the prompt, from a mirror, or else from the network.
 
-What came is kept in the store, what did not is written down in its ledger with the reason, and
-is tried again by the next run. A run that is cut short loses at most the file in hand.
+What came is stored; what did not is written down in the ledger with the reason, and is tried again
+by the next run. A run that is cut short loses at most the file in hand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from index.catalog import ArxivLink, Catalog, GithubLink
 from index.errors import FetchError
-from index.sources.mirror import Mirror, MirrorFile
+from index.sources.mirror import Mirror
 from index.sources.store import Attempt, Source, SourceStore
 from index.sources.validate import (
     PDF_LIMIT,
     README_LIMIT,
+    Download,
     pdf_error,
     readme_error,
     readme_media_type,
 )
 
 if TYPE_CHECKING:
-    from index.sources.arxiv import ArxivApi, Paper
-    from index.sources.github import GithubApi
     from index.sources.http import Http
 
 # What speaks to the network is imported where it is first needed: most runs fetch nothing.
 
-# The three that end a source; "asking" may come before them, when the network is asked for it.
-Step = Literal["asking", "fetched", "already kept", "spared", "failed"]
+# All but "asking" end a source; "asking" comes before them where the network is asked for it.
+Step = Literal["asking", "fetched", "already stored", "spared", "failed"]
 Progress = Callable[[str, Step], None]
 
 
@@ -47,19 +46,16 @@ class Endpoints:
 
     @property
     def origins(self) -> frozenset[str]:
-        """What `index.network.http.Http` is to allow."""
+        """What `index.sources.http.Http` is to allow."""
         return frozenset((self.arxiv, self.github, self.github_raw))
-
-
-def _unseen(_source_id: str, _step: Step) -> None:
-    pass
 
 
 class Fetcher:
     """Fills `store`. `mirror` is read before the network, which `offline` never touches.
 
-    `progress` is told of every source id of the catalog: "asking" when the network is about to
-    be asked for its bytes, and once how it ended. `http` must allow the origins of `endpoints`.
+    `progress` is called with every source id of the catalog: with "asking" when the network is
+    about to be asked for its bytes, and once with how it ended. `http` must allow the origins of
+    `endpoints`.
     """
 
     def __init__(
@@ -70,7 +66,7 @@ class Fetcher:
         offline: bool = False,
         http: Http | None = None,
         endpoints: Endpoints | None = None,
-        progress: Progress = _unseen,
+        progress: Progress = lambda _source_id, _step: None,
     ) -> None:
         self._store = store
         self._mirror = Mirror(mirror) if mirror else None
@@ -79,82 +75,64 @@ class Fetcher:
         self._endpoints = endpoints or Endpoints()
         self._progress = progress
 
-    def fetch(
-        self, catalog: Catalog, *, refresh: bool = False, spare: float = 0.0
-    ) -> Mapping[str, Source | Attempt]:
+    def fetch(self, catalog: Catalog, *, spare: float = 0.0) -> dict[str, Source | Attempt]:
         """What there is of each source id of `catalog`, sorted: the source, or else the newest
-        attempt to get it.
-
-        What is kept already is left alone. `refresh` asks again for what may have changed since:
-        READMEs, and papers listed without a version; where that fails, the kept one stands.
-        The network is spared what it refused less than `spare` seconds ago.
-        """
+        attempt to get it. What is stored already is left alone, and the network is not asked for
+        what it refused less than `spare` seconds ago."""
         results: dict[str, Source | Attempt] = {}
         papers: list[ArxivLink] = []
         readmes: list[GithubLink] = []
-        for source_id, item in _wanted(catalog).items():
-            kept = self._store.get(source_id)
-            if kept is not None and not (refresh and _may_change(item)):
-                results[source_id] = self._done(kept, "already kept")
+        for source_id, item in _items(catalog).items():
+            if source := self._store.get(source_id):
+                results[source_id] = self._end(source, "already stored")
             elif isinstance(item, str):
-                results[source_id] = self._summary(source_id, item)
-            elif isinstance(found := self._from_mirror(item), Source):
-                results[source_id] = self._done(found, "fetched")
+                results[source_id] = self._end(self._summary(source_id, item))
+            elif isinstance(attempt := self._from_mirror(item), Source):
+                results[source_id] = self._end(attempt)
             elif self._offline:
-                results[source_id] = self._refused(item, found)
+                missing = "not in the mirror" if self._mirror else "no mirror was given"
+                reason = f"offline, and {missing}"
+                attempt = attempt or self._fail_once(source_id, "offline", reason)
+                results[source_id] = self._end(attempt)
             elif refusal := self._refused_lately(source_id, spare):
-                self._progress(source_id, "spared")
-                results[source_id] = refusal
+                results[source_id] = self._end(refusal, "spared")
             elif isinstance(item, ArxivLink):
                 papers.append(item)
             else:
                 readmes.append(item)
-        if papers or readmes:
-            results.update(self._from_network(papers, readmes))
-        return {source_id: results[source_id] for source_id in sorted(results)}
+        if self._http is not None:
+            results |= self._from_network(self._http, papers, readmes)
+        elif papers or readmes:
+            from index.sources.http import Http
+
+            with Http(self._endpoints.origins) as http:
+                results |= self._from_network(http, papers, readmes)
+        return dict(sorted(results.items()))
 
     def _summary(self, source_id: str, text: str) -> Source | Attempt:
         if not text.strip():
-            return self._failed(self._write_down(source_id, "prompt", "the summary is empty"))
-        source = self._store.put(
-            source_id,
-            text.encode(),
-            source_type="summary",
-            media_type="text/plain",
-            origin="prompt",
-        )
-        return self._done(source, "fetched")
+            return self._fail_once(source_id, "prompt", "the summary is empty")
+        return self._put(source_id, Download(text.encode(), "text/plain", "prompt"))
 
     def _from_mirror(self, link: ArxivLink | GithubLink) -> Source | Attempt | None:
-        """The first sound file of the mirror, or what was wrong with the last unsound one."""
-        if self._mirror is None:
-            return None
+        """The first valid file of the mirror, or what was wrong with the last invalid one."""
         refused: Attempt | None = None
         is_paper = isinstance(link, ArxivLink)
-        for file in (
-            self._mirror.paper(link) if isinstance(link, ArxivLink) else self._mirror.readme(link)
-        ):
-            data, flaw = _read(file, PDF_LIMIT if is_paper else README_LIMIT)
-            if flaw := flaw or (pdf_error(data) if is_paper else readme_error(data)):
-                refused = self._write_down(link.source_id, file.origin, flaw)
-                continue
-            return self._store.put(
-                link.source_id,
-                data,
-                source_type="full text" if is_paper else "readme",
-                media_type="application/pdf" if is_paper else readme_media_type(file.path.name),
-                origin=file.origin,
-                version=file.version,
-            )
+        for file in self._mirror.files(link) if self._mirror else ():
+            try:
+                # One byte more is enough to see that the file is too large.
+                with file.path.open("rb") as stream:
+                    data = stream.read((PDF_LIMIT if is_paper else README_LIMIT) + 1)
+            except OSError as error:
+                reason = f"the file in the mirror cannot be read ({error.strerror})"
+            else:
+                reason = pdf_error(data) if is_paper else readme_error(data)
+            if not reason:
+                kind = "application/pdf" if is_paper else readme_media_type(file.path.name)
+                download = Download(data, kind, file.origin, file.version)
+                return self._put(link.source_id, download)
+            refused = self._fail_once(link.source_id, file.origin, reason)
         return refused
-
-    def _refused(self, link: ArxivLink | GithubLink, unsound: Attempt | None) -> Source | Attempt:
-        """Offline, and the mirror did not help."""
-        if kept := self._store.get(link.source_id):
-            return self._done(kept, "already kept")
-        missing = "not in the mirror" if self._mirror else "no mirror was given"
-        reason = f"offline, and {missing}"
-        return self._failed(unsound or self._write_down(link.source_id, "offline", reason))
 
     def _refused_lately(self, source_id: str, spare: float) -> Attempt | None:
         """The newest attempt, where it asked the network in vain less than `spare` seconds ago."""
@@ -165,16 +143,6 @@ class Fetcher:
         return failure if age.total_seconds() < spare else None
 
     def _from_network(
-        self, papers: list[ArxivLink], readmes: list[GithubLink]
-    ) -> dict[str, Source | Attempt]:
-        if self._http is None:
-            from index.sources.http import Http
-
-            with Http(self._endpoints.origins) as http:
-                return self._ask(http, papers, readmes)
-        return self._ask(self._http, papers, readmes)
-
-    def _ask(
         self, http: Http, papers: list[ArxivLink], readmes: list[GithubLink]
     ) -> dict[str, Source | Attempt]:
         results: dict[str, Source | Attempt] = {}
@@ -183,10 +151,10 @@ class Fetcher:
 
             arxiv = ArxivApi(http, base=self._endpoints.arxiv)
             self._progress(papers[0].source_id, "asking")
-            described = arxiv.look_up(papers)
+            descriptions = arxiv.look_up(papers)
             for paper in papers:
-                description = described[paper.source_id]
-                results[paper.source_id] = self._paper(arxiv, paper, description)
+                download = partial(arxiv.pdf, paper, descriptions[paper.source_id])
+                results[paper.source_id] = self._download(paper.source_id, arxiv.base, download)
         if readmes:
             from index.sources.github import GithubApi, token_from_environment
 
@@ -197,93 +165,49 @@ class Fetcher:
                 token=token_from_environment(),
             )
             for link in readmes:
-                results[link.source_id] = self._readme(github, link)
+                download = partial(github.readme, link)
+                results[link.source_id] = self._download(link.source_id, github.base, download)
         return results
 
-    def _paper(self, api: ArxivApi, link: ArxivLink, paper: Paper | FetchError) -> Source | Attempt:
-        if isinstance(paper, FetchError):
-            return self._failed(self._store.fail(link.source_id, api.base, paper.reason))
-        version = f"v{paper.version}"
-        kept = self._store.get(link.source_id)
-        if kept is not None and kept.version == version:
-            return self._done(kept, "already kept")
-        self._progress(link.source_id, "asking")
+    def _download(
+        self, source_id: str, origin: str, download: Callable[[], Download]
+    ) -> Source | Attempt:
+        self._progress(source_id, "asking")
         try:
-            data, origin = api.pdf(link, paper)
+            return self._end(self._put(source_id, download()))
         except FetchError as error:
-            return self._failed(self._store.fail(link.source_id, api.base, error.reason))
-        source = self._store.put(
-            link.source_id,
-            data,
-            source_type="full text",
-            media_type="application/pdf",
-            origin=origin,
-            version=version,
-        )
-        return self._done(source, "fetched")
+            return self._end(self._store.fail(source_id, origin, error.reason))
 
-    def _readme(self, api: GithubApi, link: GithubLink) -> Source | Attempt:
-        self._progress(link.source_id, "asking")
-        try:
-            readme = api.readme(link)
-        except FetchError as error:
-            return self._failed(self._store.fail(link.source_id, api.base, error.reason))
-        kept = self._store.get(link.source_id)
-        if kept and readme.version is None and kept.sha256 == sha256(readme.data).hexdigest():
-            # The same bytes, fetched in a way that does not tell the commit: we know it already.
-            return self._done(kept, "already kept")
-        source = self._store.put(
-            link.source_id,
-            readme.data,
-            source_type="readme",
-            media_type=readme.media_type,
-            origin=readme.origin,
-            version=readme.version,
+    def _put(self, source_id: str, download: Download) -> Source:
+        return self._store.put(
+            source_id,
+            download.data,
+            media_type=download.media_type,
+            origin=download.origin,
+            version=download.version,
         )
-        return self._done(source, "fetched")
 
-    def _write_down(self, source_id: str, origin: str, reason: str) -> Attempt:
-        """A failure that involved no network. Repeated run by run it tells nothing new, and is
-        one ledger entry; every attempt over the network is one of its own."""
+    def _fail_once(self, source_id: str, origin: str, reason: str) -> Attempt:
+        """A failure that involved no network: where it repeats the newest entry of the ledger, no
+        entry is added."""
         last = self._store.failure(source_id)
         if last is not None and (last.origin, last.reason) == (origin, reason):
             return last
         return self._store.fail(source_id, origin, reason)
 
-    def _done(self, source: Source, step: Step) -> Source:
-        self._progress(source.id, step)
-        return source
-
-    def _failed(self, attempt: Attempt) -> Source | Attempt:
-        """The failure, or the older bytes that stand in spite of it."""
-        if kept := self._store.get(attempt.source_id):
-            return self._done(kept, "already kept")
-        self._progress(attempt.source_id, "failed")
-        return attempt
+    def _end(self, result: Source | Attempt, step: Step | None = None) -> Source | Attempt:
+        source_id = result.id if isinstance(result, Source) else result.source_id
+        self._progress(source_id, step or ("fetched" if isinstance(result, Source) else "failed"))
+        return result
 
 
-def _wanted(catalog: Catalog) -> dict[str, ArxivLink | GithubLink | str]:
-    """The link or the summary that each source id of the catalog stands for."""
-    wanted: dict[str, ArxivLink | GithubLink | str] = {}
+def _items(catalog: Catalog) -> dict[str, ArxivLink | GithubLink | str]:
+    """The link or the summary that each source id of the catalog stands for, sorted."""
+    items: dict[str, ArxivLink | GithubLink | str] = {}
     for listing in catalog.listings:
         for link in (listing.paper, listing.github):
             if link is not None:
-                wanted.setdefault(link.source_id, link)
+                items.setdefault(link.source_id, link)
         if listing.summary is not None and listing.summary_id is not None:
-            wanted.setdefault(listing.summary_id, listing.summary)
-    return dict(sorted(wanted.items()))
-
-
-def _may_change(item: ArxivLink | GithubLink | str) -> bool:
-    """Not so: a summary, which is named by its text, and one version of a paper."""
-    return isinstance(item, GithubLink) or (isinstance(item, ArxivLink) and item.version is None)
-
-
-def _read(file: MirrorFile, limit: int) -> tuple[bytes, str]:
-    """The bytes, and why there are none."""
-    try:
-        # One byte more is enough to see that the file is too large.
-        with file.path.open("rb") as stream:
-            return stream.read(limit + 1), ""
-    except OSError as error:
-        return b"", f"the file in the mirror cannot be read ({error.strerror})"
+            items[listing.summary_id] = listing.summary
+    return dict(sorted(items.items()))

@@ -12,13 +12,12 @@ import json
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import quote
 
 from index.catalog import GithubLink
 from index.errors import FetchError
 from index.sources.http import BusyError, Http, HttpError, Response
-from index.sources.validate import README_LIMIT, readme_error, readme_media_type
+from index.sources.validate import README_LIMIT, Download, readme_error, readme_media_type
 
 API = "https://api.github.com"
 RAW = "https://raw.githubusercontent.com"
@@ -42,18 +41,8 @@ def token_from_environment(environment: Mapping[str, str] = os.environ) -> str |
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Readme:
-    """`version` is the last commit that changed the file, None where it was not asked for."""
-
-    data: bytes
-    media_type: str
-    origin: str
-    version: str | None
-
-
 class GithubApi:
-    """`token`, where given, is shown to the origin `api` alone, and neither logged nor kept."""
+    """`token`, where given, is sent to the origin `api` alone, and neither logged nor stored."""
 
     def __init__(
         self, http: Http, *, api: str = API, raw: str = RAW, token: str | None = None
@@ -64,22 +53,21 @@ class GithubApi:
         self._token = token
         self._limit_reached = False
 
-    def readme(self, link: GithubLink) -> Readme:
-        """The README of the repository's default branch. Raises FetchError."""
+    def readme(self, link: GithubLink) -> Download:
+        """The README of the repository's default branch; its version is the last commit that
+        changed it, None where that was not asked for. Raises FetchError."""
+        url = f"{self.base}/repos/{quote(link.owner)}/{quote(link.name)}/readme"
         try:
-            answer = None if self._limit_reached else self._ask(self._repository(link) + "/readme")
+            answer = None if self._limit_reached else self._ask(url)
             readme = self._from_raw_host(link) if answer is None else self._read(link, answer)
         except HttpError as error:
             raise FetchError(link.source_id, str(error)) from error
-        if flaw := readme_error(readme.data):
-            raise FetchError(link.source_id, flaw)
+        if reason := readme_error(readme.data):
+            raise FetchError(link.source_id, reason)
         return readme
 
-    def _repository(self, link: GithubLink) -> str:
-        return f"{self.base}/repos/{quote(link.owner)}/{quote(link.name)}"
-
     def _ask(self, url: str) -> Response | None:
-        """The API's answer, or None where it has had enough of us."""
+        """The API's answer, or None where its limit of requests is reached."""
         headers = {"accept": "application/vnd.github+json", "x-github-api-version": "2022-11-28"}
         if self._token:
             headers["authorization"] = f"Bearer {self._token}"
@@ -101,7 +89,7 @@ class GithubApi:
             return None
         return answer
 
-    def _read(self, link: GithubLink, answer: Response) -> Readme:
+    def _read(self, link: GithubLink, answer: Response) -> Download:
         if answer.status == 404:
             raise FetchError(link.source_id, _MISSING)
         if answer.status != 200:
@@ -124,7 +112,7 @@ class GithubApi:
         few = left.isdecimal() and int(left) <= _KEPT_FOR_READMES
         # The answer's own address: a renamed repository is asked for under its new one.
         commit = None if few else self._commit(answer.url.removesuffix("/readme"), path)
-        return Readme(data, readme_media_type(name), origin, commit)
+        return Download(data, readme_media_type(name), origin, commit)
 
     def _commit(self, repository: str, path: str) -> str | None:
         """The last commit that changed `path`; None where GitHub does not say: the README is
@@ -138,13 +126,13 @@ class GithubApi:
             log.info("no commit for %s: %s", repository, error)
             return None
 
-    def _from_raw_host(self, link: GithubLink) -> Readme:
+    def _from_raw_host(self, link: GithubLink) -> Download:
         """The README under the first of its usual names. No token goes there."""
         for name in _USUAL_NAMES:
             url = f"{self._raw}/{quote(link.owner)}/{quote(link.name)}/HEAD/{name}"
             answer = self._http.get(url, site=_SITE, limit=README_LIMIT)
             if answer.status == 200:
-                return Readme(answer.content, readme_media_type(name), url, None)
+                return Download(answer.content, readme_media_type(name), url, None)
             if answer.status != 404:
                 break
         raise FetchError(

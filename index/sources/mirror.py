@@ -34,67 +34,58 @@ class Mirror:
     """`folder` as it was when each part of it was first looked at."""
 
     folder: Path
-    _seen: dict[PurePosixPath, dict[str, Path]] = field(default_factory=dict)
+    _listings: dict[PurePosixPath, dict[str, Path]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.folder.is_dir():
             raise RagError(f"there is no folder {self.folder} to read as a mirror: check the path")
 
-    def paper(self, link: ArxivLink) -> Iterator[MirrorFile]:
+    def files(self, link: ArxivLink | GithubLink) -> Iterator[MirrorFile]:
         """The files that can stand for `link`, the best first.
 
-        A link with a version takes the file of that version, then one without; a link without
-        takes the newest version there is, then a file without.
+        A paper's link with a version takes the file of that version, then one without; a link
+        without takes the newest version there is, then a file without. Of a repository's READMEs
+        the one that GitHub would show comes first.
         """
+        if isinstance(link, GithubLink):
+            files = self._files(PurePosixPath("github", link.owner, link.name))
+            readmes = [path for name, path in files.items() if name.split(".")[0] == "readme"]
+            yield from map(self._file, sorted(readmes, key=_preference))
+            return
         unversioned: list[MirrorFile] = []
-        for stem in _stems(link.id):
-            parent, name = stem.parent, stem.name.lower()
-            files = self._files("arxiv" / parent)
+        archive, _, number = link.id.rpartition("/")
+        for stem in (f"{archive}/{number}", f"{archive}_{number}", number) if archive else [number]:
+            path = PurePosixPath("arxiv", stem)
+            files = self._files(path.parent)
             versions = sorted(
-                (int(match[1]), path)
-                for key, path in files.items()
-                if (match := re.fullmatch(re.escape(name) + r"v([0-9]{1,4})\.pdf", key))
+                (int(match[1]), file)
+                for key, file in files.items()
+                if (match := re.fullmatch(re.escape(path.name.lower()) + r"v(\d{1,4})\.pdf", key))
             )
-            for version, path in reversed(versions):
+            for version, file in reversed(versions):
                 if link.version in (None, version):
-                    yield self._file(path, f"v{version}")
-            if f"{name}.pdf" in files:
-                unversioned.append(self._file(files[f"{name}.pdf"]))
+                    yield self._file(file, f"v{version}")
+            if f"{path.name.lower()}.pdf" in files:
+                unversioned.append(self._file(files[f"{path.name.lower()}.pdf"]))
         yield from unversioned
-
-    def readme(self, link: GithubLink) -> Iterator[MirrorFile]:
-        """The READMEs of the repository, the one that GitHub would show first."""
-        files = self._files(PurePosixPath("github", link.owner, link.name))
-        found = [
-            path for key, path in files.items() if key == "readme" or key.startswith("readme.")
-        ]
-        yield from map(self._file, sorted(found, key=_preference))
 
     def _file(self, path: Path, version: str | None = None) -> MirrorFile:
         return MirrorFile(path, f"mirror:{path.relative_to(self.folder).as_posix()}", version)
 
-    def _files(self, parent: PurePosixPath) -> dict[str, Path]:
-        return {key: path for key, path in self._listing(parent).items() if path.is_file()}
+    def _files(self, part: PurePosixPath) -> dict[str, Path]:
+        return {key: path for key, path in self._listing(part).items() if path.is_file()}
 
     def _listing(self, part: PurePosixPath) -> dict[str, Path]:
         """What stands in this part of the mirror, by lower-case name. Parts are found by name in
         the listing above them, so that no id can lead out of the mirror."""
-        if part not in self._seen:
+        if part not in self._listings:
             folder: Path | None = self.folder
             if part.name:
                 folder = self._listing(part.parent).get(part.name.lower())
             inside = sorted(folder.iterdir()) if folder and folder.is_dir() else ()
             # Of names that differ in case alone, the last in order stands: lower case.
-            self._seen[part] = {path.name.lower(): path for path in inside}
-        return self._seen[part]
-
-
-def _stems(arxiv_id: str) -> tuple[PurePosixPath, ...]:
-    archive, _, number = arxiv_id.rpartition("/")
-    if not archive:
-        return (PurePosixPath(number),)
-    names = (f"{archive}/{number}", f"{archive}_{number}", number)
-    return tuple(PurePosixPath(name) for name in names)
+            self._listings[part] = {path.name.lower(): path for path in inside}
+        return self._listings[part]
 
 
 def _preference(path: Path) -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""Bytes on disk, kept once under their hash, and a ledger of every attempt to get them.
+"""Bytes on disk, stored once under their hash, and a ledger of every attempt to get them.
 
 Knows nothing of networks: fetching is `index.sources.fetch`.
 """
@@ -16,9 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from index import files as journal
+from index import files
 from index.errors import SourceError
-from index.files import parts_of, sweep, write_atomically
 
 SourceType = Literal["full text", "readme", "summary"]
 
@@ -43,7 +42,6 @@ class Source:
     (`v4`) or the commit, None where the origin does not say."""
 
     id: str
-    source_type: SourceType
     media_type: str
     sha256: str
     size: int
@@ -67,13 +65,15 @@ class Attempt:
 
     @classmethod
     def from_json(cls, line: str | bytes) -> Attempt:
-        """The inverse of `to_json`. Raises ValueError for anything else."""
+        """The inverse of `to_json`. Fields of a source that only older versions wrote are dropped.
+        Raises ValueError for anything else."""
         try:
             raw: dict[str, Any] = json.loads(line)
             if raw["source"] is not None:
-                raw["source"] = Source(**raw["source"])
+                known = Source.__slots__
+                raw["source"] = Source(**{k: v for k, v in raw["source"].items() if k in known})
             attempt = cls(**raw)
-        except (KeyError, TypeError, RecursionError) as error:
+        except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"not a ledger entry: {error}") from error
         source = attempt.source
         # A hash is a file name: one that is none must not lead out of the folder.
@@ -92,31 +92,31 @@ class SourceStore:
 
     Several processes may use one folder at once: bytes are written beside and renamed into
     place, an entry is a single appending write, and what others append is seen at the next call.
-    Homes of older versions have one `ledger.jsonl` for all sources. It is read and never written:
-    its entries stand before those in `ledger/`.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._swept = False
-        self._old_size = 0
-        self._old: dict[str, list[Attempt]] = {}
 
     def put(
         self,
         source_id: str,
         data: bytes,
         *,
-        source_type: SourceType,
         media_type: str,
         origin: str,
         version: str | None = None,
     ) -> Source:
-        """Keep `data` (atomically, once per hash) and write the ledger entry. Putting what is
+        """Store `data` (atomically, once per hash) and write the ledger entry. Putting what is
         already the newest entry writes nothing, except bytes that were lost or changed."""
         sha256 = hashlib.sha256(data).hexdigest()
-        source = Source(source_id, source_type, media_type, sha256, len(data), origin, version)
-        self._keep(sha256, data)
+        source = Source(source_id, media_type, sha256, len(data), origin, version)
+        path = self.folder / source.sha256
+        if _size(path) != source.size or path.read_bytes() != data:
+            if not self._swept:
+                self._swept = True
+                files.sweep(self.folder)
+            files.write_atomically(path, data, parts=files.parts_of(self.folder))
         attempts = self.attempts(source_id)
         if not attempts or attempts[-1].source != source:
             self._append(Attempt(source_id, _now(), origin, source=source))
@@ -125,9 +125,7 @@ class SourceStore:
         return source
 
     def fail(self, source_id: str, origin: str, reason: str) -> Attempt:
-        """Write down that the bytes did not come, and why."""
-        if not reason:
-            raise ValueError("a failure has a reason")
+        """Write down that the bytes did not come, and why (never "")."""
         attempt = Attempt(source_id, _now(), origin, reason)
         self._append(attempt)
         return attempt
@@ -139,29 +137,19 @@ class SourceStore:
     def everything(self) -> Iterator[Source]:
         """The newest source of every id, as `get` gives it, in no promised order. Reads the whole
         ledger: it costs what the catalog is large."""
-        old = dict(self._of_old())
         for path in self.folder.glob("ledger/*/*.jsonl"):
-            kept = journal.read(path, Attempt.from_json)
-            for source_id in dict.fromkeys(attempt.source_id for attempt in kept):
-                own = [attempt for attempt in kept if attempt.source_id == source_id]
-                if source := self._newest([*old.pop(source_id, ()), *own]):
+            attempts = files.read(path, Attempt.from_json)
+            for source_id in dict.fromkeys(attempt.source_id for attempt in attempts):
+                own = [attempt for attempt in attempts if attempt.source_id == source_id]
+                if source := self._newest(own):
                     yield source
-        yield from filter(None, map(self._newest, old.values()))
 
-    def state(self) -> tuple[int, int]:
-        """Two numbers of which one is another after any source was put. Costs next to nothing."""
+    def state(self) -> int:
+        """A number that is another after any source was put. Costs next to nothing."""
         try:
-            changed = (self.folder / "ledger").stat().st_mtime_ns
+            return (self.folder / "ledger").stat().st_mtime_ns
         except FileNotFoundError:
-            changed = 0
-        return changed, _size(self.folder / "ledger.jsonl") or 0
-
-    def _newest(self, attempts: Sequence[Attempt]) -> Source | None:
-        for attempt in reversed(attempts):
-            source = attempt.source
-            if source is not None and _size(self.folder / source.sha256) == source.size:
-                return source
-        return None
+            return 0
 
     def find(self, source_id: str, sha256: str) -> Source | None:
         """The source under this id that has this hash, newest or not."""
@@ -177,11 +165,12 @@ class SourceStore:
             data = path.read_bytes()
         except OSError as error:
             raise SourceError(
-                source.id, f"its kept bytes cannot be read ({error}); fetch it again"
+                source.id, f"its stored bytes cannot be read ({error}); fetch it again"
             ) from error
         if hashlib.sha256(data).hexdigest() != source.sha256:
             raise SourceError(
-                source.id, f"its kept bytes were changed on disk; delete {path} and fetch it again"
+                source.id,
+                f"its stored bytes were changed on disk; delete {path} and fetch it again",
             )
         return data
 
@@ -192,38 +181,23 @@ class SourceStore:
 
     def attempts(self, source_id: str) -> tuple[Attempt, ...]:
         """Every attempt for this id, oldest first."""
-        old = self._of_old().get(source_id, ())
-        kept = journal.read(self.ledger(source_id), Attempt.from_json)
-        return (*old, *(attempt for attempt in kept if attempt.source_id == source_id))
+        attempts = files.read(self.ledger(source_id), Attempt.from_json)
+        return tuple(attempt for attempt in attempts if attempt.source_id == source_id)
 
     def ledger(self, source_id: str) -> Path:
         """The file of the attempts for this id: fanned out, so that no folder becomes large."""
         key = hashlib.sha256(source_id.encode("utf-8", "surrogatepass")).hexdigest()
         return self.folder / "ledger" / key[:2] / f"{key[2:32]}.jsonl"
 
-    def _of_old(self) -> dict[str, list[Attempt]]:
-        """What the one ledger of an older version holds, read once and again if it changes."""
-        path = self.folder / "ledger.jsonl"
-        size = _size(path) or 0
-        if size != self._old_size:
-            self._old = {}
-            for attempt in journal.read(path, Attempt.from_json):
-                self._old.setdefault(attempt.source_id, []).append(attempt)
-            self._old_size = size
-        return self._old
+    def _newest(self, attempts: Sequence[Attempt]) -> Source | None:
+        for attempt in reversed(attempts):
+            source = attempt.source
+            if source is not None and _size(self.folder / source.sha256) == source.size:
+                return source
+        return None
 
     def _append(self, attempt: Attempt) -> None:
-        journal.append(self.ledger(attempt.source_id), attempt.to_json())
-
-    def _keep(self, sha256: str, data: bytes) -> None:
-        """Write the bytes unless they are there, unchanged."""
-        path = self.folder / sha256
-        if _size(path) == len(data) and path.read_bytes() == data:
-            return
-        if not self._swept:
-            self._swept = True
-            sweep(self.folder)
-        write_atomically(path, data, parts=parts_of(self.folder))
+        files.append(self.ledger(attempt.source_id), attempt.to_json())
 
 
 def _now() -> str:

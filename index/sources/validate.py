@@ -1,27 +1,33 @@
-"""Which bytes may be kept as a paper or a README, wherever they come from.
+"""Which bytes are accepted as a paper or a README, wherever they come from.
 
-A flaw is said in words a layman understands; "" means that there is none.
+A validation error is a sentence that a user understands; "" means that the bytes are accepted.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 PDF_LIMIT = 100_000_000
 README_LIMIT = 5_000_000
 
 _MEDIA_TYPES = {
-    ".md": "text/markdown",
-    ".markdown": "text/markdown",
-    ".mdown": "text/markdown",
-    ".mkd": "text/markdown",
-    ".mkdn": "text/markdown",
-    ".rst": "text/x-rst",
-    ".rest": "text/x-rst",
-    ".adoc": "text/asciidoc",
-    ".asciidoc": "text/asciidoc",
+    **dict.fromkeys((".md", ".markdown", ".mdown", ".mkd", ".mkdn"), "text/markdown"),
+    **dict.fromkeys((".rst", ".rest"), "text/x-rst"),
+    **dict.fromkeys((".adoc", ".asciidoc"), "text/asciidoc"),
     ".org": "text/org",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """Valid bytes, not yet stored. `version` is the arXiv version (`v4`) or the commit, None where
+    the origin does not say."""
+
+    data: bytes
+    media_type: str
+    origin: str
+    version: str | None = None
 
 
 def readme_media_type(name: str) -> str:

@@ -35,6 +35,8 @@ def run(
     chosen = settings(data_dir, mirror, offline=offline, encoder=encoder)
     catalog = Catalog.of(item for path in prompts for item in read_prompt(path).listings)
     lazy_encoder = LazyEncoder(chosen)
+    if (chosen.sources / "ledger.jsonl").exists():
+        say("the ledger of an older version is not read: its sources are fetched anew")
     if stored := outdated(catalog, chosen, lazy_encoder.name):
         say(
             f"{len(stored)} stored sources have no segment by this encoder and this version of the "

@@ -138,7 +138,6 @@ class GrowingCatalog:
         source = self._store.put(
             self._id(number),
             document.text.encode(),
-            source_type="readme",
             media_type=MEDIA_TYPE,
             origin="bench",
         )

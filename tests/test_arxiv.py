@@ -10,6 +10,7 @@ from index.catalog import ArxivLink
 from index.errors import FetchError
 from index.sources.arxiv import ArxivApi, Paper
 from index.sources.http import Http, RetryPolicy
+from index.sources.validate import Download
 from tests.parts.servers import HTML, PDF, Reply, Request, Server, entry, error_entry, feed
 
 QUERY = "/api/query"
@@ -163,7 +164,8 @@ def paper(comment: str = "", *, pdf: bool = True) -> Paper:
 
 def test_the_pdf_of_the_very_version_is_fetched(server: Server, api: ArxivApi) -> None:
     server.tell("/pdf/2404.13784v4", Reply(body=PDF))
-    assert api.pdf(link("2404.13784"), paper()) == (PDF, server.url + "/pdf/2404.13784v4")
+    url = server.url + "/pdf/2404.13784v4"
+    assert api.pdf(link("2404.13784"), paper()) == Download(PDF, "application/pdf", url, "v4")
 
 
 @pytest.mark.parametrize(
@@ -189,8 +191,8 @@ def test_what_is_no_pdf_is_refused_with_the_reason(
 
 def test_a_paper_withdrawn_from_a_venue_is_still_read(server: Server, api: ArxivApi) -> None:
     server.tell("/pdf/2404.13784v4", Reply(body=PDF))
-    data, _ = api.pdf(link("2404.13784"), paper("withdrawn from the workshop proceedings"))
-    assert data == PDF
+    withdrawn = paper("withdrawn from the workshop proceedings")
+    assert api.pdf(link("2404.13784"), withdrawn).data == PDF
 
 
 @pytest.mark.parametrize(
