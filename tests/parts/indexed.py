@@ -55,9 +55,7 @@ class IndexedWorks:
 
     def put(self, source_id: str, text: str) -> Source:
         """A work that is fetched and not indexed."""
-        return self.sources.put(
-            source_id, text.encode(), source_type="readme", media_type="text/plain", origin="test"
-        )
+        return self.sources.put(source_id, text.encode(), media_type="text/plain", origin="test")
 
     def name(self, source: Source) -> str:
         """The name of the source's segment."""
