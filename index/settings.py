@@ -34,8 +34,3 @@ class Settings:
     def index(self) -> Path:
         """Segments, named by content."""
         return self.data_dir / "index"
-
-    @property
-    def catalog(self) -> Path:
-        """What search over everything indexed needs, made of the segments; may be deleted."""
-        return self.data_dir / "catalog"

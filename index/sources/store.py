@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -120,8 +118,6 @@ class SourceStore:
         attempts = self.attempts(source_id)
         if not attempts or attempts[-1].source != source:
             self._append(Attempt(source_id, _now(), origin, source=source))
-            # What `state` tells; a file system's own clock ticks too slowly for two at once.
-            os.utime(self.folder / "ledger", ns=(time.time_ns(), time.time_ns()))
         return source
 
     def fail(self, source_id: str, origin: str, reason: str) -> Attempt:
@@ -143,13 +139,6 @@ class SourceStore:
                 own = [attempt for attempt in attempts if attempt.source_id == source_id]
                 if source := self._newest(own):
                     yield source
-
-    def state(self) -> int:
-        """A number that is another after any source was put. Costs next to nothing."""
-        try:
-            return (self.folder / "ledger").stat().st_mtime_ns
-        except FileNotFoundError:
-            return 0
 
     def find(self, source_id: str, sha256: str) -> Source | None:
         """The source under this id that has this hash, newest or not."""

@@ -116,16 +116,6 @@ class SegmentStore:
             raise SegmentError(f"{path} does not exist. Run `rag index` to build it.")
         return read_checksummed(path)
 
-    def size(self, name: str) -> int:
-        """How many passages the segment says it has; its first line is read, and nothing checked.
-        Raises SegmentError where it has no such line."""
-        path = self.path(name)
-        try:
-            with path.open("rb") as file:
-                return int(json.loads(file.readline())["passages"])
-        except (OSError, KeyError, ValueError, TypeError) as error:
-            raise SegmentError(f"{path} cannot be read ({error}). Run `rag index`.") from error
-
     def names(self) -> Iterator[str]:
         """The names of all segments here, sorted."""
         return iter(sorted(path.stem for path in self.folder.glob("*.segment")))
