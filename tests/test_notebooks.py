@@ -1,5 +1,5 @@
 """The notebooks of the project: how they are stored, and that they run from top to bottom; and
-what `rag.views.notebook` shows in a real kernel."""
+what asking shows in a real kernel."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import nbformat
 import pytest
 
 from tests.parts.kernels import ROOT, executed, of_cells, shown, streamed
+from tests.parts.markup import parsed
 from tests.parts.works import PROMPTS
-from tests.test_page import parsed
 
 FOLDER = ROOT / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -106,13 +106,14 @@ def test_an_answer_is_shown_with_bars_that_are_gone_and_errors_in_one_line(
     # As where it is not installed: the libraries that load models then warn of it.
     (tmp_path / "ipywidgets.py").write_text("raise ImportError('not here')\n", encoding="utf-8")
     options = f"writer='extractive', encoder={str(encoder_folder)!r}"
-    asking, broken, begun, ended = executed(
+    cells = executed(
         of_cells(
-            f"from rag.notebook import ask\nask({str(prompt)!r}, {options})",
+            f"from rag.views.notebook import ask\nask({str(prompt)!r}, {options})",
             f"ask('missing.txt', {options})",
-            "from rag.notebook.progress import Progress, say\nprogress = Progress()\n"
-            "progress('fetch', 1, 3, 'a <b>paper</b>')\nsay('no <i>model</i>\\x1b[31m here')",
-            "progress.write('word by ')\nprogress('fetch', 3, 3, '')\nprogress.__exit__()",
+            "from rag.views.notebook.session import Progress, say\nprogress = Progress()\n"
+            "progress('fetch', 1, 3, 'a paper\\x1b[31m')\nsay('no <i>model</i>\\x1b[31m here')",
+            "progress.write('word by ')\nprogress.write('word\\x1b[31m')",
+            "progress('fetch', 3, 3, '')\nprogress.__exit__()",
         ),
         tmp_path,
         cwd=tmp_path,
@@ -120,9 +121,11 @@ def test_an_answer_is_shown_with_bars_that_are_gone_and_errors_in_one_line(
         RAG_DATA_DIR=str(tmp_path / "data_dir"),
         RAG_MIRROR=str(small_mirror),
     )
-    assert streamed([asking, broken, begun, ended], "stderr") == ""
-    bars, answer = shown(asking, "text/html")
-    assert bars == ""
+    asking, broken, begun, writing, ended = cells
+    assert streamed(cells, "stderr") == ""
+    assert "\rfetch 0/2" in streamed([asking], "stdout")
+    assert last_line(asking) == ""
+    (answer,) = shown(asking, "text/html")
     assert PROMPTS["move"].question in parsed(answer).words
     assert shown(asking, "text/markdown")[0].startswith("# My picture of a lake")
     assert "1. What you were doing" in shown(asking, "text/plain")[-1]
@@ -131,25 +134,16 @@ def test_an_answer_is_shown_with_bars_that_are_gone_and_errors_in_one_line(
     assert error["traceback"] == [f"PromptError: {error['evalue']}"]
     assert "cannot be read" in error["evalue"]
 
-    bar, line = shown(begun, "text/html")
-    assert bar == ""  # by the cell below it
-    assert "no &lt;i&gt;model" in line
-    assert "\x1b" not in line
-    assert ended.outputs == []
+    drawn = streamed([begun], "stdout")
+    assert "fetch 1/3" in drawn
+    assert "a paper[31m" in drawn
+    assert "no <i>model</i>[31m here\n" in drawn
+    assert "\x1b" not in drawn
+    # The text stood there while it was written; the next cell ended it.
+    assert shown(writing, "text/plain") == [""]
+    assert last_line(ended) == ""
 
 
-def test_a_bar_is_drawn_while_it_lasts(tmp_path: Path) -> None:
-    (drawn,) = executed(
-        of_cells(
-            "from rag.notebook.progress import Progress\nprogress = Progress()\n"
-            "progress('fetch', 0, 2, 'a <b>paper</b>')\nprogress.write('a <i>word</i>')\n"
-            "progress('fetch', 2, 2, 'done')"
-        ),
-        tmp_path,
-        cwd=tmp_path,
-    )
-    (html,) = shown(drawn, "text/html")
-    page = parsed(html.replace("></progress>", "/>"))
-    assert page.attributes("progress", "value") == ["2"]
-    assert page.words == "fetch 2/2 done a <i>word</i>"
-    assert shown(drawn, "text/plain") == ["fetch 2/2 done\na <i>word</i>"]
+def last_line(cell: Any) -> str:
+    """What is left to see of what a cell printed, after its carriage returns."""
+    return streamed([cell], "stdout").split("\n")[-1].split("\r")[-1].strip()

@@ -1,41 +1,48 @@
 """An answer as Markdown, for files and terminals; and the wording that every form shares.
 
-Whatever comes from a paper, a README or a prompt is escaped: none of it is ever live markup, and
-no control character of theirs reaches a terminal.
+Text from papers, READMEs and prompts is escaped: it is never live markup, and none of its control
+characters reaches a terminal.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
-from rag.answer.model import Answer, Quote, Reference, SourceRecord, Statement
+from index.sources.store import SourceType
+from rag.answer.model import Answer, Reference, SourceRecord, Statement
 from rag.plaintext import escape, plain
 
-_CHOSEN = "each chosen from the source and none typed"
-_READ = {"full text": "full text", "readme": "README", "summary": "summary in the prompt"}
-_BUT = {"full text": "paper", "readme": "README", "summary": "summary"}
 ROLES = {"recommended": "recommended model", "related": "related paper"}
+STAGES = (
+    ("input", "What goes in"),
+    ("model", "What the model does"),
+    ("output", "What comes out"),
+)
+_READ = {"full text": "full text", "readme": "README", "summary": "summary in the prompt"}
+_UNREAD = {"full text": "paper", "readme": "README", "summary": "summary"}
 
 
 def to_markdown(answer: Answer) -> str:
-    """The whole answer. What could not be read is said first, and how it was written last."""
+    """The whole answer: what could not be read comes first, and who wrote it last."""
     lines = [f"# {escape(answer.prompt.question)}", ""]
-    lines += _warnings(answer)
-    lines += ["## 1. What you were doing", ""]
-    lines += _statements(answer, answer.task)
+    if unread := what_could_not_be_read(answer):
+        lines += [
+            f"> **Not everything could be read:** {unread} could not be had; section 3 says why. "
+            "What follows rests on the rest.",
+            "",
+        ]
+    lines += ["## 1. What you were doing", "", *_statements(answer, answer.task)]
     lines += ["## 2. How it works: input → model → output", ""]
-    for heading, statements in (
-        ("What goes in", answer.workflow.input),
-        ("What the model does", answer.workflow.model),
-        ("What comes out", answer.workflow.output),
-    ):
+    for stage, heading in STAGES:
+        statements = getattr(answer.workflow, stage)
         lines += [f"### {heading}", "", *_statements(answer, statements)]
     lines += ["## 3. Papers and tools", ""]
     records = {source.id: source for source in answer.sources}
     for reference in answer.references:
         lines += _reference(answer, reference, records)
-    lines += ["---", "", _colophon(answer), ""]
+    proof = "`rag verify` proves it from the JSON form of this answer."
+    lines += ["---", "", f"{escape(how_written(answer))}: {proof}", ""]
     return "\n".join(lines)
 
 
@@ -45,70 +52,56 @@ def work_of(answer: Answer, source_id: str) -> str:
     return next(names, source_id)
 
 
-def place(quote: Quote) -> str:
-    """Where in its source a quote stands: `full text, p. 3`."""
-    if not quote.pages:
-        return _READ[quote.source_type]
-    first, last = quote.pages[0], quote.pages[-1]
-    pages = f"p. {first}" if first == last else f"pp. {first}–{last}"
-    return f"{_READ[quote.source_type]}, {pages}"
+def place(source_type: SourceType, pages: tuple[int, ...]) -> str:
+    """Where a quote or passage stands in its source: `full text, pp. 3–4`."""
+    if not pages:
+        return _READ[source_type]
+    first, last = pages[0], pages[-1]
+    return f"{_READ[source_type]}, " + (f"p. {first}" if first == last else f"pp. {first}–{last}")
 
 
-def what_was_read(reference: Reference, records: dict[str, SourceRecord]) -> str:
-    """`read: README, summary; not read: paper (reason)`, one clause for each source."""
-    own = [records[source_id] for source_id in reference.sources if source_id in records]
-    read = ", ".join(_READ[record.source_type] for record in own if not record.reason)
-    unread = [
-        f"{_BUT[record.source_type]} ({plain(record.reason)})" for record in own if record.reason
-    ]
-    clauses = [f"read: {read}" if read else "", f"not read: {'; '.join(unread)}" if unread else ""]
-    return "; ".join(filter(None, clauses)) or "nothing was given to read"
+def what_was_read(reference: Reference, records: Mapping[str, SourceRecord]) -> str:
+    """`Read: README, summary; not read: paper (reason)`, one clause for each source."""
+    sources = [records[source_id] for source_id in reference.sources if source_id in records]
+    read = ", ".join(_READ[source.source_type] for source in sources if not source.reason)
+    unread = "; ".join(
+        f"{_UNREAD[source.source_type]} ({plain(source.reason)})"
+        for source in sources
+        if source.reason
+    )
+    clauses = (f"read: {read}" if read else "", f"not read: {unread}" if unread else "")
+    return _capitalized("; ".join(filter(None, clauses)) or "nothing was given to read")
 
 
 def what_could_not_be_read(answer: Answer) -> str:
     """`3 papers and 1 README`; "" where everything listed was read."""
-    unread = [source for source in answer.sources if source.reason]
-    counted = [
-        _count(sum(source.source_type == source_type for source in unread), noun)
-        for source_type, noun in (
-            ("full text", "paper"),
-            ("readme", "README"),
-            ("summary", "summary"),
-        )
-    ]
-    return " and ".join(filter(None, counted))
+    unread = [source.source_type for source in answer.sources if source.reason]
+    counts = (_count(unread.count(kind), noun) for kind, noun in _UNREAD.items())
+    return " and ".join(filter(None, counts))
 
 
-def is_its_quote(statement: Statement) -> bool:
+def is_verbatim(statement: Statement) -> bool:
     """Whether a statement is its one quote word for word: then it is shown once."""
     return len(statement.quotes) == 1 and plain(statement.quotes[0].text) == plain(statement.text)
 
 
-def is_link(written: str) -> bool:
-    """Whether a provided link may be live: http(s), and nothing in it that cannot be seen."""
-    return plain(written) == written and bool(re.fullmatch(r"https?://[^\s<>]+", written))
+def is_link(text: str) -> bool:
+    """Whether a link of the prompt may be live: http(s), without invisible characters."""
+    return plain(text) == text and bool(re.fullmatch(r"https?://[^\s<>]+", text))
 
 
 def how_written(answer: Answer) -> str:
-    """Who wrote the answer, why not somebody else, and how many quotes it has."""
-    record = answer.writer
-    name = f"{record.name} writer" + (f", {record.model}" if record.model else "")
-    said = record.note.rstrip(".")
-    note = f" {said[:1].upper()}{said[1:]}." if said else ""
-    count = sum(1 for _ in answer.quotes())
-    chosen = f"{_count(count, 'quote')}, {_CHOSEN}" if count else "Nothing could be quoted"
-    return f"Written by the {name}.{note} {chosen}"
+    """Which writer wrote the answer, its note, and how many quotes there are."""
+    writer = answer.writer
+    name = f"{writer.name} writer" + (f", {writer.model}" if writer.model else "")
+    note = f" {_capitalized(writer.note.rstrip('.'))}." if writer.note.rstrip(".") else ""
+    quotes = _count(len(list(answer.quotes())), "quote")
+    chosen = f"{quotes}, each chosen from the source and none typed" if quotes else ""
+    return f"Written by the {name}.{note} {chosen or 'Nothing could be quoted'}"
 
 
-def _warnings(answer: Answer) -> list[str]:
-    """A note where some of the listed works could not be read in full."""
-    if not (named := what_could_not_be_read(answer)):
-        return []
-    return [
-        f"> **Not everything could be read:** {named} could not be had; section 3 says why. "
-        "What follows rests on the rest.",
-        "",
-    ]
+def _capitalized(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _count(number: int, noun: str) -> str:
@@ -120,50 +113,37 @@ def _count(number: int, noun: str) -> str:
 
 def _statements(answer: Answer, statements: Iterable[Statement]) -> Iterator[str]:
     for statement in statements:
-        # Two spaces: the source of a sentence told word for word stands on the line below it.
-        yield _said(statement) + ("  " if is_its_quote(statement) else "\n")
-        yield from _quotes(answer, statement)
+        yield from _statement(answer, statement)
 
 
-def _said(statement: Statement) -> str:
-    """The statement, in quotation marks where it is its quote word for word: then the quote need
-    not be shown again."""
+def _statement(
+    answer: Answer, statement: Statement, prefix: str = "", indent: str = ""
+) -> Iterator[str]:
+    """The statement and its quotes. One that is its quote stands in quotation marks, and only
+    the place follows, after a hard line break (two spaces)."""
+    verbatim = is_verbatim(statement)
     text = escape(statement.text)
-    return f"“{text}”" if is_its_quote(statement) else text
-
-
-def _quotes(answer: Answer, statement: Statement, indent: str = "") -> Iterator[str]:
+    yield f"{prefix}“{text}”  " if verbatim else f"{prefix}{text}\n"
     for quote in statement.quotes:
-        name = escape(work_of(answer, quote.source_id))
-        if is_its_quote(statement):
-            yield f"{indent}— {name}, {place(quote)}"
-            yield ""
-            continue
-        yield f"{indent}> “{escape(quote.text)}”  "
-        yield f"{indent}> — {name}, {place(quote)}"
-        yield ""
+        source = f"— {escape(work_of(answer, quote.source_id))}, " + place(
+            quote.source_type, quote.pages
+        )
+        if verbatim:
+            yield f"{indent}{source}\n"
+        else:
+            yield f"{indent}> “{escape(quote.text)}”  \n{indent}> {source}\n"
 
 
 def _reference(
-    answer: Answer, reference: Reference, records: dict[str, SourceRecord]
+    answer: Answer, reference: Reference, records: Mapping[str, SourceRecord]
 ) -> Iterator[str]:
     yield f"- **{escape(reference.name)}** ({ROLES[reference.role]})"
     yield f"  - Paper: {_link(reference.paper)} · GitHub: {_link(reference.github)}"
-    read = what_was_read(reference, records)
-    yield f"  - {escape(read[:1].upper() + read[1:])}"
-    yield f"  - {_said(reference.relevance)}" + (
-        "  " if is_its_quote(reference.relevance) else "\n"
-    )
-    yield from _quotes(answer, reference.relevance, indent="    ")
+    yield f"  - {escape(what_was_read(reference, records))}"
+    yield from _statement(answer, reference.relevance, prefix="  - ", indent="    ")
 
 
-def _link(written: str | None) -> str:
-    if written is None:
+def _link(link: str | None) -> str:
+    if link is None:
         return "None"
-    return f"<{written}>" if is_link(written) else escape(written)
-
-
-def _colophon(answer: Answer) -> str:
-    return (
-        f"{escape(how_written(answer))}: `rag verify` proves it from the JSON form of this answer."
-    )
+    return f"<{link}>" if is_link(link) else escape(link)

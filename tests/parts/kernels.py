@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +13,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def executed(
-    notebook: Any, folder: Path, *, cwd: Path, errors: bool = False, **told: str
+    notebook: Any, folder: Path, *, cwd: Path, errors: bool = False, **environment: str
 ) -> list[Any]:
     """The code cells of `notebook` after a run, with their outputs. `folder` takes whatever the
-    kernel writes beside its data_dir; `told` are environment variables. With `errors` the run goes on
-    after one."""
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("RAG_")},
-        "PYTHONPATH": os.pathsep.join(
-            filter(None, (str(folder), str(ROOT), os.environ.get("PYTHONPATH")))
-        ),
-        "IPYTHONDIR": str(folder / "ipython"),
-        "MPLCONFIGDIR": str(folder / "matplotlib"),
-        "RAG_OFFLINE": "1",
-        **told,
-    }
+    kernel writes besides the data directory; with `errors` the run goes on after one."""
     client = NotebookClient(
         notebook,
         timeout=600,
@@ -40,21 +28,31 @@ def executed(
     # By files of its own: nobody else on this machine can talk to it.
     kernel.transport = "ipc"
     kernel.ip = str(folder / "kernel")
-    client.execute(env=environment)
+    paths = filter(None, (str(folder), str(ROOT), os.environ.get("PYTHONPATH")))
+    client.execute(
+        env={
+            **{name: value for name, value in os.environ.items() if not name.startswith("RAG_")},
+            "PYTHONPATH": os.pathsep.join(paths),
+            "IPYTHONDIR": str(folder / "ipython"),
+            "MPLCONFIGDIR": str(folder / "matplotlib"),
+            "RAG_OFFLINE": "1",
+            **environment,
+        }
+    )
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
 def of_cells(*sources: str) -> Any:
     """A notebook of these code cells."""
-    made: Any = nbformat.v4.new_notebook()  # type: ignore[no-untyped-call]
-    made.cells = [nbformat.v4.new_code_cell(source) for source in sources]  # type: ignore[no-untyped-call]
-    return made
+    notebook: Any = nbformat.v4.new_notebook()  # type: ignore[no-untyped-call]
+    notebook.cells = [nbformat.v4.new_code_cell(source) for source in sources]  # type: ignore[no-untyped-call]
+    return notebook
 
 
 def shown(cell: Any, form: str) -> list[str]:
     """What a cell shows in one form, in order."""
-    found: list[Mapping[str, Any]] = [output for output in cell.outputs if "data" in output]
-    return [output["data"][form] for output in found if form in output["data"]]
+    outputs = [output["data"] for output in cell.outputs if "data" in output]
+    return [data[form] for data in outputs if form in data]
 
 
 def streamed(cells: list[Any], name: str) -> str:

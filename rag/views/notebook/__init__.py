@@ -1,19 +1,14 @@
-"""Asking, and looking into the index, where values show themselves: notebooks above all.
-
-from rag.views.notebook import ask, look
-answer = ask("prompt.txt")
-"""
+"""Asking, and looking into the index, from a notebook: `from rag import ask, look`."""
 
 from rag.views.notebook.display import ShownAnswer, ShownVerification
 from rag.views.notebook.library import Library, look
-from rag.views.notebook.session import ask, open_pipeline, settings_here, show
-from rag.views.notebook.table import Table
+from rag.views.notebook.session import Progress, ask, open_pipeline, settings_here, show
 
 __all__ = [
     "Library",
+    "Progress",
     "ShownAnswer",
     "ShownVerification",
-    "Table",
     "ask",
     "look",
     "open_pipeline",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from index.errors import AnswerError
 from index.files import write_atomically
@@ -17,26 +19,41 @@ from rag.retrieval.evidence import FACETS, Evidence
 from rag.views.highlight import NO_PICTURES, Pictures
 from rag.views.html import to_fragment, to_html
 from rag.views.markdown import ROLES, place, to_markdown, what_was_read, work_of
-from rag.views.notebook.library import where
-from rag.views.notebook.table import Cell, Marked, Table, markdown_in_plain_text
 from rag.views.warnings import SupportWarning
 
-WRITTEN_AS = (".html", ".json", ".md")
+if TYPE_CHECKING:
+    from rag.views.notebook.table import Table
+
+NO_FORMULAS = "mathjax_ignore tex2jax_ignore"
+"""The classes with which MathJax 3 and 2 leave text alone."""
+WIDTH = 100
+"""Characters of a line of text; fixed, so that equal values have equal texts everywhere."""
+
+
+def as_plain_text(renderable: Any) -> str:
+    """What `rich` makes of it, without colours and without spaces at line ends."""
+    from rich.console import Console
+
+    out = io.StringIO()
+    Console(file=out, width=WIDTH, color_system=None, force_jupyter=False).print(renderable)
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ShownAnswer:
-    """An answer with what is shown beside it. `found` is what its writer chose from; None for an
-    answer that was only read."""
+    """An answer with what is shown beside it. `retrieved` is what its writer chose from; None for
+    an answer that was read from a file."""
 
     answer: Answer
     settings: Settings
     pictures: Pictures = NO_PICTURES
     support_warnings: tuple[SupportWarning, ...] = ()
-    found: Evidence | None = None
+    retrieved: Evidence | None = None
 
     def __repr__(self) -> str:
-        return markdown_in_plain_text(to_markdown(self.answer))
+        from rich.markdown import Markdown
+
+        return as_plain_text(Markdown(to_markdown(self.answer), hyperlinks=True))
 
     def _repr_markdown_(self) -> str:
         return to_markdown(self.answer)
@@ -46,50 +63,64 @@ class ShownAnswer:
 
     @property
     def quotes(self) -> Table:
-        """Every quote: the statement that rests on it, and where it stands."""
+        """Every quote: the statement that it supports, and where it stands."""
+        from rag.views.notebook.table import table
+
         rows = [
-            (part, said.text, quote.text, work_of(self.answer, quote.source_id), place(quote))
-            for part, said in self.answer.statements()
-            for quote in said.quotes
+            (
+                part,
+                statement.text,
+                quote.text,
+                work_of(self.answer, quote.source_id),
+                place(quote.source_type, quote.pages),
+            )
+            for part, statement in self.answer.statements()
+            for quote in statement.quotes
         ]
-        return Table(("part", "statement", "quote", "work", "where"), tuple(rows))
+        return table(("part", "statement", "quote", "work", "where"), rows)
 
     @property
     def works(self) -> Table:
         """Every listed work: its links, what was read of it, and why not more."""
+        from rag.views.notebook.table import table
+
         records = {source.id: source for source in self.answer.sources}
         rows = [
             (item.name, ROLES[item.role], item.paper, item.github, what_was_read(item, records))
             for item in self.answer.references
         ]
-        return Table(("work", "listed as", "paper", "GitHub", "what was read"), tuple(rows))
+        return table(("work", "listed as", "paper", "GitHub", "what was read"), rows)
 
     @property
     def evidence(self) -> Table:
-        """The passages that the writer had before it, for each part of the answer the best first;
-        what it quoted is marked in them. Scores order the rows of one part only."""
-        if self.found is None:
+        """The passages that the writer chose from, for each part of the answer the best first,
+        with its quotes marked. Scores order the rows of one part only."""
+        from rag.views.notebook.table import Marked, table
+
+        if self.retrieved is None:
             raise AnswerError("this answer was read from a file: ask again to see its evidence")
         quoted = defaultdict(set)
         for _, quote in self.answer.quotes():
             quoted[quote.source_id].add((quote.start, quote.end))
-        rows: list[tuple[Cell, ...]] = []
+        rows = []
         for facet in FACETS:
-            for hit in self.found.facets[facet]:
-                passage, own = hit.passage, quoted[hit.source_id]
-                marks = _within(own, passage.start, passage.end)
-                rows.append(
-                    (
-                        facet, work_of(self.answer, hit.source_id), where(hit.source_type, passage),
-                        passage.heading, hit.score, hit.dense, hit.lexical, Marked(hit.text, marks),
-                    )
-                )  # fmt: skip
+            for hit in self.retrieved.facets[facet]:
+                passage = hit.passage
+                marks = [
+                    (start - passage.start, end - passage.start)
+                    for start, end in quoted[hit.source_id]
+                    if passage.start <= start and end <= passage.end
+                ]
+                work = work_of(self.answer, hit.source_id)
+                where = place(hit.source_type, passage.pages)
+                scores = (hit.score, hit.dense, hit.lexical)
+                rows.append((facet, work, where, passage.heading, *scores, Marked(hit.text, marks)))
         columns = ("for", "work", "where", "section", "score", "cosine", "BM25", "passage")
-        return Table(columns, tuple(rows))
+        return table(columns, rows)
 
     def verify(self) -> ShownVerification:
-        """Prove the answer: its quotes, pages and links against the kept sources, which are read
-        again from their bytes."""
+        """Check quotes, pages and links against the cached sources, which are extracted again
+        from their bytes."""
         return ShownVerification(verify(self.answer, Reextraction(self.settings)))
 
     def save(self, path: str | Path) -> Path:
@@ -105,7 +136,7 @@ class ShownAnswer:
             case _:
                 raise AnswerError(
                     f"{target} names no form of an answer; expected a name that ends in "
-                    f"{', '.join(WRITTEN_AS)}"
+                    ".html, .json, .md"
                 )
         write_atomically(target, text.encode())
         return target
@@ -113,7 +144,7 @@ class ShownAnswer:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ShownVerification:
-    """What was checked of an answer, in a line; true where nothing failed."""
+    """The verification of an answer, in a line; true where nothing failed."""
 
     verification: Verification
 
@@ -129,22 +160,8 @@ class ShownVerification:
 
     def _verdict(self) -> str:
         done = self.verification
-        said = "verified" if done.verified else f"{len(done.failures)} failures"
+        verdict = "verified" if done.verified else f"{len(done.failures)} failures"
         return (
-            f"{said}: {done.quotes} quotes, {done.statements} statements, {done.listings} "
+            f"{verdict}: {done.quotes} quotes, {done.statements} statements, {done.listings} "
             f"listings, {done.sources} sources read again"
         )
-
-
-def _within(spans: set[tuple[int, int]], start: int, end: int) -> tuple[tuple[int, int], ...]:
-    """The spans that lie in a stretch of a document, counted from its start; those that others
-    overlap joined."""
-    found: list[tuple[int, int]] = []
-    for first, last in sorted(spans):
-        if not start <= first < last <= end:
-            continue
-        if found and first - start <= found[-1][1]:
-            found[-1] = found[-1][0], max(found[-1][1], last - start)
-        else:
-            found.append((first - start, last - start))
-    return tuple(found)

@@ -2,45 +2,39 @@
 
 from __future__ import annotations
 
+import io
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from index.catalog import Catalog
 from index.encoder import Encoder
 from index.errors import RagError
-from index.passages import Passage
 from index.settings import DEFAULT_ENCODER
-from index.sources.store import SourceType
 from index.stores.segments import Segment
-from rag.answer.model import Quote
+from rag.plaintext import plain
 from rag.prompt import works_of
 from rag.retrieval.evidence import Hit, Reading
 from rag.retrieval.retrieve import search
 from rag.retrieval.scoring import terms
 from rag.views.markdown import place
 from rag.views.notebook.session import Progress, open_pipeline
-from rag.views.notebook.table import Cell, Marked, Table
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from rag.chain import Asked
-    from rag.views.notebook.passage_map import PassageMap
+    from rag.views.notebook.table import Marked, Table
 
 _WORD = re.compile(r"[^\W_]+")
-
-
-def where(source_type: SourceType, passage: Passage) -> str:
-    """`full text, p. 3`."""
-    return place(Quote("", source_type, passage.start, passage.end, passage.text, passage.pages))
-
-
-def with_words_of(query: str, text: str) -> Marked:
-    """`text` with the words marked that BM25 finds for `query`."""
-    wanted = set(terms(query))
-    found = (match.span() for match in _WORD.finditer(text) if wanted & set(terms(match[0])))
-    return Marked(text, tuple(found))
+# Okabe and Ito's colours, which people with any colour vision can tell apart; without the black.
+_COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#d8c700", "#0072b2", "#d55e00", "#cc79a7")
+_MARKERS = ("o", "^", "s", "D")
 
 
 def look(
@@ -50,11 +44,11 @@ def look(
     offline: bool | None = None,
     encoder: str = DEFAULT_ENCODER,
 ) -> Library:
-    """The works that `prompts` list, with what is in the index of each; those that are not
-    indexed yet are indexed first. Options as for `ask`."""
+    """The works that `prompts` list, with their passages; works that are not indexed yet are
+    indexed first. Options as for `ask`."""
     from rag.chain import as_prompt
 
-    catalog = Catalog.of(item for each in prompts for item in as_prompt(each).listings)
+    catalog = Catalog.of(item for prompt in prompts for item in as_prompt(prompt).listings)
     pipeline = open_pipeline(
         writer="extractive", data_dir=data_dir, mirror=mirror, offline=offline, encoder=encoder
     )
@@ -76,9 +70,6 @@ class Library:
     def __repr__(self) -> str:
         return repr(self.works)
 
-    def _repr_markdown_(self) -> str:
-        return self.works._repr_markdown_()
-
     def _repr_html_(self) -> str:
         return self.works._repr_html_()
 
@@ -90,61 +81,134 @@ class Library:
     @property
     def works(self) -> Table:
         """Every source of every listed work: how much of it is in the index, or why nothing."""
-        rows: list[tuple[Cell, ...]] = []
+        from rag.views.notebook.table import table
+
+        rows = []
         for listing in self.catalog.listings:
             for source_id in listing.source_ids:
                 reading, segment = self.readings[source_id], self.segments.get(source_id)
-                row: tuple[Cell, ...] = (None, None, None, reading.reason)
+                counts: tuple[int | None, ...] = (None, None, None)
                 if segment is not None:
-                    sentences = sum(len(each.sentences) for each in segment.passages)
+                    sentences = sum(len(passage.sentences) for passage in segment.passages)
                     pages = len(segment.page_starts) or None
-                    row = (pages, len(segment.passages), sentences, "")
-                rows.append((listing.name, source_id, reading.source_type, *row))
-        columns = ("work", "source", "what", "pages", "passages", "sentences", "not read because")
-        return Table(columns, tuple(dict.fromkeys(rows)))
+                    counts = (pages, len(segment.passages), sentences)
+                rows.append((listing.name, source_id, reading.source_type, *counts, reading.reason))
+        columns = ("work", "source", "type", "pages", "passages", "sentences", "not read because")
+        return table(columns, list(dict.fromkeys(rows)))
 
     def passages(self, work: str) -> Table:
-        """The passages of the works whose name or source id holds `work`, in reading order."""
-        meant = {
+        """The passages of the works whose name or source id contains `work`, in reading order."""
+        from rag.views.notebook.table import table
+
+        matches = {
             source_id: self.readings[source_id].source_type
             for listing in self.catalog.listings
             for source_id in listing.source_ids
             if work.lower() in f"{listing.name} {source_id}".lower()
         }
-        if not meant:
+        if not matches:
             listed = ", ".join(listing.name for listing in self.catalog.listings)
             raise RagError(f"no listed work matches {work!r}; there are: {listed}")
         rows = [
-            (source_id, where(source_type, each), each.heading, len(each.text), each.text)
-            for source_id, source_type in meant.items()
+            (source_id, place(source_type, passage.pages), passage.heading, len(passage.text),
+             passage.text)
+            for source_id, source_type in matches.items()
             if source_id in self.segments
-            for each in self.segments[source_id].passages
-        ]
-        return Table(("source", "where", "section", "characters", "passage"), tuple(rows))
+            for passage in self.segments[source_id].passages
+        ]  # fmt: skip
+        return table(("source", "where", "section", "characters", "passage"), rows)
 
     def find(self, query: str, count: int = 5) -> Table:
-        """The passages that `query` finds, the best first. `score` is made of the two beside it:
-        the cosine of the meanings, and BM25 for the words in common, which are marked. Scores of
-        different queries cannot be compared."""
+        """The passages that `query` finds, best first. `score` is fused from the two scores
+        beside it: the cosine, and BM25, whose matching words are marked. Scores of different
+        queries cannot be compared."""
+        from rag.views.notebook.table import table
+
         names = self.names
         rows = [
-            (
-                rank, hit.score, hit.dense, hit.lexical, names[hit.source_id],
-                where(hit.source_type, hit.passage), hit.passage.heading, with_words_of(query, hit.text),
-            )
+            (rank, hit.score, hit.dense, hit.lexical, names[hit.source_id],
+             place(hit.source_type, hit.passage.pages), hit.passage.heading,
+             mark_terms(query, hit.text))
             for rank, hit in enumerate(self.hits(query)[:count], start=1)
         ]  # fmt: skip
         columns = ("rank", "score", "cosine", "BM25", "work", "where", "section", "passage")
-        return Table(columns, tuple(rows), caption=query)
+        return table(columns, rows, caption=query)
 
     def hits(self, query: str) -> tuple[Hit, ...]:
-        """Every passage, those for `query` first."""
+        """Every passage, best first."""
         (hits,) = search(self.segments, self.encoder, [query])
         return hits
 
     def map(self, query: str = "", count: int = 5) -> PassageMap:
-        """Every passage as a point, works by colour; with `query` where it falls, and the `count`
-        passages that it finds."""
-        from rag.views.notebook.passage_map import passage_map
+        """Every passage as a point on the first two principal components, works by colour; with
+        `query` where it falls, and the ranks of the `count` passages that it finds."""
+        from matplotlib.figure import Figure
+        from sklearn.decomposition import PCA
 
-        return passage_map(self, query, count)
+        sizes = {source_id: len(each.passages) for source_id, each in self.segments.items()}
+        if sum(sizes.values()) < 2:
+            raise RagError("a map needs at least two passages in the index")
+        pca = PCA(n_components=2, svd_solver="full")
+        points = pca.fit_transform(
+            np.concatenate([np.asarray(each.vectors) for each in self.segments.values()])
+        )
+        starts = np.cumsum([0, *sizes.values()])
+        points_of = dict(zip(sizes, np.split(points, starts[1:-1]), strict=True))
+        works: dict[str, list[Any]] = defaultdict(list)
+        for source_id, own in points_of.items():
+            works[self.names[source_id]].append(own)
+
+        figure = Figure(figsize=(10, 6), layout="constrained")
+        axes = figure.add_subplot()
+        for number, (name, parts) in enumerate(sorted(works.items())):
+            axes.scatter(
+                *np.concatenate(parts).T, s=44, alpha=0.75, linewidths=0, label=_label(name),
+                color=_COLOURS[number % len(_COLOURS)],
+                marker=_MARKERS[number // len(_COLOURS) % len(_MARKERS)],
+            )  # fmt: skip
+        if query:
+            star = pca.transform(self.encoder.encode_queries([query])).T
+            axes.scatter(*star, s=190, marker="*", color="black", zorder=3, label="the query")
+            for rank, hit in enumerate(self.hits(query)[:count], start=1):
+                passages = [each.start for each in self.segments[hit.source_id].passages]
+                spot = points_of[hit.source_id][passages.index(hit.passage.start)]
+                axes.scatter(*spot, s=170, facecolors="none", edgecolors="black", zorder=3)
+                axes.annotate(str(rank), spot, xytext=(6, 6), textcoords="offset points")
+        first, second = pca.explained_variance_ratio_
+        axes.set_xlabel(f"first principal component ({first:.0%} of the variance)")
+        axes.set_ylabel(f"second ({second:.0%})")
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.set_title(_label(query) if query else f"{len(points)} passages")
+        figure.legend(loc="outside lower center", ncols=2, fontsize=9, frameon=False)
+        return PassageMap(figure)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class PassageMap:
+    """A drawing that shows itself; its `figure` can be saved with `savefig`."""
+
+    figure: Figure
+
+    def __repr__(self) -> str:
+        return "A map of passages; its `figure` can be saved with savefig"
+
+    def _repr_png_(self) -> bytes:
+        out = io.BytesIO()
+        self.figure.savefig(out, format="png", dpi=110)
+        return out.getvalue()
+
+
+def mark_terms(query: str, text: str) -> Marked:
+    """`text` with the words marked that BM25 matches with `query`."""
+    from rag.views.notebook.table import Marked
+
+    query_terms = set(terms(query))
+    matches = _WORD.finditer(text)
+    return Marked(text, [match.span() for match in matches if query_terms & set(terms(match[0]))])
+
+
+def _label(text: str) -> str:
+    """At most 60 characters of it, in which a dollar sign begins no formula."""
+    shown = plain(text)
+    return (shown if len(shown) <= 60 else shown[:59] + "…").replace("$", "\\$")

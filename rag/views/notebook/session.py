@@ -1,4 +1,4 @@
-"""Ask from a notebook: what is not said has a default, and what is loaded stays loaded."""
+"""Asking from a notebook: every option has a default, and what is loaded stays loaded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import time
 import warnings
 from collections.abc import Iterable
 from functools import cache
-from html import escape
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
@@ -33,50 +32,47 @@ if TYPE_CHECKING:
     from rag.chain import Asked
     from rag.support import SupportChecker
 
-NO_FORMULAS = "mathjax_ignore tex2jax_ignore"
-"""The classes that tell MathJax 3 and 2 to leave alone what a notebook shows."""
+Folder = str | Path
 SECONDS_BETWEEN = 0.1
-"""Drawing more often than that only makes the notebook's file and its reader restless."""
+"""Between two drawings of text that is being written."""
 
 
 def in_notebook() -> bool:
-    """Whether this runs in a kernel that somebody's notebook talks to."""
-    # Who has not imported IPython is in no notebook: it need not be imported to find out.
-    found = sys.modules.get("IPython")
-    shell = found.get_ipython() if found else None
+    """Whether this runs in the kernel of a notebook."""
+    # In a kernel IPython is imported already: it need not be imported to find out.
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
     return shell is not None and hasattr(shell, "kernel")
 
 
 def say(line: str) -> None:
     """One line for a person, beside the answer and no part of it."""
-    if in_notebook():
-        html = f'<p class="{NO_FORMULAS}"><em>{escape(plain(line))}</em></p>'
-        _display({"text/plain": plain(line), "text/html": html})
-    else:
-        sys.stderr.write(plain(line) + "\n")
-        sys.stderr.flush()
+    from tqdm.std import tqdm
 
-
-def quiet_about_widgets() -> None:
-    """Load tqdm's choice of bars without its warning that ipywidgets is missing: the libraries
-    that load models import it, and nothing here needs widgets."""
-    from tqdm import TqdmWarning
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", TqdmWarning)
-        import_module("tqdm.auto")
+    # What a notebook prints to stderr looks like an error there.
+    tqdm.write(plain(line), file=sys.stdout if in_notebook() else sys.stderr)
 
 
 class Progress:
-    """A `Notify` that draws, and shows text as it is written. Use as a context."""
+    """A `Notify` that draws a bar of the stage at work, and shows text as it is written. Use as a
+    context: both are gone at its end."""
 
     def __init__(self) -> None:
-        self._stages: dict[str, tuple[int, int, str]] = {}
-        self._text = ""
-        self._place: Any = None
-        self._drawn = 0.0
-        self._bars: dict[str, Any] = {}
+        from tqdm.std import tqdm
+
         self._notebook = in_notebook()
+        # disable=None: outside notebooks a bar is drawn on a terminal, and on nothing else.
+        self._bar: Any = tqdm(
+            file=sys.stdout if self._notebook else sys.stderr,
+            disable=False if self._notebook else None,
+            leave=False,
+            delay=1e-3,
+            bar_format="{desc} {n_fmt}/{total_fmt} {bar:20}{postfix}",
+        )
+        self._stage = ""
+        self._text = ""
+        self._display: Any = None
+        self._drawn = 0.0
 
     def __enter__(self) -> Progress:
         return self
@@ -87,74 +83,34 @@ class Progress:
         error: BaseException | None = None,
         trace: TracebackType | None = None,
     ) -> None:
-        if self._place is not None:
-            self._place.update({"text/plain": "", "text/html": ""}, raw=True)
-        for bar in self._bars.values():
-            bar.close()
+        self._bar.close()
+        if self._display is not None:
+            self._display.update({"text/plain": ""}, raw=True)
 
     def __call__(self, stage: str, done: int, total: int, what: str) -> None:
-        """See `index.progress.Notify`."""
+        """See `index.build.Notify`."""
         if not total:
             return
-        self._stages[stage] = done, total, what
-        if self._notebook:
-            self._draw(now=done == total)
-        else:
-            self._bar(stage, done, total)
+        if stage != self._stage:
+            self._stage = stage
+            self._bar.set_description_str(stage, refresh=False)
+            self._bar.reset(total)
+        self._bar.set_postfix_str(plain(what), refresh=False)
+        self._bar.update(done - self._bar.n)
 
     def write(self, text: str) -> None:
-        """What a writer hands over as it writes."""
+        """More text of a writer, shown in notebooks."""
         self._text += visible(text)
-        if self._notebook:
-            self._draw(now=False)
-
-    def _draw(self, *, now: bool) -> None:
-        if not now and time.monotonic() - self._drawn < SECONDS_BETWEEN:
+        if not self._notebook or time.monotonic() - self._drawn < SECONDS_BETWEEN:
             return
+        from IPython.display import display
+
         self._drawn = time.monotonic()
-        shown = {"text/plain": self._as_text(), "text/html": self._as_html()}
-        if self._place is None:
-            self._place = _display(shown)
+        content = {"text/plain": self._text}
+        if self._display is None:
+            self._display = display(content, raw=True, display_id=True)
         else:
-            self._place.update(shown, raw=True)
-
-    def _as_text(self) -> str:
-        lines = [
-            f"{stage} {done}/{total} {plain(what)}".rstrip()
-            for stage, (done, total, what) in self._stages.items()
-        ]
-        return "\n".join((*lines, self._text)).strip()
-
-    def _as_html(self) -> str:
-        rows = [
-            f'<p style="margin:0"><progress value="{done}" max="{total}"></progress> '
-            f"{escape(stage)} {done}/{total} <small>{escape(plain(what))}</small></p>"
-            for stage, (done, total, what) in self._stages.items()
-        ]
-        if self._text:
-            rows.append(f'<p style="white-space:pre-wrap">{escape(self._text)}</p>')
-        return f'<div class="{NO_FORMULAS}">' + "\n".join(rows) + "</div>"
-
-    def _bar(self, stage: str, done: int, total: int) -> None:
-        from tqdm.std import tqdm
-
-        if stage not in self._bars:
-            # disable=None: drawn on a terminal, and on nothing else.
-            self._bars[stage] = tqdm(desc=stage, total=total, leave=False, disable=None)
-        bar = self._bars[stage]
-        bar.update(done - bar.n)
-
-
-def _display(shown: dict[str, str]) -> Any:
-    """Show these forms of one thing, and return the handle that can replace them."""
-    from IPython import display
-
-    place: Any = display.DisplayHandle()  # type: ignore[no-untyped-call]
-    place.display(shown, raw=True)
-    return place
-
-
-Folder = str | Path
+            self._display.update(content, raw=True)
 
 
 def ask(
@@ -175,13 +131,13 @@ def ask(
     document give the `question` and the `works` that may answer it, as mappings with `model` (the
     name) and any of `paper`, `github` and `summary`; `related` are works beside those. The other
     options are those of `settings_here` and `open_pipeline`."""
-    asked = _asked(prompt, question, works, related)
+    request = _prompt(prompt, question, works, related)
     pipeline = open_pipeline(
         writer=writer, model=model, base_url=base_url,
         data_dir=data_dir, mirror=mirror, offline=offline, encoder=encoder,
     )  # fmt: skip
     with Progress() as progress:
-        evidence = pipeline.gather(asked, notify=progress)
+        evidence = pipeline.gather(request, notify=progress)
         answer = pipeline.answer(evidence, stream=progress.write)
         return _shown(answer, pipeline.settings, progress, evidence)
 
@@ -193,11 +149,11 @@ def show(
     mirror: Folder | None = None,
     offline: bool | None = None,
 ) -> ShownAnswer:
-    """An answer that is there already, or its JSON file, so that it shows itself: with the pages
-    of what is kept under `data_dir`."""
-    given = answer if isinstance(answer, Answer) else read_answer(Path(answer))
+    """An existing answer, or its JSON file, so that it shows itself, with the pages of what is
+    cached under `data_dir`."""
+    existing = answer if isinstance(answer, Answer) else read_answer(Path(answer))
     with Progress() as progress:
-        return _shown(given, settings_here(data_dir, mirror, offline=offline), progress)
+        return _shown(existing, settings_here(data_dir, mirror, offline=offline), progress)
 
 
 def settings_here(
@@ -207,21 +163,22 @@ def settings_here(
     offline: bool | None = None,
     encoder: str = DEFAULT_ENCODER,
 ) -> Settings:
-    """The settings of this notebook. What is not given is taken from the environment (`RAG_DATA_DIR`,
-    `RAG_MIRROR`, `RAG_OFFLINE`); `data_dir` is otherwise the folder `data` of the project that this is
-    run in."""
-    told = os.environ
-    kept = Path(data_dir or told.get("RAG_DATA_DIR") or _project(Path.cwd()) / "data")
-    papers = mirror or told.get("RAG_MIRROR") or None
+    """The settings of this notebook. Defaults come from the environment (`RAG_DATA_DIR`,
+    `RAG_MIRROR`, `RAG_OFFLINE`); `data_dir` is otherwise the folder `data` of the project that
+    the working directory is in."""
+    environment = os.environ
+    papers = mirror or environment.get("RAG_MIRROR") or None
     if papers is not None and not Path(papers).is_dir():
         raise RagError(
             f"the mirror {papers} is no folder; expected one with arxiv/<id>.pdf and "
             "github/<owner>/<repo>/README*"
         )
+    if offline is None:
+        offline = environment.get("RAG_OFFLINE", "") not in ("", "0")
     return Settings(
-        data_dir=kept,
+        data_dir=Path(data_dir or environment.get("RAG_DATA_DIR") or _project() / "data"),
         mirror=Path(papers) if papers is not None else None,
-        offline=told.get("RAG_OFFLINE", "") not in ("", "0") if offline is None else offline,
+        offline=offline,
         encoder=encoder,
     )
 
@@ -236,21 +193,25 @@ def open_pipeline(
     offline: bool | None = None,
     encoder: str = DEFAULT_ENCODER,
 ) -> Pipeline:
-    """The whole line from prompt to answer. `writer`, `model` and `base_url` are those of `rag
-    ask`: who writes, which model, which server. Encoder and writer are loaded once in a process,
-    whoever asks for them."""
+    """The pipeline from prompt to answer. `writer`, `model` and `base_url` are those of `rag ask`:
+    who writes, which model, which server. Encoder and writer are loaded once in a process."""
     if writer not in get_args(WriterKind):
         kinds = ", ".join(get_args(WriterKind))
         raise WriterError(f"there is no writer {writer!r}; expected one of {kinds}")
     settings = settings_here(data_dir, mirror, offline=offline, encoder=encoder)
     choice = WriterChoice(kind=writer, model=model, base_url=base_url, offline=settings.offline)
-    return Pipeline(settings, default_encoder(encoder, settings.offline), _writer(choice))
+    return Pipeline(settings, _encoder(encoder, settings.offline), _writer(choice))
 
 
 @cache
-def default_encoder(name: str, offline: bool) -> Encoder:
-    """The encoder of that name; the same one for every call."""
-    quiet_about_widgets()
+def _encoder(name: str, offline: bool) -> Encoder:
+    # The libraries that load models import tqdm.auto, which warns where ipywidgets are missing;
+    # nothing here needs them.
+    from tqdm import TqdmWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TqdmWarning)
+        import_module("tqdm.auto")
     return LazyEncoder(Settings(encoder=name, offline=offline))
 
 
@@ -265,14 +226,14 @@ def _checker(offline: bool) -> SupportChecker:
 
 
 def _shown(
-    answer: Answer, settings: Settings, progress: Progress, found: Evidence | None = None
+    answer: Answer, settings: Settings, progress: Progress, evidence: Evidence | None = None
 ) -> ShownAnswer:
     support_warnings = find_support_warnings(answer, _checker(settings.offline))
     pictures = pictures_of(answer, settings, notify=progress)
-    return ShownAnswer(answer, settings, pictures, support_warnings, found)
+    return ShownAnswer(answer, settings, pictures, support_warnings, evidence)
 
 
-def _asked(
+def _prompt(
     prompt: Asked | None, question: str, works: Iterable[Work], related: Iterable[Work]
 ) -> Prompt:
     from rag.chain import as_prompt
@@ -287,7 +248,8 @@ def _asked(
     return as_prompt(prompt)
 
 
-def _project(folder: Path) -> Path:
-    """The folder of the project that `folder` is in, or `folder` where it is in none."""
-    above = (folder, *folder.parents)
-    return next((each for each in above if (each / "pyproject.toml").is_file()), folder)
+def _project() -> Path:
+    """The folder of the project that the working directory is in, or the working directory."""
+    here = Path.cwd()
+    above = (here, *here.parents)
+    return next((folder for folder in above if (folder / "pyproject.toml").is_file()), here)

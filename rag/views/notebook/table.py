@@ -1,231 +1,117 @@
-"""A small table that shows itself: as HTML in a notebook, as Markdown, as text on a terminal.
+"""Tables as pandas DataFrames that show themselves whole, with all text escaped.
 
-Cells hold what others wrote: every form escapes them, and none has control characters.
+The one module that imports pandas. It is imported where a table is asked for: answers need none.
 """
 
 from __future__ import annotations
 
-import io
-import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
-from typing import overload
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
-from rag.plaintext import escape, plain
+from index.errors import RagError
+from rag.plaintext import plain, visible
+from rag.views.notebook.display import NO_FORMULAS, as_plain_text
 
-WIDTH = 100
-"""Characters; fixed, so that equal values have equal texts wherever they are shown."""
+try:
+    import pandas as pd
+    from pandas.io.formats.style import Styler
+except ImportError as error:
+    raise RagError("a table needs pandas: pip install 'grounded-rag[notebook]'") from error
 
-
-def markdown_in_plain_text(markdown: str) -> str:
-    """Markdown as a person reads it: headings, lists and quotes by layout alone."""
-    from rich.console import Console
-    from rich.markdown import Markdown
-
-    out = io.StringIO()
-    console = Console(file=out, width=WIDTH, color_system=None, force_jupyter=False)
-    console.print(Markdown(markdown, hyperlinks=True))
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+LONG = 200
+"""Characters of a cell from which on its column is shown wide."""
+_CELL = "text-align: start; vertical-align: top; white-space: normal; overflow-wrap: break-word"
 
 
-def in_lines(text: str, first: str, rest: str) -> str:
-    """`text` in lines that fit; `first` and `rest` are what they begin with."""
-    return textwrap.fill(
-        text, WIDTH, initial_indent=first, subsequent_indent=rest,
-        break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
+class Marked(str):
+    """Text of which `marks`, half-open offsets in any order, are highlighted."""
 
+    marks: tuple[tuple[int, int], ...]
 
-@dataclass(frozen=True, slots=True)
-class Marked:
-    """Text with some of it marked: half-open offsets, in order, none within another."""
-
-    text: str
-    marks: tuple[tuple[int, int], ...] = ()
+    def __new__(cls, text: str, marks: Sequence[tuple[int, int]] = ()) -> Marked:  # noqa: D102
+        marked = super().__new__(cls, text)
+        marked.marks = tuple(marks)
+        return marked
 
     def pieces(self) -> Iterator[tuple[str, bool]]:
         """The text in pieces, and whether each is marked."""
-        at = 0
-        for start, end in self.marks:
-            yield self.text[at:start], False
-            yield self.text[start:end], True
-            at = end
-        yield self.text[at:], False
 
-    def __str__(self) -> str:
-        return self.text
+        def is_marked(offset: int) -> bool:
+            return any(start <= offset < end for start, end in self.marks)
+
+        for marked, offsets in groupby(range(len(self)), is_marked):
+            yield "".join(self[offset] for offset in offsets), marked
 
 
-LONG = 24
-"""Characters of a cell from which on its column does not fit beside others on a terminal."""
-
-Cell = str | int | float | Marked | None
+Cell = str | int | float | None
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Table:
-    """Rows under named columns. A row by its number is a mapping from column to cell; a slice is
-    a table again."""
+class Table(pd.DataFrame):  # type: ignore[misc]
+    """A DataFrame that is never cut off, neither as HTML nor as text."""
 
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    caption: str = ""
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __iter__(self) -> Iterator[Mapping[str, Cell]]:
-        return (self._named(row) for row in self.rows)
-
-    @overload
-    def __getitem__(self, which: int) -> Mapping[str, Cell]: ...
-    @overload
-    def __getitem__(self, which: slice) -> Table: ...
-    def __getitem__(self, which: int | slice) -> Mapping[str, Cell] | Table:
-        if isinstance(which, slice):
-            return Table(self.columns, self.rows[which], self.caption)
-        return self._named(self.rows[which])
-
-    def _named(self, row: Sequence[Cell]) -> Mapping[str, Cell]:
-        return dict(zip(self.columns, row, strict=True))
+    @property
+    def _constructor(self) -> type[Table]:
+        return Table
 
     def __repr__(self) -> str:
-        table = self._filled()
-        long = [place for place in range(len(table.columns)) if table._width(place) > LONG]
-        lines = [plain(self.caption), ""] if self.caption else []
-        return "\n".join((*lines, *(table._records(long) if long else table._grid())))
+        from rich.table import Table as Grid
+        from rich.text import Text
 
-    def _repr_markdown_(self) -> str:
-        table = self._filled()
-        rules = ["--:" if table._numeric(place) else "---" for place in range(len(table.columns))]
-        lines = [f"{escape(self.caption)}\n"] if self.caption else []
-        lines += [_line(tuple(map(escape, table.columns))), _line(rules)]
-        lines += [_line(tuple(map(_in_markdown, row))) for row in table.rows]
-        return "\n".join(lines) + "\n"
+        grid = Grid(title=plain(self.attrs.get("caption", "")) or None, title_justify="left")
+        for name in self.columns:
+            grid.add_column(Text(plain(str(name))), overflow="fold")
+        for row in self.itertuples(index=False):
+            grid.add_row(*(Text(plain(_written(cell))) for cell in row))
+        return as_plain_text(grid)
 
     def _repr_html_(self) -> str:
-        from markupsafe import Markup
-
-        table = self._filled()
-        kinds = [Markup(' class="{}"').format(table._kind(n)) for n in range(len(table.columns))]
-        head = Markup().join(
-            Markup('<th scope="col"{}>{}</th>').format(kind, plain(name))
-            for kind, name in zip(kinds, table.columns, strict=True)
-        )
-        rows = Markup().join(
-            Markup("<tr>{}</tr>\n").format(
-                Markup().join(
-                    Markup("<td{}>{}</td>").format(kind, _in_html(cell))
-                    for kind, cell in zip(kinds, row, strict=True)
-                )
-            )
-            for row in table.rows
-        )
-        caption = Markup("<caption>{}</caption>").format(plain(self.caption))
-        shown = Markup(
-            '<div class="grounded-table mathjax_ignore tex2jax_ignore" tabindex="0" role="group">\n'
-            "<style>{}</style>\n"
-            "<table>{}<thead><tr>{}</tr></thead>\n<tbody>\n{}</tbody></table>\n</div>"
-        ).format(Markup(_style()), caption if self.caption else "", head, rows)
-        return str(shown)
-
-    def _filled(self) -> Table:
-        """The table without the columns in which no row has anything: they are not shown."""
-        some = [
-            place
-            for place in range(len(self.columns))
-            if not self.rows or any(row[place] not in (None, "") for row in self.rows)
+        # Equal tables have equal HTML: the ids must not be random.
+        content = repr((list(self.columns), self.to_numpy().tolist(), self.attrs))
+        name = hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()[:8]
+        wide = [
+            f".col{place}"
+            for place in range(self.shape[1])
+            if any(len(_written(cell)) > LONG for cell in self.iloc[:, place])
         ]
-        return Table(
-            tuple(self.columns[place] for place in some),
-            tuple(tuple(row[place] for place in some) for row in self.rows),
-            self.caption,
-        )
-
-    def _records(self, long: Sequence[int]) -> Iterator[str]:
-        """Rows one below the other: the short cells in a line, each long one under them."""
-        for row in self.rows:
-            short = [
-                f"{self.columns[place]} {written(cell)}" if self._numeric(place) else str(cell)
-                for place, cell in enumerate(row)
-                if place not in long and cell not in (None, "")
-            ]
-            yield in_lines(plain(" · ".join(short)), "- ", "  ")
-            for place in long:
-                if row[place] not in (None, ""):
-                    words = f"{self.columns[place]}: {written(row[place])}"
-                    yield in_lines(plain(words), "  ", "    ")
-
-    def _grid(self) -> Iterator[str]:
-        """Columns side by side."""
-        sides = [str.rjust if self._numeric(n) else str.ljust for n in range(len(self.columns))]
-        widths = [max(self._width(n), len(name)) for n, name in enumerate(self.columns)]
-        for row in (self.columns, *self.rows):
-            cells = [plain(written(cell)) for cell in row]
-            placed = zip(sides, cells, widths, strict=True)
-            yield "  ".join(side(cell, width) for side, cell, width in placed).rstrip()
-
-    def _width(self, place: int) -> int:
-        """The length of the longest cell of a column."""
-        return max((len(plain(written(row[place]))) for row in self.rows), default=0)
-
-    def _numeric(self, place: int) -> bool:
-        """Whether a column has numbers and nothing else."""
-        cells = [row[place] for row in self.rows if row[place] is not None]
-        return bool(cells) and all(isinstance(cell, int | float) for cell in cells)
-
-    def _kind(self, place: int) -> str:
-        """How wide a column wants to be."""
-        if self._numeric(place):
-            return "number"
-        longest = self._width(place)
-        return "text" if longest > 200 else "name" if longest > LONG else "word"
+        styles = [
+            {"selector": "td, th, caption", "props": _CELL},
+            {"selector": "caption", "props": "caption-side: top"},
+            {"selector": ", ".join(wide) or "none", "props": "min-width: 26em"},
+        ]
+        styler = Styler(self, uuid=name, cell_ids=False, caption=_html(self.attrs.get("caption")))
+        styler.hide(axis="index").set_table_styles(styles)
+        styler.format(_html, na_rep="–").format_index(_html, axis=1)
+        return str(styler.set_table_attributes(f'class="{NO_FORMULAS}"').to_html())
 
 
-def written(cell: Cell) -> str:
-    """A cell in words: shares and scores with two decimals, nothing as a dash."""
-    if cell is None:
+def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], caption: str = "") -> Table:
+    """Rows under named columns. Columns of numbers alone are numeric, and may have gaps."""
+    made = Table(list(rows), columns=list(columns), dtype=object)
+    for name in columns:
+        numbers = [cell for cell in made[name] if cell is not None]
+        if numbers and all(isinstance(cell, int | float) for cell in numbers):
+            made[name] = pd.array(made[name].tolist())
+    made.attrs["caption"] = caption
+    return made
+
+
+def _written(cell: object) -> str:
+    """A cell in words: scores with two decimals, a gap as a dash."""
+    if not isinstance(cell, str) and pd.isna(cell):
         return "–"
     return f"{cell:.2f}" if isinstance(cell, float) else str(cell)
 
 
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _in_markdown(cell: Cell) -> str:
-    if not isinstance(cell, Marked):
-        return escape(cell) if isinstance(cell, str) else written(cell)
-    # Stars close nothing beside a space: the spaces of a piece stay outside them.
-    shown = [(piece, escape(piece), marked) for piece, marked in cell.pieces() if piece]
-    return "".join(
-        _spaced(piece, f"**{text}**" if marked and text else text) for piece, text, marked in shown
-    )
-
-
-def _spaced(piece: str, text: str) -> str:
-    """`text` with the space that `piece` begins and ends with."""
-    return f"{' ' * piece[:1].isspace()}{text}{' ' * (piece[-1:].isspace() and bool(text))}"
-
-
-def _in_html(cell: Cell) -> str:
+def _html(cell: object) -> str:
     from markupsafe import Markup, escape
 
+    if cell is None:
+        return ""
     if not isinstance(cell, Marked):
-        return escape(plain(written(cell)))
-    return Markup().join(
-        Markup("<mark>{}</mark>").format(_kept(piece)) if marked else escape(_kept(piece))
+        return str(escape(plain(_written(cell))))
+    return "".join(
+        Markup("<mark>{}</mark>" if marked else "{}").format(visible(re.sub(r"\s", " ", piece)))
         for piece, marked in cell.pieces()
     )
-
-
-def _kept(piece: str) -> str:
-    """A piece as `plain` shows it, with the space that it begins and ends with."""
-    return _spaced(piece, plain(piece)) if piece else ""
-
-
-@cache
-def _style() -> str:
-    return (files("rag.views.notebook") / "table.css").read_text(encoding="utf-8").strip()

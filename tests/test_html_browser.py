@@ -17,9 +17,10 @@ from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request
 from rag.answer.model import Answer
 from rag.views.highlight import Pictures
 from rag.views.html import to_fragment, to_html
+from tests.parts.answers import fill, warn_of_all
 from tests.parts.browser import chromium
 from tests.parts.drawn import drawn
-from tests.test_page import ATTACKS, attacked, doubted
+from tests.parts.hostile import HOSTILE_HTML
 
 Scheme = Literal["light", "dark"]
 Colour = tuple[int, int, int]
@@ -81,7 +82,9 @@ def written(answers: Mapping[str, Answer], tmp_path_factory: pytest.TempPathFact
     """An answer with all there can be: papers, a README, a summary, support_warnings, pages."""
     answer = answers["remove"]
     path = tmp_path_factory.mktemp("page") / "answer.html"
-    support_warnings = doubted(answer, "number: the statement says “400”, the evidence “40”")[1:4]
+    support_warnings = warn_of_all(answer, "number: the statement says “400”, the evidence “40”")[
+        1:4
+    ]
     path.write_text(
         to_html(answer, drawn(answer), support_warnings=support_warnings), encoding="utf-8"
     )
@@ -178,9 +181,9 @@ def is_marked(colour: Colour) -> bool:
 def test_nothing_is_wider_than_the_window(
     browser: Browser, answers: Mapping[str, Answer], tmp_path: Path, width: int
 ) -> None:
-    answer = attacked(answers["remove"], "w" * 300)
+    answer = fill(answers["remove"], "w" * 300, ids_and_links=True)
     path = tmp_path / "wide.html"
-    path.write_text(to_html(answer, drawn(answer), support_warnings=doubted(answer, "w" * 300)))
+    path.write_text(to_html(answer, drawn(answer), support_warnings=warn_of_all(answer, "w" * 300)))
     with window(browser, path, width=width) as opened:
         for summary in opened.page.locator("summary").all():
             summary.click()
@@ -209,10 +212,10 @@ def test_the_workflow_goes_across_a_desk_and_down_a_phone(
 def test_hostile_text_does_nothing_in_a_browser(
     browser: Browser, answers: Mapping[str, Answer], tmp_path: Path
 ) -> None:
-    text = " ".join(ATTACKS)
-    answer = attacked(answers["remove"], text)
+    text = " ".join(HOSTILE_HTML)
+    answer = fill(answers["remove"], text, ids_and_links=True)
     path = tmp_path / "hostile.html"
-    html = to_html(answer, drawn(answer), support_warnings=doubted(answer, text))
+    html = to_html(answer, drawn(answer), support_warnings=warn_of_all(answer, text))
     path.write_text(html, encoding="utf-8")
     with window(browser, path) as opened:
         assert opened.page.locator("script, img, iframe, object, base, [onerror]").count() == 0
@@ -312,7 +315,7 @@ def test_a_fragment_follows_the_theme_of_the_notebook_and_not_of_the_machine(
 ) -> None:
     answer = answers["remove"]
     path = tmp_path / "notebook.html"
-    fragment = to_fragment(answer, drawn(answer), support_warnings=doubted(answer, "no")[:1])
+    fragment = to_fragment(answer, drawn(answer), support_warnings=warn_of_all(answer, "no")[:1])
     path.write_text(HOST.format(light=light, fragments=fragment), encoding="utf-8")
     with window(browser, path, scheme=scheme) as opened:
         colour = opened.page.locator(".grounded-answer").evaluate(

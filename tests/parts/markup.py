@@ -1,0 +1,58 @@
+"""HTML as a browser would read it, near enough: elements, and the words between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+
+VOID = {"meta", "link", "br", "wbr", "img", "input", "hr"}
+
+
+@dataclass
+class Markup(HTMLParser):
+    """Elements with their attributes, in order, and all text outside styles."""
+
+    elements: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
+    text: str = ""
+    open: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text += data
+
+    def attributes(self, tag: str, name: str) -> list[str]:
+        values = (attributes.get(name) for each, attributes in self.elements if each == tag)
+        return [value for value in values if value is not None]
+
+    @property
+    def words(self) -> str:
+        return " ".join(self.text.split())
+
+    @property
+    def shape(self) -> list[tuple[str, tuple[str, ...]]]:
+        """The elements and the names of their attributes. A link may have any number of places
+        where a line may break."""
+        return [(tag, tuple(names)) for tag, names in self.elements if tag != "wbr"]
+
+
+def parsed(html: str) -> Markup:
+    """The page, in which every element is closed."""
+    page = Markup()
+    page.feed(html)
+    page.close()
+    assert not page.open
+    return page

@@ -1,0 +1,140 @@
+"""Text of a paper, a README or a prompt is shown as it is in Markdown, and does nothing."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from rag.answer.model import Answer, Reference, Statement
+from rag.plaintext import escape, plain
+from rag.views.markdown import place, to_markdown, what_was_read, work_of
+from tests.parts.answers import fill
+from tests.parts.hostile import HOSTILE, WILD
+
+GITHUB = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+INERT = {"paragraph", "text", "text_special", "softbreak", "hardbreak", "inline"}
+
+
+def tokens(parsed: Iterable[Token]) -> Iterator[Token]:
+    for token in parsed:
+        yield token
+        yield from tokens(token.children or ())
+
+
+def parse(markdown: str) -> list[Token]:
+    return list(tokens(GITHUB.parse(markdown)))
+
+
+def kinds(markdown: str) -> set[str]:
+    return {token.type.removesuffix("_open").removesuffix("_close") for token in parse(markdown)}
+
+
+def words(markdown: str) -> str:
+    """What a reader sees, on one line."""
+    shown = (
+        " " if "break" in token.type or token.type == "paragraph_close" else token.content
+        for token in parse(markdown)
+        if token.type in INERT - {"inline"} | {"code_inline", "paragraph_close"}
+    )
+    return " ".join("".join(shown).split())
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_is_escaped(text: str) -> None:
+    assert kinds(escape(text)) <= INERT
+    assert words(escape(text)) == plain(text)
+
+
+@given(WILD)
+@settings(max_examples=500, deadline=None)
+def test_any_text_is_escaped_and_on_one_visible_line(text: str) -> None:
+    assert kinds(escape(text)) <= INERT
+    line = plain(text)
+    assert words(escape(text)) == line
+    assert not any(unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for char in line)
+    assert line == " ".join(line.split())
+    visible = [char for char in text if not char.isspace() and unicodedata.category(char)[0] != "C"]
+    assert [
+        char for char in line if char != " " and unicodedata.category(char)[0] != "C"
+    ] == visible
+
+
+@pytest.mark.parametrize("text", ["\\(x\\)", "\\[x\\]", "\\begin{equation}x\\end{equation}", "$x$"])
+def test_no_formula_of_a_source_is_set_by_a_notebook(text: str) -> None:
+    """JupyterLab and nbconvert take formulas out of Markdown before anything else reads it: between
+    dollars, double backslashes with a bracket, and a begin with its end."""
+    math = r"(?<!\\)\$|\\\\[(\[]|\\begin\{"
+    assert re.search(math, text.replace("\\", "\\\\"))
+    assert not re.search(math, escape(text))
+    assert words(escape(text)) == text
+
+
+@pytest.mark.parametrize("text", ["https://example.org", "www.example.org", "WWW.example.org"])
+def test_a_bare_link_is_not_made_live_by_github_either(text: str) -> None:
+    """GitHub links what begins with a scheme and `//` or with `www.` (GFM, autolinks)."""
+    assert not re.search(r"(https?|ftp)://|www\.", escape(text), re.IGNORECASE)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_is_inert_everywhere_in_an_answer(
+    answers: Mapping[str, Answer], text: str
+) -> None:
+    answer = answers["colour"]
+    markdown = to_markdown(fill(answer, text))
+    parsed = parse(markdown)
+    harmless = parse(to_markdown(fill(answer, "x" if plain(text) else "")))
+    assert kinds(markdown) <= kinds(to_markdown(answer))
+    assert [token.type for token in parsed if token.type != "text"] == [
+        token.type for token in harmless if token.type != "text"
+    ]
+    links = [token.attrs["href"] for token in parsed if token.type == "link_open"]
+    assert links == [
+        link for item in answer.references for link in (item.paper, item.github) if link
+    ]
+    assert not {"html_inline", "html_block", "image"} & {token.type for token in parsed}
+    assert words(markdown).count(plain(text)) >= len(list(answer.quotes()))
+    assert not any(unicodedata.category(c) in {"Cc", "Cf"} and c != "\n" for c in markdown)
+
+
+@pytest.mark.parametrize("name", ["colour", "remove", "move"])
+def test_an_answer_shows_every_part(answers: Mapping[str, Answer], name: str) -> None:
+    answer = answers[name]
+    shown = words(to_markdown(answer))
+    assert plain(answer.prompt.question) in shown
+    for _, statement in answer.statements():
+        assert plain(statement.text) in shown
+    for _, quote in answer.quotes():
+        assert f"“{plain(quote.text)}” — {plain(work_of(answer, quote.source_id))}, " in shown
+    for reference in answer.references:
+        for link in (reference.paper, reference.github):
+            assert (link or "None") in to_markdown(answer)
+
+
+def test_what_could_not_be_read_comes_first_with_the_reason(answers: Mapping[str, Answer]) -> None:
+    markdown = to_markdown(answers["colour"])
+    assert markdown.index("1 paper could not be had") < markdown.index("## 1.")
+    shown = words(markdown)
+    assert "Read: summary in the prompt; not read: paper (offline, and not in the mirror)" in shown
+    assert "Read: full text, README, summary in the prompt" in shown
+    assert "could not be had" not in to_markdown(answers["move"])
+
+
+def test_the_place_of_a_quote_names_its_pages() -> None:
+    assert place("full text", (3,)) == "full text, p. 3"
+    assert place("full text", (3, 4, 5)) == "full text, pp. 3–5"
+    assert place("readme", ()) == "README"
+
+
+def test_a_work_without_any_source_has_nothing_to_read(answers: Mapping[str, Answer]) -> None:
+    bare = Reference("A", "related", None, None, (), relevant=False, relevance=Statement("", ()))
+    assert what_was_read(bare, {}) == "Nothing was given to read"
+    assert "Nothing was given to read" in to_markdown(
+        replace(answers["move"], references=(bare,), sources=())
+    )

@@ -1,0 +1,94 @@
+"""Which statements get a support warning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import pytest
+
+from rag.answer.compose import NO_RELEVANCE
+from rag.answer.model import Answer, Quote, Reference, Statement
+from rag.support import BuiltinChecker, Finding, Pair, Support
+from rag.views.warnings import SupportWarning, default_checker, find_support_warnings
+from tests.parts.answers import EMPTY
+
+EVIDENCE = "The network was trained on 40 grey photographs of bridges."
+
+
+def answer_with(*statements: Statement) -> Answer:
+    return replace(EMPTY, task=statements)
+
+
+def statement(text: str) -> Statement:
+    return Statement(text, (Quote("arxiv:1", "full text", 0, len(EVIDENCE), EVIDENCE, (1,)),))
+
+
+@dataclass(frozen=True)
+class FixedChecker:
+    """A checker that gives every statement the same score."""
+
+    support: Support
+    name: str = "fixed"
+    threshold: float = 0.5
+
+    def check(self, statement: str, evidence: Sequence[str]) -> Support:
+        return self.support
+
+    def check_all(self, pairs: Iterable[Pair]) -> list[Support]:
+        return [self.check(*pair) for pair in pairs]
+
+
+def test_a_wrong_number_is_named_and_a_paraphrase_passes() -> None:
+    wrong = statement("The network was trained on 400 grey photographs of bridges.")
+    paraphrase = statement("They trained the network on 40 grey photographs of bridges.")
+    (warning,) = find_support_warnings(answer_with(wrong, paraphrase), BuiltinChecker())
+    assert warning.part == "task"
+    assert warning.statement == wrong.text
+    assert warning.why == "number: the statement says “400”, the evidence “40”"
+
+
+def test_verbatim_quotes_and_fixed_sentences_are_not_checked() -> None:
+    answer = answer_with(statement(EVIDENCE), Statement(NO_RELEVANCE, ()))
+    assert find_support_warnings(answer, FixedChecker(Support(0.0))) == ()
+
+
+@pytest.mark.parametrize(
+    ("support", "why"),
+    [
+        (Support(0.499), "the checker puts its support at 0.49, and asks for 0.50"),
+        (Support(0.5), None),
+        (Support(None, reason="no words"), None),
+        (
+            Support(0.9, (Finding("name", "Ada", "", 0, 3),)),
+            "name: the evidence has nothing that says “Ada”",
+        ),
+    ],
+)
+def test_a_warning_gives_the_findings_or_the_score(support: Support, why: str | None) -> None:
+    claim = statement("They trained it.")
+    expected = () if why is None else (SupportWarning("task", claim.text, why),)
+    assert find_support_warnings(answer_with(claim), FixedChecker(support)) == expected
+
+
+def test_the_name_of_the_work_counts_as_evidence() -> None:
+    answer = answer_with(statement("The authors of Lantern trained a network on 40 photographs."))
+    work = Reference(
+        "Lantern", "related", None, None, ("arxiv:1",), relevant=False,
+        relevance=Statement(NO_RELEVANCE, ()),
+    )  # fmt: skip
+    listed = replace(answer, references=(work,))
+    for each, named in ((answer, True), (listed, False)):
+        warnings = find_support_warnings(each, BuiltinChecker())
+        assert any("Lantern" in warning.why for warning in warnings) == named
+
+
+def test_without_token_states_words_alone_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    assert default_checker(offline=True, announce=lines.append).name.startswith("builtin-soft")
+    assert not lines
+    monkeypatch.setattr("index.weights.BUNDLE", "a-package-that-nobody-installed")
+    monkeypatch.setenv("HF_HUB_CACHE", "/nonexistent")
+    lexical = default_checker(offline=True, announce=lines.append)
+    assert lexical.name.startswith("builtin-lexical")
+    assert len(lines) == 1
