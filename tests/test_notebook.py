@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -350,7 +351,7 @@ def test_the_map_is_a_picture_of_all_passages_with_the_query(library: Library) -
     for drawing in (plain, asked):
         assert drawing._repr_png_().startswith(b"\x89PNG")
     (axes,) = plain.figure.axes
-    assert sum(len(points.get_offsets()) for points in axes.collections) == passages
+    assert sum(np.shape(points.get_offsets())[0] for points in axes.collections) == passages
     (queried,) = asked.figure.axes
     assert [text.get_text() for text in queried.texts] == ["1", "2"]
     assert len(queried.collections) == len(axes.collections) + 3

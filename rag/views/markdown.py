@@ -19,8 +19,12 @@ STAGES = (
     ("model", "What the model does"),
     ("output", "What comes out"),
 )
-_READ = {"full text": "full text", "readme": "README", "summary": "summary in the prompt"}
-_UNREAD = {"full text": "paper", "readme": "README", "summary": "summary"}
+_READ: dict[SourceType, str] = {
+    "full text": "full text",
+    "readme": "README",
+    "summary": "summary in the prompt",
+}
+_UNREAD: dict[SourceType, str] = {"full text": "paper", "readme": "README", "summary": "summary"}
 
 
 def to_markdown(answer: Answer) -> str:

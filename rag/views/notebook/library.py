@@ -161,18 +161,21 @@ class Library:
         figure = Figure(figsize=(10, 6), layout="constrained")
         axes = figure.add_subplot()
         for number, (name, parts) in enumerate(sorted(works.items())):
+            x, y = np.concatenate(parts).T
             axes.scatter(
-                *np.concatenate(parts).T, s=44, alpha=0.75, linewidths=0, label=_label(name),
+                x, y, s=44, alpha=0.75, linewidths=0, label=_label(name),
                 color=_COLOURS[number % len(_COLOURS)],
                 marker=_MARKERS[number // len(_COLOURS) % len(_MARKERS)],
             )  # fmt: skip
         if query:
-            star = pca.transform(self.encoder.encode_queries([query])).T
-            axes.scatter(*star, s=190, marker="*", color="black", zorder=3, label="the query")
+            x, y = pca.transform(self.encoder.encode_queries([query])).T
+            axes.scatter(x, y, s=190, marker="*", color="black", zorder=3, label="the query")
             for rank, hit in enumerate(self.hits(query)[:count], start=1):
                 passages = [each.start for each in self.segments[hit.source_id].passages]
                 spot = points_of[hit.source_id][passages.index(hit.passage.start)]
-                axes.scatter(*spot, s=170, facecolors="none", edgecolors="black", zorder=3)
+                axes.scatter(
+                    spot[0], spot[1], s=170, facecolors="none", edgecolors="black", zorder=3
+                )
                 axes.annotate(str(rank), spot, xytext=(6, 6), textcoords="offset points")
         first, second = pca.explained_variance_ratio_
         axes.set_xlabel(f"first principal component ({first:.0%} of the variance)")

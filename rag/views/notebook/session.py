@@ -108,7 +108,7 @@ class Progress:
         self._drawn = time.monotonic()
         content = {"text/plain": self._text}
         if self._display is None:
-            self._display = display(content, raw=True, display_id=True)
+            self._display = display(content, raw=True, display_id=True)  # type: ignore[no-untyped-call]
         else:
             self._display.update(content, raw=True)
 
