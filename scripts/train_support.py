@@ -27,7 +27,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 from tqdm import tqdm
 
-from rag.evaluation.support import read_labelled
+from rag.evaluation.datasets import read_labelled_claims
 from rag.support.builtin import LEXICAL, SOFT, SentenceTransformerTokens, TokenEncoder, features_of
 from rag.support.text import content_stems
 
@@ -139,7 +139,7 @@ def main() -> None:
     options.out.write_text(text, encoding="utf-8")
     sys.stdout.write(text)
     for path in options.measure:
-        claims = [Example(it.claim, it.evidence, it.supported) for it in read_labelled(path)]
+        claims = [Example(it.claim, it.evidence, it.supported) for it in read_labelled_claims(path)]
         labels = [claim.supported for claim in claims]
         for name, matrix in matrices(claims).items():
             scores = matrix @ np.array(list(result[name]["weights"].values()))

@@ -1,4 +1,4 @@
-"""Measures against their definitions, the reports, and the spoiled sentences they are made of."""
+"""The checker on labelled claims and on perturbed sentences."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from index.errors import RagError
-from rag.evaluation.classification import auroc, balanced_accuracy, bootstrap, f1
-from rag.evaluation.perturbation import SPOILED, UNTOUCHED, Case, perturbation_set, usable
+from index.errors import DatasetError
+from rag.evaluation.datasets import LabelledClaim, read_labelled_claims
+from rag.evaluation.perturbation import (
+    PERTURBED,
+    UNCHANGED,
+    PerturbedClaim,
+    perturbation_set,
+    usable,
+)
 from rag.evaluation.support import (
-    Labelled,
     evaluate_labels,
     evaluate_perturbations,
-    read_labelled,
     render_json,
     render_markdown,
 )
@@ -46,55 +47,11 @@ class Scripted:
         return [self.check(*pair) for pair in pairs]
 
 
-def arrays(labels: list[bool], scores: list[float]) -> tuple[np.ndarray, np.ndarray]:
-    return np.array(labels, dtype=bool), np.array(scores, dtype=float)
-
-
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=1, max_size=40))
-def test_auroc_is_the_share_of_rightly_ordered_pairs(rows: list[tuple[bool, int]]) -> None:
-    labels, scores = arrays([row[0] for row in rows], [row[1] / 5 for row in rows])
-    ups, downs = scores[labels], scores[~labels]
-    if not len(ups) or not len(downs):
-        assert auroc(labels, scores) is None
-        return
-    expected = np.mean([(up > down) + 0.5 * (up == down) for up in ups for down in downs])
-    assert auroc(labels, scores) == pytest.approx(expected)
-
-
-def test_balanced_accuracy_and_f1_by_hand() -> None:
-    labels, scores = arrays([True, True, True, False, False], [0.9, 0.5, 0.4, 0.6, 0.1])
-    assert balanced_accuracy(0.5)(labels, scores) == pytest.approx((2 / 3 + 1 / 2) / 2)
-    assert f1(0.5)(labels, scores) == pytest.approx(2 * 2 / (3 + 3))
-
-
-def test_measures_of_one_class_or_nothing_are_not_defined() -> None:
-    for labels, scores in (arrays([], []), arrays([True], [0.9]), arrays([False], [0.1])):
-        assert auroc(labels, scores) is None
-        assert balanced_accuracy(0.5)(labels, scores) is None
-    assert f1(0.5)(*arrays([False], [0.1])) is None
-    assert bootstrap(auroc, *arrays([], []), []).value is None
-
-
-def test_one_cluster_has_no_interval_and_copies_of_a_row_do_not_narrow_it() -> None:
-    rng = np.random.default_rng(0)
-    labels = rng.random(60) < 0.5
-    scores = np.where(labels, 0.3, 0.0) + rng.random(60)
-    alone = bootstrap(auroc, labels, scores, [str(at) for at in range(60)])
-    copied = bootstrap(
-        auroc, np.tile(labels, 5), np.tile(scores, 5), [str(at % 60) for at in range(300)]
-    )
-    assert bootstrap(auroc, labels, scores, ["one"] * 60).low is None
-    assert alone.low is not None
-    assert alone.high is not None
-    assert alone.low < alone.value < alone.high  # type: ignore[operator]
-    assert (copied.low, copied.high) == pytest.approx((alone.low, alone.high))
-
-
 def test_unscored_claims_are_counted_apart_and_are_neither_right_nor_wrong() -> None:
     claims = [
-        Labelled("1", "a cat", ("a cat",), True, "q1", "x"),
-        Labelled("2", "a dog", ("a cat",), False, "q2", "y"),
-        Labelled("3", "a cow", ("a cow",), True, "q3", "y"),
+        LabelledClaim("a cat", ("a cat",), True, "1", "q1", "x"),
+        LabelledClaim("a dog", ("a cat",), False, "2", "q2", "y"),
+        LabelledClaim("a cow", ("a cow",), True, "3", "q3", "y"),
     ]
     checker = Scripted(
         {"a cat": Support(0.9), "a dog": Support(0.2), "a cow": Support(None, reason="too long")}
@@ -125,10 +82,10 @@ def test_a_bad_line_is_named(tmp_path: Path, line: str) -> None:
     good = '{"claim": "x", "evidence": ["y"], "supported": true}'
     path = tmp_path / "labels.jsonl"
     path.write_text(f"{good}\n\n{line}\n")
-    with pytest.raises(RagError, match=r"labels\.jsonl:3: not a labelled claim"):
-        read_labelled(path)
-    with pytest.raises(RagError, match="cannot be read"):
-        read_labelled(tmp_path / "missing.jsonl")
+    with pytest.raises(DatasetError, match=r"labels\.jsonl:3: .*expected a labelled claim"):
+        read_labelled_claims(path)
+    with pytest.raises(DatasetError, match="cannot be read"):
+        read_labelled_claims(tmp_path / "missing.jsonl")
 
 
 WORKS = {
@@ -145,9 +102,9 @@ WORKS = {
 }
 
 
-def test_every_kind_is_made_and_only_spoiled_statements_change_what_is_said() -> None:
+def test_every_kind_is_made_and_only_perturbed_statements_change_what_is_said() -> None:
     cases = perturbation_set(WORKS, per_kind=4)
-    assert {case.kind for case in cases} == {*SPOILED, *UNTOUCHED}
+    assert {case.kind for case in cases} == {*PERTURBED, *UNCHANGED}
     for case in cases:
         inside = any(case.statement == piece for piece in case.evidence)
         assert inside == (case.kind == "verbatim")
@@ -158,6 +115,7 @@ def test_every_kind_is_made_and_only_spoiled_statements_change_what_is_said() ->
 
 def test_one_work_has_no_sentence_of_another() -> None:
     cases = perturbation_set({"one": WORKS["one"]}, per_kind=4)
+    assert cases
     assert not [case for case in cases if case.kind == "another work"]
     assert perturbation_set({}, per_kind=4) == ()
 
@@ -170,8 +128,8 @@ def test_debris_is_no_sentence() -> None:
 
 def test_the_report_counts_by_rule_by_probability_and_either() -> None:
     cases = [
-        Case("number", "w", "a", ("e",)), Case("number", "w", "b", ("e",)),
-        Case("number", "w", "c", ("e",)), Case("verbatim", "v", "d", ("d",)),
+        PerturbedClaim("number", "w", "a", ("e",)), PerturbedClaim("number", "w", "b", ("e",)),
+        PerturbedClaim("number", "w", "c", ("e",)), PerturbedClaim("verbatim", "v", "d", ("d",)),
     ]  # fmt: skip
     found = (Finding("number", "3", "4", 0, 1),)
     checker = Scripted(
@@ -186,7 +144,7 @@ def test_the_report_counts_by_rule_by_probability_and_either() -> None:
 
 
 @pytest.mark.skipif(not PAPERS.exists(), reason="needs ../shared/eval/retrieval")
-def test_what_is_spoiled_in_real_papers_is_found_and_what_is_not_is_left_alone() -> None:
+def test_perturbations_of_real_papers_are_found_and_paraphrases_left_alone() -> None:
     works = {
         row["id"]: [" ".join(sentence.split()) for sentence in sentences(row["text"])]
         for row in map(json.loads, PAPERS.read_text(encoding="utf-8").splitlines())
@@ -197,12 +155,12 @@ def test_what_is_spoiled_in_real_papers_is_found_and_what_is_not_is_left_alone()
               "negation in": 0.95, "negation out": 0.95, "comparison": 0.95,
               "another work": 0.95}  # fmt: skip
     assert {kind: rates[kind] for kind in floors if rates[kind] < floors[kind]} == {}
-    assert {kind: rates[kind] for kind in UNTOUCHED if rates[kind] > 0.02} == {}
+    assert {kind: rates[kind] for kind in UNCHANGED if rates[kind] > 0.02} == {}
 
 
 @pytest.mark.skipif(not LABELS.exists(), reason="needs ../shared/eval/support")
 def test_on_real_labels_it_is_better_than_word_overlap() -> None:
-    claims = read_labelled(LABELS)[::6]
+    claims = read_labelled_claims(LABELS)[::6]
     report = evaluate_labels(BuiltinChecker(), claims, data="attributionbench", resamples=0)
     assert report.scored == report.total
     assert report.auroc.value is not None

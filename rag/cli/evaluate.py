@@ -1,8 +1,8 @@
-"""`rag evaluate`: how far answers, retrieval and the checker of support can be trusted."""
+"""`rag evaluate`: how far answers, retrieval and the support checker can be trusted."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,169 +22,89 @@ from rag.cli.options import (
 from rag.cli.terminal import Bars, say
 
 if TYPE_CHECKING:
-    from rag.answer.model import Answer
-    from rag.evaluation.comparison import Compared
-    from rag.evaluation.evaluated import EvaluatedAnswer
     from rag.evaluation.report import Report
     from rag.evaluation.support import SupportReport
     from rag.support import SupportChecker
 
-
-def answer_files(paths: Sequence[Path]) -> list[Path]:
-    """The files, and those of the folders: a writer's answers stand in `answers/`."""
-    found: list[Path] = []
-    for path in paths:
-        folder = path / "answers" if (path / "answers").is_dir() else path
-        found += (
-            sorted((*folder.glob("*.json"), *folder.glob("*.jsonl"))) if path.is_dir() else [path]
-        )
-    return found
-
-
-def read_answers(paths: Sequence[Path]) -> tuple[dict[str, Answer], list[EvaluatedAnswer]]:
-    """The answers of this project by name, and those of other systems."""
-    from rag.answer.model import read_answer
-    from rag.evaluation.external import read_external
-
-    ours: dict[str, Answer] = {}
-    others: list[EvaluatedAnswer] = []
-    files = answer_files(paths)
-    stems = [path.stem for path in files]
-    for path in files:
-        if path.suffix == ".jsonl":
-            others += read_external(path)
-        else:
-            ours[path.stem if stems.count(path.stem) == 1 else str(path)] = read_answer(path)
-    return ours, others
-
-
-def common_name(ours: Mapping[str, Answer], others: Sequence[EvaluatedAnswer]) -> str:
-    """Who wrote them, where it was one writer."""
-    made = {
-        " ".join(filter(None, (answer.writer.name, answer.writer.model)))
-        for answer in ours.values()
-    }
-    return made.pop() if len(made) == 1 and not others else "answers"
-
-
-def tested(checker: SupportChecker, files: Sequence[Path] | None) -> list[SupportReport]:
-    """The checker on labelled claims."""
-    from rag.evaluation.support import evaluate_labels, read_labelled
-
-    return [evaluate_labels(checker, read_labelled(path), data=path.stem) for path in files or ()]
-
-
-def write_report(report: Report, folder: Path) -> None:
-    """The report as Markdown, JSON and, where it can be drawn, a page of plots."""
-    from index.files import write_atomically
-    from rag.evaluation.comparison import Compared
-    from rag.evaluation.plotting import plot
-    from rag.evaluation.rendering import to_json, to_markdown
-
-    write_atomically(folder / "report.md", to_markdown(report).encode())
-    write_atomically(folder / "report.json", to_json(report).encode())
-    shown = [Compared(report.name, report.checker, report.measures)]
-    title = f"{report.name}: {report.answers} answers, {report.statements} statements"
-    drawn = plot(shown, folder / "report.png", title=title)
-    say(f"report → {folder}" + ("" if drawn else " (no plot: matplotlib is not installed)"))
-
-
-def write_comparison(systems: Sequence[Compared], output: Path | None) -> None:
-    """Show the first beside each other one, and write it where a folder is named."""
-    import json
-
-    from index.files import write_atomically
-    from rag.evaluation.comparison import compare as pair
-    from rag.evaluation.plotting import plot
-
-    pairs = [pair(systems[0], other) for other in systems[1:]]
-    page = "\n".join(found.to_markdown() for found in pairs)
-    typer.echo(page, nl=False)
-    if output is None:
-        return
-    write_atomically(output / "comparison.md", page.encode())
-    data = [json.loads(found.to_json()) for found in pairs]
-    write_atomically(
-        output / "comparison.json", (json.dumps(data, ensure_ascii=False, indent=2) + "\n").encode()
-    )
-    plot(systems, output / "comparison.png", title="Side by side")
-    say(f"comparison → {output}")
-
+app = typer.Typer(no_args_is_help=True, help="Measure answers, retrieval and the support checker.")
 
 Answers = Annotated[
     list[Path],
     typer.Argument(
-        help="Answer files (JSON), or answers of other systems (JSON lines).", metavar="ANSWER…"
+        help="Answer files (JSON), or answers of external systems (JSON lines).", metavar="ANSWER…"
     ),
 ]
 CheckerName = Annotated[
     str, typer.Option("--checker", help="An NLI cross-encoder, name or folder; else built in.")
 ]
-Labels = Annotated[
-    Path | None,
-    typer.Option(help="A filled-in sheet (`rag evaluate sheet`): corrects line 3.", dir_okay=False),
-]
 Validity = Annotated[
     list[Path] | None,
     typer.Option(help="Labelled claims (JSON lines) to test the checker on: line 6."),
 ]
-Spoiled = Annotated[
+Perturbed = Annotated[
     int,
     typer.Option(
-        min=0, help="Sentences per kind of spoilage that the checker is tried on: line 6."
+        min=0, help="Sentences per kind of perturbation that the checker is tried on: line 6."
     ),
 ]
-Output = Annotated[
-    Path | None, typer.Option(help="A folder for report.md, report.json and report.png.")
-]
 
 
+@app.command()
 def answers(
     paths: Answers,
     checker: CheckerName = "",
-    labels: Labels = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="A filled-in sheet (`rag evaluate sheet`): corrects line 3.", dir_okay=False
+        ),
+    ] = None,
     validity: Validity = None,
-    spoiled: Spoiled = 25,
-    crossed: Annotated[
+    perturbed: Perturbed = 25,
+    mismatched: Annotated[
         Path | None,
         typer.Option(help="A folder of answers to questions with another prompt's works: line 5."),
     ] = None,
     name: Annotated[str, typer.Option(help="What the report calls them.")] = "",
-    output: Output = None,
+    output: Annotated[
+        Path | None, typer.Option(help="A folder for report.md, report.json and report.png.")
+    ] = None,
     data_dir: DataDir = DATA_DIR,
     offline: Offline = False,
 ) -> None:
     """Say how far each ANSWER can be trusted: quotes, citations, unsupported statements, coverage,
     abstention, and the checker itself; with denominators, intervals, and what is wrong by name."""
-    from rag.answer.model import read_answer
     from rag.answer.reextraction import Reextraction
-    from rag.evaluation.labels import read_labels
-    from rag.evaluation.rendering import to_markdown
-    from rag.evaluation.report import MismatchedAnswers, evaluate
+    from rag.evaluation.answers import read_answers
+    from rag.evaluation.citations import read_labels
+    from rag.evaluation.fidelity import MismatchedAnswers
+    from rag.evaluation.report import evaluate
     from rag.support.builtin import open_checker
 
-    ours, others = read_answers(paths)
-    given = None if labels is None else read_labels(labels)
-    foreign = None
-    if crossed is not None:
-        foreign = MismatchedAnswers(tuple(map(read_answer, answer_files([crossed]))))
-    chosen = open_checker(checker, offline=offline)
+    own, external = read_answers(paths)
+    names = {" ".join(filter(None, (a.writer.name, a.writer.model))) for a in own.values()}
+    known = None if labels is None else read_labels(labels)
+    negative = None
+    if mismatched is not None:
+        negative = MismatchedAnswers(read_answers([mismatched])[0])
+    opened = open_checker(checker, offline=offline)
     report = evaluate(
-        name or common_name(ours, others),
-        chosen,
-        answers=ours,
-        others=others,
+        name or (names.pop() if len(names) == 1 and not external else "answers"),
+        opened,
+        answers=own,
+        external=external,
         document_of=Reextraction(settings(data_dir)),
-        crossed=foreign,
-        labels=given,
-        validity=tested(chosen, validity),
-        spoiled_per_kind=spoiled,
+        mismatched=negative,
+        labels=known,
+        validity=_tested(opened, validity or ()),
+        perturbed_per_kind=perturbed,
     )
-    typer.echo(to_markdown(report), nl=False)
+    typer.echo(report.to_markdown(), nl=False)
     if output is not None:
-        write_report(report, output)
+        _write_report(report, output)
 
 
+@app.command()
 def compare(
     folders: Annotated[
         list[Path],
@@ -199,29 +119,29 @@ def compare(
 ) -> None:
     """Compare systems on the same questions: the first with each other one, pair by pair."""
     from rag.answer.reextraction import Reextraction
-    from rag.evaluation.comparison import Compared
-    from rag.evaluation.rendering import read_measures
-    from rag.evaluation.report import evaluate
+    from rag.evaluation.answers import read_answers
+    from rag.evaluation.report import evaluate, read_report
     from rag.support.builtin import open_checker
 
     if len(folders) < 2:
         raise typer.BadParameter("two or more are needed", param_hint="A/ B/…")
-    systems = []
-    chosen = document_of = None
+    reports = []
+    opened = None
+    document_of = Reextraction(settings(data_dir))
     for folder in folders:
         path = folder / "report.json" if folder.is_dir() else folder
         if path.is_file():
-            found, judged_by, measures = read_measures(path)
-            systems.append(Compared(found, judged_by, measures))
+            reports.append(read_report(path))
             continue
-        chosen = chosen or open_checker(checker, offline=offline)
-        document_of = document_of or Reextraction(settings(data_dir))
-        ours, others = read_answers([folder])
-        report = evaluate(folder.name, chosen, answers=ours, others=others, document_of=document_of)
-        systems.append(Compared(report.name, report.checker, report.measures))
-    write_comparison(systems, output)
+        opened = opened or open_checker(checker, offline=offline)
+        own, external = read_answers([folder])
+        reports.append(
+            evaluate(folder.name, opened, answers=own, external=external, document_of=document_of)
+        )
+    _compare(reports, output)
 
 
+@app.command()
 def writers(
     prompts: Prompts,
     output: Annotated[Path, typer.Option(help="Where answers and reports are written.")] = Path(
@@ -230,7 +150,7 @@ def writers(
     model: Annotated[str, typer.Option(help="The local instruct model: name or folder.")] = "",
     checker: CheckerName = "",
     validity: Validity = None,
-    spoiled: Spoiled = 25,
+    perturbed: Perturbed = 25,
     data_dir: DataDir = DATA_DIR,
     mirror: Mirror = None,
     offline: Offline = False,
@@ -241,9 +161,8 @@ def writers(
     from index.errors import WriterError
     from index.files import write_atomically
     from rag.answer.reextraction import Reextraction
-    from rag.evaluation.comparison import Compared
+    from rag.evaluation.fidelity import try_writer
     from rag.evaluation.report import evaluate
-    from rag.evaluation.trial import try_writer
     from rag.pipeline import Pipeline
     from rag.prompt import read_prompt
     from rag.support.builtin import open_checker
@@ -254,44 +173,43 @@ def writers(
     asked = {path.stem: read_prompt(path) for path in prompts}
     if len(asked) < len(prompts):
         raise typer.BadParameter("two prompts have the same file name", param_hint="PROMPT…")
-    judge = open_checker(checker, offline=offline)
-    on_labels = tested(judge, validity)
-    document_of = Reextraction(chosen)
+    opened = open_checker(checker, offline=offline)
+    on_labels = _tested(opened, validity or ())
     kinds: tuple[WriterKind, ...] = ("extractive", "local")
-    systems: list[Compared] = []
+    reports: list[Report] = []
     notes: list[str] = []
     for kind in kinds:
         try:
             choice = WriterChoice(kind=kind, model=model, offline=offline)
             pipeline = Pipeline.of(chosen, open_writer(choice, ExtractiveWriter, announce=say))
             with Bars() as bars:
-                trial = try_writer(pipeline, asked, notify=bars)
+                own, mismatched = try_writer(pipeline, asked, notify=bars)
         except WriterError as error:
             notes.append(f"The writer {kind!r} could not run here: {error}")
             say(notes[-1])
             continue
-        folder = output / kind
-        for part, made in (("answers", trial.answers), ("crossed", trial.crossed)):
+        for part, made in (("answers", own), ("mismatched", mismatched.answers)):
             for name, answer in made.items():
-                write_atomically(folder / part / f"{name}.json", answer.to_json().encode())
+                write_atomically(output / kind / part / f"{name}.json", answer.to_json().encode())
         report = evaluate(
             kind,
-            judge,
-            answers=trial.answers,
-            document_of=document_of,
-            crossed=trial.foreign(),
+            opened,
+            answers=own,
+            document_of=Reextraction(chosen),
+            mismatched=mismatched,
             validity=on_labels,
-            spoiled_per_kind=spoiled,
+            perturbed_per_kind=perturbed,
         )
-        write_report(report, folder)
-        systems.append(Compared(report.name, report.checker, report.measures))
-    if len(systems) > 1:
-        write_comparison(systems, output)
-    listed = [f"- [{item.name}]({item.name}/report.md)" for item in systems]
+        _write_report(report, output / kind)
+        reports.append(report)
+    if len(reports) > 1:
+        _compare(reports, output)
+    listed = [f"- [{report.name}]({report.name}/report.md)" for report in reports]
     page = "\n".join(["# Reports", "", *listed, "", *notes]).rstrip() + "\n"
     write_atomically(output / "README.md", page.encode())
 
 
+@app.command()
 def sheet(
     paths: Answers,
     output: Annotated[Path, typer.Option(help="The sheet (CSV).", dir_okay=False)],
@@ -303,18 +221,19 @@ def sheet(
     `supported`, yes where the listed works say it, no where they do not."""
     from index.files import write_atomically
     from rag.answer.reextraction import Reextraction
-    from rag.evaluation.labels import draw, write_sheet
-    from rag.evaluation.report import evaluated_answers
+    from rag.evaluation.answers import evaluated_answers, read_answers
+    from rag.evaluation.citations import draw, write_sheet
 
-    ours, others = read_answers(paths)
-    subjects, _ = evaluated_answers(ours, Reextraction(settings(data_dir)))
-    drawn = draw([*subjects, *others], size, seed=seed)
     if output.exists():
         raise typer.BadParameter(f"{output} is there already: labels in it would be lost")
+    own, external = read_answers(paths)
+    evaluated, _ = evaluated_answers(own, Reextraction(settings(data_dir)))
+    drawn = draw([*evaluated, *external], size, seed=seed)
     write_atomically(output, write_sheet(drawn).encode())
     say(f"{len(drawn)} statements → {output}")
 
 
+@app.command()
 def convert(
     question: Annotated[str, typer.Argument(help="The question that was answered.")],
     path: Annotated[
@@ -323,7 +242,7 @@ def convert(
 ) -> None:
     """Turn an answer in plain text into a line of the form that `rag evaluate answers` reads."""
     from index.errors import AnswerError
-    from rag.evaluation.external import from_marked_text
+    from rag.evaluation.answers import from_marked_text
 
     try:
         text = path.read_text(encoding="utf-8")
@@ -332,25 +251,18 @@ def convert(
     typer.echo(from_marked_text(question, text).to_json())
 
 
-app = typer.Typer(
-    no_args_is_help=True, help="Measure answers, retrieval and the checker of support."
-)
-for command in (answers, compare, writers, sheet, convert):
-    app.command(command.__name__)(command)
-
-
-class Baseline(StrEnum):
+class BaselineName(StrEnum):
     """What retrieval is compared with, in the same run."""
 
     LANGCHAIN = "langchain"
     BM25 = "bm25"
 
 
-@app.command("retrieval")
+@app.command()
 def retrieval(
     folder: Annotated[Path, typer.Argument(help="documents.jsonl and questions.jsonl.")],
     baseline: Annotated[
-        list[Baseline] | None, typer.Option(help="Run this beside it; may be repeated.")
+        list[BaselineName] | None, typer.Option(help="Run this beside it; may be repeated.")
     ] = None,
     reranker: Annotated[
         str, typer.Option(help="A cross-encoder to rerank with: name or folder.")
@@ -365,45 +277,73 @@ def retrieval(
     document and a paired test against each baseline."""
     from index.encoder import load_encoder
     from index.files import write_atomically
-    from rag.evaluation.evaluation_set import read_evaluation_set
-    from rag.evaluation.retrieval import evaluate_retrieval, plot
+    from rag.evaluation.datasets import read_evaluation_set
+    from rag.evaluation.retrieval import evaluate_retrieval, require_packages
     from rag.retrieval.reranker import load_reranker
 
+    baselines = [item.value for item in baseline or ()]
+    require_packages(baselines)
     data = read_evaluation_set(folder)
     with Bars() as bars:
         report = evaluate_retrieval(
             data,
             load_encoder(encoder, offline=offline),
-            baselines=[item.value for item in baseline or ()],
+            baselines=baselines,
             reranker=load_reranker(reranker, offline=offline) if reranker else None,
-            progress=lambda what, done, total: bars(what, done, total, ""),
+            notify=bars,
         )
     typer.echo(report.table())
     if output is not None:
         write_atomically(output / f"{data.name}.json", report.to_json().encode())
-        drawn = plot(report, output / f"{data.name}.png")
-        say(f"written to {output}" + ("" if drawn else " (no plot: matplotlib is not installed)"))
+        _say_written(output, drawn=report.plot(output / f"{data.name}.png"))
 
 
-@app.command("support")
+@app.command()
 def support(
     files: Annotated[
         list[Path], typer.Argument(help="Labelled claims: JSON lines.", metavar="FILE…")
     ],
-    checker: Annotated[
-        str, typer.Option(help="An NLI cross-encoder, name or folder; else the one built in.")
-    ] = "",
+    checker: CheckerName = "",
     offline: Offline = False,
     output: Annotated[Path | None, typer.Option(help="Also written here, as JSON.")] = None,
 ) -> None:
-    """Measure the checker of support on claims that people labelled: AUROC, and balanced accuracy
+    """Measure the support checker on claims that people labelled: AUROC, and balanced accuracy
     and F1 at a threshold that was fixed on other data."""
     from index.files import write_atomically
-    from rag.evaluation.support import evaluate_labels, read_labelled, render_json, render_markdown
+    from rag.evaluation.support import render_json, render_markdown
     from rag.support.builtin import open_checker
 
-    chosen = open_checker(checker, offline=offline)
-    reports = [evaluate_labels(chosen, read_labelled(path), data=path.stem) for path in files]
+    reports = _tested(open_checker(checker, offline=offline), files)
     typer.echo(render_markdown(reports))
     if output is not None:
         write_atomically(output, render_json(reports).encode())
+
+
+def _tested(checker: SupportChecker, files: Sequence[Path]) -> list[SupportReport]:
+    from rag.evaluation.datasets import read_labelled_claims
+    from rag.evaluation.support import evaluate_labels
+
+    return [evaluate_labels(checker, read_labelled_claims(path), data=path.stem) for path in files]
+
+
+def _write_report(report: Report, folder: Path) -> None:
+    from rag.evaluation.comparison import write_report
+
+    _say_written(folder, drawn=write_report(report, folder))
+
+
+def _compare(reports: Sequence[Report], output: Path | None) -> None:
+    """Show the first beside each other one, and write it where a folder is named."""
+    from rag.evaluation.comparison import compare as compared
+    from rag.evaluation.comparison import plot_reports, write_comparisons
+
+    comparisons = [compared(reports[0], other) for other in reports[1:]]
+    typer.echo("\n".join(each.to_markdown() for each in comparisons), nl=False)
+    if output is not None:
+        write_comparisons(comparisons, output)
+        drawn = plot_reports(reports, output / "comparison.png", title="Side by side")
+        _say_written(output, drawn=drawn)
+
+
+def _say_written(folder: Path, *, drawn: bool) -> None:
+    say(f"written to {folder}" + ("" if drawn else " (no plot: matplotlib is not installed)"))

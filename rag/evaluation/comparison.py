@@ -1,51 +1,39 @@
-"""Two or more systems side by side: on the same questions, pair by pair."""
+"""Systems side by side on the same questions: a table for each pair, one plot for all."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
-from rag.evaluation.outcomes import Change, Measure, change
-from rag.evaluation.rendering import LINES, cell, share
-
-__all__ = ["Compared", "Comparison", "compare"]
-
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """What is compared: a name, the checker that judged it, its measures."""
-
-    name: str
-    checker: str
-    measures: Sequence[Measure]
+from index.files import write_atomically
+from rag.evaluation.report import LINES, Report, cell, percent
+from rag.evaluation.statistics import Better, Estimate, PairedDifference
+from rag.plaintext import plain
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One measure of two systems. The changes are first minus second, question by question."""
+class ComparedMeasure:
+    """One measure of two systems; `difference` is first minus second, question by question."""
 
     key: str
     line: int
     label: str
-    better: str
+    better: Better
     first: float | None
     second: float | None
-    change: Change
+    difference: PairedDifference
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """The first system minus the second, for each measure that both have."""
+class ReportComparison:
+    """The first system beside the second, for each measure that both have."""
 
     first: str
     second: str
     checkers: tuple[str, str]
-    rows: tuple[Row, ...]
-
-    def to_json(self) -> str:
-        """One JSON object with these fields."""
-        return json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n"
+    rows: tuple[ComparedMeasure, ...]
 
     def to_markdown(self) -> str:
         """A row for each measure."""
@@ -62,9 +50,8 @@ class Comparison:
             "| --- | --- | --- | --- | --- | --- | --- | --- |",
         ]
         for number, title in LINES.items():
-            rows = [row for row in self.rows if row.line == number]
-            lines += [f"| **{number}. {title}** | | | | | | | |"] if rows else []
-            lines += [_line(row) for row in rows]
+            rows = [_row(row) for row in self.rows if row.line == number]
+            lines += [f"| **{number}. {title}** | | | | | | | |", *rows] if rows else []
         lines += [
             "",
             "The difference is the mean over the questions that both scored, each counting once; "
@@ -74,33 +61,133 @@ class Comparison:
         return "\n".join(lines) + "\n"
 
 
-def compare(first: Compared, second: Compared) -> Comparison:
+def compare(first: Report, second: Report) -> ReportComparison:
     """Every measure that both have."""
-    others = {item.key: item for item in second.measures}
     rows = [
-        Row(
-            key=item.key,
-            line=item.line,
-            label=item.label,
-            better=item.better,
-            first=item.estimate().value,
-            second=others[item.key].estimate().value,
-            change=change(item, others[item.key]),
+        ComparedMeasure(
+            item.key,
+            item.line,
+            item.label,
+            item.better,
+            item.estimate().value,
+            other.estimate().value,
+            item.minus(other),
         )
         for item in first.measures
-        if item.key in others
+        if (other := second.measure(item.key)) is not None
     ]
-    return Comparison(first.name, second.name, (first.checker, second.checker), tuple(rows))
+    return ReportComparison(first.name, second.name, (first.checker, second.checker), tuple(rows))
 
 
-def _line(row: Row) -> str:
-    found = row.change
+def _row(row: ComparedMeasure) -> str:
+    change = row.difference
     ends = "—"
-    if found.low is not None and found.high is not None:
-        ends = f"{100 * found.low:+.1f} – {100 * found.high:+.1f}"
-    p = "—" if found.p is None else f"{found.p:.3f}"
+    if change.low is not None and change.high is not None:
+        ends = f"{100 * change.low:+.1f} – {100 * change.high:+.1f}"
+    p = "—" if change.p is None else f"{change.p:.3f}"
     return (
-        f"| {cell(row.label)} | {share(row.first)} | {share(row.second)} "
-        f"| {share(found.mean, signed=True)} | {ends} | {p} | {found.prompts} "
-        f"| {cell(row.better) or '—'} |"
+        f"| {cell(row.label)} | {percent(row.first)} | {percent(row.second)} "
+        f"| {percent(change.mean, signed=True)} | {ends} | {p} | {change.clusters} "
+        f"| {row.better or '—'} |"
     )
+
+
+def write_report(report: Report, folder: Path) -> bool:
+    """Write the report as Markdown, JSON and a plot; False where it could not be drawn."""
+    write_atomically(folder / "report.md", report.to_markdown().encode())
+    write_atomically(folder / "report.json", report.to_json().encode())
+    title = f"{report.name}: {report.answers} answers, {report.statements} statements"
+    return plot_reports([report], folder / "report.png", title=title)
+
+
+def write_comparisons(comparisons: Sequence[ReportComparison], folder: Path) -> None:
+    """Write the comparisons as Markdown and as one JSON list."""
+    page = "\n".join(each.to_markdown() for each in comparisons)
+    data = json.dumps([asdict(each) for each in comparisons], ensure_ascii=False, indent=2)
+    write_atomically(folder / "comparison.md", page.encode())
+    write_atomically(folder / "comparison.json", f"{data}\n".encode())
+
+
+def plot_reports(reports: Sequence[Report], path: Path, *, title: str) -> bool:
+    """Draw every share with its interval, a panel for each line. An arrow at a label points to
+    where better is. False where matplotlib is not installed."""
+    arrows = {"higher": " →", "lower": " ←", "": ""}
+    panels: dict[str, dict[str, list[tuple[Estimate, str]]]] = {}
+    for number, line in LINES.items():
+        # Differences are no shares: they have no place on an axis from 0 to 1.
+        items = {
+            item.key: item
+            for report in reports
+            for item in report.measures
+            if item.line == number and item.key != "recall_gap"
+        }
+        for key, item in items.items():
+            measures = [report.measure(key) for report in reports]
+            panels.setdefault(f"{number}. {line}", {})[item.label + arrows[item.better]] = [
+                (each.estimate(), f" ({each.denominator})") if each else (Estimate(None), "")
+                for each in measures
+            ]
+    axis = "share; bars: 95 % interval over questions; in brackets: how many"
+    return plot_estimates(panels, [report.name for report in reports], path, title, axis)
+
+
+Panels = Mapping[str, Mapping[str, Sequence[tuple[Estimate, str]]]]
+"""panel → row → for each system the estimate, in [0, 1], and what is written behind it."""
+
+
+def plot_estimates(
+    panels: Panels, systems: Sequence[str], path: Path, title: str, axis: str
+) -> bool:
+    """Draw a dot and a bar for each estimate, a colour for each system; False where matplotlib is
+    not installed. The kind of picture follows from the suffix of `path`."""
+    try:
+        from matplotlib.figure import Figure
+        from matplotlib.lines import Line2D
+    except ImportError:
+        return False
+    heights = [len(rows) * len(systems) for rows in panels.values()] or [1]
+    size = (10, 1.6 + 0.55 * len(heights) + 0.30 * sum(heights))
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)
+    for axes, (name, rows) in zip(grid[:, 0], panels.items(), strict=False):
+        for row, estimates in enumerate(rows.values()):
+            for place, (estimate, note) in enumerate(estimates):
+                at = row + 0.8 * (place - (len(systems) - 1) / 2) / len(systems)
+                style = {"va": "center", "fontsize": 8, "color": f"C{place}"}
+                if estimate.value is None:
+                    axes.text(0.0, at, "not measured", **style)
+                    continue
+                if estimate.low is not None:
+                    ends = [estimate.low, estimate.high]
+                    axes.plot(ends, [at, at], color=f"C{place}", linewidth=2.5, alpha=0.5)
+                axes.plot([estimate.value], [at], "o", color=f"C{place}", markersize=6)
+                axes.text(1.03, at, f"{estimate.value:.2f}{note}", **style)
+        axes.set_yticks(range(len(rows)), list(map(_drawn, rows)))
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.set_title(name, loc="left", fontsize=10, fontweight="bold")
+        axes.grid(axis="x", alpha=0.3)
+    last = grid[-1, 0]
+    last.set_xlim(-0.02, 1.14)
+    last.set_xticks([0, 0.25, 0.5, 0.75, 1])
+    last.set_xlabel(axis)
+    handles = [
+        Line2D([], [], color=f"C{place}", marker="o", label=_drawn(system))
+        for place, system in enumerate(systems)
+    ]
+    if len(systems) > 1:
+        figure.legend(
+            handles=handles,
+            title=_drawn(title),
+            loc="outside upper center",
+            ncols=min(4, len(handles)),
+        )
+    else:
+        figure.suptitle(_drawn(title))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+    return True
+
+
+def _drawn(name: str) -> str:
+    """A name from a file, in which a dollar sign would begin a formula."""
+    return plain(name).replace("$", "\\$")

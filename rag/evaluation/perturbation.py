@@ -1,9 +1,9 @@
-"""Spoils true sentences in known ways, so that a checker can be asked whether it notices.
+"""True sentences perturbed in known ways, so that a checker can be asked whether it notices.
 
-Every case is a statement with the evidence it is held against. Spoiled statements are a real
-sentence with one thing changed; untouched ones are the sentence itself, or an honest light
-paraphrase of it, so that the rate of false alarms means something. The rules here are plain
-regular expressions of their own: they share no parser with the checker they examine.
+Every case is a statement with the evidence it is held against. Perturbed statements are a real
+sentence with one thing changed; unchanged ones are the sentence itself, or an honest light
+paraphrase of it, so that the rate of false alarms means something. The rules are plain regular
+expressions of their own: they share no parser with the checker they examine.
 """
 
 from __future__ import annotations
@@ -13,18 +13,16 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["SPOILED", "UNTOUCHED", "Case", "perturbation_set", "usable"]
-
-SPOILED = (
+PERTURBED = (
     "number", "unit", "sign", "percentage", "negation in", "negation out", "name", "comparison",
     "another work",
 )  # fmt: skip
-UNTOUCHED = ("verbatim", "lead-in", "clause dropped", "number rewritten", "voice")
+UNCHANGED = ("verbatim", "lead-in", "clause dropped", "number rewritten", "voice")
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """`kind` is one of SPOILED or UNTOUCHED; `work` is the source of the evidence."""
+class PerturbedClaim:
+    """`kind` is one of PERTURBED or UNCHANGED; `work` is the source of the evidence."""
 
     kind: str
     work: str
@@ -32,9 +30,9 @@ class Case:
     evidence: tuple[str, ...]
 
     @property
-    def spoiled(self) -> bool:
+    def perturbed(self) -> bool:
         """Whether a checker should object."""
-        return self.kind in SPOILED
+        return self.kind in PERTURBED
 
 
 _NUMBER = re.compile(r"(?<![\w.,/^-])\d+(?:,\d{3})*(?:\.\d+)?(?![\w/^-]|[.,]\d|\s?%|\s?per\s?cent)")
@@ -81,8 +79,8 @@ _NAME = re.compile(r"(?<=[a-z,;] )[A-Z][A-Za-z]*[A-Za-z0-9]+(?:-\d+)?(?![\w-])")
 _LEAD = re.compile(r"^(?:However|Moreover|Furthermore|In addition|Finally|Therefore|Thus|Hence|"
                    r"Additionally|In particular|Specifically|Similarly), ")  # fmt: skip
 _TAIL = re.compile(r", (?:which|where|while|whereas|and|but|since|because|as) [^,;:]{15,}\.$")
-_WORDS = "two three four five six seven eight"
-_DIGIT_WORDS = {str(digit): word for digit, word in enumerate(_WORDS.split(), start=2)}
+_DIGIT_WORDS = {"2": "two", "3": "three", "4": "four", "5": "five", "6": "six", "7": "seven",
+                "8": "eight"}  # fmt: skip
 _BAD = re.compile(r"(?:BIBREF|FIGREF|TABREF|SECREF|https?:|\.\.\.|[|{}\\∑∫]|\b[a-z] [a-z] [a-z]\b)")
 
 
@@ -101,7 +99,7 @@ def usable(sentence: str) -> bool:
 
 def perturbation_set(
     works: Mapping[str, Sequence[str]], *, seed: int = 0, per_kind: int = 200
-) -> tuple[Case, ...]:
+) -> tuple[PerturbedClaim, ...]:
     """Up to `per_kind` cases of every kind out of the works' sentences, in a fixed random order.
 
     Evidence is the sentence alone, or in every third case the sentence with its neighbours.
@@ -114,89 +112,81 @@ def perturbation_set(
         if usable(sentence)
     ]
     rng.shuffle(places)
-    called = _called(works)
-    cases: list[Case] = []
-    for kind in (*SPOILED, *UNTOUCHED):
+    names = {work: _names(sentences) for work, sentences in works.items()}
+    claims: list[PerturbedClaim] = []
+    for kind in (*PERTURBED, *UNCHANGED):
         made = 0
         for work, at in places:
             if made == per_kind:
                 break
             sentence = works[work][at]
             if kind == "another work":
-                statement = _foreign(work, works, rng)
+                statement = _of_another_work(work, works, rng)
             elif kind == "name":
-                statement = _other_name(sentence, work, called, rng)
+                statement = _other_name(sentence, work, names, rng)
             else:
                 statement = _RULES[kind](sentence, rng)
             if statement is None or (statement == sentence) != (kind == "verbatim"):
                 continue
-            evidence: tuple[str, ...] = (sentence,)
-            if made % 3 == 2:
-                evidence = tuple(works[work][max(0, at - 1) : at + 2])
-            cases.append(Case(kind, work, statement, evidence))
+            evidence = works[work][max(0, at - 1) : at + 2] if made % 3 == 2 else [sentence]
+            claims.append(PerturbedClaim(kind, work, statement, tuple(evidence)))
             made += 1
-    return tuple(cases)
+    return tuple(claims)
 
 
-def _called(works: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """The names of every work: capitalised words that it never writes small."""
-    called = {}
-    for work, lines in works.items():
-        small = {word for line in lines for word in re.findall(r"[a-z]+", line)}
-        seen = {match.group() for line in lines for match in _NAME.finditer(line)}
-        called[work] = sorted(name for name in seen if name.lower() not in small)
-    return called
+def _names(sentences: Sequence[str]) -> list[str]:
+    """The names in a work: capitalised words that it never writes small."""
+    small = {word for line in sentences for word in re.findall(r"[a-z]+", line)}
+    capitalised = {match.group() for line in sentences for match in _NAME.finditer(line)}
+    return sorted(name for name in capitalised if name.lower() not in small)
 
 
-def _foreign(work: str, works: Mapping[str, Sequence[str]], rng: random.Random) -> str | None:
+def _of_another_work(
+    work: str, works: Mapping[str, Sequence[str]], rng: random.Random
+) -> str | None:
     others = sorted(set(works) - {work})
-    if not others:
-        return None
-    candidates = [line for line in works[rng.choice(others)] if usable(line)]
-    return rng.choice(candidates) if candidates else None
+    sentences = [line for line in works[rng.choice(others)] if usable(line)] if others else []
+    return rng.choice(sentences) if sentences else None
 
 
 def _other_name(
-    sentence: str, work: str, called: Mapping[str, Sequence[str]], rng: random.Random
+    sentence: str, work: str, names: Mapping[str, Sequence[str]], rng: random.Random
 ) -> str | None:
-    match = _pick(_NAME, sentence, rng)
-    if match is None:
-        return None
-    pools = [called[work], called[rng.choice(sorted(called))]]
-    names = [name for pool in pools for name in pool if name.lower() not in sentence.lower()]
-    if not names:
-        return None
-    return sentence[: match.start()] + rng.choice(names) + sentence[match.end() :]
+    def other(match: re.Match[str], rng: random.Random) -> str | None:
+        pool = [*names[work], *names[rng.choice(sorted(names))]]
+        pool = [name for name in pool if name.lower() not in sentence.lower()]
+        return rng.choice(pool) if pool else None
+
+    return _replace(_NAME, other)(sentence, rng)
 
 
-def _pick(pattern: re.Pattern[str], text: str, rng: random.Random) -> re.Match[str] | None:
-    found = list(pattern.finditer(text))
-    return rng.choice(found) if found else None
+Rule = Callable[[str, random.Random], str | None]
+"""A sentence changed, None where the rule does not apply to it."""
 
 
 def _replace(
-    pattern: re.Pattern[str], put: Callable[[re.Match[str], random.Random], str]
-) -> Callable[[str, random.Random], str | None]:
+    pattern: re.Pattern[str], replacement: Callable[[re.Match[str], random.Random], str | None]
+) -> Rule:
+    """The rule that replaces one match of `pattern`, drawn at random."""
+
     def apply(sentence: str, rng: random.Random) -> str | None:
-        match = _pick(pattern, sentence, rng)
-        if match is None:
+        matches = list(pattern.finditer(sentence))
+        if not matches:
             return None
-        return sentence[: match.start()] + put(match, rng) + sentence[match.end() :]
+        match = rng.choice(matches)
+        words = replacement(match, rng)
+        return (
+            None if words is None else sentence[: match.start()] + words + sentence[match.end() :]
+        )
 
     return apply
 
 
 def _other_value(written: str, rng: random.Random) -> str:
-    """Another number of the same look: a digit changed, two swapped, or ten times as much."""
-    digits = [at for at, char in enumerate(written) if char.isdigit()]
-    at = rng.choice(digits)
-    old = written[at]
-    new = rng.choice([digit for digit in "123456789" if digit != old])
-    return written[:at] + new + written[at + 1 :]
-
-
-def _number(match: re.Match[str], rng: random.Random) -> str:
-    return _other_value(match.group(), rng)
+    """Another number of the same look: one digit changed."""
+    at = rng.choice([at for at, char in enumerate(written) if char.isdigit()])
+    digit = rng.choice([digit for digit in "123456789" if digit != written[at]])
+    return written[:at] + digit + written[at + 1 :]
 
 
 def _percentage(match: re.Match[str], rng: random.Random) -> str:
@@ -206,10 +196,6 @@ def _percentage(match: re.Match[str], rng: random.Random) -> str:
     ):
         return match[1]
     return _other_value(match[1], rng) + match[2]
-
-
-def _comparison(match: re.Match[str], rng: random.Random) -> str:
-    return _OPPOSITE[match.group()]
 
 
 def _negation_out(match: re.Match[str], rng: random.Random) -> str:
@@ -226,20 +212,18 @@ def _lead_in(sentence: str, rng: random.Random) -> str:
     )
     head = sentence.split(maxsplit=1)[0]
     keep = len(head) > 1 and any(char.isupper() or char.isdigit() for char in head[1:])
-    body = sentence if keep else sentence[0].lower() + sentence[1:]
-    return lead + _we(body)
+    return lead + _third_person(sentence if keep else sentence[0].lower() + sentence[1:])
 
 
-def _we(sentence: str) -> str:
-    turned = re.sub(r"\bwe\b", "the authors", sentence)
-    turned = re.sub(r"\bWe\b", "The authors", turned)
-    turned = re.sub(r"\bour\b", "their", turned)
-    return re.sub(r"\bOur\b", "Their", turned)
+def _third_person(sentence: str) -> str:
+    for word, other in (("we", "the authors"), ("our", "their")):
+        sentence = re.sub(rf"\b{word}\b", other, sentence)
+        sentence = re.sub(rf"\b{word.capitalize()}\b", other.capitalize(), sentence)
+    return sentence
 
 
 def _clause_dropped(sentence: str, rng: random.Random) -> str | None:
-    shorter = _LEAD.sub("", sentence)
-    shorter = _TAIL.sub(".", shorter)
+    shorter = _TAIL.sub(".", _LEAD.sub("", sentence))
     if shorter == sentence or len(shorter) < 40:
         return None
     return shorter[0].upper() + shorter[1:]
@@ -247,10 +231,10 @@ def _clause_dropped(sentence: str, rng: random.Random) -> str | None:
 
 def _rewritten(sentence: str, rng: random.Random) -> str | None:
     """The same number in another notation."""
-    for pattern, put in _NOTATIONS:
-        turned = re.sub(pattern, put, sentence, count=1)
-        if turned != sentence:
-            return turned
+    for pattern, notation in _NOTATIONS:
+        rewritten = re.sub(pattern, notation, sentence, count=1)
+        if rewritten != sentence:
+            return rewritten
     return None
 
 
@@ -268,14 +252,8 @@ _NOTATIONS: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
 )  # fmt: skip
 
 
-def _voice(sentence: str, rng: random.Random) -> str | None:
-    """ "We" turned into "the authors", nothing put before it."""
-    turned = _we(sentence)
-    return turned if turned != sentence else None
-
-
-_RULES: dict[str, Callable[[str, random.Random], str | None]] = {
-    "number": _replace(_NUMBER, _number),
+_RULES: dict[str, Rule] = {
+    "number": _replace(_NUMBER, lambda match, rng: _other_value(match.group(), rng)),
     "unit": _replace(_UNIT, lambda match, rng: match[1] + _UNITS[match[2]]),
     "sign": lambda sentence, rng: (
         _replace(_SIGNED, lambda match, rng: "")(sentence, rng)
@@ -284,10 +262,10 @@ _RULES: dict[str, Callable[[str, random.Random], str | None]] = {
     "percentage": _replace(_PERCENT, _percentage),
     "negation in": _replace(_AUXILIARY, lambda match, rng: match.group() + " not"),
     "negation out": _replace(_NOT, _negation_out),
-    "comparison": _replace(_COMPARISON, _comparison),
+    "comparison": _replace(_COMPARISON, lambda match, rng: _OPPOSITE[match.group()]),
     "verbatim": lambda sentence, rng: sentence,
     "lead-in": _lead_in,
     "clause dropped": _clause_dropped,
     "number rewritten": _rewritten,
-    "voice": _voice,
+    "voice": lambda sentence, rng: _third_person(sentence),
 }

@@ -1,26 +1,56 @@
-"""From answers to a report: the six lines, and everything that is wrong by name."""
+"""The report on one system's answers: six lines, and everything that is wrong by name."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
-from index.errors import PromptError
+from pydantic import TypeAdapter, ValidationError
+
+from index.errors import DatasetError
 from rag.answer.model import Answer
-from rag.answer.verify import DocumentOf, verify
-from rag.evaluation.abstention import abstention
-from rag.evaluation.citations import Judge
-from rag.evaluation.evaluated import Documents, EvaluatedAnswer, evaluated_answer
-from rag.evaluation.fidelity import Checked, coverage, fidelity, missing_works
-from rag.evaluation.judging import Verdict, citation_measures, judge_claims, unsupported_measures
-from rag.evaluation.outcomes import Measure
-from rag.evaluation.ppi import Corrected, corrected_mean
-from rag.evaluation.spoilage import spoilage
-from rag.evaluation.support import PerturbationReport, SupportReport
-from rag.prompt import parse_prompt
+from rag.answer.verify import DocumentOf
+from rag.evaluation.answers import CheckedAnswer, EvaluatedAnswer, evaluated_answers
+from rag.evaluation.citations import (
+    Verdict,
+    citation_measures,
+    correct,
+    judge_claims,
+    unsupported_measures,
+)
+from rag.evaluation.datasets import first_error
+from rag.evaluation.fidelity import (
+    MismatchedAnswers,
+    abstention_measures,
+    coverage_measures,
+    fidelity_measures,
+    missing_works,
+)
+from rag.evaluation.statistics import CorrectedShare, Estimate, Measure
+from rag.evaluation.support import (
+    PerturbationReport,
+    SupportReport,
+    render_markdown,
+    try_on_documents,
+)
+from rag.plaintext import escape
 from rag.support import SupportChecker
 
-__all__ = ["MismatchedAnswers", "Problem", "Report", "evaluate", "evaluated_answers"]
+FORMAT = "grounding-report/2"
+
+LINES = {
+    1: "Quote fidelity",
+    2: "Citation recall and precision",
+    3: "Unsupported statements",
+    4: "Coverage",
+    5: "Abstention",
+    6: "The checker's own validity",
+}
+_SHOWN = 60
+"""Problems that the Markdown shows; the JSON has all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,24 +63,14 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        """One line for a person."""
         return f"{self.answer}, {self.part}: {self.message}"
-
-
-@dataclass(frozen=True, slots=True)
-class MismatchedAnswers:
-    """Answers to questions that were put to another prompt's works, and the questions for which
-    there were no such works."""
-
-    answers: tuple[Answer, ...]
-    unscored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """One system on a set of answers. `fixed` statements claim nothing and enter no measure of
-    lines 2 and 3; `validity` and `corrected` are there where labels were given, `spoilage` where
-    the checker was tried on changed sentences of the works."""
+    lines 2 and 3. `corrected` needs labels of statements, `validity` labelled claims;
+    `perturbations` is the checker on changed sentences of the listed works."""
 
     name: str
     checker: str
@@ -63,30 +83,74 @@ class Report:
     verdicts: tuple[Verdict, ...]
     problems: tuple[Problem, ...]
     validity: tuple[SupportReport, ...] = ()
-    spoilage: PerturbationReport | None = None
-    corrected: Corrected | None = None
-    notes: tuple[str, ...] = field(default=())
+    perturbations: PerturbationReport | None = None
+    corrected: CorrectedShare | None = None
 
     def measure(self, key: str) -> Measure | None:
         """The measure of this key, None where it was not taken."""
         return next((item for item in self.measures if item.key == key), None)
 
+    def to_json(self) -> str:
+        """Every field, and the estimate of each measure; the inverse of `read_report`."""
+        raw: dict[str, Any] = {"format": FORMAT, **asdict(self)}
+        raw["measures"] = [
+            {
+                **asdict(item.estimate()),
+                "numerator": item.numerator,
+                "denominator": item.denominator,
+                "unscored": item.unscored,
+                **asdict(item),
+            }
+            for item in self.measures
+        ]
+        return json.dumps(raw, ensure_ascii=False, indent=2) + "\n"
 
-def evaluated_answers(
-    answers: Mapping[str, Answer], document_of: DocumentOf
-) -> tuple[list[EvaluatedAnswer], list[Checked]]:
-    """Answers of this project by name: as what is judged, and with all that was checked."""
-    documents = Documents(document_of)
-    subjects, checked = [], []
-    for name, answer in answers.items():
-        try:
-            prompt = parse_prompt(answer.prompt.text)
-        except PromptError:
-            prompt = None
-        listings = prompt.listings if prompt else ()
-        subjects.append(evaluated_answer(answer, name, listings, documents))
-        checked.append((answer, prompt, documents.read(answer), verify(answer, document_of)))
-    return subjects, checked
+    def to_markdown(self) -> str:
+        """The six lines with denominators and intervals, then what is wrong by name."""
+        lines = [
+            f"# {cell(self.name)}",
+            "",
+            f"{self.answers} answers to {self.prompts} questions, {self.statements} statements; "
+            f"{self.fixed} fixed sentences that claim nothing are left out of lines 2 and 3. "
+            f"Support checker: {cell(self.checker)}, threshold {self.threshold:.2f}. "
+            "Intervals: 95 %, bootstrap over questions; none with fewer than two. What could not "
+            "be scored enters no share.",
+            "",
+        ]
+        if self.prompts == 1:
+            lines += ["Only one question: there are no intervals.", ""]
+        elif 1 < self.prompts < 10:
+            lines += [
+                f"Only {self.prompts} questions: the intervals are rough, and too narrow.", ""
+            ]  # fmt: skip
+        lines += [
+            "| | figure | 95 % interval | counted | could not be scored | better | |",
+            "| --- | --- | --- | --- | --- | --- | --- |",
+        ]
+        for number, title in LINES.items():
+            rows = [_row(item) for item in self.measures if item.line == number]
+            if number == 3 and self.corrected is not None:
+                rows.append(_corrected_row(self.corrected))
+            if number == 6:
+                labelled = "below" if self.validity else "no labelled file was given"
+                changed = "below" if self.perturbations else "not tried"
+                rows.append(f"| on people's labels: {labelled} | | | | | | |")
+                rows.append(f"| on perturbed sentences: {changed} | | | | | | |")
+            none = "| not measured here | — | — | — | — | | |"
+            lines += [f"| **{number}. {title}** | | | | | | |", *(rows or [none])]
+        if self.validity or self.perturbations:
+            tables = render_markdown(self.validity, self.perturbations).strip()
+            lines += ["", f"## {LINES[6]}", "", tables]
+        lines += ["", "## What is wrong", ""]
+        lines += [
+            f"- line {one.line}, {cell(one.answer)}, {cell(one.part)}: {cell(one.message)}"
+            for one in self.problems[:_SHOWN]
+        ]
+        if not self.problems:
+            lines.append("Nothing.")
+        if len(self.problems) > _SHOWN:
+            lines.append(f"- and {len(self.problems) - _SHOWN} more, in the JSON")
+        return "\n".join(lines) + "\n"
 
 
 def evaluate(
@@ -95,77 +159,126 @@ def evaluate(
     *,
     answers: Mapping[str, Answer],
     document_of: DocumentOf,
-    others: Sequence[EvaluatedAnswer] = (),
-    crossed: MismatchedAnswers | None = None,
+    external: Sequence[EvaluatedAnswer] = (),
+    mismatched: MismatchedAnswers | None = None,
     labels: Mapping[str, bool] | None = None,
     validity: Sequence[SupportReport] = (),
-    spoiled_per_kind: int = 0,
-    notes: Sequence[str] = (),
+    perturbed_per_kind: int = 0,
 ) -> Report:
-    """The report on `answers` (by name) of this project and on those of `others`, of which only
-    statements and citations are known. `labels` say whether a statement is supported by the
-    listed works, by its key; with `spoiled_per_kind` the checker is tried on that many sentences
+    """The report on `answers` (by name) of this project and on those of external systems, of which
+    only statements and citations are known. `labels` say whether a statement is supported by the
+    listed works, by its key; with `perturbed_per_kind` the checker is tried on that many sentences
     of the works for each kind of change."""
-    ours, checked = evaluated_answers(answers, document_of)
-    subjects = [*ours, *others]
-    verdicts = judge_claims(Judge(checker), subjects)
-    claims = sum(len(subject.claims) for subject in subjects)
-    lines = fidelity(checked) if checked else []
-    lines += citation_measures(verdicts) + unsupported_measures(verdicts)
+    own, checked = evaluated_answers(answers, document_of)
+    evaluated = [*own, *external]
+    verdicts = judge_claims(checker, evaluated)
+    measures = [*citation_measures(verdicts), *unsupported_measures(verdicts)]
     if checked:
-        lines += coverage(checked)
-        tested = crossed or MismatchedAnswers(())
-        refused, *answered = abstention(list(answers.values()), tested.answers, tested.unscored)
-        lines += [refused, *(answered if crossed else [])]
+        measures = [
+            *fidelity_measures(checked),
+            *measures,
+            *coverage_measures(checked),
+            *abstention_measures(list(answers.values()), mismatched),
+        ]
+    documents = {
+        source_id: document
+        for item in checked
+        for source_id, document in item.documents.items()
+        if document is not None
+    }
     return Report(
         name=name,
         checker=checker.name,
         threshold=checker.threshold,
-        answers=len(subjects),
-        prompts=len({subject.prompt for subject in subjects}),
+        answers=len(evaluated),
+        prompts=len({answer.prompt for answer in evaluated}),
         statements=len(verdicts),
-        fixed=claims - len(verdicts),
-        measures=tuple(lines),
+        fixed=sum(len(answer.claims) for answer in evaluated) - len(verdicts),
+        measures=tuple(measures),
         verdicts=tuple(verdicts),
         problems=tuple(_problems(answers, checked, verdicts)),
         validity=tuple(validity),
-        spoilage=spoilage(checker, checked, per_kind=spoiled_per_kind),
+        perturbations=try_on_documents(checker, documents.items(), per_kind=perturbed_per_kind),
         corrected=None if labels is None else correct(verdicts, labels),
-        notes=tuple(notes),
-    )
-
-
-def correct(verdicts: Sequence[Verdict], labels: Mapping[str, bool]) -> Corrected:
-    """The share of unsupported statements, corrected by labels. What the checker could not score
-    has no prediction and is left out, with its label."""
-    scored = {item.key: 1.0 - item.supported for item in verdicts if item.supported is not None}
-    known = [key for key in scored if key in labels]
-    return corrected_mean(
-        [float(not labels[key]) for key in known],
-        [scored[key] for key in known],
-        [value for key, value in scored.items() if key not in labels],
-        ignored=len(labels.keys() - scored.keys()),
     )
 
 
 def _problems(
-    answers: Mapping[str, Answer], checked: Sequence[Checked], verdicts: Sequence[Verdict]
+    answers: Mapping[str, Answer], checked: Sequence[CheckedAnswer], verdicts: Sequence[Verdict]
 ) -> list[Problem]:
     """What verification found, then works that are missing, then what is wrong in statements."""
-    found = []
-    for name, (answer, prompt, _, verification) in zip(answers, checked, strict=True):
-        found += [Problem(name, 1, one.part, one.message) for one in verification.failures]
-        if prompt is not None:
-            found += [
-                Problem(name, 4, "references", f"{work!r} is listed and nothing is said of it")
-                for work in missing_works(answer, prompt)
-            ]
-    for item in verdicts:
-        shown = repr(item.text[:80])
-        found += [Problem(item.answer, 2, item.part, f"{one} ({shown})") for one in item.wrong]
-        if item.supported == 0:
-            found.append(Problem(item.answer, 3, item.part, f"no listed work supports {shown}"))
-        elif item.quote_recall == 0 and not item.wrong:
-            why = "its quotes do not support" if item.citations else "no quote stands behind"
-            found.append(Problem(item.answer, 2, item.part, f"{why} {shown}"))
-    return found
+    problems = []
+    for name, item in zip(answers, checked, strict=True):
+        problems += [Problem(name, 1, f.part, f.message) for f in item.verification.failures]
+        problems += [
+            Problem(name, 4, "references", f"{work!r} is listed and nothing is said of it")
+            for work in missing_works(item)
+        ]
+    for verdict in verdicts:
+        where = verdict.answer, verdict.part
+        shown = repr(verdict.text[:80])
+        for finding in verdict.wrong:
+            problems.append(Problem(where[0], 2, where[1], f"{finding} ({shown})"))
+        if verdict.supported is False:
+            problems.append(Problem(where[0], 3, where[1], f"no listed work supports {shown}"))
+        elif verdict.quote_recall is False and not verdict.wrong:
+            why = "its quotes do not support" if verdict.citations else "no quote stands behind"
+            problems.append(Problem(where[0], 2, where[1], f"{why} {shown}"))
+    return problems
+
+
+def read_report(path: Path) -> Report:
+    """The report in a JSON file. Raises DatasetError."""
+    advice = "`rag evaluate answers --output` writes one"
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+            raise ValueError(f"expected the format {FORMAT!r}")
+        return TypeAdapter(Report).validate_python(raw)
+    except ValidationError as error:
+        raise DatasetError(f"{path}: not a report ({first_error(error)}); {advice}") from None
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{path}: not a report ({error}); {advice}") from error
+
+
+def _row(item: Measure) -> str:
+    estimate = item.estimate()
+    counted = f"{item.numerator:g} of {item.denominator}"
+    if item.key == "recall_gap":  # a mean of differences: its numerator says nothing
+        counted = f"over {item.denominator}"
+    return (
+        f"| {item.label} | {percent(estimate.value, signed=item.key == 'recall_gap')} "
+        f"| {interval(estimate)} | {counted} | {item.unscored} | {item.better or '—'} "
+        f"| {item.note} |"
+    )
+
+
+def _corrected_row(share: CorrectedShare) -> str:
+    note = f"{share.labelled} labelled and {share.others} other statements"
+    if share.ignored:
+        note += f"; {share.ignored} labels belong to no statement here"
+    return (
+        "| unsupported statements, corrected by labels (PPI) "
+        f"| {percent(share.estimate.value)} | {interval(share.estimate)} | {note} | | lower "
+        "| normal interval, statements as independent |"
+    )
+
+
+def percent(value: float | None, *, signed: bool = False) -> str:
+    """A share in per cent, or a dash where there is none."""
+    if value is None:
+        return "—"
+    return f"{100 * value:+.1f} %" if signed else f"{100 * value:.1f} %"
+
+
+def interval(estimate: Estimate) -> str:
+    """The two ends in per cent, or a dash."""
+    if estimate.low is None or estimate.high is None:
+        return "—"
+    return f"{100 * estimate.low:.1f} – {100 * estimate.high:.1f} %"
+
+
+def cell(text: str) -> str:
+    """Words of a file as Markdown that shows exactly them, in a table too."""
+    escaped = escape(text)
+    return escaped if "\\|" in escaped else escaped.replace("|", "\\|")

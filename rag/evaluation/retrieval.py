@@ -1,57 +1,126 @@
 """How often retrieval finds the evidence, beside what a user would write without this project.
 
-Every question is asked of its own document alone, as a prompt asks of its listed works alone.
+Every question is asked of its own document alone, as a prompt asks of its listed works alone, and
+ranked by `rag.retrieval.retrieve.search`, as for an answer. Intervals and the paired test take the
+document as the unit that was sampled. Ranks are measured by ir-measures.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from index.build import Notify, silent
 from index.documents.document import Document
-from index.encoder import Encoder, Vectors, embed
-from index.errors import EncoderError
+from index.encoder import Encoder, embed
+from index.errors import DatasetError
 from index.passages import split
 from index.stores.segments import make_segment
-from rag.evaluation.evaluation_set import EvaluationSet
-from rag.evaluation.evidence_recall import (
-    MEASURES,
-    Difference,
+from rag.evaluation.comparison import plot_estimates
+from rag.evaluation.datasets import EvaluationSet, Offsets
+from rag.evaluation.statistics import (
     Estimate,
-    Span,
+    PairedDifference,
     Values,
-    bootstrap,
-    paired_test,
-    question_measures,
+    mean_estimate,
+    paired_difference,
 )
 from rag.retrieval.reranker import Reranker
 from rag.retrieval.retrieve import search
 from rag.retrieval.scoring import Lexicon, order, similarities
 
+BUDGETS = (2000, 5000)
+MEASURES = ("hit@1", "hit@3", "hit@5", "hit@10", "MRR", "nDCG@10", "recall@2000c", "recall@5000c")
+
 Baseline = Literal["langchain", "bm25"]
 BASELINES: tuple[Baseline, ...] = ("langchain", "bm25")
-OURS = "rag"
 
-# LangChain's documentation, and most code written after it.
-CHUNK_SIZE = 1000
-CHUNK_OVERLAP = 200
+Ranking = Sequence[Offsets]
+"""All passages of a document, as offsets into its text, best first."""
+Ranker = Callable[[Sequence[str]], list[Ranking]]
+"""Questions about one document → the ranking for each."""
 
 
-# (question, its vector) -> the passages of one document, best first.
-Ranker = Callable[[str, Vectors], Sequence[Span]]
-# (what is being done, how many are done, how many there are)
-Progress = Callable[[str, int, int], None]
+def union(spans: Iterable[Offsets]) -> list[Offsets]:
+    """The same characters as disjoint spans in ascending order."""
+    merged: list[Offsets] = []
+    for start, end in sorted(span for span in spans if span[0] < span[1]):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def overlap(spans: Iterable[Offsets], others: Iterable[Offsets]) -> int:
+    """How many characters lie in both."""
+    right = union(others)
+    return sum(
+        max(0, min(end, other_end) - max(start, other_start))
+        for start, end in union(spans)
+        for other_start, other_end in right
+    )
+
+
+def hits(span: Offsets, gold: Iterable[Offsets]) -> bool:
+    """Whether `span` overlaps one gold span by at least half of the shorter of the two."""
+    return any(
+        2 * (min(span[1], end) - max(span[0], start)) >= min(span[1] - span[0], end - start) > 0
+        for start, end in gold
+    )
+
+
+def evidence_recall(ranking: Ranking, gold: Sequence[Offsets], budget: int) -> float:
+    """Share of the gold characters that the first `budget` characters of `ranking` cover. The
+    span that exceeds the budget is cut off at its end. A character that is retrieved twice is
+    paid for twice and counts once."""
+    shown: list[Offsets] = []
+    for start, end in ranking:
+        shown.append((start, min(end, start + budget)))
+        budget -= end - start
+        if budget <= 0:
+            break
+    return overlap(shown, gold) / overlap(gold, gold)
+
+
+def question_measures(
+    rankings: Sequence[Ranking], golds: Sequence[Sequence[Offsets]]
+) -> dict[str, Values]:
+    """[questions] for each of MEASURES. A question none of whose passages hits counts as 0 in the
+    measures of rank."""
+    import ir_measures
+
+    relevant, ranked = [], []
+    for number, (ranking, gold) in enumerate(zip(rankings, golds, strict=True)):
+        for place, span in enumerate(ranking):
+            # Scores fall by one a place: no ties that the library would break its own way.
+            ranked.append(ir_measures.ScoredDoc(str(number), str(place), float(-place)))
+            if hits(span, gold):
+                relevant.append(ir_measures.Qrel(str(number), str(place), 1))
+    names = {ir_measures.Success @ k: f"hit@{k}" for k in (1, 3, 5, 10)}
+    names |= {ir_measures.RR: "MRR", ir_measures.nDCG @ 10: "nDCG@10"}
+    values = {name: np.zeros(len(golds)) for name in MEASURES}
+    if relevant:
+        for metric in ir_measures.iter_calc(list(names), relevant, ranked):
+            values[names[metric.measure]][int(metric.query_id)] = metric.value
+    for budget in BUDGETS:
+        values[f"recall@{budget}c"][:] = [
+            evidence_recall(ranking, gold, budget)
+            for ranking, gold in zip(rankings, golds, strict=True)
+        ]
+    return values
 
 
 @dataclass(frozen=True, slots=True)
-class System:
-    """One configuration: `measures` by name, and the seconds that building and asking took."""
+class RetrievalSystem:
+    """One system's passages, the seconds that building and asking took, and its measures."""
 
     name: str
     passages: int
@@ -61,25 +130,25 @@ class System:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class RetrievalComparison:
     """The first system minus the second, for each measure."""
 
     first: str
     second: str
-    differences: dict[str, Difference]
+    differences: dict[str, PairedDifference]
 
 
 @dataclass(frozen=True, slots=True)
 class RetrievalReport:
-    """Everything an evaluation found; the first system is this project's."""
+    """What an evaluation measured; the first system is this project's."""
 
     dataset: str
     documents: int
     questions: int
     encoder: str
     reranker: str | None
-    systems: tuple[System, ...]
-    comparisons: tuple[Comparison, ...]
+    systems: tuple[RetrievalSystem, ...]
+    comparisons: tuple[RetrievalComparison, ...]
 
     def to_json(self) -> str:
         """One JSON object with these fields."""
@@ -87,41 +156,41 @@ class RetrievalReport:
 
     def table(self) -> str:
         """Plain text: a row for each measure, a column for each system; p of the paired test."""
-        width = max(len(system.name) for system in self.systems)
-        width = max(width, 22)
+        width = max(22, *(len(system.name) for system in self.systems))
         lines = [
             f"{self.dataset}: {self.questions} questions over {self.documents} documents, "
             f"encoder {self.encoder}" + (f", reranker {self.reranker}" if self.reranker else ""),
             " " * 14 + "  ".join(system.name.rjust(width) for system in self.systems),
         ]
         for measure in MEASURES:
-            cells = []
-            for system in self.systems:
-                found = system.measures[measure]
-                cells.append(f"{found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]".rjust(width))
-            tests = [
-                f"{item.differences[measure].mean:+.3f} against {item.second}, "
-                f"p = {item.differences[measure].p:.3f}"
-                for item in self.comparisons
-            ]
-            lines.append("  ".join([measure.ljust(12), *cells, *tests]))
-        lines.extend(
+            cells = [str(system.measures[measure]).rjust(width) for system in self.systems]
+            for item in self.comparisons:
+                change = item.differences[measure]
+                p = "—" if change.p is None else f"{change.p:.3f}"
+                cells.append(f"{change.mean:+.3f} against {item.second}, p = {p}")
+            lines.append("  ".join([measure.ljust(12), *cells]))
+        lines += [
             f"{system.name}: {system.passages} passages, built in {system.build_seconds:.1f} s, "
-            f"{1000 * system.query_seconds / max(1, self.questions):.1f} ms a question"
+            f"{1000 * system.query_seconds / self.questions:.1f} ms a question"
             for system in self.systems
-        )
+        ]
         return "\n".join(lines)
+
+    def plot(self, path: Path) -> bool:
+        """Draw the measures of all systems; False where matplotlib is not installed."""
+        rows = {m: [(system.measures[m], "") for system in self.systems] for m in MEASURES}
+        title = f"{self.dataset}: {self.questions} questions"
+        names = [system.name for system in self.systems]
+        return plot_estimates({title: rows}, names, path, title, "95 % intervals by document")
 
 
 def _ours(document: Document, encoder: Encoder, reranker: Reranker | None) -> tuple[Ranker, int]:
     passages = split(document, fits=lambda text: encoder.count_tokens(text) <= encoder.max_tokens)
-    segments = {
-        "summary:": make_segment("", document, passages, *embed(encoder, passages)),
-    }
+    segments = {"summary:": make_segment("", document, passages, *embed(encoder, passages))}
 
-    def rank(question: str, _: Vectors) -> Sequence[Span]:
-        (hits,) = search(segments, encoder, [question], reranker=reranker)
-        return [(hit.passage.start, hit.passage.end) for hit in hits]
+    def rank(questions: Sequence[str]) -> list[Ranking]:
+        ranked = search(segments, encoder, questions, reranker=reranker)
+        return [[(hit.passage.start, hit.passage.end) for hit in hits] for hits in ranked]
 
     return rank, len(passages)
 
@@ -131,34 +200,38 @@ def _bm25(document: Document) -> tuple[Ranker, int]:
     spans = [(passage.start, passage.end) for passage in passages]
     lexicon = Lexicon([passage.text for passage in passages])
 
-    def rank(question: str, _: Vectors) -> Sequence[Span]:
-        return [spans[row] for row in order(lexicon.scores(question))]
+    def rank(questions: Sequence[str]) -> list[Ranking]:
+        return [[spans[row] for row in order(lexicon.scores(q))] for q in questions]
 
     return rank, len(spans)
 
 
 def _langchain(document: Document, encoder: Encoder) -> tuple[Ranker, int]:
-    try:
-        from langchain_text_splitters import RecursiveCharacterTextSplitter
-    except ImportError as error:
-        raise EncoderError(
-            "the langchain baseline needs langchain-text-splitters: pip install it"
-        ) from error
+    from langchain_text_splitters import RecursiveCharacterTextSplitter
+
+    # The sizes of LangChain's documentation, and of most code written after it.
     splitter = RecursiveCharacterTextSplitter(
-        chunk_size=CHUNK_SIZE, chunk_overlap=CHUNK_OVERLAP, add_start_index=True
+        chunk_size=1000, chunk_overlap=200, add_start_index=True
     )
     chunks = splitter.create_documents([document.text])
     starts = [int(chunk.metadata["start_index"]) for chunk in chunks]
-    spans = [
-        (start, start + len(chunk.page_content))
-        for start, chunk in zip(starts, chunks, strict=True)
-    ]
+    spans = [(at, at + len(chunk.page_content)) for at, chunk in zip(starts, chunks, strict=True)]
     vectors = encoder.encode_passages([chunk.page_content for chunk in chunks])
 
-    def rank(_: str, vector: Vectors) -> Sequence[Span]:
-        return [spans[row] for row in order(similarities(vectors, vector))]
+    def rank(questions: Sequence[str]) -> list[Ranking]:
+        queries = encoder.encode_queries(questions)
+        return [[spans[row] for row in order(similarities(vectors, q))] for q in queries]
 
     return rank, len(spans)
+
+
+def require_packages(baselines: Sequence[Baseline]) -> None:
+    """Raise DatasetError where a package that the evaluation needs is not installed."""
+    needed = ["ir_measures", *(["langchain_text_splitters"] if "langchain" in baselines else [])]
+    if missing := [name for name in needed if find_spec(name) is None]:
+        raise DatasetError(
+            f"this evaluation needs {', '.join(missing)}: pip install 'grounded-rag[evaluate]'"
+        )
 
 
 def evaluate_retrieval(
@@ -167,83 +240,51 @@ def evaluate_retrieval(
     *,
     baselines: Sequence[Baseline] = (),
     reranker: Reranker | None = None,
-    progress: Progress = lambda what, done, total: None,
+    notify: Notify = silent,
 ) -> RetrievalReport:
     """Run this project's configuration and each baseline over the same questions."""
-    golds = [question.gold for question in data.questions]
-    clusters = [question.document_id for question in data.questions]
-    progress("questions", 0, len(golds))
-    vectors = encoder.encode_queries([question.text for question in data.questions])
+    require_packages(baselines)
     build: dict[str, Callable[[Document], tuple[Ranker, int]]] = {
-        OURS: lambda document: _ours(document, encoder, reranker),
+        "rag": lambda document: _ours(document, encoder, reranker),
         "langchain": lambda document: _langchain(document, encoder),
         "bm25": _bm25,
     }
-    found: dict[str, dict[str, Values]] = {}
-    systems: list[System] = []
-    for name in (OURS, *baselines):
-        units, build_seconds, query_seconds = 0, 0.0, 0.0
-        rankings: list[Sequence[Span]] = [()] * len(golds)
-        for done, (document_id, document) in enumerate(data.documents):
-            progress(name, done, len(data.documents))
+    golds = [question.gold_spans for question in data.questions]
+    clusters = [str(question.document_id) for question in data.questions]
+    values: dict[str, dict[str, Values]] = {}
+    systems: list[RetrievalSystem] = []
+    for name in ("rag", *baselines):
+        passages, build_seconds, query_seconds = 0, 0.0, 0.0
+        rankings: list[Ranking] = [()] * len(golds)
+        for done, (document_id, document) in enumerate(data.documents.items(), start=1):
+            rows = [n for n, q in enumerate(data.questions) if q.document_id == document_id]
             begin = time.perf_counter()
             rank, size = build[name](document)
             built = time.perf_counter()
-            for row, question in enumerate(data.questions):
-                if question.document_id == document_id:
-                    rankings[row] = rank(question.text, vectors[row])
+            ranked = rank([data.questions[row].question for row in rows])
             build_seconds += built - begin
             query_seconds += time.perf_counter() - built
-            units += size
-        progress(name, len(data.documents), len(data.documents))
-        found[name] = question_measures(rankings, rankings, golds)
-        measures = {measure: bootstrap(found[name][measure], clusters) for measure in MEASURES}
-        systems.append(System(name, units, build_seconds, query_seconds, measures))
-    comparisons = tuple(
-        Comparison(
-            OURS,
+            passages += size
+            for row, ranking in zip(rows, ranked, strict=True):
+                rankings[row] = ranking
+            notify(name, done, len(data.documents), "")
+        values[name] = question_measures(rankings, golds)
+        measures = {m: mean_estimate(values[name][m], clusters) for m in MEASURES}
+        systems.append(RetrievalSystem(name, passages, build_seconds, query_seconds, measures))
+    comparisons = [
+        RetrievalComparison(
+            "rag",
             name,
-            {m: paired_test(found[OURS][m], found[name][m], clusters) for m in MEASURES},
+            {m: paired_difference(values["rag"][m], values[name][m], clusters) for m in MEASURES},
         )
         for name in baselines
-    )
+    ]
     return RetrievalReport(
-        dataset=data.name,
-        documents=len(data.documents),
-        questions=len(golds),
-        encoder=encoder.name,
-        reranker=reranker.name if reranker else None,
-        systems=tuple(systems),
-        comparisons=comparisons,
+        data.name,
+        len(data.documents),
+        len(golds),
+        encoder.name,
+        reranker.name if reranker else None,
+        tuple(systems),
+        tuple(comparisons),
     )
-
-
-def plot(report: RetrievalReport, path: Path) -> bool:
-    """Draw the measures of all systems with their intervals; False where matplotlib is not
-    installed. The kind of picture follows from the suffix of `path`."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        return False
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    axes = figure.subplots()
-    places = np.arange(len(MEASURES))
-    width = 0.8 / len(report.systems)
-    for number, system in enumerate(report.systems):
-        means = np.array([system.measures[m].mean for m in MEASURES])
-        low = means - [system.measures[m].low for m in MEASURES]
-        high = np.array([system.measures[m].high for m in MEASURES]) - means
-        axes.bar(
-            places + width * (number - (len(report.systems) - 1) / 2),
-            means,
-            width,
-            yerr=np.maximum([low, high], 0),
-            capsize=2,
-            label=system.name,
-        )
-    axes.set_xticks(places, MEASURES)
-    axes.set_ylim(0, 1)
-    axes.set_title(f"{report.dataset}: {report.questions} questions, 95 % intervals by document")
-    axes.legend()
-    figure.savefig(path)
-    return True

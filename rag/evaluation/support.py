@@ -1,4 +1,4 @@
-"""How far a checker can be trusted: on statements that people labelled, and on spoiled ones.
+"""Line 6: how far a checker can be trusted, on labelled claims and on perturbed sentences.
 
 What a checker could not score is counted apart; it is neither right nor wrong. The threshold is
 the checker's own, fixed on the data it was fitted on, never on the data it is measured on.
@@ -7,56 +7,32 @@ the checker's own, fixed on the data it was fitted on, never on the data it is m
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from index.errors import RagError
-from rag.evaluation.classification import Estimate, auroc, balanced_accuracy, bootstrap, f1
-from rag.evaluation.perturbation import Case
+from index.documents.document import Document
+from index.passages import split
+from rag.evaluation import statistics
+from rag.evaluation.datasets import LabelledClaim
+from rag.evaluation.perturbation import PerturbedClaim, perturbation_set
+from rag.evaluation.statistics import Estimate, Labels, Values
 from rag.support.checker import Support, SupportChecker
 from rag.support.text import content_stems
-
-__all__ = [
-    "KindRow",
-    "Labelled",
-    "PerturbationReport",
-    "SupportReport",
-    "evaluate_labels",
-    "evaluate_perturbations",
-    "read_labelled",
-    "render_json",
-    "render_markdown",
-    "word_overlap",
-]
-
-
-@dataclass(frozen=True, slots=True)
-class Labelled:
-    """A claim with its evidence, and whether people found it supported by it."""
-
-    id: str
-    claim: str
-    evidence: tuple[str, ...]
-    supported: bool
-    question: str = ""
-    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class SupportReport:
     """One checker on one set. `scored` of the `total` claims entered the measures; `overlap` is
-    the AUROC of plain word overlap on the same claims, the floor."""
+    the AUROC of plain word overlap on the same claims, the floor. `parts` are by source."""
 
     data: str
     checker: str
     total: int
     scored: int
     clusters: int
-    supported_share: float
+    supported_share: float | None
     threshold: float
     auroc: Estimate
     balanced_accuracy: Estimate
@@ -66,14 +42,12 @@ class SupportReport:
 
 
 @dataclass(frozen=True, slots=True)
-class KindRow:
-    """Of `total` cases of a kind, how many drew a finding, fell below the threshold, or either.
-
-    For spoiled kinds these are detections, for untouched ones false alarms.
-    """
+class PerturbationCounts:
+    """Of `total` claims of a kind, how many had a finding, fell below the threshold, or either:
+    detections where `perturbed`, false alarms otherwise."""
 
     kind: str
-    spoiled: bool
+    perturbed: bool
     total: int
     by_finding: int
     by_probability: int
@@ -82,134 +56,106 @@ class KindRow:
 
 @dataclass(frozen=True, slots=True)
 class PerturbationReport:
-    """One checker on spoiled and untouched sentences of `works` works."""
+    """One checker on perturbed and unchanged sentences of `works` works."""
 
     checker: str
     works: int
     threshold: float
-    rows: tuple[KindRow, ...]
-
-
-def read_labelled(path: Path) -> tuple[Labelled, ...]:
-    """Reads JSON lines with `claim`, `evidence` (a list), `supported`, and perhaps `id`,
-    `question`, `source`."""
-    read = []
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RagError(f"{path}: the labelled claims cannot be read ({error})") from error
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            read.append(_labelled(json.loads(line), number))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RagError(
-                f"{path}:{number}: not a labelled claim ({error!r}); each line is a JSON object "
-                'with "claim" (text), "evidence" (list of texts) and "supported" (true or false)'
-            ) from error
-    return tuple(read)
-
-
-def _labelled(raw: dict[str, Any], number: int) -> Labelled:
-    claim, evidence, supported = raw["claim"], raw["evidence"], raw["supported"]
-    if not isinstance(claim, str) or not isinstance(supported, bool):
-        raise ValueError('"claim" must be text and "supported" true or false')
-    if not isinstance(evidence, list) or not all(isinstance(piece, str) for piece in evidence):
-        raise ValueError('"evidence" must be a list of texts')
-    return Labelled(
-        str(raw.get("id", number)), claim, tuple(evidence), supported,
-        str(raw.get("question") or ""), str(raw.get("source") or ""),
-    )  # fmt: skip
+    rows: tuple[PerturbationCounts, ...]
 
 
 def word_overlap(claim: str, evidence: Sequence[str]) -> float:
     """The share of a claim's content words that the evidence has: the floor of every checker."""
-    wanted = content_stems(claim)
+    said = content_stems(claim)
     known = {stem for piece in evidence for stem in content_stems(piece)}
-    return len(wanted & known) / len(wanted) if wanted else 0.0
+    return len(said & known) / len(said) if said else 0.0
 
 
 def evaluate_labels(
-    checker: SupportChecker, claims: Sequence[Labelled], *, data: str, resamples: int = 1000
+    checker: SupportChecker, claims: Sequence[LabelledClaim], *, data: str, resamples: int = 1000
 ) -> SupportReport:
-    """Measures a checker on labelled claims; one part for each source where there are several."""
+    """Measure a checker on labelled claims; one part for each source where there are several."""
     answers = checker.check_all([(claim.claim, claim.evidence) for claim in claims])
-    report = _report(checker, claims, answers, data, resamples)
-    sources = sorted({claim.source for claim in claims})
+    answered = list(zip(claims, answers, strict=True))
+    report = _report(checker, answered, data, resamples)
+    sources = sorted({claim.source or "" for claim in claims})
     if len(sources) < 2:
         return report
-    parts = []
-    for source in sources:
-        kept = [at for at, claim in enumerate(claims) if claim.source == source]
-        parts.append(
-            _report(
-                checker,
-                [claims[at] for at in kept],
-                [answers[at] for at in kept],
-                source,
-                resamples,
-            )
-        )
-    return SupportReport(**{**_shallow(report), "parts": tuple(parts)})
-
-
-def _shallow(report: SupportReport) -> dict[str, Any]:
-    return {name: getattr(report, name) for name in SupportReport.__slots__}
+    parts = [
+        _report(checker, [a for a in answered if (a[0].source or "") == source], source, resamples)
+        for source in sources
+    ]
+    return replace(report, parts=tuple(parts))
 
 
 def _report(
-    checker: SupportChecker, claims: Sequence[Labelled], answers: Sequence[Support], data: str,
+    checker: SupportChecker,
+    answered: Sequence[tuple[LabelledClaim, Support]],
+    data: str,
     resamples: int,
-) -> SupportReport:  # fmt: skip
-    scored = [
-        (claim, answer.probability)
-        for claim, answer in zip(claims, answers, strict=True)
-        if answer.probability is not None
-    ]
+) -> SupportReport:
+    scored = [(claim, a.probability) for claim, a in answered if a.probability is not None]
     labels = np.array([claim.supported for claim, _ in scored], dtype=bool)
     scores = np.array([probability for _, probability in scored], dtype=float)
-    floor = np.array([word_overlap(claim.claim, claim.evidence) for claim, _ in scored])
-    clusters = [claim.question or claim.id for claim, _ in scored]
-    at = checker.threshold
+    overlaps = np.array([word_overlap(claim.claim, claim.evidence) for claim, _ in scored])
+    clusters = [claim.question or str(claim.id or at) for at, (claim, _) in enumerate(scored)]
+    threshold = checker.threshold
 
-    def estimate(measure: Any, values: Any) -> Estimate:
-        return bootstrap(measure, labels, values, clusters, resamples=resamples)
+    def estimate(
+        measure: Callable[[Labels, Values], float | None], values: Values = scores
+    ) -> Estimate:
+        return statistics.bootstrap(
+            lambda rows: measure(labels[rows], values[rows]), clusters, resamples=resamples
+        )
 
     return SupportReport(
         data=data,
         checker=checker.name,
-        total=len(claims),
+        total=len(answered),
         scored=len(scored),
         clusters=len(set(clusters)),
-        supported_share=float(labels.mean()) if len(labels) else float("nan"),
-        threshold=at,
-        auroc=estimate(auroc, scores),
-        balanced_accuracy=estimate(balanced_accuracy(at), scores),
-        f1=estimate(f1(at), scores),
-        overlap=estimate(auroc, floor),
+        supported_share=float(labels.mean()) if len(labels) else None,
+        threshold=threshold,
+        auroc=estimate(statistics.auroc),
+        balanced_accuracy=estimate(lambda y, s: statistics.balanced_accuracy(y, s, threshold)),
+        f1=estimate(lambda y, s: statistics.f1(y, s, threshold)),
+        overlap=estimate(statistics.auroc, overlaps),
     )
 
 
-def evaluate_perturbations(checker: SupportChecker, cases: Sequence[Case]) -> PerturbationReport:
-    """Counts, kind by kind, what the checker objects to."""
-    answers = checker.check_all([(case.statement, case.evidence) for case in cases])
+def evaluate_perturbations(
+    checker: SupportChecker, claims: Sequence[PerturbedClaim]
+) -> PerturbationReport:
+    """Count, kind by kind, what the checker objects to."""
+    answers = checker.check_all([(claim.statement, claim.evidence) for claim in claims])
     rows = []
-    for kind in dict.fromkeys(case.kind for case in cases):
-        pairs = [
-            (case, answer) for case, answer in zip(cases, answers, strict=True) if case.kind == kind
-        ]
-        found = [bool(answer.findings) for _, answer in pairs]
-        low = [
-            answer.probability is not None and answer.probability < checker.threshold
-            for _, answer in pairs
-        ]
-        either = [one or other for one, other in zip(found, low, strict=True)]
-        rows.append(
-            KindRow(kind, pairs[0][0].spoiled, len(pairs), sum(found), sum(low), sum(either))
-        )
-    works = len({case.work for case in cases})
+    for kind in dict.fromkeys(claim.kind for claim in claims):
+        own = [answer for claim, answer in zip(claims, answers, strict=True) if claim.kind == kind]
+        flagged = [bool(answer.findings) for answer in own]
+        low = [a.probability is not None and a.probability < checker.threshold for a in own]
+        either = [one or other for one, other in zip(flagged, low, strict=True)]
+        perturbed = next(claim.perturbed for claim in claims if claim.kind == kind)
+        counts = (len(own), sum(flagged), sum(low), sum(either))
+        rows.append(PerturbationCounts(kind, perturbed, *counts))
+    works = len({claim.work for claim in claims})
     return PerturbationReport(checker.name, works, checker.threshold, tuple(rows))
+
+
+def try_on_documents(
+    checker: SupportChecker, documents: Iterable[tuple[str, Document]], *, per_kind: int
+) -> PerturbationReport | None:
+    """The checker on sentences of these documents (by source id), as they are and perturbed; None
+    where there are no such sentences."""
+    works = {
+        source_id: [
+            " ".join(document.text[start:end].split())
+            for passage in split(document)
+            for start, end in passage.sentences
+        ]
+        for source_id, document in (sorted(documents) if per_kind else ())
+    }
+    claims = perturbation_set(works, per_kind=per_kind)
+    return evaluate_perturbations(checker, claims) if claims else None
 
 
 def render_markdown(
@@ -224,57 +170,36 @@ def render_markdown(
             "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
         ]
         for report in reports:
-            lines.append(_line(report, report.data))
-            lines += [_line(part, f"— {part.data or 'no source'}") for part in report.parts]
+            lines.append(_row(report, report.data))
+            lines += [_row(part, f"— {part.data or 'no source'}") for part in report.parts]
     if perturbations is not None:
-        lines += ["", _heading(perturbations), ""]
-        lines += ["| kind | | cases | by rule | by probability | either |",
-                  "| --- | --- | --- | --- | --- | --- |"]  # fmt: skip
-        lines += [_kind_line(row) for row in perturbations.rows]
+        lines += [
+            "",
+            f"Perturbed and unchanged sentences of {perturbations.works} works, "
+            f"{perturbations.checker}, threshold {perturbations.threshold:.2f}:",
+            "",
+            "| kind | | cases | by rule | by probability | either |",
+            "| --- | --- | --- | --- | --- | --- |",
+        ]
+        for row in perturbations.rows:
+            counts = " | ".join(
+                f"{count} ({100 * count / row.total:.1f} %)"
+                for count in (row.by_finding, row.by_probability, row.by_either)
+            )
+            meaning = "detected" if row.perturbed else "false alarms"
+            lines.append(f"| {row.kind} | {meaning} | {row.total} | {counts} |")
     return "\n".join(lines) + "\n"
 
 
-def _line(report: SupportReport, data: str) -> str:
+def _row(report: SupportReport, data: str) -> str:
+    share = "—" if report.supported_share is None else f"{report.supported_share:.2f}"
     return (
         f"| {data} | {report.checker} | {report.total} ({report.scored}) | {report.clusters} "
-        f"| {report.supported_share:.2f} | {report.auroc} | {report.overlap} "
+        f"| {share} | {report.auroc} | {report.overlap} "
         f"| {report.balanced_accuracy} | {report.f1} | {report.threshold:.2f} |"
     )
 
 
-def _heading(report: PerturbationReport) -> str:
-    return (
-        f"Spoiled and untouched sentences of {report.works} works, {report.checker}, "
-        f"threshold {report.threshold:.2f}:"
-    )
-
-
-def _kind_line(row: KindRow) -> str:
-    def share(count: int) -> str:
-        return f"{count} ({100 * count / row.total:.1f} %)"
-
-    means = "detected" if row.spoiled else "false alarms"
-    return (
-        f"| {row.kind} | {means} | {row.total} | {share(row.by_finding)} "
-        f"| {share(row.by_probability)} | {share(row.by_either)} |"
-    )
-
-
-def render_json(
-    reports: Sequence[SupportReport], perturbations: PerturbationReport | None = None
-) -> str:
+def render_json(reports: Sequence[SupportReport]) -> str:
     """The same figures for a program; what is not defined is null."""
-    data: Mapping[str, Any] = {
-        "labels": [_plain(asdict(report)) for report in reports],
-        "perturbations": None if perturbations is None else asdict(perturbations),
-    }
-    return json.dumps(data, ensure_ascii=False, indent=2)
-
-
-def _plain(value: Any) -> Any:
-    """NaN is no JSON: it becomes null."""
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return None if isinstance(value, float) and value != value else value  # noqa: PLR0124
+    return json.dumps({"labels": [asdict(report) for report in reports]}, indent=2) + "\n"
