@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -251,18 +250,11 @@ def convert(
     typer.echo(from_marked_text(question, text).to_json())
 
 
-class BaselineName(StrEnum):
-    """What retrieval is compared with, in the same run."""
-
-    LANGCHAIN = "langchain"
-    BM25 = "bm25"
-
-
 @app.command()
 def retrieval(
     folder: Annotated[Path, typer.Argument(help="documents.jsonl and questions.jsonl.")],
     baseline: Annotated[
-        list[BaselineName] | None, typer.Option(help="Run this beside it; may be repeated.")
+        list[Literal["langchain", "bm25"]] | None, typer.Option(help="Run this beside it; may be repeated.")
     ] = None,
     reranker: Annotated[
         str, typer.Option(help="A cross-encoder to rerank with: name or folder.")
@@ -281,14 +273,13 @@ def retrieval(
     from rag.evaluation.retrieval import evaluate_retrieval, require_packages
     from rag.retrieval.reranker import load_reranker
 
-    baselines = [item.value for item in baseline or ()]
-    require_packages(baselines)
+    require_packages(baseline or ())
     data = read_evaluation_set(folder)
     with Bars() as bars:
         report = evaluate_retrieval(
             data,
             load_encoder(encoder, offline=offline),
-            baselines=baselines,
+            baselines=baseline or (),
             reranker=load_reranker(reranker, offline=offline) if reranker else None,
             notify=bars,
         )
