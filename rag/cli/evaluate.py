@@ -254,7 +254,8 @@ def convert(
 def retrieval(
     folder: Annotated[Path, typer.Argument(help="documents.jsonl and questions.jsonl.")],
     baseline: Annotated[
-        list[Literal["langchain", "bm25"]] | None, typer.Option(help="Run this beside it; may be repeated.")
+        list[Literal["langchain", "bm25"]] | None,
+        typer.Option(help="Run this beside it; may be repeated."),
     ] = None,
     reranker: Annotated[
         str, typer.Option(help="A cross-encoder to rerank with: name or folder.")
