@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -250,11 +251,18 @@ def convert(
     typer.echo(from_marked_text(question, text).to_json())
 
 
+class BaselineName(StrEnum):
+    """What retrieval is compared with (Typer takes no list of literals)."""
+
+    langchain = "langchain"
+    bm25 = "bm25"
+
+
 @app.command()
 def retrieval(
     folder: Annotated[Path, typer.Argument(help="documents.jsonl and questions.jsonl.")],
     baseline: Annotated[
-        list[Literal["langchain", "bm25"]] | None,
+        list[BaselineName] | None,
         typer.Option(help="Run this beside it; may be repeated."),
     ] = None,
     reranker: Annotated[
@@ -274,13 +282,14 @@ def retrieval(
     from rag.evaluation.retrieval import evaluate_retrieval, require_packages
     from rag.retrieval.reranker import load_reranker
 
-    require_packages(baseline or ())
+    baselines = [item.value for item in baseline or ()]
+    require_packages(baselines)
     data = read_evaluation_set(folder)
     with Bars() as bars:
         report = evaluate_retrieval(
             data,
             load_encoder(encoder, offline=offline),
-            baselines=baseline or (),
+            baselines=baselines,
             reranker=load_reranker(reranker, offline=offline) if reranker else None,
             notify=bars,
         )

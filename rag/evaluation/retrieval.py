@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -39,8 +38,7 @@ from rag.retrieval.scoring import Lexicon, order, similarities
 BUDGETS = (2000, 5000)
 MEASURES = ("hit@1", "hit@3", "hit@5", "hit@10", "MRR", "nDCG@10", "recall@2000c", "recall@5000c")
 
-Baseline = Literal["langchain", "bm25"]
-BASELINES: tuple[Baseline, ...] = ("langchain", "bm25")
+BASELINES = ("langchain", "bm25")
 
 Ranking = Sequence[Offsets]
 """All passages of a document, as offsets into its text, best first."""
@@ -225,7 +223,7 @@ def _langchain(document: Document, encoder: Encoder) -> tuple[Ranker, int]:
     return rank, len(spans)
 
 
-def require_packages(baselines: Sequence[Baseline]) -> None:
+def require_packages(baselines: Sequence[str]) -> None:
     """Raise DatasetError where a package that the evaluation needs is not installed."""
     needed = ["ir_measures", *(["langchain_text_splitters"] if "langchain" in baselines else [])]
     if missing := [name for name in needed if find_spec(name) is None]:
@@ -238,7 +236,7 @@ def evaluate_retrieval(
     data: EvaluationSet,
     encoder: Encoder,
     *,
-    baselines: Sequence[Baseline] = (),
+    baselines: Sequence[str] = (),
     reranker: Reranker | None = None,
     notify: Notify = silent,
 ) -> RetrievalReport:
