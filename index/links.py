@@ -17,7 +17,7 @@ MAX_LINK = 2_000
 
 # Archives that gave ids of the old scheme, 1991 to March 2007 (https://arxiv.org/archive).
 _ARCHIVES = frozenset(
-    {
+    [
         "acc-phys",
         "adap-org",
         "alg-geom",
@@ -52,12 +52,12 @@ _ARCHIVES = frozenset(
         "quant-ph",
         "solv-int",
         "supr-con",
-    }
+    ]
 )
 
 # First path segments of github.com that are pages of GitHub itself, not owners.
 _GITHUB_PAGES = frozenset(
-    {
+    [
         "about",
         "apps",
         "collections",
@@ -88,7 +88,7 @@ _GITHUB_PAGES = frozenset(
         "topics",
         "trending",
         "users",
-    }
+    ]
 )
 
 _URL = r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]"

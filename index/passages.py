@@ -166,10 +166,6 @@ _CUTS = tuple(
     re.compile(pattern) for pattern in (r"\n", r"(?<=[;:.!?])\s+|(?<=[。；])", r"(?<=,)\s+", r"\s+")
 )
 
-# What is shown of a passage first: one sentence, or a few short ones.
-EXCERPT_MINIMUM = 80
-EXCERPT_MAXIMUM = 160
-
 Span = tuple[int, int]
 
 
@@ -304,11 +300,3 @@ def split(
                     )
                 )
     return tuple(passages)
-
-
-def excerpts(passage: Passage) -> tuple[Span, ...]:
-    """The passage's sentences in runs of about 80–160 characters, a longer sentence by itself:
-    spans in the document that share no sentence and together hold them all."""
-    local = [(start - passage.start, end - passage.start) for start, end in passage.sentences]
-    groups = _group(passage.text, local, EXCERPT_MINIMUM, EXCERPT_MAXIMUM)
-    return tuple((group[0][0] + passage.start, group[-1][1] + passage.start) for group in groups)

@@ -11,8 +11,7 @@ import pytest
 
 from index.build import Build, build, outdated
 from index.catalog import Catalog
-from index.encoder import Encoder, LazyEncoder, Vectors, passage_vectors
-from index.errors import EncoderError
+from index.encoder import Encoder, LazyEncoder, Vectors, embed
 from index.settings import Settings
 from index.sources.store import SourceStore
 from index.stores.segments import SegmentStore
@@ -76,7 +75,7 @@ def test_passages_are_slices_of_the_document_and_vectors_are_theirs(
     store = SegmentStore(own_settings.index)
     for name in store.names():
         segment = store.load(name)
-        again = passage_vectors(encoder, segment.passages)
+        again = embed(encoder, segment.passages)[0]
         assert segment.vectors.tobytes() == again.tobytes()
 
 
@@ -165,15 +164,14 @@ def test_a_lost_segment_is_made_of_the_kept_document(
 def test_another_encoder_makes_other_segments(
     built: Build, own_settings: Settings, encoder: Encoder
 ) -> None:
-    class Renamed(LazyEncoder):
-        name = "another"
-
+    renamed = LazyEncoder(own_settings)
+    renamed.name = "another"
     before = segments(own_settings)
     assert outdated(EVERYTHING, own_settings, encoder.name) == ()
-    assert len(outdated(EVERYTHING, own_settings, Renamed.name)) == built.embedded
-    again = build(EVERYTHING, own_settings, Renamed(own_settings))
+    assert len(outdated(EVERYTHING, own_settings, renamed.name)) == built.embedded
+    again = build(EVERYTHING, own_settings, renamed)
     assert again.embedded == built.embedded
-    assert outdated(EVERYTHING, own_settings, Renamed.name) == ()
+    assert outdated(EVERYTHING, own_settings, renamed.name) == ()
     assert before.items() < segments(own_settings).items()
     assert len(segments(own_settings)) == 2 * len(before)
 
@@ -265,22 +263,3 @@ def test_what_is_being_done_is_told(
             "",
             *PROMPTS["move"].catalog.source_ids,
         }
-
-
-def test_a_late_encoder_is_named_without_being_loaded_and_then_is_the_encoder(
-    own_settings: Settings, encoder: Encoder
-) -> None:
-    late = LazyEncoder(own_settings)
-    assert late.name == encoder.name
-    assert "loaded" not in vars(late)
-    assert late.encode_passages(["a"]).tobytes() == encoder.encode_passages(["a"]).tobytes()
-    assert late.encode_queries(["b"]).tobytes() == encoder.encode_queries(["b"]).tobytes()
-    assert late.count_tokens("colour it") == encoder.count_tokens("colour it")
-    assert (late.dimension, late.max_tokens) == (encoder.dimension, encoder.max_tokens)
-    assert late.loaded is late.loaded
-
-
-def test_a_folder_without_a_model_is_refused_at_once(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(EncoderError, match="holds no model"):
-        LazyEncoder(Settings(encoder=str(tmp_path / "empty"), offline=True))

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from index.encoder import (
     SHORTEST,
     Encoder,
-    SentenceTransformerEncoder,
+    LazyEncoder,
     batches,
+    embed,
     load_encoder,
-    passage_vectors,
 )
 from index.errors import EncoderError
 from index.passages import Passage
-from index.settings import DEFAULT_ENCODER
+from index.settings import DEFAULT_ENCODER, Settings
 from index.weights import BUNDLE, encoder_name, locate
 from tests.parts.tiny_encoders import WordEncoder, write_encoder
 
@@ -167,6 +167,14 @@ def test_a_bundle_with_other_weights_is_refused(
         locate(DEFAULT_ENCODER, offline=True)
 
 
+def test_a_lazy_encoder_is_named_without_being_loaded(folder: Path, encoder: Encoder) -> None:
+    lazy = LazyEncoder(Settings(encoder=str(folder), offline=True))
+    assert lazy.name == encoder.name
+    assert "_model" not in vars(lazy)
+    assert lazy.encode_queries(["b"]).tobytes() == encoder.encode_queries(["b"]).tobytes()
+    assert "_model" in vars(lazy)
+
+
 @given(st.lists(st.integers(0, 50), max_size=40), st.integers(1, 200))
 def test_batches_hold_every_row_once_and_keep_within_their_size(
     lengths: list[int], tokens: int
@@ -182,13 +190,11 @@ def test_batches_hold_every_row_once_and_keep_within_their_size(
 def test_vectors_do_not_depend_on_how_many_batches_are_computed_at_once(
     folder: Path,
 ) -> None:
-    from sentence_transformers import SentenceTransformer
-
     texts = [" ".join(["a model"] * (1 + row % 23)) for row in range(200)]
     found = []
     for threads in (0, 1, 2, 5):
-        model = SentenceTransformer(str(folder), device="cpu")
-        encoder = SentenceTransformerEncoder(model, "tiny", batch_tokens=64, threads=threads)
+        chosen = Settings(encoder=str(folder), offline=True)
+        encoder = LazyEncoder(chosen, batch_tokens=64, threads=threads)
         found.append(encoder.encode_passages(texts).tobytes())
         assert encoder.encode_passages(texts).tobytes() == found[-1]
     assert len(set(found[1:])) == 1
@@ -206,8 +212,9 @@ def test_a_passages_vector_is_the_mean_of_its_sentences() -> None:
         passages.append(Passage(start, place - 1, text, sentences=tuple(spans)))
         start = place
     encoder = WordEncoder()
-    found = passage_vectors(encoder, passages)
+    found, sentence_vectors = embed(encoder, passages)
+    assert sentence_vectors.shape == (3, encoder.dimension)
     for row, sentences in enumerate(texts):
         mean = encoder.encode_passages(sentences).mean(axis=0)
         assert np.allclose(found[row], mean / np.linalg.norm(mean), atol=1e-6)
-    assert passage_vectors(encoder, []).shape == (0, encoder.dimension)
+    assert [part.shape for part in embed(encoder, [])] == [(0, encoder.dimension)] * 2
