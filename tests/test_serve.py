@@ -24,7 +24,7 @@ import pytest
 from index.settings import Settings
 from rag.answer.model import Answer
 from rag.prompt import Prompt
-from rag.views.web.jobs import KEPT_TEXT
+from rag.views.web.jobs import TEXT_LIMIT
 from rag.views.web.routes import LISTED
 from rag.views.web.site import new_id
 from tests.parts.served import AT_LENGTH, BROKEN, DEAFLY, PACED, ROOT, SLOWLY, Served, served
@@ -217,7 +217,7 @@ def test_readers_that_take_nothing_cost_no_memory_and_stop_nobody(paced: Served)
                 highest = max(highest, paced.resident)
                 time.sleep(0.2)
         # A fraction of the 100 MB that these readers have missed.
-        assert highest - before < 50 * KEPT_TEXT * 6
+        assert highest - before < 50 * TEXT_LIMIT * 6
 
 
 def test_what_a_reader_of_the_events_is_sent_adds_up_to_the_text(paced: Served) -> None:
@@ -261,16 +261,16 @@ def test_an_answer_comes_although_its_client_left(paced: Served) -> None:
         assert path in client.get("/answers").text
 
 
-def test_an_answer_can_be_given_up_and_its_prompt_asked_again(paced: Served) -> None:
+def test_an_answer_can_be_cancelled_and_its_prompt_asked_again(paced: Served) -> None:
     kept = len(list(paced.data_dir.glob("answers/*")))
-    with paced.client() as client, slow_answer(paced, client, "given up") as running:
+    with paced.client() as client, slow_answer(paced, client, "cancelled") as running:
         waiting = ask(client, prompt("Never mind?", ["Tide"], []))
         for path in (waiting, running):
-            assert client.post(f"{path}/give-up").status_code == 303
-        for path, question in ((waiting, "Never mind?"), (running, f"{SLOWLY}: given up")):
+            assert client.post(f"{path}/cancel").status_code == 303
+        for path, question in ((waiting, "Never mind?"), (running, f"{SLOWLY}: cancelled")):
             while state_of(client, path):
                 time.sleep(0.05)
-            assert "You gave this question up." in client.get(path).text
+            assert "You cancelled this question." in client.get(path).text
             name = path.rpartition("/")[2]
             assert question in client.get(f"/?again={name}").text
     assert len(list(paced.data_dir.glob("answers/*"))) == kept
@@ -344,7 +344,7 @@ def test_a_second_server_on_the_port_is_refused_with_a_sentence(
         pass
 
 
-@pytest.mark.parametrize("missing", ["fastapi", "uvicorn", "python_multipart"])
+@pytest.mark.parametrize("missing", ["fastapi", "uvicorn", "python_multipart", "sse_starlette"])
 def test_where_the_extra_is_missing_it_says_what_to_install(tmp_path: Path, missing: str) -> None:
     program = f"import sys; sys.modules[{missing!r}] = None; from rag.cli.main import main; main()"
     done = subprocess.run(

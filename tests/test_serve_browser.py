@@ -230,7 +230,7 @@ def test_without_a_script_everything_works(browser: Browser, server: Served) -> 
         expect(page.get_by_role("status", name="Verification")).to_contain_text("Verified.")
 
 
-def test_an_answer_is_given_up_and_its_prompt_comes_back(browser: Browser, server: Served) -> None:
+def test_an_answer_is_cancelled_and_its_prompt_comes_back(browser: Browser, server: Served) -> None:
     with visit(browser, server) as here, slowly(server, "never mind?") as question:
         asked = prompt(question, ["Kite"], [])
         page = here.page
@@ -238,7 +238,7 @@ def test_an_answer_is_given_up_and_its_prompt_comes_back(browser: Browser, serve
         page.get_by_label("Prompt document", exact=True).fill(asked.text)
         page.get_by_role("button", name="Ask").click()
         expect(page.get_by_role("log")).to_contain_text("word 5")
-        page.get_by_role("button", name="Give up").click()
+        page.get_by_role("button", name="Cancel").click()
         page.get_by_role("link", name="Back to the prompt").click()
         assert page.get_by_label("Prompt document", exact=True).input_value() == asked.text
 

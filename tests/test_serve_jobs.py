@@ -11,7 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.views.web.jobs import KEPT_ENDED, KEPT_TEXT, GivenUp, Job, JobQueue, QueueFullError, Shared
+from rag.views.web.jobs import (
+    ENDED_LIMIT,
+    TEXT_LIMIT,
+    Job,
+    JobCancelled,
+    JobQueue,
+    QueueFullError,
+    SingleFlight,
+)
 from rag.views.web.site import AnswerStore, moment_of, new_id
 from tests.parts.works import PROMPTS
 
@@ -41,12 +49,12 @@ def held() -> Held:
 
 
 @pytest.fixture
-def desk(held: Held) -> JobQueue:
+def job_queue(held: Held) -> JobQueue:
     return JobQueue(held, places=3)
 
 
 def ended(job_queue: JobQueue) -> None:
-    while job_queue.at_hand():
+    while job_queue.active():
         threading.Event().wait(0.01)
 
 
@@ -86,10 +94,10 @@ class TestTheDesk:
         held.begun.wait(5)
         job_queue.put(waiting)
         for name in ("waiting", "running", "unknown"):
-            job_queue.give_up(name)
+            job_queue.cancel(name)
         ended(job_queue)
         assert held.order == ["running"]
-        assert {it.state for it in (running, waiting)} == {"given up"}
+        assert {it.state for it in (running, waiting)} == {"cancelled"}
         assert job_queue.find("waiting") is waiting
 
     def test_few_jobs_without_an_answer_are_remembered(
@@ -97,9 +105,9 @@ class TestTheDesk:
     ) -> None:
         job_queue.put(job("first"))
         held.begun.wait(5)
-        for number in range(KEPT_ENDED + 5):
+        for number in range(ENDED_LIMIT + 5):
             job_queue.put(job(str(number)))
-            job_queue.give_up(str(number))
+            job_queue.cancel(str(number))
         assert job_queue.find("4") is None
         assert job_queue.find("5") is not None
         held.let_go.set()
@@ -111,7 +119,7 @@ class TestTheDesk:
         job_queue.put(running)
         held.begun.wait(5)
         assert job_queue.close(5)
-        assert running.state == "given up"
+        assert running.state == "cancelled"
         with pytest.raises(QueueFullError):
             job_queue.put(job())
 
@@ -123,7 +131,7 @@ class TestTheDesk:
 
         deaf = JobQueue(hear_nothing, places=1)
         deaf.put(job())
-        while deaf.at_hand()[0].state != "running":
+        while deaf.active()[0].state != "running":
             pass
         assert not deaf.close(0.05)
         enough.set()
@@ -141,35 +149,35 @@ class TestTheLog:
         for number, piece in enumerate(pieces):
             log.write(piece)
             if number < len(looks) and looks[number]:
-                seen = log.seen(end, 0)
+                seen = log.snapshot(end, 0)
                 assert seen.start == end
                 text, end = text + seen.text, seen.end
-        seen = log.seen(end, 0)
+        seen = log.snapshot(end, 0)
         assert text + seen.text == "".join(pieces)
         assert seen.end == len("".join(pieces))
 
     def test_a_reader_who_missed_too_much_gets_the_newest(self) -> None:
         log = job()
         for number in range(30):
-            log.write(str(number % 10) * (KEPT_TEXT // 10))
-        seen = log.seen(7, 0)
-        assert len(seen.text) == KEPT_TEXT
-        assert seen.start == 2 * KEPT_TEXT
-        assert seen.end == 3 * KEPT_TEXT
+            log.write(str(number % 10) * (TEXT_LIMIT // 10))
+        seen = log.snapshot(7, 0)
+        assert len(seen.text) == TEXT_LIMIT
+        assert seen.start == 2 * TEXT_LIMIT
+        assert seen.end == 3 * TEXT_LIMIT
         assert seen.text.endswith("9")
 
     @pytest.mark.parametrize("since", [-1, 4, 10**9])
     def test_an_offset_that_is_none_gets_everything(self, since: int) -> None:
         log = job()
         log.write("abc")
-        assert log.seen(since, 0).text == "abc"
+        assert log.snapshot(since, 0).text == "abc"
 
     def test_once_ended_it_holds_nothing(self) -> None:
         log = job()
         log.notify("fetch", 1, 2, "it")
         log.write("abc")
         log.end("done")
-        seen = log.seen(1, 0)
+        seen = log.snapshot(1, 0)
         assert (seen.text, seen.stages, seen.end, seen.ended) == ("", (), 3, True)
 
     @pytest.mark.parametrize(
@@ -177,8 +185,8 @@ class TestTheLog:
     )
     def test_who_writes_to_what_was_given_up_is_stopped(self, tell: Callable[[Job], None]) -> None:
         log = job()
-        log.give_up()
-        with pytest.raises(GivenUp):
+        log.cancel()
+        with pytest.raises(JobCancelled):
             tell(log)
 
 
@@ -193,8 +201,8 @@ class TestSharedWork:
             return key.upper()
 
         async def asked() -> list[str]:
-            shared = Shared(work, places=2)
-            return await asyncio.gather(*(shared.of("ab"[number % 2]) for number in range(50)))
+            shared = SingleFlight(work, places=2)
+            return await asyncio.gather(*(shared.get("ab"[number % 2]) for number in range(50)))
 
         assert set(asyncio.run(asked())) == {"A", "B"}
         assert sorted(done) == ["a", "b"]
@@ -203,9 +211,9 @@ class TestSharedWork:
         done: list[str] = []
 
         async def asked() -> None:
-            shared = Shared(done.append, places=2, kept=2)
+            shared = SingleFlight(done.append, places=2, cached=2)
             for key in "abacab":
-                await shared.of(key)
+                await shared.get(key)
 
         asyncio.run(asked())
         assert done == ["a", "b", "c", "b"]
@@ -218,11 +226,11 @@ class TestSharedWork:
             raise ZeroDivisionError
 
         async def asked() -> None:
-            shared = Shared(work, places=1)
-            found = await asyncio.gather(shared.of("a"), shared.of("a"), return_exceptions=True)
+            shared = SingleFlight(work, places=1)
+            found = await asyncio.gather(shared.get("a"), shared.get("a"), return_exceptions=True)
             assert {type(error) for error in found} == {ZeroDivisionError}
             with pytest.raises(ZeroDivisionError):
-                await shared.of("a")
+                await shared.get("a")
 
         asyncio.run(asked())
         assert tries == ["a", "a"]
@@ -231,9 +239,9 @@ class TestSharedWork:
         enough = threading.Event()
 
         async def asked() -> str:
-            shared = Shared(lambda key: "done" if enough.wait(5) else "", places=1)
-            first = asyncio.ensure_future(shared.of("a"))
-            second = asyncio.ensure_future(shared.of("a"))
+            shared = SingleFlight(lambda key: "done" if enough.wait(5) else "", places=1)
+            first = asyncio.ensure_future(shared.get("a"))
+            second = asyncio.ensure_future(shared.get("a"))
             await asyncio.sleep(0.01)
             first.cancel()
             enough.set()
@@ -245,18 +253,18 @@ class TestSharedWork:
         enough = threading.Event()
 
         async def asked() -> None:
-            shared = Shared(lambda key: enough.wait(5), places=2)
-            waiting = [asyncio.ensure_future(shared.of(key)) for key in "ab"]
+            shared = SingleFlight(lambda key: enough.wait(5), places=2)
+            waiting = [asyncio.ensure_future(shared.get(key)) for key in "ab"]
             await asyncio.sleep(0.01)
             with pytest.raises(QueueFullError):
-                await shared.of("c")
+                await shared.get("c")
             shared.close()
-            assert not shared.at_rest
+            assert not shared.idle
             for it in waiting:
                 with pytest.raises(QueueFullError):
                     await it
             enough.set()
-            while not shared.at_rest:
+            while not shared.idle:
                 await asyncio.sleep(0.01)
 
         asyncio.run(asked())
@@ -272,5 +280,4 @@ def test_names_of_answers_sort_by_time_and_tell_it() -> None:
 @given(st.text(max_size=60))
 def test_no_other_name_is_a_path(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
     store = AnswerStore(tmp_path_factory.getbasetemp() / "none")
-    assert not store.holds(name)
-    assert store.load(name) is None
+    assert store.path(name) is None

@@ -44,7 +44,7 @@ class PacedWriter:
     """The extractive writer, which takes its time where a question asks for it."""
 
     def __init__(self, data_dir: Path) -> None:
-        self._home = data_dir
+        self._data_dir = data_dir
         self._writer = ExtractiveWriter()
 
     def write(self, evidence: Evidence, *, stream: Callable[[str], None] | None = None) -> Draft:
@@ -55,7 +55,7 @@ class PacedWriter:
         if asked.startswith(DEAFLY):
             time.sleep(60)
         words = 0
-        while asked.startswith(SLOWLY) and not _enough(self._home, asked).exists():
+        while asked.startswith(SLOWLY) and not _enough(self._data_dir, asked).exists():
             stream(f"word {words} ")
             words += 1
             time.sleep(0.02)

@@ -1,5 +1,5 @@
-"""A prompt as a form has it: a question and works, field by field, with an error beside each
-field that cannot be read. Nothing that was typed is lost or changed."""
+"""A prompt as a form has it: a question and works, field by field, with an error beside each field
+that cannot be read. Nothing that was typed is lost or changed."""
 
 from __future__ import annotations
 
@@ -30,12 +30,17 @@ class WorkFields:
 
     @property
     def blank(self) -> bool:
-        """Whether nothing was typed, so that nothing is meant."""
-        return not any(text.strip() for text in (self.name, self.paper, self.github, self.summary))
+        """Whether nothing was typed."""
+        return not (self.name.strip() or self.readable)
+
+    @property
+    def readable(self) -> bool:
+        """Whether there is a link or a summary."""
+        return any(text.strip() for text in (self.paper, self.github, self.summary))
 
     @property
     def listed_as(self) -> Role:
-        """Under which heading the work stands."""
+        """The heading of the prompt document that the work stands under."""
         return "related" if self.role == "related" else "recommended"
 
     @property
@@ -60,7 +65,7 @@ class PromptForm:
     @classmethod
     def of(cls, question: str, columns: Sequence[Sequence[str]]) -> PromptForm:
         """From the fields of a request; `columns` holds every value of each of FIELDS. Columns of
-        unequal length were sent by no form of ours: what is left over is dropped."""
+        unequal length come from no form of this server: what is left over is dropped."""
         rows = list(zip(*columns, strict=False))[:MAX_WORKS]
         return cls(question, tuple(WorkFields(*row) for row in rows) or (WorkFields(),))
 
@@ -81,36 +86,34 @@ class PromptForm:
 
     def with_work(self) -> PromptForm:
         """The same with room for one more work."""
-        role = self.works[-1].role if self.works else "recommended"
-        return replace(self, works=(*self.works, WorkFields(role=role))[:MAX_WORKS])
+        return replace(self, works=(*self.works, WorkFields(role=self.works[-1].role))[:MAX_WORKS])
 
     def without_work(self, number: int) -> PromptForm:
         """The same without the work of this number, counted from 0."""
-        left = tuple(work for place, work in enumerate(self.works) if place != number)
-        return replace(self, works=left or (WorkFields(),))
+        works = self.works[:number] + self.works[number + 1 :]
+        return replace(self, works=works or (WorkFields(),))
 
     def read(self) -> Prompt | PromptForm:
         """The prompt, or the form with an error beside every field that is to blame."""
         works = tuple(
-            work if work.blank else replace(work, errors=_wrong(work)) for work in self.works
+            work if work.blank else replace(work, errors=_work_errors(work)) for work in self.works
         )
         errors = {}
-        if message := _question_wrong(self.question):
-            errors["question"] = message
-        given = [work for work in works if not work.blank]
-        if not any(
-            work.paper.strip() or work.github.strip() or work.summary.strip() for work in given
-        ):
+        if not self.question.strip():
+            errors["question"] = "The question is missing."
+        elif problem := _problem(lambda: Prompt.build(self.question, recommended=[_SAMPLE])):
+            errors["question"] = problem
+        if not any(work.readable for work in works):
             errors["works"] = "There is nothing to read. List a work with a link or a summary."
         if not errors and not any(work.errors for work in works):
             try:
-                return _built(self.question, given)
+                return _build(self.question, [work for work in works if not work.blank])
             except PromptError as error:
                 errors["works"] = str(error)
         return replace(self, works=works, errors=errors)
 
 
-def _built(question: str, works: Sequence[WorkFields]) -> Prompt:
+def _build(question: str, works: Sequence[WorkFields]) -> Prompt:
     return Prompt.build(
         question,
         recommended=[work.mapping for work in works if work.listed_as == "recommended"],
@@ -118,33 +121,23 @@ def _built(question: str, works: Sequence[WorkFields]) -> Prompt:
     )
 
 
-def _question_wrong(question: str) -> str:
-    if not question.strip():
-        return "The question is missing."
-    return _complaint(lambda: Prompt.build(question, recommended=[_SAMPLE]))
-
-
-def _wrong(work: WorkFields) -> dict[str, str]:
+def _work_errors(work: WorkFields) -> dict[str, str]:
     """What is wrong with each field of a work on its own."""
-    errors = {}
-    if not work.name.strip():
-        errors["name"] = "The name is missing."
-    if message := _complaint(lambda: parse_paper_link(work.paper.strip())):
-        errors["paper"] = message
-    if message := _complaint(lambda: parse_github_link(work.github.strip())):
-        errors["github"] = message
-    if errors:
-        return errors
-    # What is left can only be a text that a document would read as something else.
-    if message := _complaint(lambda: _built("A question?", [replace(work, summary="")])):
-        return {"name": message}
-    if message := _complaint(lambda: _built("A question?", [work])):
-        return {"summary": message}
-    return {}
+    errors = {
+        "name": "" if work.name.strip() else "The name is missing.",
+        "paper": _problem(lambda: parse_paper_link(work.paper.strip())),
+        "github": _problem(lambda: parse_github_link(work.github.strip())),
+    }
+    if not any(errors.values()):
+        # What is left can only be a text that a document would read as something else.
+        errors["name"] = _problem(lambda: _build("A question?", [replace(work, summary="")]))
+    if not any(errors.values()):
+        errors["summary"] = _problem(lambda: _build("A question?", [work]))
+    return {name: problem for name, problem in errors.items() if problem}
 
 
-def _complaint(attempt: Callable[[], object]) -> str:
-    """What `attempt` refuses, as a sentence; "" where it succeeds."""
+def _problem(attempt: Callable[[], object]) -> str:
+    """The PromptError of `attempt` as a sentence; "" where it succeeds."""
     try:
         attempt()
     except PromptError as error:

@@ -1,5 +1,5 @@
-"""The server: bound, told to its user, and ended by SIGTERM or Ctrl-C without leaving anything half
-done."""
+"""The server: the guarded application, bound to a socket, and ended by SIGTERM or Ctrl-C without
+leaving anything half done."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
 
-from index.errors import RagError
-from rag.views.web.guard import Hosts, is_loopback
+from index.errors import AnswerError, RagError
+from rag.views.web.jobs import QueueFullError
 from rag.views.web.site import GRACE, Site
 
 try:
-    import python_multipart  # noqa: F401 (Starlette needs it, and finds out when a form comes)
+    import python_multipart  # noqa: F401 (Starlette imports it only when a form comes)
     import uvicorn
+    from fastapi import FastAPI, Request
+    from fastapi.responses import HTMLResponse, Response
+    from starlette.exceptions import HTTPException
 
-    from rag.views.web.app import create_app
+    from rag.views.web.guard import Guard, Hosts, is_loopback
+    from rag.views.web.routes import LIMIT, answer_routes, ask_routes, message_page
 except ImportError as error:
     raise RagError(
         f"rag serve needs the extra `serve` ({error.name} is missing): "
@@ -25,35 +29,66 @@ except ImportError as error:
     ) from error
 
 CONNECTIONS = 1000
-"""Open at once; whoever comes after them is told to come back."""
+"""Open at once; more are refused with 503."""
+
+
+def create_app(site: Site, *, hosts: Hosts, token: str = "") -> Guard:
+    """The guarded application over `site`: its routes, and its errors as pages."""
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(ask_routes(site))
+    app.include_router(answer_routes(site))
+
+    def page(status: int, message: str) -> Response:
+        return HTMLResponse(message_page(status, message), status)
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, error: HTTPException) -> Response:
+        unknown = error.status_code in (404, 405)
+        return page(error.status_code, "There is no such page." if unknown else error.detail)
+
+    @app.exception_handler(QueueFullError)
+    async def busy(request: Request, error: QueueFullError) -> Response:
+        response = page(503, f"The server is busy: {error}.")
+        response.headers["retry-after"] = "30"
+        return response
+
+    @app.exception_handler(AnswerError)
+    async def damaged(request: Request, error: AnswerError) -> Response:
+        return page(500, f"This answer cannot be read: {error}")
+
+    @app.exception_handler(500)
+    async def failed(request: Request, error: Exception) -> Response:
+        return page(500, "This should not have happened; the log of rag serve says more.")
+
+    return Guard(app, hosts=hosts, token=token, limit=LIMIT, render=message_page)
 
 
 class Server(uvicorn.Server):
     """Closes the site before it waits for connections: open event streams would not end by
-    themselves. A signal is what ends it as it should end, so none is raised again."""
+    themselves. A signal ends it normally and is not raised again."""
 
     def __init__(self, config: uvicorn.Config, site: Site) -> None:
         super().__init__(config)
         self._site = site
-        self.rests = False
+        self.work_ended = False
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the site, then the connections."""
-        self.rests = await self._site.close()
+        self.work_ended = await self._site.close()
         await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Let both signals end the server for as long as it runs."""
-        before = {
+        """End the server by SIGINT and SIGTERM."""
+        previous = {
             number: signal.signal(number, self.handle_exit)
             for number in (signal.SIGINT, signal.SIGTERM)
         }
         try:
             yield
         finally:
-            for number, what in before.items():
-                signal.signal(number, what)
+            for number, handler in previous.items():
+                signal.signal(number, handler)
 
 
 def serve(
@@ -65,9 +100,9 @@ def serve(
     always_token: bool = False,
     announce: Callable[[str], None],
 ) -> bool:
-    """Serve `site` on a socket `bound` to `host` until a signal comes. `announce` is told the
-    address, with the token in it where there is one. Whether all work has come to rest; where
-    not, some thread is still in the middle of something that cannot be told to stop."""
+    """Serve `site` on a socket `bound` to `host` until a signal comes. `announce` gets the
+    address, with the token in it where there is one. Whether all work ended; where not, a thread
+    is in the middle of something that cannot be told to stop."""
     token = "" if is_loopback(host) and not always_token else secrets.token_urlsafe(32)
     config = uvicorn.Config(
         create_app(site, hosts=Hosts.of(host, allowed), token=token),
@@ -85,14 +120,14 @@ def serve(
     server = Server(config, site)
     announce(_address(host, bound.getsockname()[1], token))
     server.run(sockets=[bound])
-    return server.rests
+    return server.work_ended
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket there, which listens to nobody yet. Raises RagError where it cannot be had."""
+    """A bound socket that does not listen yet. Raises RagError."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, address = found[0]
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = addresses[0]
         bound = socket.socket(family, kind, protocol)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
@@ -105,7 +140,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def _address(host: str, port: int, token: str) -> str:
-    """Where a browser finds it. No browser goes to 0.0.0.0: there, the name of this machine."""
+    """The URL for a browser. None goes to 0.0.0.0: there, the name of this machine."""
     name = socket.gethostname() if host in ("0.0.0.0", "::") else host
     name = f"[{name}]" if ":" in name else name
     return f"http://{name}:{port}/" + (f"?token={token}" if token else "")

@@ -1,5 +1,5 @@
-"""What the page is made over: the pipeline, opened once, the job_queue where prompts wait for it, the
-kept answers, and the drawing and proving of them."""
+"""What the routes are made over: the pipeline, the queue before it, the stored answers, and the
+rendering and verifying of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from markupsafe import Markup
 
 from index.errors import AnswerError
 from index.files import parts_of, sweep, write_atomically
-from index.settings import Settings
 from rag.answer.model import Answer, read_answer
 from rag.answer.reextraction import Reextraction
 from rag.answer.verify import Verification, verify
@@ -27,32 +26,34 @@ from rag.support import SupportChecker
 from rag.views.highlight import Pictures, pictures_of
 from rag.views.html import to_fragment, to_html
 from rag.views.warnings import SupportWarning, find_support_warnings
-from rag.views.web.jobs import Job, JobQueue, Seen, Shared
+from rag.views.web.jobs import Job, JobQueue, JobSnapshot, SingleFlight
+
+PLACES = 100
+"""Prompts that may wait, unless the user says otherwise."""
+WATCHERS = 200
+"""Open event streams; a page that gets none is loaded again by its script."""
+GRACE = 3.0
+"""Seconds that running work has to end when the server ends."""
 
 _ID = re.compile(r"(\d{8}T\d{9})Z-[0-9a-f]{10}", re.ASCII)
 
 
 def new_id() -> str:
-    """A name nobody else has: the moment in UTC, to the millisecond, and some chance. Names sort
-    by time."""
+    """A unique name: the moment in UTC, to the millisecond, and a random part. Sorts by time."""
     now = datetime.now(UTC)
     return f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03}Z-{secrets.token_hex(5)}"
 
 
 def moment_of(answer_id: str) -> datetime:
-    """When the answer of this name was asked for."""
+    """When the answer of this name was asked for. Raises ValueError."""
     return datetime.strptime(answer_id[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
 
 
 def _is_id(name: str) -> bool:
-    """Whether `new_id` could have made this name: the form of a moment is not yet a moment."""
-    if not _ID.fullmatch(name):
-        return False
     try:
-        moment_of(name)
-    except ValueError:
+        return bool(_ID.fullmatch(name) and moment_of(name))
+    except ValueError:  # digits that are no moment
         return False
-    return True
 
 
 class AnswerStore:
@@ -60,55 +61,45 @@ class AnswerStore:
     no path can be smuggled in."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         if folder.is_dir():
             sweep(folder)
 
     def save(self, answer_id: str, answer: Answer) -> None:
-        """Keep `answer`, whole or not at all."""
-        path = self._path(answer_id)
-        if path is None:
+        """Store `answer` atomically, where `sweep` finds what a kill leaves of it."""
+        if not _is_id(answer_id):
             raise ValueError(f"{answer_id!r} is no name of an answer")
-        data = answer.to_json().encode() + b"\n"
-        # Where `sweep` finds what a kill leaves of it.
-        write_atomically(path, data, parts=parts_of(self._folder))
+        path = self.folder / f"{answer_id}.json"
+        write_atomically(path, answer.to_json().encode() + b"\n", parts=parts_of(self.folder))
 
-    def load(self, answer_id: str) -> Answer | None:
-        """The answer, or None where there is none. Raises AnswerError where it is damaged."""
-        path = self._path(answer_id)
-        return read_answer(path) if path and path.is_file() else None
+    def path(self, answer_id: str) -> Path | None:
+        """The file of an answer, or None where there is none."""
+        path = self.folder / f"{answer_id}.json"
+        return path if _is_id(answer_id) and path.is_file() else None
 
-    def holds(self, answer_id: str) -> bool:
-        """Whether there is an answer of this name."""
-        path = self._path(answer_id)
-        return path is not None and path.is_file()
-
-    def stamp(self, answer_id: str) -> int:
-        """Another number after the file of an answer was changed; 0 where there is none."""
-        path = self._path(answer_id)
-        return path.stat().st_mtime_ns if path and path.is_file() else 0
+    def load(self, answer_id: str) -> Answer:
+        """Raises AnswerError where there is none of this name, or a damaged one."""
+        path = self.path(answer_id)
+        if path is None:
+            raise AnswerError(f"{answer_id} is not stored any more")
+        return read_answer(path)
 
     def names(self) -> list[str]:
         """The names of all answers, the newest first."""
-        if not self._folder.is_dir():
-            return []
-        files = (path for path in self._folder.iterdir() if path.suffix == ".json")
+        files = self.folder.glob("*.json")
         return sorted((path.stem for path in files if _is_id(path.stem)), reverse=True)
-
-    def _path(self, answer_id: str) -> Path | None:
-        return self._folder / f"{answer_id}.json" if _is_id(answer_id) else None
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
-    """What an answer is shown with."""
+class RenderedAnswer:
+    """An answer with all that it is shown with."""
 
     answer: Answer
     pictures: Pictures
     support_warnings: tuple[SupportWarning, ...]
 
     def fragment(self) -> Markup:
-        """The answer as a part of a page: escaped where it was made."""
+        """The answer as a part of a page, escaped by `rag.views.html`."""
         return Markup(
             to_fragment(self.answer, self.pictures, support_warnings=self.support_warnings)
         )
@@ -118,21 +109,8 @@ class Drawn:
         return to_html(self.answer, self.pictures, support_warnings=self.support_warnings)
 
 
-def draw(answer: Answer, settings: Settings, checker: SupportChecker) -> Drawn:
-    """Draw the pages and look for support_warnings, which takes seconds."""
-    return Drawn(answer, pictures_of(answer, settings), find_support_warnings(answer, checker))
-
-
-PLACES = 100
-"""Prompts that may wait, unless the user says otherwise."""
-WATCHERS = 200
-"""Open event streams; whoever comes after them looks again by itself."""
-GRACE = 3.0
-"""Seconds that work in hand is given to come to an end."""
-
-
 class Site:
-    """Everything the routes speak to. `close` ends it."""
+    """The state behind the routes. `close` ends it."""
 
     def __init__(
         self,
@@ -142,52 +120,47 @@ class Site:
         places: int = PLACES,
     ) -> None:
         self._pipeline = pipeline
-        # Opened when the first answer is drawn, and then kept.
+        # Opened when the first answer is rendered.
         self._checker = cache(open_checker)
         self.store = AnswerStore(pipeline.settings.data_dir / "answers")
         self.job_queue = JobQueue(self._answer, places=places)
-        self._drawn = Shared(self._draw, places=places, kept=4)
-        self.verified = Shared(self._verify, places=places)
+        self._rendered = SingleFlight(self._render, places=places, cached=4)
+        self.verified = SingleFlight(self._verify, places=places)
         self.closing = False
         self.watchers = 0
 
     def ask(self, prompt: Prompt) -> str:
-        """Let `prompt` wait for its turn; the name of its answer. Raises QueueFullError."""
+        """Put `prompt` into the queue; the name of its answer. Raises QueueFullError."""
         job = Job(new_id(), prompt)
         self.job_queue.put(job)
         return job.id
 
-    def look(self, job: Job) -> Callable[[int], Seen]:
-        """What a reader sees of `job`, from an offset of its text on."""
-        return lambda since: job.seen(since, self.job_queue.ahead(job))
+    def snapshot(self, job: Job, since: int = 0) -> JobSnapshot:
+        """The job now, with its text from offset `since` on."""
+        return job.snapshot(since, self.job_queue.ahead(job))
 
     async def close(self) -> bool:
-        """Begin nothing more, and wait a little for what is in hand. Whether it came to an end."""
+        """Begin nothing more, and wait a little for what runs. Whether it all ended."""
         self.closing = True
-        self._drawn.close()
-        self.verified.close()
-        until = time.monotonic() + GRACE
-        rests = await asyncio.to_thread(self.job_queue.close, GRACE)
-        while time.monotonic() < until and not (self._drawn.at_rest and self.verified.at_rest):
+        calls = (self._rendered, self.verified)
+        for call in calls:
+            call.close()
+        deadline = time.monotonic() + GRACE
+        ended = await asyncio.to_thread(self.job_queue.close, GRACE)
+        while time.monotonic() < deadline and not all(call.idle for call in calls):
             await asyncio.sleep(0.05)
-        return rests and self._drawn.at_rest and self.verified.at_rest
+        return ended and all(call.idle for call in calls)
 
-    def kept(self, answer_id: str) -> Answer:
-        """The answer of this name. Raises AnswerError where there is none that can be read."""
-        answer = self.store.load(answer_id)
-        if answer is None:
-            raise AnswerError(f"{answer_id} is not kept any more")
-        return answer
+    async def rendered(self, answer_id: str) -> RenderedAnswer:
+        """Raises QueueFullError, and AnswerError as `store.load` does."""
+        path = self.store.path(answer_id)
+        # Rendered anew when its file changes.
+        return await self._rendered.get(f"{answer_id} {path.stat().st_mtime_ns if path else 0}")
 
-    async def drawn(self, answer_id: str) -> Drawn:
-        """The answer as it is shown. Raises QueueFullError, and AnswerError as `kept` does."""
-        # Drawn anew when its file changes.
-        return await self._drawn.of(f"{answer_id} {self.store.stamp(answer_id)}")
-
-    def glance(self, answer_id: str) -> tuple[str, str]:
+    def summary(self, answer_id: str) -> tuple[str, str]:
         """The question of an answer and the name of its writer; ("", why) where it is damaged."""
         try:
-            answer = self.kept(answer_id)
+            answer = self.store.load(answer_id)
         except AnswerError as error:
             return "", str(error)
         return answer.prompt.question, answer.writer.name
@@ -196,10 +169,12 @@ class Site:
         answer = self._pipeline.ask(job.prompt, notify=job.notify, stream=job.write)
         self.store.save(job.id, answer)
 
-    def _draw(self, key: str) -> Drawn:
-        return draw(self.kept(key.partition(" ")[0]), self._pipeline.settings, self._checker())
+    def _render(self, key: str) -> RenderedAnswer:
+        answer = self.store.load(key.partition(" ")[0])
+        pictures = pictures_of(answer, self._pipeline.settings)
+        return RenderedAnswer(answer, pictures, find_support_warnings(answer, self._checker()))
 
     def _verify(self, answer_id: str) -> Verification:
-        # A reextraction of its own: what is proved is what is kept now, and nothing stays in memory.
-        answer = self.kept(answer_id)
+        # A new re-extraction: the sources are read as they are now, and none stays in memory.
+        answer = self.store.load(answer_id)
         return verify(answer, Reextraction(self._pipeline.settings).ahead(answer.sources))
