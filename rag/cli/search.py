@@ -61,24 +61,25 @@ def run(
     listings = [item for path in prompts or () for item in read_prompt(path).listings]
     if prompts and work:
         listings = _matching(listings, work)
-    encoding = LazyEncoder(chosen)
-    judge = load_reranker(reranker, offline=offline) if reranker else None
+    loaded = LazyEncoder(chosen)
+    cross_encoder = load_reranker(reranker, offline=offline) if reranker else None
     with Bars() as bars:
         if prompts:
-            pipeline = Pipeline(chosen, encoding, ExtractiveWriter())
-            catalog = Catalog.of(listings)
-            hits = pipeline.search(question, catalog, reranker=judge, notify=bars)[:count]
+            pipeline = Pipeline(chosen, loaded, ExtractiveWriter())
+            hits = pipeline.search(
+                question, Catalog.of(listings), reranker=cross_encoder, notify=bars
+            )
         else:
             hits = search_data_dir(
                 question,
                 count,
                 chosen,
-                encoding,
+                loaded,
                 works=work or (),
-                reranker=judge,
+                reranker=cross_encoder,
                 notify=bars,
             )
-    for rank, hit in enumerate(hits, start=1):
+    for rank, hit in enumerate(hits[:count], start=1):
         typer.echo(_format(rank, hit))
 
 

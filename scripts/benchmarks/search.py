@@ -21,6 +21,7 @@ from index.build import build
 from index.catalog import Catalog
 from rag.cli.terminal import say
 from rag.pipeline import Pipeline
+from rag.retrieval.retrieve import search_data_dir
 from rag.writers.extractive import ExtractiveWriter
 from scripts.benchmarks import BenchmarkError, Stopwatch, not_installed, ratio, report
 from scripts.benchmarks.catalogs import (
@@ -33,6 +34,7 @@ from scripts.benchmarks.catalogs import (
 
 LISTED = 10
 K = 10
+EVERYTHING = 10**6  # passages: more are not searched without a prompt
 FETCH_K = 20  # what LangChain's FAISS fetches before it filters, unless told otherwise
 
 
@@ -46,7 +48,8 @@ def search(
     queries: Annotated[int, typer.Option(min=1, help="How many queries at each size.")] = 20,
 ) -> None:
     """Evidence for a prompt of ten works while the catalog grows, and LangChain's FAISS with a
-    metadata filter: time and recall. The works are synthetic. Needs the extra `bench`."""
+    metadata filter: time and recall. Up to a million passages also one search over everything.
+    The works are synthetic. Needs the extra `bench`."""
     _import_langchain()  # before ten minutes are spent on the other side
     questions = [f"What is question {number:06}?" for number in range(queries)]
     rows: list[dict[str, Any]] = []
@@ -57,8 +60,13 @@ def search(
             with Stopwatch() as stopwatch:
                 catalog.grow(passages)
             say(f"{passages} passages in {catalog.works} works: built in {stopwatch.wall:.0f} s")
-            row = {"passages": passages, "works": catalog.works}
-            rows.append(row | _restricted(pipeline, catalog, questions))
+            row: dict[str, Any] = {"passages": passages, "works": catalog.works}
+            row |= _restricted(pipeline, catalog, questions)
+            if passages <= EVERYTHING:
+                with Stopwatch() as stopwatch:
+                    search_data_dir(questions[0], K, catalog.settings, catalog.encoder)
+                row["everything_s"] = round(stopwatch.wall, 2)
+            rows.append(row)
     report(
         {
             "listed_works": LISTED,

@@ -1,4 +1,4 @@
-"""The pictures in the README: small, there, and made by the command that is said to make them."""
+"""The pictures in the README: there, small, and made by `make pictures`."""
 
 from __future__ import annotations
 
@@ -32,6 +32,6 @@ def test_the_command_makes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     for name in PICTURES:
         with Image.open(tmp_path / "pictures" / name) as made:
             pixels = np.asarray(made.convert("RGB"), dtype=int)
-        # The yellow that marks a quote on the page of its paper.
+        # The yellow of a highlighted quote.
         red, green, blue = np.moveaxis(pixels, -1, 0)
         assert ((red > 230) & (green > 190) & (green < 235) & (blue < 110)).sum() > 500
