@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from index.documents.document import Document
-from index.documents.worker import Task, extract_isolated
+from index.documents.extract import Task, extract_isolated
 from index.errors import ExtractionError, SourceError
 from index.settings import Settings
 from index.sources.store import SourceStore
