@@ -15,8 +15,7 @@ import pytest
 
 from index.settings import Settings
 from rag.answer.compose import compose
-from rag.answer.reextraction import Reextraction
-from rag.answer.verify import verify
+from rag.answer.verify import Reextraction, verify
 from rag.pipeline import Pipeline
 from rag.prompt import read_prompt
 from rag.retrieval.evidence import Evidence

@@ -15,8 +15,7 @@ from index.settings import Settings
 from index.sources.store import source_type_of
 from index.stores.segments import SegmentStore
 from rag.answer.model import Answer
-from rag.answer.reextraction import Reextraction
-from rag.answer.verify import verify
+from rag.answer.verify import Reextraction, verify
 from rag.pipeline import NO_PASSAGES, Pipeline
 from rag.writers.base import NOT_SAID
 from rag.writers.extractive import ExtractiveWriter

@@ -16,7 +16,7 @@ from index.errors import AnswerError, DatasetError
 from index.settings import Settings
 from rag.answer.compose import NO_RELEVANCE
 from rag.answer.model import Answer, Statement
-from rag.answer.reextraction import Reextraction
+from rag.answer.verify import Reextraction
 from rag.cli.main import app
 from rag.evaluation.answers import evaluated_answers, from_marked_text, read_external
 from rag.evaluation.citations import COLUMNS, draw, read_labels, write_sheet

@@ -17,8 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from index.settings import Settings
 from rag.answer.model import Answer
-from rag.answer.reextraction import Reextraction
-from rag.answer.verify import verify
+from rag.answer.verify import Reextraction, verify
 from rag.prompt import Prompt
 from tests.parts.browser import chromium
 from tests.parts.served import PACED, SLOWLY, Served, served

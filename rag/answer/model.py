@@ -9,15 +9,14 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from index.catalog import Role
 from index.errors import AnswerError
 from index.sources.store import SourceType
-from rag.answer.serialization import members, parse, read
+from rag.answer.serialization import from_json, parse_json
 from rag.writers.base import WriterRecord
 
-FORMAT = "grounded-answer/1"
+FORMAT = "grounded-answer/2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What is said, and the quotes it is said on the strength of."""
+    """What is said, and the quotes that support it."""
 
     text: str
     quotes: tuple[Quote, ...]
@@ -43,7 +42,7 @@ class Statement:
 @dataclass(frozen=True, slots=True)
 class Reference:
     """One listed work in section 3. `paper` and `github` are the links exactly as provided, None
-    where there is none. `relevance` has a quote exactly when `bears`."""
+    where there is none. `relevance` has a quote exactly when the work is `relevant`."""
 
     name: str
     role: Role
@@ -79,7 +78,7 @@ class Workflow:
 
 @dataclass(frozen=True, slots=True)
 class PromptRecord:
-    """The prompt as it was put: its text is kept so that the answer can be checked alone."""
+    """The prompt as it was asked, with its text, so that the answer can be checked alone."""
 
     question: str
     sha256: str
@@ -88,7 +87,7 @@ class PromptRecord:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer. Frozen; equal answers have equal JSON."""
+    """A whole answer. Equal answers have equal JSON."""
 
     prompt: PromptRecord
     writer: WriterRecord
@@ -96,7 +95,6 @@ class Answer:
     workflow: Workflow
     references: tuple[Reference, ...]
     sources: tuple[SourceRecord, ...]
-    format: str = FORMAT
 
     def statements(self) -> Iterator[tuple[str, Statement]]:
         """Every statement with the part it stands in, in reading order."""
@@ -116,46 +114,55 @@ class Answer:
 
     def to_json(self) -> str:
         """The documented form: indented, UTF-8, keys in reading order."""
-        raw = asdict(self)
-        sections = {key: raw.pop(key) for key in ("task", "workflow", "references")}
-        ordered = {"format": raw["format"], "prompt": raw["prompt"], "writer": raw["writer"]}
-        return json.dumps(
-            {**ordered, "sections": sections, "sources": raw["sources"]},
-            ensure_ascii=False,
-            indent=2,
-        )
+        sections = Sections(self.task, self.workflow, self.references)
+        file = AnswerFile(FORMAT, self.prompt, self.writer, sections, self.sources)
+        return json.dumps(asdict(file), ensure_ascii=False, indent=2)
 
     @classmethod
     def from_json(cls, data: str) -> Answer:
         """The inverse of `to_json`. Raises AnswerError, naming what is not as documented."""
         try:
-            raw = parse(data)
+            value = parse_json(data)
         except ValueError as error:
             raise AnswerError(f"not JSON: {error}") from None
-        found = raw.get("format") if isinstance(raw, dict) else raw
-        if found != FORMAT:
+        version = value.get("format") if isinstance(value, dict) else value
+        if version == "grounded-answer/1":
             raise AnswerError(
-                f"expected an answer file of format {FORMAT!r}, found {ascii(found)[:60]}"
+                f"the answer has the format {version!r} of an older version, and this one reads "
+                f"{FORMAT!r}: ask the prompt again with `rag ask`"
+            )
+        if version != FORMAT:
+            raise AnswerError(
+                f"expected an answer file of format {FORMAT!r}, found {ascii(version)[:60]}"
             )
         try:
-            return _answer(raw)
+            file = from_json(AnswerFile, value)
         except ValueError as error:
             raise AnswerError(f"does not have the form of {FORMAT}: {error}") from None
+        parts = file.sections
+        return cls(
+            file.prompt, file.writer, parts.task, parts.workflow, parts.references, file.sources
+        )
 
 
-def _answer(raw: Any) -> Answer:
-    _, prompt, writer, sections, sources = members(
-        raw, "", "format", "prompt", "writer", "sections", "sources"
-    )
-    task, workflow, references = members(sections, "sections", "task", "workflow", "references")
-    return Answer(
-        prompt=read(PromptRecord, prompt, "prompt"),
-        writer=read(WriterRecord, writer, "writer"),
-        task=read(tuple[Statement, ...], task, "task"),
-        workflow=read(Workflow, workflow, "workflow"),
-        references=read(tuple[Reference, ...], references, "references"),
-        sources=read(tuple[SourceRecord, ...], sources, "sources"),
-    )
+@dataclass(frozen=True, slots=True)
+class Sections:
+    """The three sections of an answer file."""
+
+    task: tuple[Statement, ...]
+    workflow: Workflow
+    references: tuple[Reference, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFile:
+    """The object of an answer's JSON."""
+
+    format: str
+    prompt: PromptRecord
+    writer: WriterRecord
+    sections: Sections
+    sources: tuple[SourceRecord, ...]
 
 
 def read_answer(path: Path) -> Answer:

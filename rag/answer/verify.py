@@ -1,6 +1,6 @@
-"""Proof that an answer file tells the truth about its quotes, pages, links and listings.
+"""Proof that an answer file is right about its quotes, pages, links and listings.
 
-It takes the file and the kept bytes, reads the bytes again, and compares. Nothing that the
+It takes the file and the cached bytes, extracts their text again, and compares. Nothing that the
 pipeline knew when it wrote the answer is trusted.
 """
 
@@ -10,50 +10,26 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from index.catalog import Listing
 from index.documents.document import Document
-from index.errors import PromptError, RagError
+from index.documents.worker import Task, extract_isolated
+from index.errors import ExtractionError, PromptError, RagError, SourceError
 from index.passages import MAXIMUM, sentence_spans
-from index.sources.store import source_type_of
+from index.settings import Settings
+from index.sources.store import SourceStore, source_type_of
 from rag.answer.compose import NO_RELEVANCE, NOTHING_READ
 from rag.answer.model import Answer, Quote, SourceRecord, Statement
 from rag.plaintext import plain
 from rag.prompt import Prompt, parse_prompt
 from rag.writers.base import NOT_SAID
 
+DocumentOf = Callable[[SourceRecord], Document]
+"""Extracts the document of a source again from its bytes. Raises RagError where it cannot."""
+
 _CLAUSE_BEGINS = re.compile(r"[,;:.!?。；—–]\s+\Z|\n\s*\Z")
 _CLAUSE_ENDS = re.compile(r"[,;:.!?。；—–]\Z")
-
-
-def on_sentence_boundaries(document: Document, start: int, end: int) -> bool:
-    """Whether [start, end) begins and ends at a sentence's or a clause's edge, within one
-    quotable section. A sentence too long for a passage may also be cut between words."""
-    for section in document.sections:
-        if section.start <= start and end <= section.end:
-            spans = sentence_spans(document.text, section.start, section.end)
-            return _begins(document.text, start, spans) and _ends(document.text, end, spans)
-    return False
-
-
-def _begins(text: str, start: int, spans: tuple[tuple[int, int], ...]) -> bool:
-    first, last = next((span for span in spans if span[0] <= start < span[1]), (start, start))
-    if start == first or _CLAUSE_BEGINS.search(text, max(first, start - 4), start):
-        return True
-    return last - first > MAXIMUM and text[start - 1].isspace()
-
-
-def _ends(text: str, end: int, spans: tuple[tuple[int, int], ...]) -> bool:
-    first, last = next((span for span in spans if span[0] < end <= span[1]), (end, end))
-    if end == last or _CLAUSE_ENDS.search(text, end - 1, end) or text[end : end + 1] == "\n":
-        return True
-    return last - first > MAXIMUM and text[end].isspace()
-
-
-DocumentOf = Callable[[SourceRecord], Document]
-"""Reads the document of a source again from its bytes. Raises RagError where it cannot."""
-
 # A scheme, "www.", or a host and a path. Each begins where a word does: no text takes long.
 _URL = re.compile(
     r"(?:(?<!\w)\w+://|www\.)\S+|(?<![\w.-])(?:[a-z0-9-]+\.)+[a-z]{2,}(?::[0-9]+)?/\S+",
@@ -64,7 +40,7 @@ _QUOTED = re.compile(r"“([^“”]*)”|„([^„“”]*)[“”]|«([^«»]*
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Something that is not as the file claims: where, and what."""
+    """One claim of the file that does not hold: where it stands, and what is wrong."""
 
     part: str
     message: str
@@ -75,7 +51,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was checked, and every failure. Verified means: no failure."""
+    """How much was checked, and every failure."""
 
     quotes: int
     statements: int
@@ -91,38 +67,35 @@ class Verification:
 
 def verify(answer: Answer, document_of: DocumentOf) -> Verification:
     """Check every claim that can be checked exactly. Never raises for what a file may contain:
-    whatever is wrong becomes a named failure."""
-    failures: list[Failure] = []
-    prompt = _prompt(answer, failures)
-    if prompt is not None:
-        failures += _listings(answer, prompt)
-        failures += _urls(answer, prompt)
-        documents, problems = _documents(answer, prompt, document_of)
-        failures += problems
-        failures += _statements(answer)
-        failures += _quotes(answer, documents)
+    whatever is wrong becomes a failure."""
     return Verification(
         quotes=sum(1 for _ in answer.quotes()),
         statements=sum(1 for _ in answer.statements()),
         listings=len(answer.references),
         sources=sum(1 for source in answer.sources if not source.reason),
-        failures=tuple(failures),
+        failures=tuple(_failures(answer, document_of)),
     )
 
 
-def _prompt(answer: Answer, failures: list[Failure]) -> Prompt | None:
-    """The prompt, parsed again from the text the file holds."""
+def _failures(answer: Answer, document_of: DocumentOf) -> Iterator[Failure]:
     record = answer.prompt
     if hashlib.sha256(record.text.encode("utf-8", "replace")).hexdigest() != record.sha256:
-        failures.append(Failure("prompt", "the text does not have the recorded hash"))
+        yield Failure("prompt", "the text does not have the recorded hash")
     try:
         prompt = parse_prompt(record.text)
     except PromptError as error:
-        failures.append(Failure("prompt", f"the text is no prompt document: {error}"))
-        return None
+        yield Failure("prompt", f"the text is no prompt document: {error}")
+        return
     if prompt.question != record.question:
-        failures.append(Failure("prompt", "the question is not the one the text asks"))
-    return prompt
+        yield Failure("prompt", "the question is not the one the text asks")
+    yield from _listings(answer, prompt)
+    yield from _urls(answer, prompt)
+    documents: dict[str, Document] = {}
+    yield from _sources(answer, prompt, document_of, documents)
+    yield from _statements(answer)
+    for part, quote in answer.quotes():
+        if problem := _quote_problem(quote, documents.get(quote.source_id)):
+            yield Failure(part, f"{problem} (quote {quote.text[:60]!r})")
 
 
 def _listings(answer: Answer, prompt: Prompt) -> Iterator[Failure]:
@@ -134,7 +107,6 @@ def _listings(answer: Answer, prompt: Prompt) -> Iterator[Failure]:
     for number, (reference, listing) in enumerate(
         zip(answer.references, prompt.listings, strict=False)
     ):
-        part = f"references[{number}]"
         claimed_and_listed = {
             "name": (reference.name, listing.name),
             "role": (reference.role, listing.role),
@@ -144,158 +116,24 @@ def _listings(answer: Answer, prompt: Prompt) -> Iterator[Failure]:
         }
         for what, (claimed, listed) in claimed_and_listed.items():
             if claimed != listed:
-                yield Failure(part, f"{what} is {claimed!r}, the prompt gives {listed!r}")
-
-
-def _documents(
-    answer: Answer, prompt: Prompt, document_of: DocumentOf
-) -> tuple[dict[str, Document], list[Failure]]:
-    """The text of every source that was read, extracted again from its bytes."""
-    documents: dict[str, Document] = {}
-    listed = {sid: listing for listing in prompt.listings for sid in listing.source_ids}
-    recorded = [source.id for source in answer.sources]
-    failures = [
-        Failure("sources", f"{source_id} is listed, but not accounted for")
-        for source_id in sorted(set(listed) - set(recorded))
-    ]
-    for number, source in enumerate(answer.sources):
-        part = f"sources[{number}]"
-        if source.id not in listed:
-            failures.append(Failure(part, f"{source.id} is not a source of a listed work"))
-        elif recorded.count(source.id) > 1:
-            failures.append(Failure(part, f"{source.id} is accounted for twice"))
-        elif problem := _source_problem(source, listed[source.id]):
-            failures.append(Failure(part, problem))
-        elif not source.reason:
-            try:
-                document = document_of(source)
-            except RagError as error:
-                failures.append(Failure(part, str(error)))
-                continue
-            documents[source.id] = document
-            if document.extractor != source.extractor:
-                failures.append(
-                    Failure(
-                        part,
-                        f"the text of {source.id} was read by {source.extractor!r}, this "
-                        f"installation reads by {document.extractor!r}: ask again",
-                    )
+                yield Failure(
+                    f"references[{number}]", f"{what} is {claimed!r}, the prompt gives {listed!r}"
                 )
-            elif document.sha256 != source.document_sha256:
-                failures.append(Failure(part, f"the text of {source.id} is not the recorded one"))
-    return documents, failures
-
-
-def _source_problem(source: SourceRecord, listing: Listing) -> str:
-    expected = source_type_of(source.id)
-    if source.source_type != expected:
-        return f"{source.id} is of source_type {expected!r}, not {source.source_type!r}"
-    claims = (source.sha256, source.extractor, source.document_sha256)
-    if source.reason and (any(claims) or source.version is not None):
-        return f"{source.id} claims to be read and not to be read"
-    if not source.reason.strip() and not all(claims):
-        return f"{source.id} was neither read nor is there a reason why not"
-    if expected == "summary" and not source.reason:
-        summary = (listing.summary or "").encode()
-        if hashlib.sha256(summary).hexdigest() != source.sha256:
-            return f"{source.id} is not the summary that the prompt gives"
-    return ""
-
-
-def _statements(answer: Answer) -> Iterator[Failure]:
-    """Every part says something, and says nothing without a quote but the fixed sentences."""
-    workflow = answer.workflow
-    for part, statements in (
-        ("task", answer.task),
-        ("workflow.input", workflow.input),
-        ("workflow.model", workflow.model),
-        ("workflow.output", workflow.output),
-    ):
-        if not statements:
-            yield Failure(part, "says nothing")
-        for statement in statements:
-            if _wordless(statement.text):
-                yield Failure(part, "a statement is empty")
-            elif not statement.quotes and statement.text != NOT_SAID:
-                yield Failure(part, f"no quote stands behind {_short(statement)}")
-    for part, statement in answer.statements():
-        yield from (Failure(part, problem) for problem in _typed_quotes(statement))
-    read = {source.id for source in answer.sources if not source.reason}
-    for number, reference in enumerate(answer.references):
-        part, relevance = f"references[{number}]", reference.relevance
-        silence = NO_RELEVANCE if read.intersection(reference.sources) else NOTHING_READ
-        if reference.relevant != bool(relevance.quotes):
-            yield Failure(part, "a work bears on the question exactly when a quote shows it")
-        if _wordless(relevance.text):
-            yield Failure(part, "a statement is empty")
-        elif not relevance.quotes and relevance.text != silence:
-            yield Failure(part, f"no quote stands behind {_short(relevance)}, expected {silence!r}")
-        yield from (
-            Failure(part, f"quotes {quote.source_id}, which is not a source of this work")
-            for quote in relevance.quotes
-            if quote.source_id not in reference.sources
-        )
-
-
-def _wordless(text: str) -> bool:
-    """Whether a reader would see nothing said, whatever invisible signs there are."""
-    return not any(map(str.isalnum, text))
-
-
-def _typed_quotes(statement: Statement) -> Iterator[str]:
-    """Words between quotation marks pass for a quote: they have to stand in one."""
-    chosen = [plain(quote.text) for quote in statement.quotes]
-    for found in _QUOTED.finditer(plain(statement.text)):
-        words = "".join(found.groups("")).strip(" .,;:!?")
-        if not any(words in text for text in chosen):
-            yield f"{found[0][:60]!r} passes for a quote, and stands in none behind it"
-
-
-def _quotes(answer: Answer, documents: dict[str, Document]) -> Iterator[Failure]:
-    for part, quote in answer.quotes():
-        if problem := _quote_problem(quote, documents.get(quote.source_id)):
-            yield Failure(part, f"{problem} (quote {quote.text[:60]!r})")
-
-
-def _quote_problem(quote: Quote, document: Document | None) -> str:
-    if document is None:
-        return f"{quote.source_id} is not a listed source that was read"
-    if quote.source_type != source_type_of(quote.source_id):
-        return f"{quote.source_id} is not of source_type {quote.source_type!r}"
-    if not 0 <= quote.start < quote.end <= len(document.text):
-        return f"[{quote.start}, {quote.end}) lies outside the text of {quote.source_id}"
-    if document.text[quote.start : quote.end] != quote.text:
-        return f"[{quote.start}, {quote.end}) of {quote.source_id} says something else"
-    pages = document.pages(quote.start, quote.end)
-    if quote.pages != pages:
-        return f"stands on page {_pages(pages)} of {quote.source_id}, not {_pages(quote.pages)}"
-    if not any(
-        section.quotable and section.start <= quote.start and quote.end <= section.end
-        for section in document.sections
-    ):
-        return f"stands in a part of {quote.source_id} that is not to be quoted"
-    if not on_sentence_boundaries(document, quote.start, quote.end):
-        return f"is torn out of the middle of a sentence of {quote.source_id}"
-    return ""
 
 
 def _urls(answer: Answer, prompt: Prompt) -> Iterator[Failure]:
     """No URL outside quotes that the prompt did not give."""
-    given = {
-        link.written
-        for listing in prompt.listings
-        for link in (listing.paper, listing.github)
-        if link is not None
-    }
-    written: list[tuple[str, str]] = [
+    links = (link for item in prompt.listings for link in (item.paper, item.github))
+    allowed = {link.written for link in links if link is not None}
+    texts = [
         *((part, statement.text) for part, statement in answer.statements()),
         *(("writer", text) for text in _strings(asdict(answer.writer))),
         *((f"sources[{n}]", source.reason) for n, source in enumerate(answer.sources)),
     ]
-    for part, text in written:
+    for part, text in texts:
         # As it is shown: invisible characters within a link hide it from no reader.
         for url in _URL.findall(plain(unicodedata.normalize("NFKC", text))):
-            if url.rstrip(".,;:)]}>'\"") not in given:
+            if url.rstrip(".,;:)]}>'\"") not in allowed:
                 yield Failure(part, f"the prompt gives no link {url!r}")
 
 
@@ -308,9 +146,214 @@ def _strings(value: object) -> Iterator[str]:
             yield from _strings(item)
 
 
-def _short(statement: Statement) -> str:
-    return repr(statement.text[:80])
+def _sources(
+    answer: Answer, prompt: Prompt, document_of: DocumentOf, documents: dict[str, Document]
+) -> Iterator[Failure]:
+    """Every source of the listings is there once, and what was read has the recorded text, which
+    is put into `documents`."""
+    listed = {sid: listing for listing in prompt.listings for sid in listing.source_ids}
+    recorded = [source.id for source in answer.sources]
+    for source_id in sorted(set(listed) - set(recorded)):
+        yield Failure("sources", f"{source_id} is listed, but not accounted for")
+    for number, source in enumerate(answer.sources):
+        if source.id not in listed:
+            problem = f"{source.id} is not a source of a listed work"
+        elif recorded.count(source.id) > 1:
+            problem = f"{source.id} is accounted for twice"
+        else:
+            problem = _source_problem(source, listed[source.id])
+            if not problem and not source.reason:
+                try:
+                    documents[source.id] = document_of(source)
+                    problem = _document_problem(source, documents[source.id])
+                except RagError as error:
+                    problem = str(error)
+        if problem:
+            yield Failure(f"sources[{number}]", problem)
 
 
-def _pages(pages: Iterable[int]) -> str:
+def _source_problem(source: SourceRecord, listing: Listing) -> str:
+    expected = source_type_of(source.id)
+    if source.source_type != expected:
+        return f"{source.id} is of source type {expected!r}, not {source.source_type!r}"
+    claims = (source.sha256, source.extractor, source.document_sha256)
+    if source.reason and (any(claims) or source.version is not None):
+        return f"{source.id} claims to be read and not to be read"
+    if not source.reason.strip() and not all(claims):
+        return f"{source.id} was neither read nor is there a reason why not"
+    if expected == "summary" and not source.reason:
+        summary = (listing.summary or "").encode()
+        if hashlib.sha256(summary).hexdigest() != source.sha256:
+            return f"{source.id} is not the summary that the prompt gives"
+    return ""
+
+
+def _document_problem(source: SourceRecord, document: Document) -> str:
+    if document.extractor != source.extractor:
+        return (
+            f"the text of {source.id} was read by {source.extractor!r}, this installation reads "
+            f"by {document.extractor!r}: ask again"
+        )
+    if document.sha256 != source.document_sha256:
+        return f"the text of {source.id} is not the recorded one"
+    return ""
+
+
+def _statements(answer: Answer) -> Iterator[Failure]:
+    """Every part says something, and says nothing without a quote but the fixed sentences."""
+    sections = {"task": answer.task} | {
+        f"workflow.{part}": getattr(answer.workflow, part) for part in ("input", "model", "output")
+    }
+    for part, statements in sections.items():
+        if not statements:
+            yield Failure(part, "says nothing")
+        for statement in statements:
+            yield from _statement(part, statement, NOT_SAID)
+    read = {source.id for source in answer.sources if not source.reason}
+    for number, reference in enumerate(answer.references):
+        part, note = f"references[{number}]", reference.relevance
+        if reference.relevant != bool(note.quotes):
+            yield Failure(part, "a work is relevant to the question exactly when a quote shows it")
+        fallback = NO_RELEVANCE if read.intersection(reference.sources) else NOTHING_READ
+        yield from _statement(part, note, fallback)
+        for quote in note.quotes:
+            if quote.source_id not in reference.sources:
+                yield Failure(part, f"quotes {quote.source_id}, which is no source of this work")
+
+
+def _statement(part: str, statement: Statement, fallback: str) -> Iterator[Failure]:
+    """It has words; without a quote it is `fallback`; and words between quotation marks, which
+    pass for a quote, stand in a quote behind it."""
+    if not any(map(str.isalnum, statement.text)):
+        yield Failure(part, "a statement is empty")
+    elif not statement.quotes and statement.text != fallback:
+        yield Failure(
+            part, f"no quote stands behind {statement.text[:80]!r}, expected {fallback!r}"
+        )
+    chosen = [plain(quote.text) for quote in statement.quotes]
+    for match in _QUOTED.finditer(plain(statement.text)):
+        words = "".join(match.groups("")).strip(" .,;:!?")
+        if not any(words in text for text in chosen):
+            yield Failure(
+                part, f"{match[0][:60]!r} passes for a quote, and stands in none behind it"
+            )
+
+
+def _quote_problem(quote: Quote, document: Document | None) -> str:
+    source, start, end = quote.source_id, quote.start, quote.end
+    if document is None:
+        return f"{source} is not a listed source that was read"
+    if quote.source_type != source_type_of(source):
+        return f"{source} is not of source type {quote.source_type!r}"
+    if not 0 <= start < end <= len(document.text):
+        return f"[{start}, {end}) lies outside the text of {source}"
+    if document.text[start:end] != quote.text:
+        return f"[{start}, {end}) of {source} says something else"
+    pages = document.pages(start, end)
+    if quote.pages != pages:
+        return f"stands on page {_numbers(pages)} of {source}, not {_numbers(quote.pages)}"
+    sections = (section for section in document.sections if section.quotable)
+    if not any(section.start <= start and end <= section.end for section in sections):
+        return f"stands in a part of {source} that is not to be quoted"
+    if not on_sentence_boundaries(document, start, end):
+        return f"is torn out of the middle of a sentence of {source}"
+    return ""
+
+
+def _numbers(pages: Iterable[int]) -> str:
     return ", ".join(map(str, pages)) or "none"
+
+
+def on_sentence_boundaries(document: Document, start: int, end: int) -> bool:
+    """Whether [start, end) begins and ends at the edge of a sentence or a clause, within one
+    section. A sentence too long for a passage may also be cut between words."""
+    text = document.text
+    for section in document.sections:
+        if section.start <= start and end <= section.end:
+            spans = sentence_spans(text, section.start, section.end)
+            first, last = next((span for span in spans if span[0] <= start < span[1]), (start, end))
+            begins = (
+                start == first
+                or _CLAUSE_BEGINS.search(text, max(first, start - 4), start)
+                or (last - first > MAXIMUM and text[start - 1].isspace())
+            )
+            first, last = next((span for span in spans if span[0] < end <= span[1]), (start, end))
+            ends = (
+                end == last
+                or _CLAUSE_ENDS.search(text, end - 1, end)
+                or text[end : end + 1] == "\n"
+                or (last - first > MAXIMUM and text[end].isspace())
+            )
+            return bool(begins and ends)
+    return False
+
+
+class Reextraction:
+    """A `DocumentOf` over the cached sources. Extracts each source once, however many answers
+    quote it, in a worker process: the bytes are as untrusted now as when they were fetched."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._store = SourceStore(settings.sources)
+        self._results: dict[SourceRecord, Document | SourceError] = {}
+
+    def __call__(self, record: SourceRecord) -> Document:
+        """The document of a source that an answer records. Raises SourceError where the bytes
+        are not there, were changed, or hold no text."""
+        key = _key(record)
+        if key not in self._results:
+            self.ahead([replace(record, reason="")])
+        result = self._results[key]
+        if isinstance(result, SourceError):
+            raise result
+        return result
+
+    def ahead(self, records: Iterable[SourceRecord]) -> Reextraction:
+        """Extract all of these now, in several workers. Records of what was not read are passed
+        over."""
+        keys: dict[str, SourceRecord] = {}
+        tasks: list[Task] = []
+        for key in dict.fromkeys(_key(record) for record in records if not record.reason):
+            if key not in self._results:
+                try:
+                    # Numbered, as a source may be asked for in several versions.
+                    name = f"{key.id} #{len(tasks)}"
+                    tasks.append((name, *self._bytes(key)))
+                    keys[name] = key
+                except SourceError as error:
+                    self._results[key] = error
+        settings = self._settings
+        for name, result in extract_isolated(
+            tasks, seconds=settings.pdf_seconds, memory_bytes=settings.pdf_memory_bytes
+        ):
+            key = keys[name]
+            if isinstance(result, Document):
+                self._results[key] = result
+            else:
+                self._results[key] = ExtractionError(key.id, result.reason)
+        return self
+
+    def _bytes(self, record: SourceRecord) -> tuple[bytes, str]:
+        """The bytes that the record names, and their media type. Raises SourceError."""
+        try:
+            cached = [attempt.source for attempt in self._store.attempts(record.id)]
+        except OSError as error:
+            raise SourceError(record.id, f"the ledger cannot be read ({error})") from error
+        same = [source for source in cached if source and source.sha256 == record.sha256]
+        if not same:
+            raise SourceError(
+                record.id,
+                f"no bytes with the recorded hash are in {self._settings.sources}: name the data "
+                "directory the answer was made with by --data-dir, or ask again",
+            )
+        # The same bytes may have been fetched of several commits.
+        source = next((source for source in same if source.version == record.version), None)
+        if source is None:
+            versions = " or ".join(sorted({source.version or "unknown" for source in same}))
+            raise SourceError(record.id, f"its version is {versions}, not {record.version!r}")
+        return self._store.read(source), source.media_type
+
+
+def _key(record: SourceRecord) -> SourceRecord:
+    """What decides the text of a record: its id, its bytes and their version."""
+    return replace(record, extractor="", document_sha256="", reason="")

@@ -74,7 +74,7 @@ def answers(
 ) -> None:
     """Say how far each ANSWER can be trusted: quotes, citations, unsupported statements, coverage,
     abstention, and the checker itself; with denominators, intervals, and what is wrong by name."""
-    from rag.answer.reextraction import Reextraction
+    from rag.answer.verify import Reextraction
     from rag.evaluation.answers import read_answers
     from rag.evaluation.citations import read_labels
     from rag.evaluation.fidelity import MismatchedAnswers
@@ -118,7 +118,7 @@ def compare(
     offline: Offline = False,
 ) -> None:
     """Compare systems on the same questions: the first with each other one, pair by pair."""
-    from rag.answer.reextraction import Reextraction
+    from rag.answer.verify import Reextraction
     from rag.evaluation.answers import read_answers
     from rag.evaluation.report import evaluate, read_report
     from rag.support.builtin import open_checker
@@ -160,7 +160,7 @@ def writers(
     prompt's works; write a report on each, and a comparison where there are several."""
     from index.errors import WriterError
     from index.files import write_atomically
-    from rag.answer.reextraction import Reextraction
+    from rag.answer.verify import Reextraction
     from rag.evaluation.fidelity import try_writer
     from rag.evaluation.report import evaluate
     from rag.pipeline import Pipeline
@@ -220,7 +220,7 @@ def sheet(
     """Draw statements of the ANSWERs at random and write the sheet to label: in the column
     `supported`, yes where the listed works say it, no where they do not."""
     from index.files import write_atomically
-    from rag.answer.reextraction import Reextraction
+    from rag.answer.verify import Reextraction
     from rag.evaluation.answers import evaluated_answers, read_answers
     from rag.evaluation.citations import draw, write_sheet
 

@@ -19,8 +19,7 @@ def run(
     are extracted again from their bytes. Exit 0 and one line of counts, or 1 and each failure."""
     from index.errors import AnswerError
     from rag.answer.model import read_answer
-    from rag.answer.reextraction import Reextraction
-    from rag.answer.verify import verify
+    from rag.answer.verify import Reextraction, verify
 
     failures = []
     answers = {}

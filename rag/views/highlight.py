@@ -15,12 +15,13 @@ from operator import itemgetter
 
 from index.build import Notify, silent
 from index.documents.document import Document
-from index.documents.extract import cached_document, isolated
+from index.documents.extract import cached_document
+from index.documents.worker import isolated
 from index.errors import ExtractionError, SourceError
 from index.settings import Settings
 from index.sources.store import SourceStore
 from rag.answer.model import Answer, Quote, SourceRecord
-from rag.answer.reextraction import Reextraction
+from rag.answer.verify import Reextraction
 from rag.retrieval.evidence import Span
 from rag.views.drawing import MEDIA_TYPE, drawn_pages
 

@@ -12,8 +12,7 @@ from index.errors import AnswerError
 from index.files import write_atomically
 from index.settings import Settings
 from rag.answer.model import Answer
-from rag.answer.reextraction import Reextraction
-from rag.answer.verify import Verification, verify
+from rag.answer.verify import Reextraction, Verification, verify
 from rag.plaintext import escape
 from rag.retrieval.evidence import FACETS, Evidence
 from rag.views.highlight import NO_PICTURES, Pictures

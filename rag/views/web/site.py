@@ -18,8 +18,7 @@ from markupsafe import Markup
 from index.errors import AnswerError
 from index.files import parts_of, sweep, write_atomically
 from rag.answer.model import Answer, read_answer
-from rag.answer.reextraction import Reextraction
-from rag.answer.verify import Verification, verify
+from rag.answer.verify import Reextraction, Verification, verify
 from rag.pipeline import Pipeline
 from rag.prompt import Prompt
 from rag.support import SupportChecker
