@@ -1,5 +1,5 @@
-"""With any weights the answer verifies: the whole line over real prompts, from the kept bytes to
-`rag verify`, with models that were never trained, or can say nothing but one thing.
+"""With any weights the answer verifies: the whole line over real prompts, from the stored bytes
+to `rag verify`, with models that were never trained, or can say nothing but one thing.
 
 By default one answer for each of three prompts. `ANY_WEIGHTS=30 pytest tests/test_any_weights.py`
 writes thirty for each of the seven shared prompts, whose papers it reads first.
@@ -20,11 +20,13 @@ from rag.pipeline import Pipeline
 from rag.prompt import read_prompt
 from rag.retrieval.evidence import Evidence
 from rag.writers.base import NOT_SAID
+from rag.writers.grammar import numbers_in, prose_error
+from rag.writers.instruct import WritingSettings
 from rag.writers.local.loading import LoadedModel, load_model
-from rag.writers.local.writer import LocalWriter, WritingSettings
-from rag.writers.statements import fault, numbers_in
+from rag.writers.local.writer import LocalWriter
 from tests.parts.tiny_models import (
     SHARED,
+    FixedChecker,
     bpe_tokenizer,
     llama,
     loaded,
@@ -32,7 +34,6 @@ from tests.parts.tiny_models import (
     repeats,
     smollm2_tokenizer,
 )
-from tests.test_local import Always
 
 EACH = int(os.environ.get("ANY_WEIGHTS", "0"))
 PROMPTS = ("*.txt" if EACH else "00*.txt", max(1, EACH))
@@ -85,20 +86,18 @@ def test_every_answer_verifies(path: Path, line: tuple[Pipeline, Reextraction]) 
             temperature=0.0 if turn % 3 == 2 else 1.5,
             seed=turn,
             tries=turn % 2,
-            retry_policy=8,
+            prose_tokens=8,
             statements=1 + turn % 2,
         )
-        checker = Always(0.0 if turn % 5 == 4 else 1.0)
+        checker = FixedChecker(0.0 if turn % 5 == 4 else 1.0)
         draft = LocalWriter(models(turn), settings=settings, checker=checker).write(evidence)
         answer = compose(evidence, draft)
         verification = verify(answer, document_of)
         assert verification.verified, (turn, verification.failures)
         assert verification.quotes > 0
-        assert answer.task
-        assert answer.workflow.input
-        assert answer.workflow.model
-        assert answer.workflow.output
+        workflow = answer.workflow
+        assert all((answer.task, workflow.input, workflow.model, workflow.output))
         for part, statement in answer.statements():
             if statement.quotes or not part.startswith("references"):
-                assert fault(statement.text, numbers) == ""
+                assert prose_error(statement.text, numbers) == ""
                 assert statement.quotes or statement.text == NOT_SAID

@@ -12,20 +12,21 @@ from hypothesis import strategies as st
 from llguidance import LLMatcher
 
 from rag.retrieval.evidence import Span
-from rag.writers.base import NOT_SAID
+from rag.writers.base import NOT_SAID, DraftStatement
 from rag.writers.grammar import (
     LONGEST_QUOTE,
-    Candidate,
-    Shown,
+    QuoteCandidate,
+    ShownPassage,
     candidates_of,
     clauses,
     closing,
+    numbers_in,
     parse,
+    plain_statement,
+    prose_error,
     statement_grammar,
 )
-from rag.writers.local.tokenizer import Vocabulary
-from rag.writers.statements import fault, numbers_in, plain_statement
-from tests.parts.tiny_models import BRIDGES, CONTROL, KITES, bpe_tokenizer, hits
+from tests.parts.tiny_models import BRIDGES, CONTROL, KITES, hits, loaded
 
 ODD = (
     "The option “--x” is written C:\\temp\\new in the file.\nIt says so twice.",
@@ -36,17 +37,12 @@ ODD = (
 )
 
 
-def vocabulary() -> Vocabulary:
-    tokenizer = bpe_tokenizer()
-    return Vocabulary(tokenizer, rows=len(tokenizer))
+VOCABULARY = loaded().vocabulary
 
 
-VOCABULARY = vocabulary()
-
-
-def shown(*texts: str) -> list[Shown]:
+def shown(*texts: str) -> list[ShownPassage]:
     passages = [hit for n, text in enumerate(texts) for hit in hits(f"summary:{n}", text)]
-    return [Shown(n, hit, hit.sentences()) for n, hit in enumerate(passages, 1)]
+    return [ShownPassage(n, hit, hit.sentences()) for n, hit in enumerate(passages, 1)]
 
 
 def walk(grammar: str, seed: int, *, limit: int = 3000) -> str:
@@ -80,20 +76,20 @@ def accepts(grammar: str, text: str) -> bool:
 class TestCandidates:
     def test_each_is_a_slice_of_its_passage(self) -> None:
         for passage in shown(BRIDGES, KITES, *ODD):
+            start = passage.hit.passage.start
             for item in candidates_of([passage]):
-                start = passage.hit.passage.start
                 assert (
                     passage.hit.text[item.span.start - start : item.span.end - start] == item.text
                 )
 
-    def test_the_same_sentence_in_two_passages_is_told_apart_by_its_number(self) -> None:
+    def test_the_same_sentence_in_two_passages_differs_by_its_number(self) -> None:
         items = candidates_of(shown(BRIDGES, KITES))
         same = [item for item in items if item.text.startswith("In our tests")]
         assert [item.number for item in same] == [1, 2]
-        first, second = (parse(f"So it is. {item.quoted}", items) for item in same)
-        assert first is not None
-        assert second is not None
-        assert [s.quotes[0].source_id for s in (first, second)] == ["summary:0", "summary:1"]
+        for item in same:
+            statement = parse(f"So it is. {item.quoted}", items)
+            assert statement is not None
+            assert statement.quotes == (item.span,)
 
     def test_the_same_sentence_twice_in_one_passage_is_offered_once_where_it_stands_first(
         self,
@@ -113,42 +109,38 @@ class TestCandidates:
         assert candidates_of(shown("See Fig. 3. 12 34 56 78 90 12 34 56 78 90.")) == ()
 
     def test_no_quote_is_the_beginning_of_another(self) -> None:
-        fake = 'A kite takes wind as its input" [1] and more of the same.'
-        spans = [("s", 0, 31), ("s", 40, 97)]
-        texts = [fake[:30], fake]
-        passage = shown(BRIDGES)[0]
-        sentences = tuple((Span(*span), text) for span, text in zip(spans, texts, strict=True))
-        items = candidates_of([Shown(1, passage.hit, sentences)])
-        assert [item.text for item in items] == [fake[:30]]
+        long = 'A kite takes wind as its input" [1] and more of the same.'
+        sentences = ((Span("s", 0, 30), long[:30]), (Span("s", 40, 97), long))
+        items = candidates_of([ShownPassage(1, shown(BRIDGES)[0].hit, sentences)])
+        assert [item.text for item in items] == [long[:30]]
 
 
 class TestGrammar:
     @pytest.mark.parametrize("seed", range(12))
-    def test_whatever_it_makes_is_read_back_as_pointers(self, seed: int) -> None:
+    def test_every_text_of_the_grammar_is_read_back_as_pointers(self, seed: int) -> None:
         passages = shown(BRIDGES, KITES, *ODD)
         items = candidates_of(passages)
         numbers = numbers_in("".join(passage.text for passage in passages))
         text = walk(statement_grammar(items, numbers, characters=120, silence=False), seed)
         read = parse(text, items)
-        assert read is not None
-        assert fault(read.text, numbers) == ""
+        assert read
+        assert prose_error(read.text, numbers) == ""
         assert plain_statement(read.text, numbers) == read.text
         assert 1 <= len(read.quotes) <= 2
         for span in read.quotes:
             assert any(item.span == span and item.quoted in text for item in items)
 
-    @pytest.mark.parametrize("text", ODD)
-    def test_odd_characters_of_a_source_come_out_as_they_are(self, text: str) -> None:
-        items = candidates_of(shown(text))
-        assert items
-        for item in items:
-            grammar = statement_grammar([item], (), characters=20, silence=False, quotes=1)
-            assert walk(grammar, 1).endswith(item.quoted)
+    @pytest.mark.parametrize(
+        "item", candidates_of(shown(*ODD)), ids=lambda item: str(item.span.source_id)
+    )
+    def test_odd_characters_of_a_source_come_out_as_they_are(self, item: QuoteCandidate) -> None:
+        grammar = statement_grammar([item], (), characters=20, silence=False, quotes=1)
+        assert walk(grammar, 1).endswith(item.quoted)
 
     @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=60))
     @settings(max_examples=60, deadline=None)
     def test_any_text_can_be_quoted_exactly(self, text: str) -> None:
-        item = Candidate(1, Span("s", 0, len(text)), text)
+        item = QuoteCandidate(1, Span("s", 0, len(text)), text)
         grammar = statement_grammar([item], (), characters=16, silence=False, quotes=1)
         written = walk(grammar, 3)
         assert written.endswith(item.quoted)
@@ -175,7 +167,7 @@ class TestGrammar:
             "One is here. Two is here. Three is here.",
         ],
     )
-    def test_outside_quotes_nothing_else_is_let_through(self, prose: str) -> None:
+    def test_other_prose_is_refused(self, prose: str) -> None:
         passages = shown(BRIDGES)
         items = candidates_of(passages)
         grammar = statement_grammar(items, numbers_in(passages[0].text))
@@ -189,7 +181,7 @@ class TestGrammar:
             "Costs fell by 20% or 0.7, 20 or 1,280 per 20-fold gain.",
         ],
     )
-    def test_plain_sentences_with_the_numbers_of_the_evidence_are_let_through(
+    def test_plain_sentences_with_the_numbers_of_the_evidence_are_accepted(
         self, prose: str
     ) -> None:
         passages = shown(BRIDGES)
@@ -237,48 +229,25 @@ class TestParse:
 
     def test_silence_and_nothing(self) -> None:
         assert parse("", ()) is None
-        silent = parse(NOT_SAID, ())
-        assert silent is not None
-        assert silent.quotes == ()
+        assert parse(NOT_SAID, ()) == DraftStatement(NOT_SAID, ())
 
 
-WRITTEN = st.lists(
-    st.one_of(
-        st.text(max_size=12),
-        st.sampled_from(
-            [
-                "http://a.example/b",
-                "www.x.org",
-                " 12 ",
-                "3.5",
-                "[3]",
-                "(see 4)",
-                '"',
-                "“so”",
-                "It's ",
-                "e.g. ",
-                "The model works. ",
-                "<|im_end|>",
-                "**bold**",
-                "’",
-                "\n",
-                "\u202e",
-            ]
-        ),
-    ),
-    max_size=8,
-).map("".join)
+PIECES = """http://a.example/b|www.x.org| 12 |3.5|[3]|(see 4)|"|“so”|It's |e.g. |The model works. |
+<|im_end|>|**bold**|’|\n|\u202e"""
+WRITTEN = st.lists(st.text(max_size=12) | st.sampled_from(PIECES.split("|")), max_size=8).map(
+    "".join
+)
 
 
 class TestPlainStatement:
     @given(WRITTEN)
     @settings(max_examples=400, deadline=None)
-    def test_what_comes_out_is_plain_and_comes_out_again_unchanged(self, text: str) -> None:
+    def test_the_result_is_plain_and_its_own_plain_statement(self, text: str) -> None:
         numbers = {"12", "3.5"}
         plain = plain_statement(text, numbers)
         if plain is None:
             return
-        assert fault(plain, numbers) == ""
+        assert prose_error(plain, numbers) == ""
         assert plain_statement(plain, numbers) == plain
         assert numbers_in(plain) <= numbers
         assert not re.search(r"://|www\.|[\[\]<>{}|\"“”„«»]|\w\.[^\W\d]", plain)
@@ -303,7 +272,7 @@ class TestPlainStatement:
         assert plain_statement(text, {"12"}) == plain
 
 
-class TestVocabulary:
+class TestTokenVocabulary:
     @pytest.mark.parametrize("control", [*CONTROL, "<think>"])
     def test_control_tokens_in_a_text_are_ordinary_tokens(self, control: str) -> None:
         text = f"It says {control} here."
@@ -316,4 +285,3 @@ class TestVocabulary:
     @settings(max_examples=150, deadline=None)
     def test_every_text_is_spelled_exactly(self, text: str) -> None:
         assert VOCABULARY.bytes_of(VOCABULARY.plain(text)).decode() == text
-        assert VOCABULARY.spells(text)

@@ -167,7 +167,6 @@ def writers(
     from rag.prompt import read_prompt
     from rag.support.builtin import open_checker
     from rag.writers.choice import WriterChoice, WriterKind, open_writer
-    from rag.writers.extractive import ExtractiveWriter
 
     chosen = settings(data_dir, mirror, offline=offline, encoder=encoder)
     asked = {path.stem: read_prompt(path) for path in prompts}
@@ -181,7 +180,7 @@ def writers(
     for kind in kinds:
         try:
             choice = WriterChoice(kind=kind, model=model, offline=offline)
-            pipeline = Pipeline.of(chosen, open_writer(choice, ExtractiveWriter, announce=say))
+            pipeline = Pipeline.of(chosen, open_writer(choice, announce=say))
             with Bars() as bars:
                 own, mismatched = try_writer(pipeline, asked, notify=bars)
         except WriterError as error:

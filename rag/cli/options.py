@@ -75,8 +75,7 @@ def open_pipeline(settings: Settings, choice: WriterChoice) -> Pipeline:
     from index.encoder import LazyEncoder
     from rag.pipeline import Pipeline
     from rag.writers.choice import open_writer
-    from rag.writers.extractive import ExtractiveWriter
 
     # The encoder first: it fails at once where it is missing; a writer may be a large download.
     encoder = LazyEncoder(settings)
-    return Pipeline(settings, encoder, open_writer(choice, ExtractiveWriter, announce=say))
+    return Pipeline(settings, encoder, open_writer(choice, announce=say))

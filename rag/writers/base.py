@@ -3,11 +3,16 @@ protocol of all writers stands beside its types."""
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from rag.retrieval.evidence import Evidence, Span
+
+CHAT_KEY = "OPENAI_API_KEY"
+"""The environment variable with the key of an OpenAI-compatible server."""
 
 NOT_SAID = "The provided works do not say."
 AS_IT_STANDS = "The work puts it in these words."
@@ -70,3 +75,13 @@ class Writer(Protocol):
 
     def write(self, evidence: Evidence, *, stream: Callable[[str], None] | None = None) -> Draft:
         """The draft of the answer to `evidence.prompt`. Raises WriterError."""
+
+
+def error_line(error: BaseException) -> str:
+    """The first line of a library's error, without its number, addresses and the chat key: it may
+    end up in an answer file."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = re.sub(r"\S*(?:://|www\.)\S*", "…", lines[0][:300]) if lines else type(error).__name__
+    text = re.sub(r"^\[Errno -?\d+\] ", "", text)
+    key = os.environ.get(CHAT_KEY, "")
+    return text.replace(key, "…") if len(key) > 3 else text

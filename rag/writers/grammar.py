@@ -1,50 +1,52 @@
-"""The form a model's output is held to, and the pointers that the form gives back.
+"""The form of a statement: what may be quoted, what its prose may hold, and how it is read.
 
-A statement is one or two plain sentences followed by one or two quotes; a quote is exactly one
-candidate of the evidence, in quotation marks, followed by the number of its passage; or the whole
-is `NOT_SAID`. Outside quotes stands only what `rag.writers.statements` allows. The grammar is one
-regular language of bounded length, so that every model comes to its end.
+A statement is one or two plain sentences followed by one or two quotes, or the whole is `NOT_SAID`.
+A quote is exactly one candidate of the evidence, in quotation marks, followed by the number of its
+passage. The grammar is one regular language of bounded length, so that every model comes to its
+end; `plain_statement` holds the prose of a model without a grammar to the same rules.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rag.retrieval.evidence import Hit, Span
 from rag.writers.base import NOT_SAID, DraftStatement
 
-# Longer sentences are offered clause by clause: a quote should be read at a glance.
-LONGEST_QUOTE = 320
-# A shorter piece says nothing alone ("See Fig.", "However,").
-SHORTEST_QUOTE = 24
+# Longer sentences are offered clause by clause; shorter pieces say nothing alone ("See Fig.").
+LONGEST_QUOTE, SHORTEST_QUOTE = 320, 24
 # Characters of prose that remain once a statement has to come to its quotes.
 ROOM_TO_CLOSE = 48
+MAX_SENTENCES, MAX_CHARACTERS = 2, 700
 
 _CLAUSE = re.compile(r"(?<=[;:—–])\s+|(?<=,)\s+(?=(?:and|but|or|which|while|where|whereas|so)\s)")
 _COMMA = re.compile(r"(?<=,)\s+")
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """A passage as the model sees it: its number, 1-based, and the sentences that are shown."""
+class ShownPassage:
+    """A passage as a model sees it: its number, 1-based, the sentences that are shown, and the
+    listing that it is shown for."""
 
     number: int
     hit: Hit
     sentences: tuple[tuple[Span, str], ...]
+    listing: int = 0
 
     @property
     def text(self) -> str:
-        """What is shown: from the first shown sentence to the last, as it stands there."""
+        """What is shown: the passage from the first shown sentence to the last."""
         first, last = self.sentences[0][0], self.sentences[-1][0]
         offset = self.hit.passage.start
         return self.hit.text[first.start - offset : last.end - offset]
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class QuoteCandidate:
     """One sentence or clause that may be quoted, in the passage of this number."""
 
     number: int
@@ -58,50 +60,50 @@ class Candidate:
 
 
 def clauses(span: Span, text: str) -> Iterator[tuple[Span, str]]:
-    """The sentence itself, or where it is too long its clauses; never less than a clause."""
+    """The sentence itself, or where it is too long its clauses."""
     if len(text) <= LONGEST_QUOTE:
         yield span, text
         return
     for boundary in (_CLAUSE, _COMMA):
         cuts = [match.span() for match in boundary.finditer(text)]
-        starts = [0, *(end for _, end in cuts)]
-        ends = [*(start for start, _ in cuts), len(text)]
-        pieces = [pair for pair in zip(starts, ends, strict=True) if pair[1] - pair[0] > 0]
-        if all(end - start <= LONGEST_QUOTE for start, end in pieces) or boundary is _COMMA:
+        starts, ends = [0, *(end for _, end in cuts)], [*(start for start, _ in cuts), len(text)]
+        pieces = list(zip(starts, ends, strict=True))
+        if all(end - start <= LONGEST_QUOTE for start, end in pieces):
             break
     for start, end in pieces:
-        if end - start <= LONGEST_QUOTE:
+        if 0 < end - start <= LONGEST_QUOTE:
             yield Span(span.source_id, span.start + start, span.start + end), text[start:end]
 
 
-def candidates_of(shown: Iterable[Shown]) -> tuple[Candidate, ...]:
+def candidates_of(shown: Iterable[ShownPassage]) -> tuple[QuoteCandidate, ...]:
     """Everything of the shown passages that may be quoted, in their order.
 
     Invariant: no candidate's `quoted` is the beginning of another's, so that the output can be
-    read in one way only; the same words twice in one passage are offered once, where they stand
-    first, and the same place is offered under one number only.
+    read in one way only. The same words twice in one passage are offered once, where they stand
+    first; the same place is offered under one number only.
     """
-    found: dict[str, Candidate] = {}
-    places: set[Span] = set()
+    candidates: dict[str, QuoteCandidate] = {}
+    spans: set[Span] = set()
     for passage in shown:
         for sentence in passage.sentences:
             for span, text in clauses(*sentence):
-                candidate = Candidate(passage.number, span, text)
-                worth = len(text) >= SHORTEST_QUOTE and any(c.isalpha() for c in text)
-                if worth and span not in places and candidate.quoted not in found:
-                    found[candidate.quoted] = candidate
-                    places.add(span)
-    clear, last = set(), ""
-    for quoted in sorted(found):
+                candidate = QuoteCandidate(passage.number, span, text)
+                quotable = len(text) >= SHORTEST_QUOTE and any(c.isalpha() for c in text)
+                if quotable and span not in spans and candidate.quoted not in candidates:
+                    candidates[candidate.quoted] = candidate
+                    spans.add(span)
+    last = ""
+    for quoted in sorted(candidates):
         # In sorted order whatever begins with `last` follows it at once.
-        if not last or not quoted.startswith(last):
-            clear.add(quoted)
+        if last and quoted.startswith(last):
+            del candidates[quoted]
+        else:
             last = quoted
-    return tuple(candidate for quoted, candidate in found.items() if quoted in clear)
+    return tuple(candidates.values())
 
 
 def statement_grammar(
-    candidates: Sequence[Candidate],
+    candidates: Sequence[QuoteCandidate],
     numbers: Collection[str],
     *,
     quotes: int = 2,
@@ -110,11 +112,10 @@ def statement_grammar(
     characters: int | None = None,
 ) -> str:
     """The llguidance grammar (Lark) of one statement over these candidates. `silence` allows
-    `NOT_SAID` in its place, `stop` allows nothing at all.
+    `NOT_SAID` in its place, `stop` an empty text.
 
     `characters` bounds the prose. A counter gives every position its own states in the lexer,
-    which makes masks ten times dearer, so the bound is laid on by `closing` and only when it is
-    needed.
+    which makes masks ten times dearer, so the decoder asks for it only once it is needed.
     """
     forms = []
     if candidates:
@@ -135,15 +136,14 @@ def statement_grammar(
 
 
 def closing(text: str, grammar: Callable[[int], str]) -> str | None:
-    """The grammar that brings what is written so far to its quotes: `grammar` with as many
+    """The grammar that brings the text written so far to its quotes: `grammar` with as many
     characters of prose as there are and `ROOM_TO_CLOSE` more. None where the quotes have begun,
     which end by themselves."""
     return None if '"' in text else grammar(len(text) + ROOM_TO_CLOSE)
 
 
 def _literal(text: str) -> str:
-    """A Lark string: JSON's escapes, and DEL's, which Lark wants too; but no surrogate pairs,
-    which it does not join."""
+    # A Lark string takes JSON's escapes, wants DEL's too, and does not join surrogate pairs.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
@@ -162,8 +162,8 @@ def _prose(numbers: Collection[str]) -> str:
     return f"{sentence}(?: {sentence})?"
 
 
-def parse(text: str, candidates: Sequence[Candidate]) -> DraftStatement | None:
-    """What was written, as a statement with pointers; None for an empty text.
+def parse(text: str, candidates: Sequence[QuoteCandidate]) -> DraftStatement | None:
+    """The written text as a statement with pointers; None for an empty text.
 
     Prose holds no quotation mark, so the first one opens the quotes, and since no candidate's
     form begins another's there is one way to read on. Raises ValueError for a text that the
@@ -171,20 +171,83 @@ def parse(text: str, candidates: Sequence[Candidate]) -> DraftStatement | None:
     """
     if not text:
         return None
-    mark = text.find('"')
-    if mark < 0:
+    prose, mark, rest = text.partition('"')
+    if not mark:
         if text != NOT_SAID:
             raise ValueError(f"neither a statement with a quote nor {NOT_SAID!r}: {text!r}")
         return DraftStatement(NOT_SAID, ())
-    prose, rest = text[:mark].rstrip(" "), text[mark:]
-    spans: list[Span] = []
+    rest = mark + rest
+    spans: dict[Span, None] = {}
     while rest:
-        for candidate in candidates:
-            if rest.startswith(candidate.quoted):
-                break
-        else:
+        quote = next((item for item in candidates if rest.startswith(item.quoted)), None)
+        if quote is None:
             raise ValueError(f"not a quote of the evidence: {rest[:60]!r}")
-        if candidate.span not in spans:
-            spans.append(candidate.span)
-        rest = rest[len(candidate.quoted) :].removeprefix(" ")
-    return DraftStatement(prose, tuple(spans))
+        spans[quote.span] = None
+        rest = rest[len(quote.quoted) :].removeprefix(" ")
+    return DraftStatement(prose.rstrip(" "), tuple(spans))
+
+
+_NUMBER = re.compile(r"[0-9]+(?:[.,][0-9]+)*")
+# Letters of every script, and the signs that prose needs. All else is refused: look-alike quotes,
+# brackets, bidi controls, markup, control tokens, and marks that no list would name.
+_SIGNS = frozenset(" .,;:?!'-–—%/&+=")
+_LETTERS = frozenset({"Lu", "Ll", "Lt", "Lo"})
+_APOSTROPHE = re.compile(r"(?<=[^\W\d_])'(?=[^\W\d_])")
+# A dot, colon or slashes with no space after them: a host, an address, a scheme, a path.
+_HOSTLIKE = re.compile(r"[^\W_]\.[^\W_]|:\S|//|/\S*/|\.\.")
+_END = re.compile(r"(?<=[.?!])\s+")
+
+_ABBREVIATIONS = (("e.g.", "for example"), ("i.e.", "that is"), ("et al.", "and others"))
+_CITATION = re.compile(r"\s*[\[(]\s*[0-9][0-9,;–\s-]*[\])]")
+_ASIDE = re.compile(r"\s*\(([^()]*)\)")
+_MARKS = re.compile("[\"“”„‟«»‹›`´*_＂「」『』]|(?<![^\\W\\d_])['‘’‚‛]|['‘’‚‛](?![^\\W\\d_])")
+
+
+def numbers_in(text: str) -> frozenset[str]:
+    """Every number of the text as it is written: the longest runs of ASCII digits, with the dots
+    and commas inside them (`1,000`, `0.95`, the `2` of `pix2pix`)."""
+    return frozenset(_NUMBER.findall(text))
+
+
+def prose_error(text: str, numbers: Collection[str]) -> str:
+    """What keeps the text from being a plain statement; "" where nothing does."""
+    odd = next((character for character in text if not _is_plain(character)), None)
+    missing = sorted(numbers_in(text) - set(numbers))
+    linklike = _HOSTLIKE.search(_NUMBER.sub("0", text)) or "www" in text.lower()
+    checks = (
+        (not any(character.isalpha() for character in text), "no words"),
+        (odd is not None, f"the character {odd!r}"),
+        ("'" in _APOSTROPHE.sub("", text), "a quotation mark"),
+        (bool(missing), f"the number {''.join(missing[:1])}, which the evidence lacks"),
+        (linklike, "something like a link"),
+        (text != " ".join(text.split()), "loose white space"),
+        (text[-1:] not in (".", "?", "!"), "no full stop"),
+        (len(text) > MAX_CHARACTERS, "too many words"),
+        (len(_END.split(text)) > MAX_SENTENCES, "too many sentences"),
+    )
+    return next((error for wrong, error in checks if wrong), "")
+
+
+def _is_plain(character: str) -> bool:
+    digit = character.isascii() and character.isdigit()
+    return digit or character in _SIGNS or unicodedata.category(character) in _LETTERS
+
+
+def plain_statement(text: str, evidence_numbers: Collection[str]) -> str | None:
+    """The text as a plain statement of one or two sentences, or None where it cannot be one.
+
+    Quotation marks, emphasis, citation numbers and round brackets are removed; links, control
+    tokens and numbers the evidence lacks are refused. Invariants: the result has no
+    `prose_error`, and is its own plain statement.
+    """
+    tidy = unicodedata.normalize("NFC", text).replace("’", "'")
+    for short, long in _ABBREVIATIONS:
+        tidy = tidy.replace(short + ",", long).replace(short, long)
+    tidy = _CITATION.sub("", tidy)
+    tidy = _MARKS.sub("", _ASIDE.sub(r", \1,", tidy))
+    tidy = " ".join(re.sub(r"\s*,(?=\s*[,.;:?!])", "", tidy).split())
+    tidy = re.sub(r"\s+(?=[.,;:?!])", "", tidy)
+    tidy = " ".join(_END.split(tidy)[:MAX_SENTENCES])
+    if tidy and tidy[-1] not in ".?!":
+        tidy = tidy.rstrip(" ,;:-–—") + "."
+    return None if prose_error(tidy, evidence_numbers) else tidy

@@ -1,5 +1,5 @@
 """What quote-bound decoding costs: against the same text token by token, and against generation
-that is bound to nothing. One run, one model, one prompt."""
+without a grammar. One run, one model, one prompt."""
 
 from __future__ import annotations
 
@@ -12,23 +12,28 @@ from typing import Any
 import numpy as np
 
 from rag.retrieval.evidence import Evidence
-from rag.writers import messages
-from rag.writers.grammar import candidates_of, closing, statement_grammar
+from rag.writers.grammar import candidates_of, closing, numbers_in, statement_grammar
 from rag.writers.local.decoding import Decoder, Sampling, Tally
 from rag.writers.local.loading import LoadedModel
-from rag.writers.local.tokenizer import Template
-from rag.writers.messages import select
-from rag.writers.statements import numbers_in
+from rag.writers.local.tokenizer import ChatTemplate
+from rag.writers.messages import (
+    SYSTEM,
+    SYSTEM_BRIEF,
+    PartRequest,
+    choose_passages,
+    request_message,
+    shared_message,
+)
 
 _SMALL = 2048  # tokens of context below which the messages are the brief ones
 
 
 @dataclass(frozen=True, slots=True)
 class DecodeFigures:
-    """Sums over `statements`. `steps` are forward passes after the prompt's; the three times are
-    of decoding alone, in seconds, without the prompt: with the grammar and forced text at once
-    (`bound`), the same tokens with the same grammar one by one through `model.generate`
-    (`stepwise`), and as many tokens of free text (`free`). Masks are in milliseconds."""
+    """Sums over `statements`. `steps` are forward passes after the prompt's; three times are of
+    decoding without the prompt, in seconds: with the grammar and forced text at once (`bound`),
+    the same tokens with the same grammar one by one through `model.generate` (`stepwise`), and as
+    many tokens of free text (`free`)."""
 
     model: str
     device: str
@@ -75,35 +80,31 @@ def bench_decode(
     *,
     statements: int = 4,
     passages: int = 12,
-    retry_policy: int = 32,
+    prose_tokens: int = 32,
     temperature: float = 0.0,
 ) -> DecodeFigures:
     """Write `statements` statements over at most `passages` passages of the evidence, which must
-    hold some, in at most a third of the model's context. `retry_policy` bounds the prose, which a
+    hold some, in at most a third of the model's context. `prose_tokens` bounds the prose, which a
     model without training never ends."""
-    vocabulary = loaded.vocabulary
-    chosen = select(
-        evidence,
-        room=loaded.context // 3,
-        most=passages,
-        cost=lambda hit, text: len(vocabulary.plain(text)),
+    vocabulary, plain = loaded.vocabulary, loaded.vocabulary.plain
+    third = loaded.context // 3
+    chosen = choose_passages(
+        evidence, room=third, most=passages, cost=lambda hit, text: len(plain(text))
     )
     candidates = candidates_of(chosen.shown)
     numbers = numbers_in("\n".join(item.text for item in chosen.shown))
-    template = Template.of(vocabulary)
-    prompt = evidence.prompt
-    brief = loaded.context < _SMALL
-    shared = messages.shared(
-        prompt.question, prompt.listings, chosen.works, chosen.shown, brief=brief
-    )
+    template, brief = ChatTemplate.of(vocabulary), loaded.context < _SMALL
+    shared = shared_message(evidence.prompt, chosen.shown, brief=brief)
+    request = request_message(PartRequest("task", "task"), brief=brief)
     ids = [
-        *template.prefix(vocabulary, messages.system(brief=brief), shared),
-        *template.suffix(vocabulary, messages.task("task", brief=brief)),
+        *template.prefix(vocabulary, SYSTEM_BRIEF if brief else SYSTEM, shared),
+        *template.suffix(vocabulary, request),
     ]
     grammar = partial(statement_grammar, candidates, numbers, silence=False)
     decoder = Decoder(loaded.model, vocabulary, device=loaded.device)
     decoder.hold(ids)
-    _warm_up(decoder, ids, grammar())
+    # The first passes pay for allocations, and the tokenizer's trie is built at the first mask.
+    decoder.decode(ids, grammar(), budget=8)
     decoder.tally = tally = Tally()
     texts: list[tuple[int, ...]] = []
     quoted = steps = 0
@@ -113,12 +114,13 @@ def bench_decode(
             grammar(),
             budget=max(64, loaded.context - len(ids)),
             closing=lambda text: closing(text, lambda most: grammar(characters=most)),
-            retry_policy=retry_policy,
+            closing_after=prose_tokens,
             sampling=Sampling(temperature, seed),
         )
-        begins = _first_quoted(decoded.ids, decoder)
+        spelled = [vocabulary.tokens[token] for token in decoded.ids]
+        begins = next((n for n, token in enumerate(spelled) if b'"' in token), len(spelled))
         texts.append(decoded.ids)
-        quoted += len(decoded.ids) - begins
+        quoted += len(spelled) - begins
         steps += sum(position >= begins for position in decoded.chosen)
     tokens = sum(map(len, texts))
     return DecodeFigures(
@@ -140,17 +142,6 @@ def bench_decode(
         stepwise=sum(_generate(loaded, ids, text, grammar()) for text in texts),
         free=sum(_generate(loaded, ids, text, "") for text in texts),
     )
-
-
-def _warm_up(decoder: Decoder, ids: Sequence[int], grammar: str) -> None:
-    """The first passes pay for allocations, and the tokenizer's trie is built at the first mask."""
-    decoder.decode(ids, grammar, budget=8)
-
-
-def _first_quoted(ids: Sequence[int], decoder: Decoder) -> int:
-    """The position of the first token that holds the opening quotation mark."""
-    tokens = decoder.vocabulary.tokens
-    return next((n for n, token in enumerate(ids) if b'"' in tokens[token]), len(ids))
 
 
 def _generate(loaded: LoadedModel, ids: Sequence[int], text: Sequence[int], grammar: str) -> float:

@@ -26,7 +26,9 @@ from rag.answer.model import Answer
 from rag.answer.verify import verify
 from rag.prompt import Prompt
 from rag.retrieval.evidence import FACETS, Evidence, Hit, Reading
-from rag.writers.base import Draft
+from rag.support import Support
+from rag.writers.base import NOT_SAID, Draft, DraftStatement
+from rag.writers.grammar import numbers_in, prose_error
 from rag.writers.local.loading import LoadedModel
 
 SHARED = Path(__file__).parents[2] / "../shared"
@@ -84,46 +86,45 @@ def smollm2_tokenizer() -> PreTrainedTokenizerFast:
     return fast
 
 
-def llama(rows: int, *, seed: int = 0, context: int = 4096, **more: Any) -> LlamaForCausalLM:
-    torch.manual_seed(seed)
-    sizes: dict[str, Any] = {
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-    }
-    config = LlamaConfig(vocab_size=rows, max_position_embeddings=context, **{**sizes, **more})
-    model: LlamaForCausalLM = LlamaForCausalLM(config).eval()  # type: ignore[no-untyped-call]
-    return model
+SIZES = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}
 
 
-def qwen(rows: int, *, seed: int = 0, context: int = 4096, **more: Any) -> Qwen3ForCausalLM:
+def built(kind: Any, config: Any, rows: int, seed: int = 0, **more: Any) -> Any:
+    """A model with random weights; `rows` is the size of its vocabulary."""
     torch.manual_seed(seed)
-    config = Qwen3Config(
-        vocab_size=rows,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=8,
-        max_position_embeddings=context,
-        **more,
+    return kind(config(vocab_size=rows, **{**SIZES, **more})).eval()
+
+
+def llama(rows: int, *, seed: int = 0, context: int = 4096) -> Any:
+    return built(LlamaForCausalLM, LlamaConfig, rows, seed, max_position_embeddings=context)
+
+
+def qwen(rows: int, *, seed: int = 0) -> Any:
+    return built(
+        Qwen3ForCausalLM, Qwen3Config, rows, seed, head_dim=8, max_position_embeddings=4096
     )
-    model: Qwen3ForCausalLM = Qwen3ForCausalLM(config).eval()  # type: ignore[no-untyped-call]
-    return model
 
 
-def loaded(model: Any = None, tokenizer: Any = None, **more: Any) -> LoadedModel:
+def loaded(model: Any = None, tokenizer: Any = None) -> LoadedModel:
     tokenizer = tokenizer or bpe_tokenizer()
-    return LoadedModel.of(
-        llama(len(tokenizer), **more) if model is None else model, tokenizer, name="tiny"
-    )
+    return LoadedModel.of(model or llama(len(tokenizer)), tokenizer, name="tiny")
+
+
+def saved(folder: Path, **more: Any) -> Path:
+    """A llama and its tokenizer as a checkpoint in `folder`."""
+    llama(len(bpe_tokenizer()), **more).save_pretrained(folder)
+    bpe_tokenizer().save_pretrained(folder)
+    return folder
 
 
 def repeats(model: Any, token: int) -> Any:
-    """The model, made to want nothing but `token` for ever."""
+    """The model, made to choose nothing but `token`."""
 
     def insist(module: Any, args: Any, output: Any) -> Any:
         output = output.clone()
@@ -134,16 +135,16 @@ def repeats(model: Any, token: int) -> Any:
     return model
 
 
-def hits(source_id: str, text: str, heading: str = "") -> tuple[Hit, ...]:
+def hits(source_id: str, text: str) -> tuple[Hit, ...]:
     source_type: SourceType = "summary" if source_id.startswith("summary:") else "full text"
     return tuple(
         Hit(source_id, source_type, passage, 1.0 / (1 + rank))
-        for rank, passage in enumerate(split(document(text, heading)))
+        for rank, passage in enumerate(split(document(text)))
     )
 
 
-def document(text: str, heading: str = "") -> Document:
-    return Document(text, "", (), (Section(0, len(text), heading),), "test")
+def document(text: str) -> Document:
+    return Document(text, "", (), (Section(0, len(text)),), "test")
 
 
 def evidence(
@@ -155,8 +156,8 @@ def evidence(
         {"model": name, "summary": " ".join(text.split()) or None} for name, text in works.items()
     ]
     prompt = Prompt.build(question, recommended=recommended)
-    found = [hits(str(item.summary_id), item.summary or "") for item in prompt.listings]
-    everything: Sequence[Hit] = [hit for work in found for hit in work]
+    hits_of_works = [hits(str(item.summary_id), item.summary or "") for item in prompt.listings]
+    everything: Sequence[Hit] = [hit for work in hits_of_works for hit in work]
     return Evidence(
         prompt=prompt,
         readings=tuple(
@@ -171,15 +172,44 @@ def evidence(
             if item.summary
         ),
         facets={facet: (*everything[n:], *everything[:n]) for n, facet in enumerate(FACETS)},
-        works=tuple(found),
+        works=tuple(hits_of_works),
     )
 
 
-def verified(found: Evidence, draft: Draft) -> Answer:
-    """The answer that the draft makes, after `rag verify` had nothing against it."""
-    answer = compose(found, draft)
-    documents = {item.summary_id: document(item.summary or "") for item in found.prompt.listings}
+def statements(draft: Draft) -> list[DraftStatement]:
+    notes = [item for item in draft.relevance_notes if item is not None]
+    return [*draft.task, *draft.input, *draft.model, *draft.output, *notes]
+
+
+def check_draft(material: Evidence, draft: Draft) -> Answer:
+    """What holds for every draft, whatever wrote it; its answer, which verifies."""
+    numbers = numbers_in(" ".join(hit.text for hit in material.hits()))
+    for item in statements(draft):
+        assert prose_error(item.text, numbers) == ""
+        assert item.quotes or item.text == NOT_SAID
+    assert all(getattr(draft, facet) for facet in FACETS)
+    for listing, note in zip(material.prompt.listings, draft.relevance_notes, strict=True):
+        assert note is None or {span.source_id for span in note.quotes} <= set(listing.source_ids)
+    answer = compose(material, draft)
+    documents = {item.summary_id: document(item.summary or "") for item in material.prompt.listings}
     verification = verify(answer, lambda record: documents[record.id])
     assert verification.verified, verification.failures
     assert Answer.from_json(answer.to_json()) == answer
     return answer
+
+
+class FixedChecker:
+    """A support checker that gives every statement the same probability."""
+
+    name, threshold = "fixed", 0.5
+
+    def __init__(self, probability: float | None) -> None:
+        self.probability = probability
+        self.statements: list[str] = []
+
+    def check(self, statement: str, evidence: Sequence[str]) -> Support:
+        self.statements.append(statement)
+        return Support(self.probability)
+
+    def check_all(self, pairs: Any) -> list[Support]:
+        return [self.check(*pair) for pair in pairs]

@@ -26,7 +26,6 @@ from rag.views.notebook.display import ShownAnswer
 from rag.views.warnings import default_checker, find_support_warnings
 from rag.writers.base import Writer
 from rag.writers.choice import WriterChoice, WriterKind, open_writer
-from rag.writers.extractive import ExtractiveWriter
 
 if TYPE_CHECKING:
     from rag.chain import Asked
@@ -217,7 +216,7 @@ def _encoder(name: str, offline: bool) -> Encoder:
 
 @cache
 def _writer(choice: WriterChoice) -> Writer:
-    return open_writer(choice, ExtractiveWriter, announce=say)
+    return open_writer(choice, announce=say)
 
 
 @cache

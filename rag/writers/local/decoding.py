@@ -1,7 +1,7 @@
-"""Our own decoding loop: a causal model, its key-value cache, and a grammar that says what may
-come next. Text that the grammar forces is fed at once, in one forward pass.
+"""The decoding loop: a causal model, its key-value cache, and a grammar that says what may come
+next. Text that the grammar forces is fed at once, in one forward pass.
 
-Knows nothing of evidence, statements or prompts: token ids in, bytes of a regular language out.
+Knows nothing of evidence, statements or prompts: token ids in, text of a regular language out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from index.errors import WriterError
-from rag.writers.local.tokenizer import Vocabulary
+from rag.writers.base import error_line
+from rag.writers.local.tokenizer import TokenVocabulary
 
 if TYPE_CHECKING:
     import torch
@@ -38,8 +39,9 @@ class Sampling:
 
 @dataclass(slots=True)
 class Tally:
-    """What decoding cost, added up. `decoded` tokens were chosen by the model, `forced` ones
-    were the only way on; `steps` are forward passes after the prompt's; times in seconds."""
+    """The cost of decoding, added up. `decoded` tokens were chosen by the model, `forced` ones
+    were the only possible ones; `steps` are forward passes after the prompt's; times in
+    seconds; `blind` are the choices at which the model's logits were not numbers."""
 
     prompt: int = 0
     decoded: int = 0
@@ -47,16 +49,15 @@ class Tally:
     steps: int = 0
     masks: int = 0
     mask_seconds: float = 0.0
-    prompt_seconds: float = 0.0
     step_seconds: float = 0.0
     compile_seconds: float = 0.0
-    blind: int = 0  # choices made although the model's logits were not numbers
+    blind: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """`finished` is False where the token budget ended before the grammar did; the text is then
-    a beginning only and must not be used. `chosen` are the positions in `ids` of the tokens that
+    """`finished` is False where the token budget ended before the grammar did: the text is then
+    only a beginning and must not be used. `chosen` are the positions in `ids` of the tokens that
     cost a forward pass; the others were forced."""
 
     text: str
@@ -66,10 +67,10 @@ class Decoded:
 
 
 class Decoder:
-    """One model with one cache. The cache keeps what was fed last, and a new prompt pays only
-    for the part it does not share with that: sections that begin alike pay for it once."""
+    """One model with one cache: of a new prompt only the part is fed that it does not share with
+    what was fed last."""
 
-    def __init__(self, model: Any, vocabulary: Vocabulary, *, device: str = "cpu") -> None:
+    def __init__(self, model: Any, vocabulary: TokenVocabulary, *, device: str = "cpu") -> None:
         takes = inspect.signature(model.forward).parameters
         if "past_key_values" not in takes:
             raise WriterError(
@@ -85,14 +86,12 @@ class Decoder:
         self._base: tuple[list[int], Any] | None = None
 
     def hold(self, prefix: Sequence[int]) -> None:
-        """Feed a prefix that the prompts to come share. Where the model's cache cannot be cut
-        back (sliding windows, recurrent states) a copy of it is kept to start from again."""
-        rest = self._align(prefix)
-        if rest:
+        """Feed a prefix that the next prompts share. Where the model's cache cannot be cut back
+        (sliding windows, recurrent states) a copy of it is kept to start from again."""
+        if rest := self._align(prefix):
             self._feed(rest, prompt=True)
-        self._base = None
-        if not self._croppable():
-            self._base = (list(self._fed), copy.deepcopy(self._cache))
+        croppable = self._croppable()
+        self._base = None if croppable else (list(self._fed), copy.deepcopy(self._cache))
 
     def decode(
         self,
@@ -101,14 +100,14 @@ class Decoder:
         *,
         budget: int,
         closing: Callable[[str], str | None] | None = None,
-        retry_policy: int = 0,
+        closing_after: int = 0,
         sampling: Sampling = Sampling(),
         stream: Callable[[str], None] | None = None,
     ) -> Decoded:
         """Continue `prompt` within `grammar`, by at most `budget` tokens.
 
-        After `retry_policy` tokens `closing` is asked, with the text so far, for a stricter grammar
-        to go on in; the text must be a beginning of something in it.
+        After `closing_after` tokens `closing` is called with the text so far; it returns a
+        stricter grammar to go on in, of which the text must be a beginning, or None.
         """
         import torch
 
@@ -136,7 +135,7 @@ class Decoder:
             finished = bool(matcher.is_stopped())
             if finished or len(written) >= budget:
                 break
-            if closing is not None and len(written) >= retry_policy:
+            if closing is not None and len(written) >= closing_after:
                 text = self.vocabulary.bytes_of(written).decode("utf-8", "ignore")
                 if (stricter := closing(text)) is not None:
                     matcher, closing = self._matcher(stricter), None
@@ -174,8 +173,8 @@ class Decoder:
         return matcher
 
     def _allowed(self, matcher: Any, began: float) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Which tokens may come next, one truth value for each id; the time since `began`, which
-        the matcher took to get here, is counted with the mask's own."""
+        """Which tokens may come next, one truth value for each id. The time since `began`, spent
+        in the matcher, is counted with the mask's own."""
         from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
 
         bits = allocate_token_bitmask(1, self.vocabulary.matching.vocab_size)
@@ -190,15 +189,12 @@ class Decoder:
     ) -> int:
         import torch
 
-        scores = logits.float()
-        if not bool(torch.isfinite(scores).all()):
-            self.tally.blind += 1
-        scores = scores.nan_to_num(nan=-_CERTAIN, posinf=_CERTAIN, neginf=-_CERTAIN)
+        self.tally.blind += not bool(torch.isfinite(logits).all())
+        scores = logits.float().nan_to_num(nan=-_CERTAIN, posinf=_CERTAIN, neginf=-_CERTAIN)
         # Rows of the embedding beyond the vocabulary are padding and never allowed.
         width = min(len(allowed), scores.shape[0])
         mask = torch.zeros(scores.shape[0], dtype=torch.bool)
         mask[:width] = torch.from_numpy(allowed[:width])
-        scores = scores.clamp(-_CERTAIN, _CERTAIN)
         scores.masked_fill_(~mask.to(scores.device), float("-inf"))
         if sampling.temperature <= 0:
             return int(scores.argmax())
@@ -206,7 +202,7 @@ class Decoder:
         return int(torch.multinomial(weights, 1, generator=random))
 
     def _feed(self, ids: Sequence[int], *, prompt: bool) -> torch.Tensor:
-        """Run the model over `ids`, after what it was fed before; the logits that follow."""
+        """Run the model over `ids`, after what it was fed before; the logits after the last."""
         import torch
 
         began = time.perf_counter()
@@ -222,25 +218,26 @@ class Decoder:
                         input_ids=piece, past_key_values=self._cache, use_cache=True, **self._extra
                     )
                 logits: torch.Tensor = output.logits[0, -1]
-        except (MemoryError, RuntimeError) as error:
+        except Exception as error:
             self._forget()
-            raise WriterError(_failure(error)) from error
-        except Exception:
-            self._forget()
-            raise
+            if not isinstance(error, MemoryError | RuntimeError):
+                raise
+            reason = error_line(error)
+            if "memory" in str(error).lower() or isinstance(error, MemoryError):
+                reason = f"no memory left ({reason}); take a smaller model or fewer passages"
+            raise WriterError(f"the model could not be run: {reason}") from error
         self._fed.extend(ids)
         spent = time.perf_counter() - began
         if prompt:
             self.tally.prompt += len(ids)
-            self.tally.prompt_seconds += spent
         else:
             self.tally.steps += 1
             self.tally.step_seconds += spent
         return logits
 
     def _align(self, prompt: Sequence[int]) -> list[int]:
-        """Cut the cache back to what it shares with `prompt`; what remains to be fed, which is
-        never nothing: the logits after the last token are needed."""
+        """Cut the cache back to what it shares with `prompt`; the rest, still to be fed, is never
+        empty: the logits after the last token are needed."""
         shared, most = 0, min(len(self._fed), len(prompt) - 1)
         while shared < most and self._fed[shared] == prompt[shared]:
             shared += 1
@@ -266,10 +263,3 @@ def _check(matcher: Any) -> None:
     if matcher.is_error():
         reason = str(matcher.get_error()).splitlines()[0]
         raise WriterError(f"the grammar of a statement could not be followed: {reason}")
-
-
-def _failure(error: BaseException) -> str:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    if "memory" in str(error).lower() or isinstance(error, MemoryError):
-        return f"no memory left for the model ({reason}); take a smaller model or fewer passages"
-    return f"the model could not be run: {reason}"

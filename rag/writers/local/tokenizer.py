@@ -1,13 +1,13 @@
 """How a system message and a user message become token ids for one model.
 
-A model's own chat template is used where there is one; what is put into it is encoded apart, as
-ordinary text, so that nothing in it can end a turn or begin one.
+A model's own chat template is used where there is one. What is put into it is encoded separately,
+as ordinary text, so that nothing in it can begin or end a turn.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 _SMALLEST = 16
 
 
-class Vocabulary:
-    """`rows` is the number of rows of the model's embedding, `stops` the ids that end a turn.
+class TokenVocabulary:
+    """The tokens of one model: `rows` is the number of rows of its embedding, `stops` the ids
+    that end a turn.
 
-    Every added token (`<|im_end|>`, but also `<think>`, which some tokenizers do not mark as
-    special) is one the text of a paper can spell but never be encoded as: llguidance's own
-    wrapper encodes forced text with the added tokens it finds in it.
+    A text can spell every added token (`<|im_end|>`, but also `<think>`, which some tokenizers do
+    not mark as special), but is never encoded as one: llguidance's own wrapper would encode the
+    added tokens that it finds in forced text.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class Vocabulary:
         for item in added:
             item["special"] = True
         raw.update(truncation=None, padding=None, post_processor=None)
-        self._whole = raw
+        self._raw = raw
         self._plain = Tokenizer.from_str(json.dumps(_without_prefix_space(raw)))
         self._plain.encode_special_tokens = True
         self.tokenizer = tokenizer
@@ -64,58 +65,45 @@ class Vocabulary:
         """The bytes of every id; ids that are special or stand for nothing get a name instead."""
         from llguidance import LLTokenizer
 
-        known = LLTokenizer(json.dumps(self._whole), eos_token=self.stops[0] if self.stops else 0)
-        size = known.vocab_size
-        found = [known.decode_bytes([number]) for number in range(size)]
-        for number in range(size):
-            if number in self.special or not found[number]:
-                found[number] = f"<[{number}]>".encode()
-        return tuple(found)
-
-    @cached_property
-    def _unused(self) -> frozenset[int]:
-        named = set(self.tokenizer.backend_tokenizer.get_vocab(with_added_tokens=True).values())
-        empty = {n for n, token in enumerate(self.tokens) if token == f"<[{n}]>".encode()}
-        return frozenset(empty | (set(range(len(self.tokens))) - named))
+        raw = LLTokenizer(json.dumps(self._raw), eos_token=self.stops[0] if self.stops else 0)
+        spelled = ((n, raw.decode_bytes([n])) for n in range(raw.vocab_size))
+        return tuple(
+            _name(n) if n in self.special or not spelling else spelling for n, spelling in spelled
+        )
 
     @cached_property
     def matching(self) -> Any:
         """The `LLTokenizer` for matchers over this vocabulary. Takes about 0.1 s once."""
         from llguidance import LLTokenizer
 
-        tokens, unused = list(self.tokens), set(self._unused)
-        ends = list(self.stops)
+        tokens, ends = list(self.tokens), list(self.stops)
+        known = set(self.tokenizer.backend_tokenizer.get_vocab(with_added_tokens=True).values())
+        unused = {n for n, token in enumerate(tokens) if n not in known or token == _name(n)}
         if not ends:  # No end token: one beyond the logits, which can never be chosen.
             ends = [len(tokens)]
             tokens.append(b"<end>")
-            unused.add(ends[0])
-        wrapped: Any = _Wrapped(tokens, sorted(unused | set(ends)), ends[0], self._canonical)
+        wrapped: Any = _Wrapped(tokens, sorted(unused.union(ends)), ends[0], self._canonical)
         return LLTokenizer(wrapped, eos_token=ends)
 
     def plain(self, text: str) -> list[int]:
-        """The text as ordinary tokens: no special one among them, whatever it spells."""
+        """The text as ordinary tokens that spell it exactly, none of them special."""
         ids: list[int] = self._plain.encode(text, add_special_tokens=False).ids
         if self._faithful(ids, text):
             return ids
         if len(text) >= _SMALLEST:
             half = len(text) // 2
-            cut = text.rfind(" ", 1, half)
-            cut = cut if cut > 0 else half
+            cut = max(text.rfind(" ", 1, half), 0) or half
             return self.plain(text[:cut]) + self.plain(text[cut:])
         return list(self.matching.greedy_tokenize(text))
 
     def markup(self, text: str) -> list[int]:
         """A piece of the model's own chat template, in which special tokens are meant."""
-        found = self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
-        return [int(number) for number in found]
+        ids = self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
+        return [int(number) for number in ids]
 
     def bytes_of(self, ids: Sequence[int]) -> bytes:
         """What the tokens spell."""
         return b"".join(self.tokens[number] for number in ids)
-
-    def spells(self, text: str) -> bool:
-        """Whether ordinary tokens can spell the text exactly."""
-        return self._faithful(self.plain(text), text)
 
     def _faithful(self, ids: Sequence[int], text: str) -> bool:
         return self.special.isdisjoint(ids) and self.bytes_of(ids) == text.encode()
@@ -132,38 +120,40 @@ class _Wrapped:
     is_tokenizer_wrapper = True
     bos_token_id = None
 
-    def __init__(self, tokens: list[bytes], special: list[int], end: int, encode: Any) -> None:
+    def __init__(
+        self,
+        tokens: list[bytes],
+        special: list[int],
+        end: int,
+        encode: Callable[[str], list[int]],
+    ) -> None:
         self.tokens = tokens
         self.special_token_ids = special
         self.eos_token_id = end
         self._encode = encode
 
     def __call__(self, text: str | bytes) -> list[int]:
-        written = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-        return list(self._encode(written))
+        return self._encode(text.decode("utf-8", "replace") if isinstance(text, bytes) else text)
 
 
-def _without_prefix_space(raw: dict[str, Any]) -> dict[str, Any]:
-    """The tokenizer without the space that some put before every text: pieces are encoded apart
-    here, and a forced quote begins in the middle of a line."""
-    if isinstance(raw, dict):
-        kind = raw.get("type")
-        if kind == "Sequence":
-            for key in ("normalizers", "pretokenizers"):
-                if key in raw:
-                    kept = [item for item in raw[key] if item.get("type") != "Prepend"]
-                    raw = {**raw, key: [_without_prefix_space(item) for item in kept]}
-        elif kind == "Metaspace":
-            raw = {**raw, "prepend_scheme": "never"}
-        elif kind == "ByteLevel":
-            raw = {**raw, "add_prefix_space": False}
-        else:
-            for key in ("normalizer", "pre_tokenizer"):
-                found = raw.get(key)
-                if isinstance(found, dict):
-                    lone = found.get("type") == "Prepend"
-                    raw = {**raw, key: None if lone else _without_prefix_space(found)}
-    return raw
+def _name(number: int) -> bytes:
+    return f"<[{number}]>".encode()
+
+
+def _without_prefix_space(raw: Any) -> Any:
+    """The tokenizer's JSON without the space that some put before every text: pieces are encoded
+    separately here, and a forced quote begins in the middle of a line."""
+    if isinstance(raw, list):
+        return [step for step in map(_without_prefix_space, raw) if step]
+    if not isinstance(raw, dict) or raw.get("type") == "Prepend":
+        return None
+    stages = ("normalizer", "pre_tokenizer", "normalizers", "pretokenizers")
+    raw = {key: _without_prefix_space(raw[key]) if key in stages else raw[key] for key in raw}
+    own: dict[str, dict[str, Any]] = {
+        "Metaspace": {"prepend_scheme": "never"},
+        "ByteLevel": {"add_prefix_space": False},
+    }
+    return raw | own.get(raw.get("type", ""), {})
 
 
 # Private-use characters: no template has them, and none treats them as white space.
@@ -173,55 +163,47 @@ _SILENT = {"enable_thinking": False, "thinking": False}
 
 
 @dataclass(frozen=True, slots=True)
-class Template:
-    """Pieces of markup around the two messages: before, between and after them. `merged` where
-    the system message has to stand at the head of the user's."""
+class ChatTemplate:
+    """The markup before, between and after the system message and the user's. `merged` where the
+    system message has to stand at the head of the user's; `plain` where there is no template."""
 
     before: tuple[int, ...]
     between: tuple[int, ...]
     after: tuple[int, ...]
-    merged: bool
-    plain: bool
+    merged: bool = False
+    plain: bool = False
 
     @classmethod
-    def of(cls, vocabulary: Vocabulary) -> Template:
+    def of(cls, vocabulary: TokenVocabulary) -> ChatTemplate:
         """The template of this tokenizer; a plain layout where it has none that can be used."""
         tokenizer: Any = vocabulary.tokenizer
-        if getattr(tokenizer, "chat_template", None):
-            for merged in (False, True):
-                if pieces := _pieces(tokenizer, merged=merged):
-                    before, between, after = (tuple(vocabulary.markup(p)) for p in pieces)
-                    return cls(before, between, after, merged, plain=False)
+        apart = [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": _USER}]
+        together = [{"role": "user", "content": f"{_SYSTEM}\n\n{_USER}"}]
+        for messages in (apart, together):
+            if pieces := _markup(tokenizer, messages):
+                before, between, after = (tuple(vocabulary.markup(piece)) for piece in pieces)
+                return cls(before, between, after, merged=messages is together)
         start = tokenizer.bos_token_id
-        before = () if start is None else (int(start),)
-        gap = tuple(vocabulary.plain("\n\n"))
-        return cls(before, gap, tuple(vocabulary.plain("\n\nAnswer:\n")), False, plain=True)
+        gap, answer = (tuple(vocabulary.plain(text)) for text in ("\n\n", "\n\nAnswer:\n"))
+        return cls(() if start is None else (int(start),), gap, answer, plain=True)
 
-    def prefix(self, vocabulary: Vocabulary, system: str, shared: str) -> list[int]:
+    def prefix(self, vocabulary: TokenVocabulary, system: str, shared: str) -> list[int]:
         """Everything before the part of the user's message that differs between prompts."""
-        return [
-            *self.before,
-            *vocabulary.plain(system),
-            *self.between,
-            *vocabulary.plain(shared),
-        ]
+        system_ids, shared_ids = vocabulary.plain(system), vocabulary.plain(shared)
+        return [*self.before, *system_ids, *self.between, *shared_ids]
 
-    def suffix(self, vocabulary: Vocabulary, task: str) -> list[int]:
+    def suffix(self, vocabulary: TokenVocabulary, request: str) -> list[int]:
         """The rest of the user's message and the beginning of the model's turn."""
-        return [*vocabulary.plain(task), *self.after]
+        return [*vocabulary.plain(request), *self.after]
 
 
-def _pieces(tokenizer: Any, *, merged: bool) -> Sequence[str] | None:
-    """The markup around the two messages, or None where this template does not take them so."""
+def _markup(tokenizer: Any, messages: list[dict[str, str]]) -> tuple[str, str, str] | None:
+    """The markup around the two messages, or None where the tokenizer has no template or its
+    template does not take them so."""
     import jinja2
 
-    if merged:
-        messages = [{"role": "user", "content": f"{_SYSTEM}\n\n{_USER}"}]
-    else:
-        messages = [
-            {"role": "system", "content": _SYSTEM},
-            {"role": "user", "content": _USER},
-        ]
+    if not getattr(tokenizer, "chat_template", None):
+        return None
     try:
         text: str = tokenizer.apply_chat_template(
             messages, tokenize=False, add_generation_prompt=True, **_SILENT
@@ -230,8 +212,6 @@ def _pieces(tokenizer: Any, *, merged: bool) -> Sequence[str] | None:
         return None
     if text.count(_SYSTEM) != 1 or text.count(_USER) != 1:
         return None
-    before, rest = text.split(_SYSTEM)
-    if _USER not in rest:
-        return None
-    between, after = rest.split(_USER)
-    return before, between, after
+    before, _, rest = text.partition(_SYSTEM)
+    between, mark, after = rest.partition(_USER)
+    return (before, between, after) if mark else None

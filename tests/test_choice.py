@@ -1,0 +1,129 @@
+"""Which writer is opened, what it would download first, and why another writes in its place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from index.errors import WriterError
+from rag.writers.base import Writer
+from rag.writers.chat import ChatWriter
+from rag.writers.choice import AutoWriter, WriterChoice, needed_download, open_writer
+from rag.writers.extractive import ExtractiveWriter
+from rag.writers.local.writer import LocalWriter
+from tests.parts.servers import Reply, Server
+from tests.parts.tiny_models import check_draft, evidence, saved
+
+
+def opened(**choice: Any) -> tuple[Writer, list[str]]:
+    """The writer, and what was announced."""
+    lines: list[str] = []
+    return open_writer(WriterChoice(**choice), announce=lines.append), lines
+
+
+def test_auto_takes_the_local_model_where_there_is_one(tmp_path: Path) -> None:
+    writer, lines = opened(model=str(saved(tmp_path)), seed=3, tries=1)
+    assert isinstance(writer, AutoWriter)
+    assert isinstance(writer.model_writer, LocalWriter)
+    settings = writer.model_writer.settings
+    assert (settings.seed, settings.tries) == (3, 1)
+    assert lines == []
+
+
+def test_auto_does_without_a_model_and_says_why_in_one_line() -> None:
+    writer, (line,) = opened(offline=True, model="nobody/nothing")
+    assert "nobody/nothing is not in the model cache" in line
+    assert "\n" not in line
+    assert "not in the model cache" in writer.write(evidence()).record.note
+
+
+def test_auto_does_without_a_damaged_model(tmp_path: Path) -> None:
+    saved(tmp_path).joinpath("model.safetensors").write_bytes(b"x" * 3000)
+    assert isinstance(opened(model=str(tmp_path))[0], ExtractiveWriter)
+
+
+def test_auto_does_without_a_model_whose_context_is_too_small_for_the_prompt(
+    tmp_path: Path,
+) -> None:
+    writer, lines = opened(model=str(saved(tmp_path, context=130)))
+    draft = writer.write(evidence())
+    check_draft(evidence(), draft)
+    assert "too small for one passage" in draft.record.note
+    assert len(lines) == 1
+    with pytest.raises(WriterError, match="too small"):
+        opened(kind="local", model=str(tmp_path))[0].write(evidence())
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"kind": "local", "offline": True, "model": "nobody/nothing"}, "nothing is fetched"),
+        ({"kind": "local", "model": "a/b/c/d"}, "neither a folder nor the id"),
+        ({"kind": "chat"}, "needs --model"),
+        ({"kind": "chat", "model": "nobody:nothing"}, "no chat model"),
+        (
+            {"kind": "chat", "model": "x", "base_url": "https://api.example/v1", "offline": True},
+            "offline",
+        ),
+    ],
+)
+def test_a_writer_asked_for_by_name_that_cannot_run_is_a_clear_error(
+    choice: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(WriterError, match=message):
+        opened(**choice)
+
+
+def test_writers_asked_for_by_name() -> None:
+    pytest.importorskip("langchain_openai", reason="needs the extra `chat`")
+    local = opened(kind="chat", model="x", base_url="http://127.0.0.1:9/v1", offline=True)[0]
+    assert isinstance(local, ChatWriter)
+    assert isinstance(opened(kind="extractive")[0], ExtractiveWriter)
+
+
+FILES = {
+    "config.json": 700,
+    "model-00001-of-00002.safetensors": 3 << 30,
+    "model-00002-of-00002.safetensors": 1 << 30,
+    "model.safetensors.index.json": 9000,
+    "tokenizer.json": 11 << 20,
+    "README.md": 5000,
+    "onnx/model.onnx": 9 << 30,
+    "pytorch_model.bin": 4 << 30,
+}
+
+
+class TestDownload:
+    @pytest.fixture
+    def hub(self) -> Iterator[str]:
+        """The address of a model hub that knows one model with weights, and one without."""
+        with Server() as server:
+            for name, files in (("some/model", FILES), ("no/weights", {"config.json": 5})):
+                siblings = [{"rfilename": file, "size": size} for file, size in files.items()]
+                info = {"id": name, "sha": "a" * 40, "siblings": siblings}
+                headers = {"Content-Type": "application/json"}
+                server.tell(f"/api/models/{name}", Reply(200, json.dumps(info).encode(), headers))
+            yield server.url
+
+    def test_its_files_and_size_are_known_before_anything_is_fetched(self, hub: str) -> None:
+        download = needed_download("some/model", offline=False, endpoint=hub)
+        assert str(download) == "some/model: 5 files, 4.01 GiB"
+
+    @pytest.mark.parametrize(
+        ("model", "message"),
+        [("other/model", "the hub cannot give it"), ("no/weights", "no safetensors")],
+    )
+    def test_a_model_that_cannot_be_had(self, hub: str, model: str, message: str) -> None:
+        with pytest.raises(WriterError, match=message):
+            needed_download(model, offline=False, endpoint=hub)
+
+    def test_no_hub_at_all(self) -> None:
+        with pytest.raises(WriterError, match="the hub cannot be reached"):
+            needed_download("some/model", offline=False, endpoint="http://127.0.0.1:9")
+
+    def test_a_folder_needs_nothing(self, tmp_path: Path) -> None:
+        assert needed_download(str(tmp_path), offline=True) is None

@@ -1,0 +1,105 @@
+"""Loading a model: what a checkpoint must have, and a clear error for one that has it not."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from index.errors import WriterError
+from rag.writers.local.loading import load_model, measured_dtype
+from tests.parts.tiny_models import llama, saved
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_folder_is_loaded_and_named_by_its_weights(tmp_path: Path, dtype: str) -> None:
+    model = load_model(str(saved(tmp_path)), dtype=dtype, offline=True)
+    assert (model.dtype, model.device, model.context) == (dtype, "cpu", 4096)
+    assert str(model.revision).startswith("sha256:")
+
+
+def test_the_dtype_is_measured_and_the_figures_noted(tmp_path: Path) -> None:
+    model = load_model(str(saved(tmp_path)), device="cpu", offline=True)
+    assert model.dtype in model.note
+    assert re.search(r"bfloat16 is \d+\.\d times as fast as float32", model.note)
+    assert str(measured_dtype(64)[0]).startswith("torch.")
+
+
+def without_a_weight(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    weights.pop("model.layers.1.mlp.up_proj.weight")
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+
+
+def configured(**changes: int) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, **changes}))
+
+    return change
+
+
+def without_tokenizer(folder: Path) -> None:
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).unlink()
+
+
+HUGE = {"hidden_size": 1 << 15, "intermediate_size": 1 << 17, "num_hidden_layers": 200}
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "cut short": (
+        lambda folder: (folder / "model.safetensors").write_bytes(
+            (folder / "model.safetensors").read_bytes()[:4000]
+        ),
+        "damaged",
+    ),
+    "zeros": (
+        lambda folder: (folder / "model.safetensors").write_bytes(bytes(5000)),
+        "damaged|cannot be loaded",
+    ),
+    "lacks weights": (without_a_weight, "lacks 1 of the model's weights"),
+    "another shape": (configured(hidden_size=64), "does not fit|cannot be loaded"),
+    "pickled": (
+        lambda folder: (folder / "model.safetensors").rename(folder / "pytorch_model.bin"),
+        "cannot be loaded",
+    ),
+    "config is no JSON": (
+        lambda folder: (folder / "config.json").write_text("{"),
+        "cannot be loaded",
+    ),
+    "no tokenizer": (without_tokenizer, "cannot be loaded|no tokenizer"),
+    "embedding too small": (lambda folder: llama(200).save_pretrained(folder), "only 200 rows"),
+    "larger than the memory": (
+        configured(**HUGE),
+        r"needs \d+\.\d GiB .* take a smaller model",
+    ),
+}
+
+
+@pytest.mark.parametrize(("damage", "message"), DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_checkpoint_is_a_clear_error(
+    tmp_path: Path, damage: Callable[[Path], object], message: str
+) -> None:
+    damage(saved(tmp_path))
+    with pytest.raises(WriterError, match=message):
+        load_model(str(tmp_path), dtype="float32", offline=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("nowhere/at/all", {}, "nowhere/at/all cannot be loaded"),
+        ("nobody/nothing", {}, "nobody/nothing cannot be loaded"),
+        (None, {"dtype": "int3"}, "no dtype 'int3'"),
+        (None, {"device": "abacus"}, "no device 'abacus'"),
+    ],
+)
+def test_an_unknown_model_dtype_or_device_is_a_clear_error(
+    tmp_path: Path, name: str | None, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(WriterError, match=message):
+        load_model(name or str(saved(tmp_path)), offline=True, **options)
