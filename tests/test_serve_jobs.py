@@ -1,5 +1,4 @@
-"""The job_queue where prompts wait, the log that readers follow, and the work that is done once for all
-who ask for it."""
+"""The job queue, the event log of a job, and work that is done once for all who ask for it."""
 
 from __future__ import annotations
 

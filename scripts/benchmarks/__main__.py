@@ -45,7 +45,7 @@ def decode(
     from rag.prompt import read_prompt
     from rag.writers.extractive import ExtractiveWriter
     from rag.writers.local.loading import load_model
-    from scripts.benchmarks.decoding import bench_decode
+    from scripts.benchmarks.decode import bench_decode
 
     pipeline = Pipeline.of(settings(data_dir, mirror, offline=offline), ExtractiveWriter())
     evidence = pipeline.gather(read_prompt(prompt))

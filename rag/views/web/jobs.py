@@ -237,7 +237,7 @@ Result = TypeVar("Result")
 
 class SingleFlight(Generic[Result]):
     """`work(key)` in a thread, once for all who await the same key at the same time. At most
-    `places` keys are in flight; the newest `cached` results are stored. Used from one event loop."""
+    `places` keys are in flight; the newest `cached` results are kept. For one event loop."""
 
     def __init__(self, work: Callable[[str], Result], *, places: int, cached: int = 0) -> None:
         self._work = work
