@@ -13,8 +13,13 @@ from pathlib import Path
 
 from index.catalog import Catalog
 from index.documents.document import Document
-from index.documents.extract import cache_document, cached_document, extractor_of
-from index.documents.worker import Task, extract_isolated
+from index.documents.extract import (
+    Task,
+    cache_document,
+    cached_document,
+    extract_isolated,
+    extractor_of,
+)
 from index.encoder import Encoder, embed
 from index.errors import SegmentError, SourceError
 from index.files import sweep

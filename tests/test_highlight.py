@@ -26,8 +26,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from index.documents.extract import cache_document
-from index.documents.worker import isolated
+from index.documents.extract import cache_document, isolated
 from index.passages import sentence_spans
 from index.settings import Settings
 from index.sources.store import SourceStore

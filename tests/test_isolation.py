@@ -16,8 +16,7 @@ from pathlib import Path
 import pytest
 
 from index.documents.document import Document
-from index.documents.extract import extract
-from index.documents.worker import Task, extract_isolated
+from index.documents.extract import Task, extract, extract_isolated
 from index.errors import ExtractionError
 from tests.parts.pdfs import assembled, lines, pdf, text, wrapped
 
@@ -136,7 +135,7 @@ def test_workers_end_when_the_caller_loses_interest() -> None:
 def test_an_interrupt_ends_the_workers_too() -> None:
     script = textwrap.dedent("""
         import signal, sys
-        from index.documents.worker import extract_isolated
+        from index.documents.extract import extract_isolated
         from tests.test_isolation import ENDLESS, GOOD, PDF, children
         # Where the tests run in the background, the shell has interrupts ignored.
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -159,7 +158,7 @@ def test_an_interrupt_ends_the_workers_too() -> None:
 
 def test_a_worker_imports_nothing_heavy() -> None:
     script = (
-        "import sys, index.documents.extract, index.documents.worker\n"
+        "import sys, index.documents.extract, index.documents.extract\n"
         "index.documents.extract.extract('a', b'Hello.', 'text/plain')\n"
         "print([name for name in ('torch', 'numpy', 'transformers') if name in sys.modules])"
     )

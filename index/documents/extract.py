@@ -1,10 +1,23 @@
-"""Extracted texts as they are kept, so that another encoder does not mean another extraction."""
+"""Bytes of a source → Document: in a worker process, so that a bad file costs one file, and cached.
+
+A worker is a fresh interpreter (never a fork: the caller may have threads). It limits its own
+memory and processor time; the caller keeps the clock. What goes through the pipe is bytes and
+JSON, so that a file which gains control of its worker can do no more than send a wrong result.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import importlib
 import logging
-from collections.abc import Callable
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
 from index.documents.document import Document, Section
@@ -17,18 +30,14 @@ from index.files import read_checksummed, write_checksummed
 from index.settings import Settings
 from index.sources.store import Source
 
+log = logging.getLogger(__name__)
+
+Task = tuple[str, bytes, str]
+"""Source id, bytes, media type."""
+Result = tuple[str, Document | ExtractionError]
+Reply = tuple[str, bytes | ExtractionError]
+
 PLAIN = "plain-1"
-
-
-def extract(source_id: str, data: bytes, media_type: str) -> Document:
-    """Raises ExtractionError, with a reason in plain words, where no text can be had."""
-    try:
-        reader = READERS[media_type.partition(";")[0].strip().lower()]
-    except KeyError:
-        raise ExtractionError(
-            source_id, f"files of type {media_type!r} are not read; {', '.join(READERS)} are"
-        ) from None
-    return reader(source_id, data)
 
 
 def extract_plain(source_id: str, data: bytes) -> Document:
@@ -48,20 +57,30 @@ READERS: dict[str, Callable[[str, bytes], Document]] = {
 }
 
 
+def _kind(media_type: str) -> str:
+    return media_type.partition(";")[0].strip().lower()
+
+
+def extract(source_id: str, data: bytes, media_type: str) -> Document:
+    """The text of a source, read in this process. Raises ExtractionError, with a reason in plain
+    words, where no text can be had."""
+    reader = READERS.get(_kind(media_type))
+    if reader is None:
+        reason = f"files of type {media_type!r} are not read; {', '.join(READERS)} are"
+        raise ExtractionError(source_id, reason)
+    return reader(source_id, data)
+
+
 def extractor_of(media_type: str) -> str:
     """What `Document.extractor` will say of a file of this type, without reading one."""
-    kind = media_type.partition(";")[0].strip().lower()
-    return pdf_extractor() if kind == "application/pdf" else _MARKS.get(kind, PLAIN)
-
-
-_MARKS = {"text/markdown": MARKDOWN, "text/x-rst": RST}
-
-
-log = logging.getLogger(__name__)
+    kind = _kind(media_type)
+    if kind == "application/pdf":
+        return pdf_extractor()
+    return {"text/markdown": MARKDOWN, "text/x-rst": RST}.get(kind, PLAIN)
 
 
 def document_path(source: Source, settings: Settings) -> Path:
-    """Where the text of a source is kept, or would be: named by its bytes and the extractor."""
+    """Where the text of a source is cached, or would be: named by its bytes and the extractor."""
     key = f"{source.sha256}\n{extractor_of(source.media_type)}"
     return settings.documents / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.document"
 
@@ -72,7 +91,7 @@ def cache_document(document: Document, source: Source, settings: Settings) -> No
 
 
 def cached_document(source: Source, settings: Settings) -> Document | None:
-    """The text of a source, where it was read before and is kept undamaged."""
+    """The text of a source, where it was read before and its cache file is undamaged."""
     path = document_path(source, settings)
     if not path.exists():
         return None
@@ -81,3 +100,178 @@ def cached_document(source: Source, settings: Settings) -> Document | None:
     except SegmentError as error:
         log.warning("read again: %s", error)
         return None
+
+
+def extract_isolated(
+    tasks: Iterable[Task],
+    *,
+    workers: int = 2,
+    seconds: float = 120.0,
+    memory_bytes: int = 2 << 30,
+) -> Iterator[Result]:
+    """`extract` in worker processes; see `isolated`."""
+    replies = isolated(
+        "index.documents.extract:extract_to_json",
+        ((name, (data, media_type.encode())) for name, data, media_type in tasks),
+        workers=workers,
+        seconds=seconds,
+        memory_bytes=memory_bytes,
+    )
+    with contextlib.closing(replies):
+        for name, reply in replies:
+            if isinstance(reply, ExtractionError):
+                yield name, reply
+            else:
+                yield name, Document.from_json(reply.decode())
+
+
+def extract_to_json(name: str, data: bytes, media_type: bytes) -> bytes:
+    """The job of a worker that extracts: the document as JSON."""
+    return extract(name, data, media_type.decode()).to_json().encode()
+
+
+def isolated(
+    job: str,
+    tasks: Iterable[tuple[str, Sequence[bytes]]],
+    *,
+    workers: int,
+    seconds: float,
+    memory_bytes: int,
+) -> Generator[Reply]:
+    """Call a function, named `module:function`, with a source's id and parts of bytes, in worker
+    processes, and yield the bytes that it returns, in no promised order. `tasks` is read only as
+    workers become free, and they work on while the caller is busy with a result. `seconds` and
+    `memory_bytes` hold for one file. Closing the iterator, or an exception in the caller, ends all
+    workers."""
+    waiting = iter(tasks)
+    idle: list[_Worker] = []
+    running: dict[Future[Reply], _Worker] = {}
+    reply: Reply | None = None
+    with ThreadPoolExecutor(max(1, workers)) as threads:
+        try:
+            while True:
+                while len(running) < max(1, workers) and (task := next(waiting, None)):
+                    worker = idle.pop() if idle else _Worker(job, seconds, memory_bytes)
+                    running[threads.submit(worker.call, *task)] = worker
+                if reply is not None:
+                    yield reply
+                if not running:
+                    return
+                future = next(iter(wait(running, return_when=FIRST_COMPLETED).done))
+                worker = running.pop(future)
+                reply = future.result()
+                if worker.process.returncode is None:
+                    idle.append(worker)
+        finally:
+            for worker in running.values():
+                worker.process.kill()
+            wait(running)
+            for worker in (*idle, *running.values()):
+                worker.end()
+
+
+class _Worker:
+    """One process and the pipe to it."""
+
+    def __init__(self, job: str, seconds: float, memory_bytes: int) -> None:
+        self.seconds = seconds
+        self.pipe, theirs = Pipe()
+        code = (
+            "import sys; sys.path[:] = sys.argv[5:]; "
+            "from index.documents.extract import work; work(*sys.argv[1:5])"
+        )
+        arguments = [str(theirs.fileno()), str(seconds), str(memory_bytes), job]
+        path = [part or str(Path.cwd()) for part in sys.path]
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code, *arguments, *path],
+            stdin=subprocess.DEVNULL,
+            pass_fds=(theirs.fileno(),),
+        )
+        theirs.close()
+
+    def call(self, name: str, parts: Sequence[bytes]) -> Reply:
+        """What the worker makes of one source. A worker that does not answer is ended."""
+        slow = f"reading it took longer than {self.seconds:g} seconds and was stopped"
+        try:
+            for message in (name.encode(), str(len(parts)).encode(), *parts):
+                self.pipe.send_bytes(message)
+            if not self.pipe.poll(self.seconds):
+                self.end()
+                return name, ExtractionError(name, slow)
+            kind, content, warnings = (self.pipe.recv_bytes() for _ in range(3))
+        except (EOFError, OSError):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout=5)
+            code = self.process.returncode
+            self.end()
+            if code == -signal.SIGXCPU:
+                return name, ExtractionError(name, slow)
+            death = "and does not answer" if code is None else f"exit code {code}"
+            if code is not None and code < 0:
+                death = f"signal {signal.Signals(-code).name}"
+            return name, ExtractionError(name, f"the reader broke down over it, {death}")
+        for warning in filter(None, warnings.decode("utf-8", "replace").split("\n")):
+            log.warning("%s: %s", name, warning)
+        if kind == b"reason":
+            return name, ExtractionError(name, content.decode("utf-8", "replace"))
+        return name, content
+
+    def end(self) -> None:
+        """Stop it, whatever it is doing, and leave no zombie."""
+        self.pipe.close()
+        self.process.kill()
+        self.process.wait()
+
+
+class _WarningLog(logging.Handler):
+    """Collects what is logged, so that it reaches the log of the caller."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if len(self.messages) < 100:  # a damaged file can log without end
+            self.messages.append(" ".join(record.getMessage().split())[:300])
+
+
+def work(pipe_number: str, seconds: str, memory: str, job: str) -> None:
+    """The worker process: answers task after task until the pipe closes. `seconds` of processor
+    time and `memory` in bytes are the limits for one file; `job` is the function to call."""
+    pipe = Connection(int(pipe_number))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller handles it: it ends its workers
+    _limit(resource.RLIMIT_AS, int(memory))
+    warnings = _WarningLog()
+    logging.getLogger().addHandler(warnings)
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            name, count = pipe.recv_bytes().decode(), int(pipe.recv_bytes())
+            parts = [pipe.recv_bytes() for _ in range(count)]
+            # If the caller is killed, this alone stops a file that takes for ever.
+            spent = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
+            _limit(resource.RLIMIT_CPU, int(spent + float(seconds)) + 2)
+            for message in _attempt(job, name, parts, int(memory)):
+                pipe.send_bytes(message)
+            pipe.send_bytes("\n".join(warnings.messages).encode("utf-8", "replace"))
+            warnings.messages.clear()
+
+
+def _attempt(job: str, name: str, parts: Sequence[bytes], memory: int) -> tuple[bytes, bytes]:
+    try:
+        module, _, function = job.partition(":")
+        return b"result", getattr(importlib.import_module(module), function)(name, *parts)
+    except ExtractionError as error:
+        reason = error.reason
+    except MemoryError:
+        reason = f"reading it takes more than {memory >> 20} MiB of memory"
+    except RecursionError:
+        reason = "the file is broken: it refers to itself"
+    except Exception as error:  # whatever it is, it is this file's and no other's
+        reason = f"the reader failed on it ({type(error).__name__}: {error})"[:300]
+    return b"reason", reason.encode("utf-8", "replace")
+
+
+def _limit(what: int, value: int) -> None:
+    _, hard = resource.getrlimit(what)
+    soft = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(what, (soft, hard))

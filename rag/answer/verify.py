@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 
 from index.catalog import Listing
 from index.documents.document import Document
-from index.documents.worker import Task, extract_isolated
+from index.documents.extract import Task, extract_isolated
 from index.errors import ExtractionError, PromptError, RagError, SourceError
 from index.passages import MAXIMUM, sentence_spans
 from index.settings import Settings

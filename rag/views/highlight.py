@@ -15,8 +15,7 @@ from operator import itemgetter
 
 from index.build import Notify, silent
 from index.documents.document import Document
-from index.documents.extract import cached_document
-from index.documents.worker import isolated
+from index.documents.extract import cached_document, isolated
 from index.errors import ExtractionError, SourceError
 from index.settings import Settings
 from index.sources.store import SourceStore
