@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag.answer.model import Answer
+from rag.answer.model import Answer, Statement
 from rag.plaintext import plain
 from rag.retrieval.evidence import Span
 from rag.views.highlight import Highlight, PageImage, Pictures, Rectangle
 from rag.views.html import to_fragment, to_html
-from rag.views.html.view import LEAST, crop_of
+from rag.views.html.crop import LEAST, crop_of
 from rag.views.markdown import ROLES, is_link, is_verbatim, place, work_of
 from rag.views.warnings import SupportWarning
 from tests.parts.answers import EMPTY, fill, warn_of_all
@@ -109,14 +109,15 @@ def test_links_are_those_of_the_prompt_and_a_missing_one_is_none(
 def test_what_could_not_be_read_or_is_weakly_supported_comes_first(
     answers: Mapping[str, Answer],
 ) -> None:
-    answer = answers["colour"]
-    _, statement = next(answer.statements())
+    base = answers["colour"]
+    statement = Statement("It has 7 colours.", tuple(quote for _, quote in base.quotes())[:1])
+    answer = replace(base, task=(statement,))
     warning = SupportWarning("task", statement.text, "the number 7")
     words = parsed(to_html(answer, support_warnings=[warning])).words
     first = words[: words.index("1. What you were doing")]
     assert "1 paper could not be had" in first
     assert "1 statement says more than its quotes seem to" in first
-    assert f"{plain(statement.text)} Weakly supported: the number 7." in words
+    assert "It has 7 colours. Weakly supported: the number 7." in words
     assert "offline, and not in the mirror" in words
     without = parsed(to_html(answers["move"]))
     assert "warning" not in without.attributes("div", "class")

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, get_args
 
 from index.encoder import Encoder, LazyEncoder
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from rag.support import SupportChecker
 
 Folder = str | Path
-SECONDS_BETWEEN = 0.1
-"""Between two drawings of text that is being written."""
 
 
 def in_notebook() -> bool:
@@ -76,12 +73,7 @@ class Progress:
     def __enter__(self) -> Progress:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None = None,
-        error: BaseException | None = None,
-        trace: TracebackType | None = None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._bar.close()
         if self._display is not None:
             self._display.update({"text/plain": ""}, raw=True)
@@ -100,7 +92,7 @@ class Progress:
     def write(self, text: str) -> None:
         """More text of a writer, shown in notebooks."""
         self._text += visible(text)
-        if not self._notebook or time.monotonic() - self._drawn < SECONDS_BETWEEN:
+        if not self._notebook or time.monotonic() - self._drawn < 0.1:
             return
         from IPython.display import display
 
@@ -166,20 +158,17 @@ def settings_here(
     `RAG_MIRROR`, `RAG_OFFLINE`); `data_dir` is otherwise the folder `data` of the project that
     the working directory is in."""
     environment = os.environ
-    papers = mirror or environment.get("RAG_MIRROR") or None
-    if papers is not None and not Path(papers).is_dir():
+    folder = Path(data_dir or environment.get("RAG_DATA_DIR") or _project() / "data")
+    name = mirror or environment.get("RAG_MIRROR")
+    papers = Path(name) if name else None
+    if papers is not None and not papers.is_dir():
         raise RagError(
             f"the mirror {papers} is no folder; expected one with arxiv/<id>.pdf and "
             "github/<owner>/<repo>/README*"
         )
     if offline is None:
         offline = environment.get("RAG_OFFLINE", "") not in ("", "0")
-    return Settings(
-        data_dir=Path(data_dir or environment.get("RAG_DATA_DIR") or _project() / "data"),
-        mirror=Path(papers) if papers is not None else None,
-        offline=offline,
-        encoder=encoder,
-    )
+    return Settings(folder, mirror=papers, offline=offline, encoder=encoder)
 
 
 def open_pipeline(
@@ -250,5 +239,5 @@ def _prompt(
 def _project() -> Path:
     """The folder of the project that the working directory is in, or the working directory."""
     here = Path.cwd()
-    above = (here, *here.parents)
-    return next((folder for folder in above if (folder / "pyproject.toml").is_file()), here)
+    folders = (here, *here.parents)
+    return next((folder for folder in folders if (folder / "pyproject.toml").is_file()), here)

@@ -1,18 +1,10 @@
-"""What the templates show of statements and quotes, with the parts of pages that quotes stand on.
-
-No markup here.
-"""
+"""The part of a page that is shown for a quote, in pixels of the page's picture."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rag.answer.model import Answer, Quote
-from rag.views.highlight import Highlight, PageImage, Pictures, Rectangle
-from rag.views.markdown import is_link, is_verbatim, work_of
-from rag.views.warnings import SupportWarning
+from rag.views.highlight import Highlight, PageImage, Rectangle
 
 MARGIN = (0.02, 0.035)
 """Shown around a quote, in shares of the page's width and height: two or three lines."""
@@ -47,48 +39,6 @@ class Crop:
     marks: tuple[PixelBox, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class QuoteView:
-    """A quote; `link` leads to its README, and `crops`, which may be none, show it on its pages."""
-
-    quote: Quote
-    work: str
-    link: str | None
-    crops: tuple[Crop, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class StatementView:
-    """`verbatim` where it is its quote word for word; `warning` is "" or why it is weakly
-    supported."""
-
-    text: str
-    verbatim: bool
-    warning: str
-    quotes: tuple[QuoteView, ...]
-
-
-def views_of(
-    answer: Answer, pictures: Pictures, support_warnings: Sequence[SupportWarning] = ()
-) -> defaultdict[str, list[StatementView]]:
-    """The statements of each part, by the names of `Answer.statements`, in reading order."""
-    reasons = {(warning.part, warning.statement): warning.why for warning in support_warnings}
-    views: defaultdict[str, list[StatementView]] = defaultdict(list)
-    for part, statement in answer.statements():
-        quotes = tuple(
-            QuoteView(
-                quote,
-                work_of(answer, quote.source_id),
-                _readme_link(answer, quote),
-                tuple(_crops(quote, pictures)),
-            )
-            for quote in statement.quotes
-        )
-        reason = reasons.get((part, statement.text), "")
-        views[part].append(StatementView(statement.text, is_verbatim(statement), reason, quotes))
-    return views
-
-
 def crop_of(highlight: Highlight, image: PageImage) -> Crop:
     """What to show of one page for one quote; `highlight` has at least one rectangle."""
     rectangles = highlight.rectangles
@@ -109,13 +59,6 @@ def crop_of(highlight: Highlight, image: PageImage) -> Crop:
     )
 
 
-def _crops(quote: Quote, pictures: Pictures) -> Iterator[Crop]:
-    for highlight in pictures.of(quote):
-        image = pictures.pages.get((quote.source_id, highlight.page))
-        if image is not None and highlight.rectangles:
-            yield crop_of(highlight, image)
-
-
 def _stretch(first: float, last: float, margin: float, least: float) -> tuple[float, float]:
     """The interval with its margins, at least `least` long, moved so that it lies within 0..1."""
     missing = max(0.0, least - (last - first) - 2 * margin)
@@ -128,11 +71,3 @@ def _pixels(rectangle: Rectangle, image: PageImage) -> PixelBox:
     left, right = round(rectangle.left * image.width), round(rectangle.right * image.width)
     top, bottom = round(rectangle.top * image.height), round(rectangle.bottom * image.height)
     return PixelBox(left, top, max(1, right - left), max(1, bottom - top))
-
-
-def _readme_link(answer: Answer, quote: Quote) -> str | None:
-    """The link under which the prompt lists the quoted README."""
-    if quote.source_type != "readme":
-        return None
-    links = (item.github for item in answer.references if quote.source_id in item.sources)
-    return next((link for link in links if link and is_link(link)), None)
