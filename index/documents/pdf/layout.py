@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
-from index.documents.pdf.lines import Line, is_bold
+from index.documents.pdf.lines import Line, grouped, is_bold
 
 ENDS = re.compile(r"[.!?:][\"”’')\]]*$")
 
@@ -125,15 +125,10 @@ EQUATION_NUMBER = re.compile(r"\(?[A-Z]?\d+(\.\d+)?[a-z]?\)")
 
 def mended(page: Sequence[Line], usual: Measures) -> list[Line]:
     """Stretched lines in one piece again: headings, and body lines from edge to edge."""
-    done: list[Line] = []
-    row: list[Line] = []
-    for line in [*page, None]:
-        if row and (line is None or line.cells != row[0].cells or len(row) == row[0].cells):
-            done += _row_mended(row, usual, done[-1] if done else None)
-            row = []
-        if line is not None:
-            row.append(line)
-    return done
+    lines: list[Line] = []
+    for row in grouped(page, lambda row, line: line.cells == row[0].cells > len(row)):
+        lines += _row_mended(row, usual, lines[-1] if lines else None)
+    return lines
 
 
 def _row_mended(row: list[Line], usual: Measures, above: Line | None) -> list[Line]:
@@ -215,10 +210,9 @@ def blocks_of(pages: Sequence[Sequence[Line]], usual: Measures) -> list[Block]:
     """The blocks of the document in reading order."""
     blocks: list[Block] = []
     for page in pages:
-        found: list[Block] = []
-        for group in _groups(mended(page, usual), usual):
-            found += _classified(group, usual)
-        blocks += _with_notes(found, usual)
+        # Lines directly under each other, in one size and on no shared baseline.
+        groups = grouped(mended(page, usual), lambda group, line: _follows(group, line, usual))
+        blocks += _with_notes([b for group in groups for b in _classified(group, usual)], usual)
     return blocks
 
 
@@ -229,36 +223,20 @@ def _with_notes(blocks: list[Block], usual: Measures) -> list[Block]:
         for block in blocks
         if block.kind in ("prose", "heading") and block.lines[0].size >= 0.95 * usual.size
     ]
-    done: list[Block] = []
+    marked: list[Block] = []
     for block in blocks:
-        kind = block.kind
-        if kind == "prose" and block.lines[0].size < 0.95 * usual.size:
-            beside = [lines for lines in body if overlap(lines[0], block.lines[0]) > 0]
-            lowest = min((lines[-1].y for lines in beside), default=0.0)
-            if lowest > block.lines[0].y:
+        kind, first = block.kind, block.lines[0]
+        if kind == "prose" and first.size < 0.95 * usual.size:
+            lowest = min((b[-1].y for b in body if overlap(b[0], first) > 0), default=0.0)
+            above = marked[-1] if marked else None
+            if lowest > first.y:
                 kind = "footnote"
-            elif (
-                done
-                and done[-1].kind == "caption"
-                and done[-1].lines[0].page == block.lines[0].page
-            ):
+            elif above and above.kind == "caption" and above.lines[0].page == first.page:
                 kind = "caption"
-            elif block.lines[0].size < 0.82 * usual.size:
+            elif first.size < 0.82 * usual.size:
                 kind = "aside"  # sentences in cells of a table
-        done.append(replace(block, kind=kind))
-    return done
-
-
-def _groups(page: Sequence[Line], usual: Measures) -> Iterator[list[Line]]:
-    """Lines directly under each other, in one size and on no shared baseline."""
-    group: list[Line] = []
-    for line in page:
-        if group and not _follows(group, line, usual):
-            yield group
-            group = []
-        group.append(line)
-    if group:
-        yield group
+        marked.append(replace(block, kind=kind))
+    return marked
 
 
 def _follows(group: list[Line], line: Line, usual: Measures) -> bool:

@@ -1,14 +1,14 @@
-"""Lines of all pages → lines in reading order. Knows nothing of what a line is for."""
+"""Runs of all pages → lines in reading order. Knows nothing of what a line is for."""
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from index.documents.pdf.graphics import Run
 from index.documents.pdf.pages import Page
@@ -60,6 +60,20 @@ class Line:
         return len(re.findall(r"[^\W\d_]{2,}", self.text))
 
 
+def grouped(
+    lines: Iterable[Line], belongs: Callable[[list[Line], Line], bool]
+) -> Iterator[list[Line]]:
+    """Consecutive lines in groups: a line is added to a group where it `belongs` to it."""
+    group: list[Line] = []
+    for line in lines:
+        if group and not belongs(group, line):
+            yield group
+            group = []
+        group.append(line)
+    if group:
+        yield group
+
+
 @lru_cache(maxsize=1000)
 def is_bold(font: str) -> bool:
     """By the font's name, which is all that tells."""
@@ -72,27 +86,23 @@ def is_math(font: str) -> bool:
     return bool(MATH.search(font))
 
 
-def lines_of_page(page: Page, number: int) -> list[Line]:
+def _painted_lines(page: Page, number: int) -> Iterator[Line]:
     """The lines of one page in the order in which they were painted."""
-    lines: list[Line] = []
     parts: list[Run] = []
     runs = [run for run in page.runs if run.text]
     index = 0
     while index < len(runs):
         run = runs[index]
+        count = 1
         if parts and not _continues(parts, run):
-            away = _excursion(parts, runs, index)
-            if away:
-                parts += runs[index : index + away]
-                index += away
-                continue
-            lines.extend(_line(parts, number))
-            parts = []
+            count = _excursion(parts, runs, index)
+            if not count:
+                yield from _line(parts, number)
+                parts, count = [], 1
         if parts or run.text.strip():
-            parts.append(run)
-        index += 1
-    lines.extend(_line(parts, number))
-    return lines
+            parts += runs[index : index + count]
+        index += count
+    yield from _line(parts, number)
 
 
 def _excursion(parts: list[Run], runs: list[Run], start: int) -> int:
@@ -139,54 +149,37 @@ def _continues(parts: list[Run], run: Run) -> bool:
     return small and shift <= 0.65 * size and gap > -2.5 * size
 
 
-def _line(parts: Sequence[Run], page: int) -> list[Line]:
-    if not any(run.text.strip() for run in parts):
-        return []
+def _line(parts: Sequence[Run], page: int) -> Iterator[Line]:
+    """The line of these parts, if they read as anything."""
     sizes = Counter[float]()
     fonts = Counter[str]()
     for run in parts:
         sizes[round(run.size, 1)] += len(run.text.strip())
         fonts[run.font] += len(run.text.strip())
-    total = sum(fonts.values())
-    size = max(
-        size for size, count in sizes.items() if count >= min(0.15 * total, max(sizes.values()))
-    )
-    font = fonts.most_common(1)[0][0]
+    if not (total := sum(fonts.values())):
+        return
+    least = min(0.15 * total, max(sizes.values()))
+    size = max(size for size, count in sizes.items() if count >= least)
     base = max((r for r in parts if round(r.size, 1) == size), key=lambda r: len(r.text)).y
     raw, marked, stops = _text(parts, size, base)
-    text = repaired(raw)
-    if not text:
-        return []
-    if text != raw:
-        stops = _moved(stops, raw, text)
-    return [
-        Line(
-            page=page,
-            text=text,
-            x0=min(run.x0 for run in parts),
-            x1=max(run.x1 for run in parts),
-            y=base,
-            size=size,
-            font=font,
-            bold=_is_bold(fonts),
-            math=sum(n for name, n in fonts.items() if is_math(name)) / total,
-            marked=marked,
-            figure=parts[0].figure,
-            edges=_edges(text, stops),
-        )
-    ]
-
-
-def _is_bold(fonts: Counter[str]) -> bool:
-    """All of it, but for what is set in the fonts for formulas."""
+    if not (text := repaired(raw)):
+        return
     bold = sum(count for name, count in fonts.items() if is_bold(name))
     plain = sum(n for name, n in fonts.items() if not is_bold(name) and not is_math(name))
-    return bold > 0 and plain <= 0.03 * (bold + plain)
-
-
-def _lowered(run: Run, size: float, base: float) -> bool:
-    """Whether it stands as low as the lower half of a fraction."""
-    return base - run.y > 0.3 * size and run.size < SCRIPT * size
+    yield Line(
+        page=page,
+        text=text,
+        x0=min(run.x0 for run in parts),
+        x1=max(run.x1 for run in parts),
+        y=base,
+        size=size,
+        font=fonts.most_common(1)[0][0],
+        bold=bold > 0 and plain <= 0.03 * (bold + plain),
+        math=sum(n for name, n in fonts.items() if is_math(name)) / total,
+        marked=marked,
+        figure=parts[0].figure,
+        edges=_edges(text, stops if text == raw else _moved(stops, raw, text)),
+    )
 
 
 def _moved(stops: Sequence[tuple[int, float]], raw: str, text: str) -> list[tuple[int, float]]:
@@ -219,6 +212,11 @@ def _x(offset: int, stops: Sequence[tuple[int, float]], at: int) -> float:
     if offset <= before or after <= before:
         return left
     return left + (right - left) * min(1.0, (offset - before) / (after - before))
+
+
+def _lowered(run: Run, size: float, base: float) -> bool:
+    """Whether it stands as low as the lower half of a fraction."""
+    return base - run.y > 0.3 * size and run.size < SCRIPT * size
 
 
 def _text(
@@ -261,16 +259,13 @@ def _text(
 
 def lines_of(pages: Sequence[Page]) -> list[list[Line]]:
     """The lines of each page, in reading order."""
-    found = [lines_of_page(page, number) for number, page in enumerate(pages, start=1)]
-    drawn = sum(len(line.text) for page in found for line in page if line.figure)
-    total = sum(len(line.text) for page in found for line in page)
-    whole_pages_are_forms = drawn > 0.7 * total
-    gutter = _gutter(found, pages)
-    ordered = []
-    for page in found:
-        kept = [line for line in page if whole_pages_are_forms or not line.figure]
-        ordered.append(_with_cells(_in_order(kept, gutter), gutter))
-    return ordered
+    painted = [list(_painted_lines(page, number)) for number, page in enumerate(pages, start=1)]
+    drawn = sum(len(line.text) for page in painted for line in page if line.figure)
+    total = sum(len(line.text) for page in painted for line in page)
+    gutter = _gutter(painted, pages)
+    if drawn <= 0.7 * total:  # otherwise whole pages are forms
+        painted = [[line for line in page if not line.figure] for page in painted]
+    return [list(_with_cells(_in_order(page, gutter), gutter)) for page in painted]
 
 
 def _gutter(pages: Sequence[Sequence[Line]], sizes: Sequence[Page]) -> float | None:
@@ -306,33 +301,18 @@ def _in_order(lines: list[Line], gutter: float | None) -> list[Line]:
     if switches <= max(6, 0.2 * len(lines)) and climbs <= max(6, 0.25 * len(lines)):
         return lines
     ordered: list[Line] = []
-    band: list[Line] = []
-    for line in sorted(lines, key=lambda line: (-line.y, line.x0)):
-        if side(line, gutter) == 0:
-            ordered += _columns(band, gutter)
-            band = []
-            ordered.append(line)
-        else:
-            band.append(line)
-    return ordered + _columns(band, gutter)
+    rows = sorted(lines, key=lambda line: (-line.y, line.x0))
+    for _, band in groupby(rows, key=lambda line: side(line, gutter) == 0):
+        ordered += sorted(band, key=lambda line: (side(line, gutter), -line.y, line.x0))
+    return ordered
 
 
-def _columns(band: list[Line], gutter: float | None) -> list[Line]:
-    return sorted(band, key=lambda line: (side(line, gutter), -line.y, line.x0))
-
-
-def _with_cells(lines: list[Line], gutter: float | None) -> list[Line]:
+def _with_cells(lines: list[Line], gutter: float | None) -> Iterator[Line]:
     """Count the neighbours on one baseline: that is how a table shows."""
-    counted: list[Line] = []
-    row: list[Line] = []
-    for line in [*lines, None]:
-        if row and (
-            line is None
-            or abs(line.y - row[-1].y) > 0.3 * line.size
-            or side(line, gutter) != side(row[-1], gutter)
-        ):
-            counted += [replace(item, cells=len(row)) if len(row) > 1 else item for item in row]
-            row = []
-        if line is not None:
-            row.append(line)
-    return counted
+
+    def beside(row: list[Line], line: Line) -> bool:
+        near = abs(line.y - row[-1].y) <= 0.3 * line.size
+        return near and side(line, gutter) == side(row[-1], gutter)
+
+    for row in grouped(lines, beside):
+        yield from row if len(row) == 1 else [replace(line, cells=len(row)) for line in row]
