@@ -215,14 +215,13 @@ class Interpreter:
         if not self._seen(x0, x1, y, size):
             return
         stops: list[tuple[int, float]] = []
-        length = 0
-        for begin, shown in parts:
-            for offset, extent in shown.stops:
-                stops.append((length + offset, a * (begin + state.advance(extent)) + left))
-            length += len(shown.text)
-        self.runs.append(
-            Run(text, x0, max(x0, x1), y, size, face.name, self.depth > 0, tuple(stops))
-        )
+        if " " in text:
+            length = 0
+            for begin, shown in parts:
+                for offset, extent in shown.stops:
+                    stops.append((length + offset, a * (begin + state.advance(extent)) + left))
+                length += len(shown.text)
+        self.runs.append(Run(text, x0, max(x0, x1), y, size, face.name, self.depth > 0, stops))
 
     def _seen(self, x0: float, x1: float, y: float, size: float) -> bool:
         state = self.state

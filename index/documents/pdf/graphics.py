@@ -30,7 +30,7 @@ class Run(NamedTuple):
     size: float
     font: str
     figure: bool = False
-    stops: tuple[tuple[int, float], ...] = ()
+    stops: Sequence[tuple[int, float]] = ()
 
 
 def times(m: Matrix, n: Matrix) -> Matrix:
@@ -59,7 +59,7 @@ class Shown(NamedTuple):
 
     text: str
     extent: Extent
-    stops: tuple[tuple[int, Extent], ...]
+    stops: Sequence[tuple[int, Extent]]
 
 
 @dataclass(slots=True)
@@ -87,18 +87,20 @@ class Face:
                 codes = data.decode("utf-16-be", "replace")
         else:
             codes = data.decode("latin-1")
-        text, extent = "", Extent(0.0, 0, 0)
+        text, width, spaces = "", 0.0, 0
         stops: list[tuple[int, Extent]] = []
-        for code in codes:
+        for count, code in enumerate(codes):
             if code not in self.codes:
                 self.codes[code] = self._read(code, encoding)
-            part, width = self.codes[code]
-            before = len(text), extent
+            part, em = self.codes[code]
+            if part == " ":
+                stops.append((len(text), Extent(width, count, spaces)))
             text += part
-            extent = Extent(extent[0] + width, extent[1] + 1, extent[2] + (code == " "))
-            if part.isspace():
-                stops += before, (len(text), extent)
-        return Shown(text, extent, tuple(stops))
+            width += em
+            spaces += code == " "
+            if part == " ":
+                stops.append((len(text), Extent(width, count + 1, spaces)))
+        return Shown(text, Extent(width, len(codes), spaces), stops)
 
     def _read(self, code: str, encoding: Any) -> tuple[str, float]:
         name = code if isinstance(encoding, str) else encoding.get(ord(code), code)
@@ -144,8 +146,8 @@ class Ground:
     """The page as painted so far: a white sheet, and areas on it."""
 
     def __init__(self) -> None:
-        self.areas: list[tuple[list[tuple[Box, int]], Colour]] = []
-        self.colours: set[Colour] = {WHITE}
+        self._areas: list[tuple[Box, list[tuple[Box, int]], Colour]] = []
+        self._colours: set[Colour] = {WHITE}
         self._stands_out: dict[Colour, bool] = {}  # from every colour there is
 
     def paint(self, path: Sequence[Sequence[Point]], colour: Colour, *, odd: bool) -> None:
@@ -158,21 +160,26 @@ class Ground:
             box = min(xs), min(ys), max(xs), max(ys)
             if box[2] - box[0] > 2 and box[3] - box[1] > 2:
                 boxes.append((box, 0 if odd else _turn(points)))
-        if boxes and len(self.areas) < MOST_AREAS:
-            self.areas.append((boxes, colour))
-            if colour not in self.colours:
-                self.colours.add(colour)
+        if boxes and len(self._areas) < MOST_AREAS:
+            lefts, feet, rights, heads = zip(*(box for box, _ in boxes), strict=True)
+            around = min(lefts), min(feet), max(rights), max(heads)
+            self._areas.append((around, boxes, colour))
+            if colour not in self._colours:
+                self._colours.add(colour)
                 self._stands_out.clear()
 
     def shows(self, inks: tuple[Colour, ...], x: float, y: float) -> bool:
         """Whether any of `inks` stands out from what is at this point."""
         for ink in inks:
             if ink not in self._stands_out:
-                self._stands_out[ink] = not any(alike(ink, under) for under in self.colours)
+                self._stands_out[ink] = not any(alike(ink, under) for under in self._colours)
         if all(self._stands_out[ink] for ink in inks):
             return True
-        painted = (colour for boxes, colour in reversed(self.areas) if _inside(boxes, x, y))
-        under = next(painted, WHITE)
+        under = WHITE
+        for (left, foot, right, head), boxes, colour in reversed(self._areas):
+            if left <= x <= right and foot <= y <= head and _filled(boxes, x, y):
+                under = colour
+                break
         return any(not alike(ink, under) for ink in inks)
 
 
@@ -182,7 +189,7 @@ def _turn(points: Sequence[Point]) -> int:
     return 1 if area > 0 else -1
 
 
-def _inside(boxes: Sequence[tuple[Box, int]], x: float, y: float) -> bool:
+def _filled(boxes: Sequence[tuple[Box, int]], x: float, y: float) -> bool:
     turns = [turn for (x0, y0, x1, y1), turn in boxes if x0 <= x <= x1 and y0 <= y <= y1]
     return sum(turns) != 0 if any(turns) else len(turns) % 2 == 1
 

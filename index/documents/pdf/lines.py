@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby, pairwise
+from operator import itemgetter
 
 from index.documents.pdf.graphics import Run
 from index.documents.pdf.pages import Page
@@ -139,7 +140,7 @@ def _main(parts: Sequence[Run]) -> Run:
 def _continues(parts: list[Run], run: Run) -> bool:
     last, main = parts[-1], _main(parts[-6:])
     size = max(main.size, run.size)
-    gap = run.x0 - max(part.x1 for part in parts[-3:])
+    gap = run.x0 - max([part.x1 for part in parts[-3:]])
     shift = abs(run.y - main.y)
     if run.figure != last.figure or gap > CELL * size or run.x0 < last.x0 - 1.5 * size:
         return False
@@ -195,23 +196,23 @@ def _moved(stops: Sequence[tuple[int, float]], raw: str, text: str) -> list[tupl
 
 def _edges(text: str, stops: Sequence[tuple[int, float]]) -> tuple[float, ...]:
     """The left and right edge of each word. Between stops all characters are equally wide."""
-    offsets = [offset for offset, _ in stops]
+    lefts, rights = dict(stops), dict(reversed(stops))  # where two runs meet: the one, the other
     edges: list[float] = []
     start = 0
     for word in text.split(" "):
         end = start + len(word)
-        left = _x(start, stops, bisect_right(offsets, start))
-        edges += left, max(left, _x(end, stops, bisect_left(offsets, end)))
+        left = lefts[start] if start in lefts else _x(start, stops)
+        right = rights[end] if end in rights else _x(end, stops)
+        edges += left, max(left, right)
         start = end + 1
     return tuple(edges)
 
 
-def _x(offset: int, stops: Sequence[tuple[int, float]], at: int) -> float:
-    """The x of an offset between stop `at` and the one before it."""
+def _x(offset: int, stops: Sequence[tuple[int, float]]) -> float:
+    """The x of an offset between two stops, or beyond the last."""
+    at = bisect_right(stops, offset, key=itemgetter(0))
     (before, left), (after, right) = stops[max(0, at - 1)], stops[min(at, len(stops) - 1)]
-    if offset <= before or after <= before:
-        return left
-    return left + (right - left) * min(1.0, (offset - before) / (after - before))
+    return left if after <= before else left + (right - left) * (offset - before) / (after - before)
 
 
 def _lowered(run: Run, size: float, base: float) -> bool:

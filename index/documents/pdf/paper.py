@@ -292,5 +292,7 @@ def _placed(line: Line, start: int, end: int, page: Page) -> TextLine:
     bottom, top = (
         round(min(max(line.y + rise * line.size, 0.0), page.height), 1) for rise in (-DEPTH, HEIGHT)
     )
-    edges = tuple([round(min(max(x, 0.0), page.width), 1) for x in line.edges])
-    return TextLine(line.page, start, end, bottom, top, edges)
+    edges = line.edges
+    if line.x0 < 0 or line.x1 > page.width:
+        edges = tuple(min(max(x, 0.0), page.width) for x in edges)
+    return TextLine(line.page, start, end, bottom, top, tuple([round(x, 1) for x in edges]))
