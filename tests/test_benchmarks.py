@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from scripts.benchmarks import BenchmarkError, Stopwatch, ratio
 from scripts.benchmarks.__main__ import app
 from scripts.benchmarks.catalogs import GrowingCatalog, RandomEncoder, invented
 from tests.parts.commands import invoke, run
+from tests.parts.tiny_models import saved
 
 
 def bench(*arguments: object) -> dict[str, Any]:
@@ -90,6 +92,16 @@ def test_indexing_is_compared_with_langchain(small_mirror: Path, encoder_folder:
     assert figures["documents"] == 1
     assert figures["speedup_wall"] > 0
     assert set(figures["stages_of_rag"]) == {"extraction", "splitting", "embedding"}
+
+
+def test_decoding_is_timed_against_steps_and_free_text(
+    small_mirror: Path, prompt_files: Mapping[str, Path], tmp_path: Path
+) -> None:
+    model = saved(tmp_path / "model")
+    options = ("--data-dir", tmp_path, "--mirror", small_mirror, "--offline", "--statements", 1)
+    figures = bench("decode", prompt_files["colour"], "--model", model, *options)
+    assert figures["steps_per_quoted_token"] < 1
+    assert min(figures[side] for side in ("bound", "stepwise", "free")) > 0
 
 
 def test_a_cold_start_that_fails_is_an_error(tmp_path: Path, encoder_folder: Path) -> None:
