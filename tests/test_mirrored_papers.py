@@ -12,7 +12,7 @@ import pytest
 from index.documents.document import Document
 from index.documents.extract import extract
 from index.errors import ExtractionError
-from tests.test_extract import assert_invariants
+from tests.parts.invariants import assert_invariants
 
 SHARED = Path(__file__).parents[1] / "../shared"
 MIRROR = SHARED / "mirror"
