@@ -60,18 +60,13 @@ class Listing:
 
     @property
     def source_ids(self) -> tuple[str, ...]:
-        """Every source this listing gives: paper, README, summary, in this order."""
-        found = (
-            self.paper and self.paper.source_id,
-            self.github and self.github.source_id,
-            self.summary_id,
-        )
-        return tuple(source_id for source_id in found if source_id)
+        """The ids of paper, README and summary, in this order, where there are such."""
+        links = [link.source_id for link in (self.paper, self.github) if link]
+        return (*links, self.summary_id) if self.summary_id else tuple(links)
 
 
 @lru_cache(maxsize=1 << 14)
 def _summary_id(text: str) -> str:
-    """Asked for again and again of the same few texts: every look at a listing asks."""
     return "summary:" + hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -15,80 +15,24 @@ from index.errors import LinkError
 # Longer than any real link, short enough that nothing here can take long.
 MAX_LINK = 2_000
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # Archives that gave ids of the old scheme, 1991 to March 2007 (https://arxiv.org/archive).
-_ARCHIVES = frozenset(
-    [
-        "acc-phys",
-        "adap-org",
-        "alg-geom",
-        "ao-sci",
-        "astro-ph",
-        "atom-ph",
-        "bayes-an",
-        "chao-dyn",
-        "chem-ph",
-        "cmp-lg",
-        "comp-gas",
-        "cond-mat",
-        "cs",
-        "dg-ga",
-        "funct-an",
-        "gr-qc",
-        "hep-ex",
-        "hep-lat",
-        "hep-ph",
-        "hep-th",
-        "math",
-        "math-ph",
-        "mtrl-th",
-        "nlin",
-        "nucl-ex",
-        "nucl-th",
-        "patt-sol",
-        "physics",
-        "plasm-ph",
-        "q-alg",
-        "q-bio",
-        "quant-ph",
-        "solv-int",
-        "supr-con",
-    ]
+_ARCHIVES = _words(
+    "acc-phys adap-org alg-geom ao-sci astro-ph atom-ph bayes-an chao-dyn chem-ph cmp-lg "
+    "comp-gas cond-mat cs dg-ga funct-an gr-qc hep-ex hep-lat hep-ph hep-th math math-ph "
+    "mtrl-th nlin nucl-ex nucl-th patt-sol physics plasm-ph q-alg q-bio quant-ph solv-int "
+    "supr-con"
 )
 
 # First path segments of github.com that are pages of GitHub itself, not owners.
-_GITHUB_PAGES = frozenset(
-    [
-        "about",
-        "apps",
-        "collections",
-        "contact",
-        "customer-stories",
-        "enterprise",
-        "events",
-        "explore",
-        "features",
-        "login",
-        "marketplace",
-        "new",
-        "notifications",
-        "orgs",
-        "organizations",
-        "pricing",
-        "resources",
-        "search",
-        "security",
-        "sessions",
-        "settings",
-        "signup",
-        "site",
-        "solutions",
-        "sponsors",
-        "stars",
-        "team",
-        "topics",
-        "trending",
-        "users",
-    ]
+_GITHUB_PAGES = _words(
+    "about apps collections contact customer-stories enterprise events explore features login "
+    "marketplace new notifications orgs organizations pricing resources search security "
+    "sessions settings signup site solutions sponsors stars team topics trending users"
 )
 
 _URL = r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]"
@@ -141,16 +85,16 @@ def parse_paper_link(text: str, line: int = 0) -> ArxivLink | None:
     )
     if match is None:
         raise _refused(written, line, "not a link to a paper on arXiv", _PAPER_EXPECTED)
-    found: str = match["id"].lower()
-    if "/" in found:
-        archive, number = found.split("/")
+    arxiv_id: str = match["id"].lower()
+    if "/" in arxiv_id:
+        archive, number = arxiv_id.split("/")
         archive = archive.split(".")[0]
-        found, known = f"{archive}/{number}", archive in _ARCHIVES and _old_number(number)
+        arxiv_id, known = f"{archive}/{number}", archive in _ARCHIVES and _old_number(number)
     else:
-        known = _new_number(found)
+        known = _new_number(arxiv_id)
     if not known:
-        raise _refused(written, line, f"no arXiv paper can have the id {found}", _PAPER_EXPECTED)
-    return ArxivLink(written, found, int(match["version"]) if match["version"] else None)
+        raise _refused(written, line, f"no arXiv paper can have the id {arxiv_id}", _PAPER_EXPECTED)
+    return ArxivLink(written, arxiv_id, int(match["version"]) if match["version"] else None)
 
 
 def parse_github_link(text: str, line: int = 0) -> GithubLink | None:
@@ -185,7 +129,7 @@ def _bare(text: str) -> tuple[str, str | None]:
 
 
 def _without_stop(link: str) -> str:
-    """Two dots are no full stop: `/o/r/..` is another place than `/o/r`."""
+    """Two dots are no full stop: `/o/r/..` is another address than `/o/r`."""
     link = link.rstrip(",;:!")
     return link if link.endswith("..") else link.removesuffix(".")
 

@@ -7,39 +7,21 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 
-LIGATURES = {
-    "ﬀ": "ff",
-    "ﬁ": "fi",
-    "ﬂ": "fl",
-    "ﬃ": "ffi",
-    "ﬄ": "ffl",
-    "ﬅ": "st",
-    "ﬆ": "st",
-    "Ĳ": "IJ",
-    "ĳ": "ij",
-}
+LIGATURES = dict(
+    zip("ﬀﬁﬂﬃﬄﬅﬆĲĳ", ["ff", "fi", "fl", "ffi", "ffl", "st", "st", "IJ", "ij"], strict=True)
+)
 HIDDEN = dict.fromkeys(
     [*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2065), 0xFEFF, 0xFFFC]
 )
-TRANSLATION: dict[int, str | None] = {
-    **{ord(key): value for key, value in LIGATURES.items()},
-    **HIDDEN,
-}
+TRANSLATION = str.maketrans(LIGATURES) | HIDDEN
 # Old TeX fonts paint an accent and then its letter.
-ACCENTS = {
-    "´": "\u0301",
-    "`": "\u0300",
-    "¨": "\u0308",
-    "ˆ": "\u0302",
-    "˜": "\u0303",
-    "ˇ": "\u030c",
-    "˘": "\u0306",
-    "¯": "\u0304",
-    "˚": "\u030a",
-    "˙": "\u0307",
-    "˝": "\u030b",
-    "¸": "\u0327",
-}
+ACCENTS = dict(
+    zip(
+        "´`¨ˆ˜ˇ˘¯˚˙˝¸",
+        "\u0301\u0300\u0308\u0302\u0303\u030c\u0306\u0304\u030a\u0307\u030b\u0327",
+        strict=True,
+    )
+)
 ACCENTED = re.compile(f"([{''.join(ACCENTS)}]) ?([A-Za-zıȷ])")
 LOOSE = re.compile(r"(?<=\S) +(?=[,)\]}])|(?<=\b[^\W\d_]) +(?=[.;:](\s|$))")
 # Where the document itself does not say: endings that are no words, and beginnings that take one.
