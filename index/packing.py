@@ -25,8 +25,8 @@ ATTENTION = "sdpa_by_text"
 # Rows are filled up to a multiple of this many tokens: for every length of row the matrix products
 # are made anew and kept, which over a thousand papers took half a gigabyte.
 STEP = 64
-# How close a text's vector must come to the library's own: bf16 alone leaves .9999.
-ALIKE = 0.999
+# Least cosine of a text's vector with the library's own: bf16 alone leaves .9999.
+MIN_COSINE = 0.999
 TRIAL = ("A model.", "What is it that the model reads, and what does it give back?", "Yes: it is.")
 
 
@@ -40,13 +40,12 @@ class Packing:
     def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """What the model reads of each text, cut at its maximum length. For one thread at a time:
         cutting is a state of the tokenizer."""
-        found = self._model.tokenizer(
+        ids: list[list[int]] = self._model.tokenizer(
             [self._prompt + text for text in texts],
             truncation=True,
             max_length=self._model.max_seq_length,
             return_attention_mask=False,
-        )
-        ids: list[list[int]] = found["input_ids"]
+        )["input_ids"]
         return ids
 
     def vectors(self, ids: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
@@ -63,12 +62,12 @@ class Packing:
             "modality": "text",
         }
         with torch.inference_mode():
-            found = self._model(features)["sentence_embedding"].float().numpy()
-        return np.asarray(found[: len(ids)], dtype=np.float32)
+            vectors = self._model(features)["sentence_embedding"].float().numpy()
+        return np.asarray(vectors[: len(ids)], dtype=np.float32)
 
 
 def _filling(ids: Sequence[Sequence[int]]) -> list[Sequence[int]]:
-    """Texts that nobody asked for: the first one again, whole and then in part."""
+    """Texts to fill the row with: the first one again, whole and then in part."""
     missing = -sum(map(len, ids)) % STEP
     whole, rest = divmod(missing, len(ids[0]))
     return [*[ids[0]] * whole, *([ids[0][:rest]] if rest else [])]
@@ -78,6 +77,8 @@ def packing(model: SentenceTransformer, prompt: str) -> Packing | None:
     """How to run `model` without padding, its documents' `prompt` before every text; None where
     it cannot be done: whether it can is seen by trying it."""
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import sdpa_mask
 
     modules = list(model)
     if len(modules) < 2 or not isinstance(modules[0], Transformer):
@@ -93,35 +94,21 @@ def packing(model: SentenceTransformer, prompt: str) -> Packing | None:
     ):
         return None
     expected = model.encode_document(list(TRIAL), show_progress_bar=False)
-    _register()
-    inner.set_attn_implementation(ATTENTION)
-    found = Packing(model, prompt)
-    try:
-        vectors = found.vectors(found.token_ids(TRIAL))
-    except Exception as error:  # whatever this architecture does not take
-        LOG.info("texts are padded: %s", error)
-    else:
-        if _alike(vectors, expected) >= ALIKE:
-            return found
-        LOG.info("texts are padded: without padding their vectors differ")
-    inner.set_attn_implementation("sdpa")
-    return None
-
-
-def _alike(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> float:
-    """The least cosine of two rows."""
-    if one.shape != other.shape:
-        return -1.0
-    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    return float(((one * other).sum(axis=1) / np.maximum(lengths, 1e-12)).min())
-
-
-def _register() -> None:
-    from transformers import AttentionInterface, AttentionMaskInterface
-    from transformers.masking_utils import sdpa_mask
-
     AttentionInterface.register(ATTENTION, _attention)
     AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+    inner.set_attn_implementation(ATTENTION)
+    packed = Packing(model, prompt)
+    try:
+        vectors = packed.vectors(packed.token_ids(TRIAL))
+        lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(expected, axis=1)
+        cosines = (vectors * expected).sum(axis=1) / np.maximum(lengths, 1e-12)
+        if cosines.min() >= MIN_COSINE:
+            return packed
+        LOG.info("texts are padded: without padding their vectors differ")
+    except Exception as error:  # whatever this architecture does not take
+        LOG.info("texts are padded: %s", error)
+    inner.set_attn_implementation("sdpa")
+    return None
 
 
 def _attention(
@@ -144,7 +131,7 @@ def _attention(
             module, query, key, value, attention_mask, scaling=scaling, **options
         )
     _, heads, tokens, size = query.shape
-    found = query.new_empty(tokens, heads, size)
+    result = query.new_empty(tokens, heads, size)
     first = 0
     for length, group in groupby(cu_seq_lens_q.diff().tolist()):
         count = sum(1 for _ in group)
@@ -153,7 +140,7 @@ def _attention(
             part[0, :, first:last].float().view(heads, count, length, size).transpose(0, 1)
             for part in (query, key, value)
         )
-        seen = torch.nn.functional.scaled_dot_product_attention(q, k, v, scale=scaling)
-        found[first:last].view(count, length, heads, size).copy_(seen.transpose(1, 2))
+        attended = torch.nn.functional.scaled_dot_product_attention(q, k, v, scale=scaling)
+        result[first:last].view(count, length, heads, size).copy_(attended.transpose(1, 2))
         first = last
-    return found.unsqueeze(0), None
+    return result.unsqueeze(0), None

@@ -1,7 +1,7 @@
 """A document cut into passages: the unit that is embedded, ranked and shown as evidence.
 
-Passages are spans of whole sentences. Offsets are born here and never searched for again:
-`document.text[p.start:p.end] == p.text` by construction (DESIGN, decision 1).
+Passages are spans of whole sentences. Offsets come from the split and are never searched for
+again: `document.text[p.start:p.end] == p.text` by construction.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from index.documents.document import Document, Section
+
+Span = tuple[int, int]
 
 _PARAGRAPH = re.compile(r"\n[^\S\n]*\n\s*|\Z")
 _LETTER_RUN = re.compile(r"\S+\Z")
@@ -111,7 +113,7 @@ def _ends_sentence(text: str, begin: int, match: re.Match[str], end: int) -> boo
     return not _is_abbreviated(text, begin, match, end)
 
 
-def _sentences(text: str, begin: int, end: int) -> Iterator[tuple[int, int]]:
+def _sentences(text: str, begin: int, end: int) -> Iterator[Span]:
     """The sentences of one paragraph, not yet trimmed at its end."""
     for match in _CANDIDATE.finditer(text, begin, end):
         if match.start() < begin or not _ends_sentence(text, begin, match, end):
@@ -130,43 +132,35 @@ def _sentences(text: str, begin: int, end: int) -> Iterator[tuple[int, int]]:
         yield begin, end
 
 
-def sentence_spans(
-    text: str, start: int = 0, end: int | None = None
-) -> tuple[tuple[int, int], ...]:
+def sentence_spans(text: str, start: int = 0, end: int | None = None) -> tuple[Span, ...]:
     """Half-open absolute spans of the sentences of `text[start:end]`, in order and trimmed.
 
     Invariants: spans do not overlap, none is empty, none contains a blank line, and every
     character between `start` and `end` that is not white space lies in exactly one of them.
     """
     end = len(text) if end is None else min(end, len(text))
-    found: list[tuple[int, int]] = []
+    spans: list[Span] = []
     begin = start
     while begin < end:
         boundary = _PARAGRAPH.search(text, begin, end)
         stop = boundary.start() if boundary else end
-        for first, last in _sentences(text, begin, stop):
-            sentence = text[first:last]
-            left = first + len(sentence) - len(sentence.lstrip())
-            right = first + len(sentence.rstrip())
-            if left < right:
-                found.append((left, right))
+        trimmed = (_trim(text, span) for span in _sentences(text, begin, stop))
+        spans += [span for span in trimmed if span[0] < span[1]]
         begin = boundary.end() if boundary and boundary.end() > stop else end
-    return tuple(found)
+    return tuple(spans)
 
 
 MINIMUM = 350
 MAXIMUM = 600
 
-# Names this splitter and its parameters: part of a segment's name, so that an index that was
-# cut another way is never taken for this one. Change it with anything that moves a boundary.
+# Names this splitter and its parameters: part of a segment's name, so that an index of another
+# split is never taken for this one. Change it with anything that moves a boundary.
 SPLITTER = f"sentences-2:{MINIMUM}-{MAXIMUM}"
 
 # Where an over-long sentence may be cut, best first: line ends, clauses, commas, any space.
 _CUTS = tuple(
     re.compile(pattern) for pattern in (r"\n", r"(?<=[;:.!?])\s+|(?<=[。；])", r"(?<=,)\s+", r"\s+")
 )
-
-Span = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +191,7 @@ def _halve(text: str, span: Span, limit: int, fits: Callable[[str], bool] | None
             if start < match.start() and match.end() < end
         ]
         if near:
-            left, right = min(near, key=lambda found: abs(sum(found) / 2 - middle))
+            left, right = min(near, key=lambda cut: abs(sum(cut) / 2 - middle))
             break
     return [
         piece
@@ -219,7 +213,7 @@ def _after_heading(text: str, section: Section) -> int:
     start, _ = _trim(text, (section.start, section.end))
     heading = section.heading.strip()
     after = start + len(heading)
-    if heading and text[start:after] == heading and text[after : after + 1] in ("", "\n"):
+    if heading and text.startswith(heading, start) and text[after : after + 1] in ("", "\n"):
         return min(after, section.end)
     return section.start
 
@@ -289,14 +283,7 @@ def split(
         for whole in _group(text, pieces, minimum, maximum):
             for group in _fitting(text, whole, fits):
                 start, end = group[0][0], group[-1][1]
-                passages.append(
-                    Passage(
-                        start=start,
-                        end=end,
-                        text=text[start:end],
-                        heading=section.heading,
-                        pages=document.pages(start, end),
-                        sentences=group,
-                    )
-                )
+                pages = document.pages(start, end)
+                passage = Passage(start, end, text[start:end], section.heading, pages, group)
+                passages.append(passage)
     return tuple(passages)

