@@ -74,7 +74,8 @@ def _from_hub(name: str, *, offline: bool) -> Path:
         why = "and --offline forbids" if offline else "and the model hub is out of reach for"
         raise EncoderError(
             f"the encoder {name!r} is not on this machine {why} fetching it: name a local folder "
-            f"with the model, or use the default ({DEFAULT_ENCODER}) with the package {BUNDLE} installed"
+            f"with the model, or use the default ({DEFAULT_ENCODER}) with the package "
+            f"{BUNDLE} installed"
         ) from error
     except Exception as error:
         raise EncoderError(f"the encoder {name!r} cannot be fetched: {error}") from error
