@@ -1,7 +1,10 @@
-"""Passages: whole sentences, true offsets, nothing lost."""
+"""Sentences of scientific prose, and passages of whole sentences: true offsets, nothing lost."""
 
 from __future__ import annotations
 
+import time
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -51,8 +54,8 @@ def test_nothing_is_lost_moved_or_taken_from_where_it_must_not_be(
         assert passage.sentences[0][0] == passage.start
         assert passage.sentences[-1][1] == passage.end
         assert passage.pages == source.pages(passage.start, passage.end)
-        data_dir = [s for s in source.sections if s.start <= passage.start and passage.end <= s.end]
-        assert [s.heading for s in data_dir if s.quotable] == [passage.heading]
+        around = [s for s in source.sections if s.start <= passage.start and passage.end <= s.end]
+        assert [s.heading for s in around if s.quotable] == [passage.heading]
         for start, end in passage.sentences:
             assert start < end
             for offset in range(start, end):
@@ -93,11 +96,6 @@ def test_passages_of_ordinary_prose_keep_within_the_range_and_end_with_sentences
     assert [span for passage in passages for span in passage.sentences] == list(spans)
 
 
-def test_a_summary_of_a_few_sentences_is_one_passage() -> None:
-    passages = split(document(("", SENTENCE * 4, True)))
-    assert [passage.text for passage in passages] == [(SENTENCE * 4).strip()]
-
-
 def test_cuts_prefer_the_ends_of_paragraphs() -> None:
     paragraph = (SENTENCE * 6).strip()
     passages = split(document(("", "\n\n".join([paragraph] * 5), True)))
@@ -120,3 +118,114 @@ def test_the_heading_is_kept_beside_the_passage_and_not_in_it() -> None:
 def test_the_splitters_name_carries_its_parameters() -> None:
     assert str(MINIMUM) in SPLITTER
     assert str(MAXIMUM) in SPLITTER
+
+
+def sentences(text: str) -> list[str]:
+    return [text[start:end] for start, end in sentence_spans(text)]
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        ["We follow Smith et al. (2020).", "It works."],
+        ["See Fig. 3 and Eqs. 4 and 5.", "They hold, e.g. The Beatles, i.e. all, cf. Sec. 2."],
+        ["J. R. Smith vs. U.S. Army No. 5, approx. 3.5 m.", "A new one."],
+        ["We lack vitamin C.", "The end is near."],
+        ["It was shown.[12]", "We do.[3, 4]", "So it is."],
+        ["It was shown. [12]", "We agree."],
+        ["It was shown.12", "We agree."],
+        ["Is it so?", "Yes!", "“Quite so.”", "(It did.)", "The end…", "Not quite."],
+        ["We train an RNN.", "Attention helps."],
+        ["At 0.5 and v1.2 we stop.", "3 of them remain.", "mRNA is next."],
+        ["Table 2. Results of the run.", "Figure S1. More of them."],
+        ["3.1. Methods are here.", "We do."],
+        ["今日は。", "明日も。"],
+        ["It was shown by Smith et al.", "The proof is new."],
+        ["It was shown by Smith et al. Nature 2009."],
+    ],
+)
+def test_prose_is_cut_where_a_reader_would_cut_it(expected: list[str]) -> None:
+    joiner = "" if expected[0].endswith("。") else " "
+    assert sentences(joiner.join(expected)) == expected
+
+
+def test_a_blank_line_always_ends_a_sentence() -> None:
+    text = "3 Method\n\nWe do this\n \nand that, e.g.\n\nnothing"
+    assert sentences(text) == ["3 Method", "We do this", "and that, e.g.", "nothing"]
+
+
+def test_list_items_are_sentences_and_plain_line_breaks_are_white_space() -> None:
+    text = "We need\ntwo things:\n- a dog\n- a cat\n1. First do it\n2. Then rest; • so • it is"
+    assert sentences(text) == [
+        "We need\ntwo things:",
+        "- a dog",
+        "- a cat",
+        "1. First do it",
+        "2. Then rest;",
+        "• so • it is",
+    ]
+
+
+PROSE = st.lists(
+    st.sampled_from(
+        [
+            "The cat",
+            "et al.",
+            "Fig.",
+            "3.",
+            "end.",
+            "\n\n",
+            "\n",
+            " ",
+            "[12]",
+            "- x",
+            "。",
+            "?",
+            "(",
+            "A.",
+        ]
+    )
+    | st.text(max_size=4)
+).map(" ".join)
+
+
+@given(PROSE, st.data())
+def test_every_visible_character_lies_in_exactly_one_sentence(
+    text: str, data: st.DataObject
+) -> None:
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, len(text)))
+    position = start
+    for left, right in sentence_spans(text, start, end):
+        assert not text[position:left].strip()
+        assert text[left:right] == text[left:right].strip() != ""
+        assert "\n\n" not in text[left:right]
+        position = right
+    assert position <= end
+    assert not text[position:end].strip()
+
+
+@given(PROSE, PROSE)
+def test_a_part_of_a_text_is_cut_as_it_would_be_alone(before: str, text: str) -> None:
+    shift = len(before) + 2
+    alone = [(left + shift, right + shift) for left, right in sentence_spans(text)]
+    assert (
+        list(sentence_spans(before + "\n\n" + text + "\n\nMore.", shift, shift + len(text)))
+        == alone
+    )
+
+
+@pytest.mark.parametrize(
+    "unit", ["a. ", "[1, ", "A. ", ". ", "1.2 ", "\n", "word ", "et al. ", "((", "”"]
+)
+def test_time_is_linear_in_the_length_of_the_text(unit: str) -> None:
+    def seconds(repeats: int) -> float:
+        begin = time.process_time()
+        sentence_spans(unit * repeats)
+        return time.process_time() - begin
+
+    seconds(100)
+    small = min(seconds(2_000) for _ in range(3))
+    large = min(seconds(32_000) for _ in range(3))
+    # Sixteen times the text; quadratic time would take 256 times as long.
+    assert large < 80 * small + 0.05

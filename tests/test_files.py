@@ -1,4 +1,4 @@
-"""A sealed file is whole or absent, and a changed byte anywhere is noticed."""
+"""A file is whole or absent, a changed byte anywhere is noticed, and a torn line costs one line."""
 
 from __future__ import annotations
 
@@ -24,37 +24,28 @@ from index.files import (
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("sealed") / "content.segment"
+    return tmp_path_factory.mktemp("checksummed") / "content.segment"
 
 
 @given(content=st.binary(max_size=300))
-def test_what_was_sealed_comes_back(path: Path, content: bytes) -> None:
+def test_a_checksummed_file_gives_back_its_content(path: Path, content: bytes) -> None:
     write_checksummed(path, content)
     assert read_checksummed(path) == content
+    assert list(parts_of(path.parent).iterdir()) == []
 
 
 @given(content=st.binary(max_size=300), data=st.data())
-def test_any_flipped_byte_is_noticed(path: Path, content: bytes, data: st.DataObject) -> None:
-    write_checksummed(path, content)
-    sealed = bytearray(path.read_bytes())
-    at = data.draw(st.integers(0, len(sealed) - 1))
-    sealed[at] ^= data.draw(st.integers(1, 255))
-    path.write_bytes(sealed)
-    with pytest.raises(SegmentError, match=r"content\.segment is damaged.*rag index"):
-        read_checksummed(path)
-
-
-@given(content=st.binary(max_size=300), data=st.data())
-def test_any_truncation_and_any_addition_is_noticed(
+def test_any_flip_any_truncation_and_any_addition_is_noticed(
     path: Path, content: bytes, data: st.DataObject
 ) -> None:
     write_checksummed(path, content)
-    sealed = path.read_bytes()
-    cut = sealed[: data.draw(st.integers(0, len(sealed) - 1))]
-    longer = sealed + data.draw(st.binary(min_size=1, max_size=80))
-    for damaged in (cut, longer):
+    whole = path.read_bytes()
+    at = data.draw(st.integers(0, len(whole) - 1))
+    flipped = bytearray(whole)
+    flipped[at] ^= data.draw(st.integers(1, 255))
+    for damaged in (flipped, whole[:at], whole + data.draw(st.binary(min_size=1, max_size=80))):
         path.write_bytes(damaged)
-        with pytest.raises(SegmentError, match="damaged"):
+        with pytest.raises(SegmentError, match=r"content\.segment is damaged.*rag index"):
             read_checksummed(path)
 
 
@@ -66,14 +57,14 @@ def test_a_file_is_replaced_whole_and_nothing_else_is_left(tmp_path: Path) -> No
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_what_cannot_be_put_in_place_leaves_no_trace(tmp_path: Path) -> None:
+def test_a_write_that_fails_leaves_no_trace(tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
     with pytest.raises(OSError, match="taken"):
         write_atomically(tmp_path / "taken", b"a folder is in the way")
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
 
-def test_a_file_may_be_read_by_whom_the_user_lets_read(tmp_path: Path) -> None:
+def test_a_file_has_the_permissions_that_the_user_gives_to_files(tmp_path: Path) -> None:
     ordinary = tmp_path / "ordinary"
     ordinary.write_bytes(b"")
     write_atomically(tmp_path / "atomic", b"")
@@ -81,7 +72,7 @@ def test_a_file_may_be_read_by_whom_the_user_lets_read(tmp_path: Path) -> None:
     assert modes == {stat.S_IMODE(ordinary.stat().st_mode)}
 
 
-def test_sweeping_takes_what_was_abandoned_and_not_what_is_being_written(tmp_path: Path) -> None:
+def test_sweeping_removes_abandoned_parts_and_not_what_is_being_written(tmp_path: Path) -> None:
     parts = parts_of(tmp_path)
     parts.mkdir()
     beside, old, new = tmp_path / "kept.segment", parts / ".old.part", parts / ".new.part"
@@ -93,8 +84,3 @@ def test_sweeping_takes_what_was_abandoned_and_not_what_is_being_written(tmp_pat
     sweep(tmp_path)
     sweep(tmp_path / "missing")
     assert [path.exists() for path in (beside, old, new)] == [True, False, True]
-
-
-def test_what_is_sealed_is_written_apart_and_leaves_nothing_there(tmp_path: Path) -> None:
-    write_checksummed(tmp_path / "a.segment", b"content")
-    assert list(parts_of(tmp_path).iterdir()) == []
