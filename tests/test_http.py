@@ -42,7 +42,7 @@ def server() -> Iterator[Server]:
 def client(server: Server, *more: str, pauses: list[float] | None = None, **policy: Any) -> Http:
     """The real client with short pauses, which may ask `server` alone. With `pauses` it does not
     wait but writes them down."""
-    quick = {"backoff": 0.01, "connect": 2.0, "read": 2.0, "interval": {}} | policy
+    quick: dict[str, Any] = {"backoff": 0.01, "connect": 2.0, "read": 2.0, "interval": {}} | policy
     sleep = time.sleep if pauses is None else pauses.append
     return Http({server.url, *more}, retry_policy=RetryPolicy(**quick), sleep=sleep)
 
@@ -162,7 +162,7 @@ def test_a_cut_connection_is_no_answer_and_is_tried_again(server: Server) -> Non
     ],
 )
 def test_an_answer_without_end_is_given_up(
-    server: Server, answer: Reply, policy: dict[str, float], error: str
+    server: Server, answer: Reply, policy: dict[str, Any], error: str
 ) -> None:
     server.tell("/paper", answer)
     start = time.monotonic()
