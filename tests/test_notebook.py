@@ -28,8 +28,8 @@ from rag.views.notebook import (
     settings_here,
     show,
 )
-from rag.views.notebook.library import mark_terms
-from rag.views.notebook.table import Marked, table
+from rag.views.notebook.display import Marked, table
+from rag.views.notebook.library import term_spans
 from tests.parts.markup import parsed
 from tests.parts.works import LISTED, PROMPTS, QUESTIONS
 
@@ -337,12 +337,9 @@ def test_what_a_query_finds_is_shown_with_its_scores_and_words(library: Library)
 
 
 def test_words_are_marked_as_bm25_counts_them() -> None:
-    marked = mark_terms("filling the holes", "The hole is filled; whole holes are not.")
-    assert [piece for piece, is_marked in marked.pieces() if is_marked] == [
-        "hole",
-        "filled",
-        "holes",
-    ]
+    text = "The hole is filled; whole holes are not."
+    spans = term_spans("filling the holes", text)
+    assert [text[start:end] for start, end in spans] == ["hole", "filled", "holes"]
 
 
 def test_the_map_is_a_picture_of_all_passages_with_the_query(library: Library) -> None:

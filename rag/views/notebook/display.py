@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +15,8 @@ from index.files import write_atomically
 from index.settings import Settings
 from rag.answer.model import Answer
 from rag.answer.verify import Reextraction, Verification, verify
-from rag.plaintext import escape
-from rag.retrieval.evidence import FACETS, Evidence
+from rag.plaintext import escape, plain
+from rag.retrieval.evidence import FACETS, Evidence, Hit
 from rag.views.highlight import NO_PICTURES, Pictures
 from rag.views.html import to_fragment, to_html
 from rag.views.markdown import ROLES, place, to_markdown, what_was_read, work_of
@@ -36,6 +38,46 @@ def as_plain_text(renderable: Any) -> str:
     out = io.StringIO()
     Console(file=out, width=WIDTH, color_system=None, force_jupyter=False).print(renderable)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+
+class Marked(str):
+    """Text of which `marks`, half-open offsets in any order, are highlighted."""
+
+    marks: tuple[tuple[int, int], ...]
+
+    def __new__(cls, text: str, marks: Sequence[tuple[int, int]] = ()) -> Marked:  # noqa: D102
+        marked = super().__new__(cls, text)
+        marked.marks = tuple(marks)
+        return marked
+
+    def pieces(self) -> Iterator[tuple[str, bool]]:
+        """The text in pieces, and whether each is marked."""
+
+        def is_marked(offset: int) -> bool:
+            return any(start <= offset < end for start, end in self.marks)
+
+        for marked, offsets in groupby(range(len(self)), is_marked):
+            yield "".join(self[offset] for offset in offsets), marked
+
+
+Cell = str | int | float | None
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], caption: str = "") -> Table:
+    """Rows under named columns, as a DataFrame that shows itself whole."""
+    from rag.views.notebook.table import Table
+
+    return Table.of(columns, rows, caption)
+
+
+HIT_COLUMNS = ("work", "where", "section", "score", "cosine", "BM25", "passage")
+
+
+def hit_cells(hit: Hit, work: str, marks: Sequence[tuple[int, int]]) -> tuple[Cell, ...]:
+    """A row of `HIT_COLUMNS`: the hit of a work, with `marks` in its text."""
+    where = place(hit.source_type, hit.passage.pages)
+    scores = (hit.score, hit.dense, hit.lexical)
+    return work, where, hit.passage.heading, *scores, Marked(hit.text, marks)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -63,8 +105,6 @@ class ShownAnswer:
     @property
     def quotes(self) -> Table:
         """Every quote: the statement that it supports, and where it stands."""
-        from rag.views.notebook.table import table
-
         rows = [
             (
                 part,
@@ -81,8 +121,6 @@ class ShownAnswer:
     @property
     def works(self) -> Table:
         """Every listed work: its links, what was read of it, and why not more."""
-        from rag.views.notebook.table import table
-
         records = {source.id: source for source in self.answer.sources}
         rows = [
             (item.name, ROLES[item.role], item.paper, item.github, what_was_read(item, records))
@@ -94,8 +132,6 @@ class ShownAnswer:
     def evidence(self) -> Table:
         """The passages that the writer chose from, for each part of the answer the best first,
         with its quotes marked. Scores order the rows of one part only."""
-        from rag.views.notebook.table import Marked, table
-
         if self.retrieved is None:
             raise AnswerError("this answer was read from a file: ask again to see its evidence")
         quoted = defaultdict(set)
@@ -104,18 +140,12 @@ class ShownAnswer:
         rows = []
         for facet in FACETS:
             for hit in self.retrieved.facets[facet]:
-                passage = hit.passage
-                marks = [
-                    (start - passage.start, end - passage.start)
-                    for start, end in quoted[hit.source_id]
-                    if passage.start <= start and end <= passage.end
-                ]
+                first, last = hit.passage.start, hit.passage.end
+                spans = quoted[hit.source_id]
+                marks = [(a - first, b - first) for a, b in spans if first <= a and b <= last]
                 work = work_of(self.answer, hit.source_id)
-                where = place(hit.source_type, passage.pages)
-                scores = (hit.score, hit.dense, hit.lexical)
-                rows.append((facet, work, where, passage.heading, *scores, Marked(hit.text, marks)))
-        columns = ("for", "work", "where", "section", "score", "cosine", "BM25", "passage")
-        return table(columns, rows)
+                rows.append((facet, *hit_cells(hit, work, marks)))
+        return table(("for", *HIT_COLUMNS), rows)
 
     def verify(self) -> ShownVerification:
         """Check quotes, pages and links against the cached sources, which are extracted again
@@ -151,16 +181,14 @@ class ShownVerification:
         return self.verification.verified
 
     def __repr__(self) -> str:
-        return "\n".join((self._verdict(), *map(str, self.verification.failures)))
-
-    def _repr_markdown_(self) -> str:
-        failures = [f"- {escape(str(failure))}" for failure in self.verification.failures]
-        return "\n".join((f"**{escape(self._verdict())}**", "", *failures)).rstrip()
-
-    def _verdict(self) -> str:
-        done = self.verification
-        verdict = "verified" if done.verified else f"{len(done.failures)} failures"
-        return (
+        done, failures = self.verification, self.verification.failures
+        verdict = f"{len(failures)} failures" if failures else "verified"
+        counts = (
             f"{verdict}: {done.quotes} quotes, {done.statements} statements, {done.listings} "
             f"listings, {done.sources} sources read again"
         )
+        return "\n".join((counts, *(plain(str(failure)) for failure in failures)))
+
+    def _repr_markdown_(self) -> str:
+        verdict, *failures = map(escape, repr(self).splitlines())
+        return "\n".join((f"**{verdict}**", "", *(f"- {each}" for each in failures))).rstrip()

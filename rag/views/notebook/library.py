@@ -7,15 +7,13 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from index.catalog import Catalog
 from index.encoder import Encoder
 from index.errors import RagError
-from index.settings import DEFAULT_ENCODER
 from index.stores.segments import Segment
 from rag.plaintext import plain
 from rag.prompt import works_of
@@ -23,13 +21,14 @@ from rag.retrieval.evidence import Hit, Reading
 from rag.retrieval.retrieve import search
 from rag.retrieval.scoring import terms
 from rag.views.markdown import place
-from rag.views.notebook.session import Progress, open_pipeline
+from rag.views.notebook.display import HIT_COLUMNS, hit_cells, table
+from rag.views.notebook.session import Progress, SettingsOptions, open_pipeline
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from rag.chain import Asked
-    from rag.views.notebook.table import Marked, Table
+    from rag.views.notebook.table import Table
 
 _WORD = re.compile(r"[^\W_]+")
 # Okabe and Ito's colours, which people with any colour vision can tell apart; without the black.
@@ -37,21 +36,13 @@ _COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#d8c700", "#0072b2", "#d55e00", "#
 _MARKERS = ("o", "^", "s", "D")
 
 
-def look(
-    *prompts: Asked,
-    data_dir: str | Path | None = None,
-    mirror: str | Path | None = None,
-    offline: bool | None = None,
-    encoder: str = DEFAULT_ENCODER,
-) -> Library:
+def look(*prompts: Asked, **options: Unpack[SettingsOptions]) -> Library:
     """The works that `prompts` list, with their passages; works that are not indexed yet are
-    indexed first. Options as for `ask`."""
+    indexed first. Options as for `settings_here`."""
     from rag.chain import as_prompt
 
     catalog = Catalog.of(item for prompt in prompts for item in as_prompt(prompt).listings)
-    pipeline = open_pipeline(
-        writer="extractive", data_dir=data_dir, mirror=mirror, offline=offline, encoder=encoder
-    )
+    pipeline = open_pipeline(writer="extractive", **options)
     with Progress() as progress:
         readings, segments = pipeline.read(catalog, progress)
     return Library(catalog, readings, segments, pipeline.encoder)
@@ -81,8 +72,6 @@ class Library:
     @property
     def works(self) -> Table:
         """Every source of every listed work: how much of it is in the index, or why nothing."""
-        from rag.views.notebook.table import table
-
         rows = []
         for listing in self.catalog.listings:
             for source_id in listing.source_ids:
@@ -98,8 +87,6 @@ class Library:
 
     def passages(self, work: str) -> Table:
         """The passages of the works whose name or source id contains `work`, in reading order."""
-        from rag.views.notebook.table import table
-
         matches = {
             source_id: self.readings[source_id].source_type
             for listing in self.catalog.listings
@@ -122,17 +109,11 @@ class Library:
         """The passages that `query` finds, best first. `score` is fused from the two scores
         beside it: the cosine, and BM25, whose matching words are marked. Scores of different
         queries cannot be compared."""
-        from rag.views.notebook.table import table
-
-        names = self.names
         rows = [
-            (rank, hit.score, hit.dense, hit.lexical, names[hit.source_id],
-             place(hit.source_type, hit.passage.pages), hit.passage.heading,
-             mark_terms(query, hit.text))
+            (rank, *hit_cells(hit, self.names[hit.source_id], term_spans(query, hit.text)))
             for rank, hit in enumerate(self.hits(query)[:count], start=1)
-        ]  # fmt: skip
-        columns = ("rank", "score", "cosine", "BM25", "work", "where", "section", "passage")
-        return table(columns, rows, caption=query)
+        ]
+        return table(("rank", *HIT_COLUMNS), rows, caption=query)
 
     def hits(self, query: str) -> tuple[Hit, ...]:
         """Every passage, best first."""
@@ -202,13 +183,10 @@ class PassageMap:
         return out.getvalue()
 
 
-def mark_terms(query: str, text: str) -> Marked:
-    """`text` with the words marked that BM25 matches with `query`."""
-    from rag.views.notebook.table import Marked
-
+def term_spans(query: str, text: str) -> list[tuple[int, int]]:
+    """Where `text` has words that BM25 matches with `query`."""
     query_terms = set(terms(query))
-    matches = _WORD.finditer(text)
-    return Marked(text, [match.span() for match in matches if query_terms & set(terms(match[0]))])
+    return [match.span() for match in _WORD.finditer(text) if query_terms & set(terms(match[0]))]
 
 
 def _label(text: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, get_args
 
 from index.encoder import Encoder, LazyEncoder
 from index.errors import PromptError, RagError, WriterError
@@ -104,47 +104,61 @@ class Progress:
             self._display.update(content, raw=True)
 
 
+class SettingsOptions(TypedDict, total=False):
+    """Where to look for works and which encoder to use; see `settings_here`."""
+
+    data_dir: Folder | None
+    mirror: Folder | None
+    offline: bool | None
+    encoder: str
+
+
+class Options(SettingsOptions, total=False):
+    """Also who writes (`writer`), with which `model`, on which server (`base_url`), as in `rag
+    ask`."""
+
+    writer: WriterKind
+    model: str
+    base_url: str | None
+
+
 def ask(
     prompt: Asked | None = None,
     *,
     question: str = "",
     works: Iterable[Work] = (),
     related: Iterable[Work] = (),
-    data_dir: Folder | None = None,
-    mirror: Folder | None = None,
-    offline: bool | None = None,
-    encoder: str = DEFAULT_ENCODER,
-    writer: WriterKind = "auto",
-    model: str = "",
-    base_url: str | None = None,
+    **options: Unpack[Options],
 ) -> ShownAnswer:
     """The answer to `prompt`: the path of a prompt document, its text, or a `Prompt`. Without a
     document give the `question` and the `works` that may answer it, as mappings with `model` (the
-    name) and any of `paper`, `github` and `summary`; `related` are works beside those. The other
-    options are those of `settings_here` and `open_pipeline`."""
-    request = _prompt(prompt, question, works, related)
-    pipeline = open_pipeline(
-        writer=writer, model=model, base_url=base_url,
-        data_dir=data_dir, mirror=mirror, offline=offline, encoder=encoder,
-    )  # fmt: skip
+    name) and any of `paper`, `github` and `summary`; `related` are works beside those.
+
+    Options: `writer` ("auto", "extractive", "local" or "chat"), `model` and `base_url` as in `rag
+    ask`; `data_dir`, `mirror`, `offline` and `encoder` as in `settings_here`."""
+    from rag.chain import as_prompt
+
+    if (prompt is None) == (not question) or (prompt is not None and (works or related)):
+        raise PromptError(
+            "expected either a prompt (a path, the text of a document, a Prompt), or a question "
+            "and the works that may answer it: ask(question=…, works=[{'model': …}])"
+        )
+    if prompt is None:
+        prompt = Prompt.build(question, recommended=works, related=related)
+    request = as_prompt(prompt)
+    pipeline = open_pipeline(**options)
     with Progress() as progress:
         evidence = pipeline.gather(request, notify=progress)
         answer = pipeline.answer(evidence, stream=progress.write)
         return _shown(answer, pipeline.settings, progress, evidence)
 
 
-def show(
-    answer: Answer | Folder,
-    *,
-    data_dir: Folder | None = None,
-    mirror: Folder | None = None,
-    offline: bool | None = None,
-) -> ShownAnswer:
+def show(answer: Answer | Folder, **options: Unpack[SettingsOptions]) -> ShownAnswer:
     """An existing answer, or its JSON file, so that it shows itself, with the pages of what is
-    cached under `data_dir`."""
+    cached under `data_dir`. Options as for `settings_here`."""
     existing = answer if isinstance(answer, Answer) else read_answer(Path(answer))
     with Progress() as progress:
-        return _shown(existing, settings_here(data_dir, mirror, offline=offline), progress)
+        return _shown(existing, settings_here(**options), progress)
 
 
 def settings_here(
@@ -156,19 +170,22 @@ def settings_here(
 ) -> Settings:
     """The settings of this notebook. Defaults come from the environment (`RAG_DATA_DIR`,
     `RAG_MIRROR`, `RAG_OFFLINE`); `data_dir` is otherwise the folder `data` of the project that
-    the working directory is in."""
-    environment = os.environ
-    folder = Path(data_dir or environment.get("RAG_DATA_DIR") or _project() / "data")
-    name = mirror or environment.get("RAG_MIRROR")
-    papers = Path(name) if name else None
-    if papers is not None and not papers.is_dir():
+    the working directory is in, or of the working directory."""
+    folder = data_dir or os.environ.get("RAG_DATA_DIR")
+    if not folder:
+        here = Path.cwd()
+        projects = (each for each in (here, *here.parents) if (each / "pyproject.toml").is_file())
+        folder = next(projects, here) / "data"
+    mirror = mirror or os.environ.get("RAG_MIRROR") or None
+    if mirror is not None and not Path(mirror).is_dir():
         raise RagError(
-            f"the mirror {papers} is no folder; expected one with arxiv/<id>.pdf and "
+            f"the mirror {mirror} is no folder; expected one with arxiv/<id>.pdf and "
             "github/<owner>/<repo>/README*"
         )
     if offline is None:
-        offline = environment.get("RAG_OFFLINE", "") not in ("", "0")
-    return Settings(folder, mirror=papers, offline=offline, encoder=encoder)
+        offline = os.environ.get("RAG_OFFLINE", "") not in ("", "0")
+    papers = Path(mirror) if mirror is not None else None
+    return Settings(Path(folder), mirror=papers, offline=offline, encoder=encoder)
 
 
 def open_pipeline(
@@ -176,19 +193,17 @@ def open_pipeline(
     writer: WriterKind = "auto",
     model: str = "",
     base_url: str | None = None,
-    data_dir: Folder | None = None,
-    mirror: Folder | None = None,
-    offline: bool | None = None,
-    encoder: str = DEFAULT_ENCODER,
+    **options: Unpack[SettingsOptions],
 ) -> Pipeline:
-    """The pipeline from prompt to answer. `writer`, `model` and `base_url` are those of `rag ask`:
-    who writes, which model, which server. Encoder and writer are loaded once in a process."""
+    """The pipeline from prompt to answer; options as for `ask`. Encoder and writer are loaded
+    once in a process."""
     if writer not in get_args(WriterKind):
         kinds = ", ".join(get_args(WriterKind))
         raise WriterError(f"there is no writer {writer!r}; expected one of {kinds}")
-    settings = settings_here(data_dir, mirror, offline=offline, encoder=encoder)
+    settings = settings_here(**options)
     choice = WriterChoice(kind=writer, model=model, base_url=base_url, offline=settings.offline)
-    return Pipeline(settings, _encoder(encoder, settings.offline), _writer(choice))
+    encoder = _encoder(settings.encoder, settings.offline)
+    return Pipeline(settings, encoder, _writer(choice))
 
 
 @cache
@@ -219,25 +234,3 @@ def _shown(
     support_warnings = find_support_warnings(answer, _checker(settings.offline))
     pictures = pictures_of(answer, settings, notify=progress)
     return ShownAnswer(answer, settings, pictures, support_warnings, evidence)
-
-
-def _prompt(
-    prompt: Asked | None, question: str, works: Iterable[Work], related: Iterable[Work]
-) -> Prompt:
-    from rag.chain import as_prompt
-
-    if (prompt is None) == (not question) or (prompt is not None and (works or related)):
-        raise PromptError(
-            "expected either a prompt (a path, the text of a document, a Prompt), or a question "
-            "and the works that may answer it: ask(question=…, works=[{'model': …}])"
-        )
-    if prompt is None:
-        return Prompt.build(question, recommended=works, related=related)
-    return as_prompt(prompt)
-
-
-def _project() -> Path:
-    """The folder of the project that the working directory is in, or the working directory."""
-    here = Path.cwd()
-    folders = (here, *here.parents)
-    return next((folder for folder in folders if (folder / "pyproject.toml").is_file()), here)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Sequence
+
+from markupsafe import Markup, escape
 
 from index.errors import RagError
 from rag.plaintext import plain, visible
-from rag.views.notebook.display import NO_FORMULAS, as_plain_text
+from rag.views.notebook.display import NO_FORMULAS, Cell, Marked, as_plain_text
 
 try:
     import pandas as pd
@@ -22,30 +23,7 @@ except ImportError as error:
 
 LONG = 200
 """Characters of a cell from which on its column is shown wide."""
-_CELL = "text-align: start; vertical-align: top; white-space: normal; overflow-wrap: break-word"
-
-
-class Marked(str):
-    """Text of which `marks`, half-open offsets in any order, are highlighted."""
-
-    marks: tuple[tuple[int, int], ...]
-
-    def __new__(cls, text: str, marks: Sequence[tuple[int, int]] = ()) -> Marked:  # noqa: D102
-        marked = super().__new__(cls, text)
-        marked.marks = tuple(marks)
-        return marked
-
-    def pieces(self) -> Iterator[tuple[str, bool]]:
-        """The text in pieces, and whether each is marked."""
-
-        def is_marked(offset: int) -> bool:
-            return any(start <= offset < end for start, end in self.marks)
-
-        for marked, offsets in groupby(range(len(self)), is_marked):
-            yield "".join(self[offset] for offset in offsets), marked
-
-
-Cell = str | int | float | None
+_STYLE = "padding: 0.3em 0.9em 0.3em 0; text-align: start; vertical-align: top; white-space: normal"
 
 
 class Table(pd.DataFrame):  # type: ignore[misc]
@@ -54,6 +32,17 @@ class Table(pd.DataFrame):  # type: ignore[misc]
     @property
     def _constructor(self) -> type[Table]:
         return Table
+
+    @classmethod
+    def of(cls, columns: Sequence[str], rows: Sequence[Sequence[Cell]], caption: str) -> Table:
+        """Columns of numbers alone are numeric, and may have gaps."""
+        made = cls(list(rows), columns=list(columns), dtype=object)
+        for name in columns:
+            numbers = [cell for cell in made[name] if cell is not None]
+            if numbers and all(isinstance(cell, int | float) for cell in numbers):
+                made[name] = pd.array(made[name].tolist())
+        made.attrs["caption"] = caption
+        return made
 
     def __repr__(self) -> str:
         from rich.table import Table as Grid
@@ -67,34 +56,21 @@ class Table(pd.DataFrame):  # type: ignore[misc]
         return as_plain_text(grid)
 
     def _repr_html_(self) -> str:
-        # Equal tables have equal HTML: the ids must not be random.
+        # Equal tables have equal HTML: the id of their style must not be random.
         content = repr((list(self.columns), self.to_numpy().tolist(), self.attrs))
-        name = hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()[:8]
-        wide = [
-            f".col{place}"
-            for place in range(self.shape[1])
-            if any(len(_written(cell)) > LONG for cell in self.iloc[:, place])
-        ]
+        style_id = hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()[:8]
         styles = [
-            {"selector": "td, th, caption", "props": _CELL},
+            {"selector": "td, th, caption", "props": _STYLE},
             {"selector": "caption", "props": "caption-side: top"},
-            {"selector": ", ".join(wide) or "none", "props": "min-width: 26em"},
         ]
-        styler = Styler(self, uuid=name, cell_ids=False, caption=_html(self.attrs.get("caption")))
-        styler.hide(axis="index").set_table_styles(styles)
-        styler.format(_html, na_rep="–").format_index(_html, axis=1)
-        return str(styler.set_table_attributes(f'class="{NO_FORMULAS}"').to_html())
-
-
-def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], caption: str = "") -> Table:
-    """Rows under named columns. Columns of numbers alone are numeric, and may have gaps."""
-    made = Table(list(rows), columns=list(columns), dtype=object)
-    for name in columns:
-        numbers = [cell for cell in made[name] if cell is not None]
-        if numbers and all(isinstance(cell, int | float) for cell in numbers):
-            made[name] = pd.array(made[name].tolist())
-    made.attrs["caption"] = caption
-    return made
+        for number, name in enumerate(self.columns):
+            if self[name].map(lambda cell: len(str(cell))).max() > LONG:
+                styles.append({"selector": f".col{number}", "props": "min-width: 26em"})
+        caption = _html(self.attrs.get("caption", ""))
+        styler = Styler(self, uuid=style_id, cell_ids=False, caption=caption or None)
+        styler.hide(axis="index").format(_html, na_rep="–").format_index(_html, axis=1)
+        styler.set_table_styles(styles).set_table_attributes(f'class="{NO_FORMULAS}"')
+        return str(styler.to_html())
 
 
 def _written(cell: object) -> str:
@@ -105,10 +81,6 @@ def _written(cell: object) -> str:
 
 
 def _html(cell: object) -> str:
-    from markupsafe import Markup, escape
-
-    if cell is None:
-        return ""
     if not isinstance(cell, Marked):
         return str(escape(plain(_written(cell))))
     return "".join(
