@@ -27,6 +27,8 @@ HEADINGS: Mapping[Role, str] = {
     "recommended": "### Recommended AI Models:",
     "related": "### Related Papers:",
 }
+# A prompt lists a few works; a megabyte is a mistake, not a prompt. In bytes and in characters.
+MAX_SIZE = 1_000_000
 
 # re.ASCII keeps look-alikes (the long s, the Kelvin sign) from matching when case is ignored.
 _CASELESS = re.ASCII | re.IGNORECASE
@@ -51,249 +53,15 @@ _HEADING = re.compile(r"#{1,6}\s+\S")
 _ANSWER = re.compile(
     r"(?:#{1,6}\s*)?(?:\*\*)?answer(?:\*\*)?\s*:|#{1,6}\s*(?:\*\*)?answer(?:\*\*)?\s*$", _CASELESS
 )
+_PICTURES = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n"} | {
+    0x7F: 0x2421,
+    **dict.fromkeys((*range(0x80, 0xA0), *range(0xD800, 0xE000)), 0xFFFD),
+}
 
-
-# What a block says, whatever its line and layout: name, role, the links as written, summary.
-Fields = tuple[str, Role, str | None, str | None, str | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a document says: its question, its requests without their numbers, its listings."""
-
-    question: str
-    requests: tuple[str, ...]
-    listings: tuple[Listing, ...]
-
-
-def read_parts(text: str) -> Parts:
-    """Read a normalised document. Blocks that say the same are one listing; blocks that share
-    a name and differ in anything else are kept apart, as the document has them."""
-    lines = [line.strip() for line in text.split("\n")]
-    question, requests, body = _preamble(lines)
-    distinct: dict[Fields, Listing] = {}
-    for block in _blocks(lines, body):
-        listing = block.listing()
-        distinct.setdefault(fields_of(listing), listing)
-    if not distinct:
-        raise PromptError(
-            "no work is listed; expected a block beginning 'Model: …' under "
-            f"{' or '.join(map(repr, HEADINGS.values()))}",
-            line=min(body + 1, len(lines)),
-        )
-    return Parts(question, requests, tuple(distinct.values()))
-
-
-def fields_of(item: Listing) -> Fields:
-    """What the block of `item` says."""
-    paper = item.paper.written if item.paper else None
-    github = item.github.written if item.github else None
-    return item.name, item.role, paper, github, item.summary
-
-
-def write_document(question: str, requests: Sequence[str], works: Iterable[Fields]) -> str:
-    """The canonical document, with one heading per run of works of one role, so that the order
-    of the works is kept."""
-    parts = [
-        "You are an AI scientist.",
-        f'A user has asked the following question:\n"{question}"',
-        "Based on the following recommended models, explain:",
-        *(["\n".join(f"{i}. {text}" for i, text in enumerate(requests, 1))] if requests else []),
-        "Use **only the provided models and papers**. Do not refer to outside sources.",
-    ]
-    role: Role | None = None
-    for name, its_role, paper, github, summary in works:
-        fields = [f"Model: {name}", f"Paper: {paper or None}"]
-        fields += [f"GitHub: {github}"] if github else []
-        fields += [f"Summary: {summary}"] if summary else []
-        heading = [] if its_role == role else [HEADINGS[its_role]]
-        role = its_role
-        parts.append("\n".join(heading + fields))
-    return "\n\n".join(parts) + "\n\n\nAnswer:\n"
-
-
-# --- the text before the listings -----------------------------------------------------------
-
-
-def _preamble(lines: Sequence[str]) -> tuple[str, tuple[str, ...], int]:
-    """The question, the numbered requests, and the index of the first section heading."""
-    found = ((i, m["rest"]) for i, line in enumerate(lines) if (m := _MARKER.fullmatch(line)))
-    start, rest = next(found, (None, ""))
-    if start is None:
-        raise PromptError(
-            "no question found; expected a line 'A user has asked the following question:' "
-            "and the question after it",
-            line=1,
-        )
-    body = next((i for i in range(start + 1, len(lines)) if _role(lines[i])), len(lines))
-    end = next((i for i in range(start + 1, body) if _BASED_ON.match(lines[i])), None)
-    if end is None:
-        end = next((i for i in range(start + 1, body) if _NUMBERED.fullmatch(lines[i])), body)
-    question = _unquoted("\n".join([rest, *lines[start + 1 : end]]).strip(), start + 1)
-    for number, line in enumerate(lines[end:body], end + 1):
-        if _FIELD.fullmatch(line):
-            raise _unexpected(line, number, f"{HEADINGS['recommended']!r} before the first block")
-    return question, _requests(lines[end:body]), body
-
-
-def _unquoted(text: str, line: int) -> str:
-    """The question without the quotes around it. Where the first quote is closed before the
-    end, it belongs to the question and stays."""
-    inside = text
-    if text[:1] in ('"', "“"):
-        close = _closing_quote(text)
-        if close is None:
-            raise PromptError(
-                f"the question opens with {text[0]} and is never closed; expected a closing "
-                "quote at its end",
-                line=line,
-            )
-        if close == len(text) - 1:
-            inside = text[1:-1].strip()
-    if not inside:
-        raise PromptError(
-            "the question is empty; expected it between quotes after 'A user has asked the "
-            "following question:'",
-            line=line,
-        )
-    return inside
-
-
-def _closing_quote(text: str) -> int | None:
-    """Where the quote that `text` begins with is closed. Straight quotes do not show which is
-    which, so the last one closes; curly ones nest; either may close what the other opened."""
-    straight = text.rfind('"', 1)
-    if text[0] == '"' and straight > 0:
-        return straight
-    depth = 1  # of curly quotes, the first counted as one whichever it is
-    for i, char in enumerate(text[1:], 1):
-        depth += (char == "“") - (char == "”")
-        if depth == 0:
-            return i
-    if straight > 0:
-        return straight
-    return len(text) - 1 if text[0] == "“" and text.endswith("”") else None
-
-
-def _requests(lines: Iterable[str]) -> tuple[str, ...]:
-    """The numbered requests without their numbers; a request ends at a blank line, and all of
-    them where the document says what to use."""
-    requests: list[str] = []
-    inside = False
-    for line in takewhile(lambda line: not _USE_ONLY.match(line), lines):
-        if match := _NUMBERED.fullmatch(line):
-            requests.append(match["request"])
-        elif line and inside:
-            requests[-1] += " " + line
-        inside = bool(match) or (inside and bool(line))
-    return tuple(requests)
-
-
-# --- the listings ---------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class _Block:
-    """A block as it is being read: the line of each field and its text, line by line."""
-
-    role: Role
-    line: int
-    fields: dict[str, tuple[int, list[str]]]
-
-    def add(self, name: str, value: str, line: int) -> None:
-        if name in self.fields:
-            first = self.fields[name][0]
-            raise PromptError(
-                f"a second {name!r} field in one block (the first is in line {first}); expected "
-                "each field once, and 'Model: …' first in every block",
-                line=line,
-            )
-        self.fields[name] = (line, [value])
-
-    def listing(self) -> Listing:
-        values = {name: "\n".join(lines).strip() for name, (_, lines) in self.fields.items()}
-        lines = {name: line for name, (line, _) in self.fields.items()}
-        name = values["model"]
-        try:
-            paper = parse_paper_link(values.get("paper", ""), lines.get("paper", 0))
-            github = parse_github_link(values.get("github", ""), lines.get("github", 0))
-        except LinkError as error:
-            raise LinkError(
-                f"{error.message} (in the block of {name!r})", line=error.line
-            ) from None
-        return Listing(name, self.role, paper, github, or_none(values.get("summary")), self.line)
-
-
-def _blocks(lines: Sequence[str], start: int) -> Iterator[_Block]:
-    """The blocks from the first heading on, up to `Answer:`."""
-    role: Role | None = None
-    block: _Block | None = None
-    last = ""  # the field that a line without a field's name belongs to
-    for number, line in enumerate(lines[start:], start + 1):
-        found = _FIELD.fullmatch(line)
-        section = _role(line)
-        if _ANSWER.match(line):
-            _nothing_listed(lines, number)
-            break
-        if section or (found and found["name"].lower() == "model"):
-            if block:
-                yield block
-            block, last = None, ""
-        if section:
-            role = section
-        elif found and role:
-            last, value = found["name"].lower(), found["value"].strip()
-            if last == "model":
-                if or_none(value) is None:
-                    raise _unexpected(line, number, "a name after 'Model:'")
-                block = _Block(role, number, {})
-            if block is None:
-                raise _unexpected(line, number, "'Model: …' as the first line of a block")
-            block.add(last, value, number)
-        elif block and last == "summary" and not _HEADING.match(line):
-            block.fields[last][1].append(line)
-        elif line and not (block is None and line.lower() == "none"):
-            expected = "'Model: …'" if block is None else "a field (" + ", ".join(FIELDS) + ")"
-            raise _unexpected(line, number, f"{expected}, a section's heading or 'Answer:'")
-    if block:
-        yield block
-
-
-def _nothing_listed(lines: Sequence[str], answer: int) -> None:
-    """Refuse works listed after `Answer:`, which would otherwise be lost in silence."""
-    for number, line in enumerate(lines[answer:], answer + 1):
-        found = _FIELD.fullmatch(line)
-        if _role(line) or (found and found["name"].lower() == "model"):
-            raise _unexpected(line, number, f"no works after 'Answer:' (line {answer})")
-
-
-def _role(line: str) -> Role | None:
-    """The role a section heading gives to the blocks under it; bare words are no heading."""
-    match = _SECTION.fullmatch(line)
-    if match is None or not any(mark in line for mark in "#:*"):
-        return None
-    return "recommended" if match["recommended"] else "related"
-
-
-def or_none(value: str | None) -> str | None:
-    """None for `None` and for nothing at all, in any case."""
-    return None if value is None or value.lower() in ("", "none") else value
-
-
-def _unexpected(line: str, number: int, expected: str) -> PromptError:
-    shown = line if len(line) <= 80 else line[:80] + "…"
-    return PromptError(f"found {shown!r}; expected {expected}", line=number)
-
-
-# A prompt lists a few works; a megabyte is a mistake, not a prompt. In bytes and in characters.
-MAX_SIZE = 1_000_000
-
-_PICTURES = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n"}
-_PICTURES |= {0x7F: 0x2421}
-_PICTURES |= dict.fromkeys((*range(0x80, 0xA0), *range(0xD800, 0xE000)), 0xFFFD)
-
-# A work as Python has it: a listing, or a mapping with the document's field names as keys.
 Work = Listing | Mapping[str, str | None]
+"""A work as Python has it: a listing, or a mapping with the document's field names as keys."""
+Fields = tuple[str, Role, str | None, str | None, str | None]
+"""What a block says, however it is laid out: name, role, the links as written, summary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,13 +90,13 @@ class Prompt:
         document could not say (a summary with a line `Model: …`, a bad link) is refused alike."""
         if not isinstance(question, str):
             raise PromptError(f"expected the question as text; found {question!a:.60}")
-        given = [_as_fields(work, "recommended") for work in recommended]
-        given += [_as_fields(work, "related") for work in related]
-        given = list(dict.fromkeys(given))
-        asked, wanted = _tidy(question), tuple(" ".join(_tidy(r).split()) for r in requests)
-        prompt = parse_prompt(write_document(asked, wanted, given))
-        read = [fields_of(listing) for listing in prompt.listings]
-        if (prompt.question, prompt.requests, read) != (asked, wanted, given):
+        blocks = [_block(work, "recommended") for work in recommended]
+        blocks += [_block(work, "related") for work in related]
+        blocks = list(dict.fromkeys(blocks))
+        asked, numbered = _tidy(question), tuple(" ".join(_tidy(r).split()) for r in requests)
+        prompt = parse_prompt(_document(asked, numbered, blocks))
+        read = prompt.question, prompt.requests, list(map(_block_of, prompt.listings))
+        if read != (asked, numbered, blocks):
             raise PromptError(
                 "a text given here reads as something else in a prompt document; expected a "
                 "question, requests and summaries without lines that look like a field "
@@ -357,8 +125,17 @@ class Prompt:
         return Catalog.of(self.listings)
 
 
+def works_of(listings: Iterable[Listing]) -> dict[str, str]:
+    """What the prompt calls the work of each source; two listings may share one."""
+    names: dict[str, dict[str, None]] = {}
+    for listing in listings:
+        for source_id in listing.source_ids:
+            names.setdefault(source_id, {})[listing.name] = None
+    return {source_id: ", ".join(own) for source_id, own in names.items()}
+
+
 def read_prompt(path: str | Path) -> Prompt:
-    """Read a document in UTF-8, or in UTF-16 with its byte-order mark."""
+    """Read a document in UTF-8, or in UTF-16 with its byte-order mark. Raises PromptError."""
     where = str(path)
     try:
         with Path(path).open("rb") as file:
@@ -371,17 +148,6 @@ def read_prompt(path: str | Path) -> Prompt:
     except PromptError as error:
         raise error.at(where) from None
     return parse_prompt(text, where)
-
-
-def parse_prompt(text: str, path: str = "") -> Prompt:
-    """Read a document; `path` is only for messages and for `Prompt.path`. Raises PromptError."""
-    try:
-        _check_size(len(text))
-        text = _normalised(text)
-        parts = read_parts(text)
-    except PromptError as error:
-        raise error.at(path) from None
-    return Prompt(parts.question, parts.requests, parts.listings, text, path)
 
 
 def decode(data: bytes) -> str:
@@ -400,15 +166,219 @@ def decode(data: bytes) -> str:
         ) from None
 
 
+def parse_prompt(text: str, path: str = "") -> Prompt:
+    """Read a document; `path` is only for messages and for `Prompt.path`. Blocks that say the
+    same are one listing; blocks that share a name and differ otherwise are kept apart. Raises
+    PromptError."""
+    try:
+        _check_size(len(text))
+        text = _normalised(text)
+        lines = [line.strip() for line in text.split("\n")]
+        question, requests, body = _preamble(lines)
+        listings: dict[Fields, Listing] = {}
+        for listing in _listings(lines, body):
+            listings.setdefault(_block_of(listing), listing)
+        if not listings:
+            raise PromptError(
+                "no work is listed; expected a block beginning 'Model: …' under "
+                f"{' or '.join(map(repr, HEADINGS.values()))}",
+                line=min(body + 1, len(lines)),
+            )
+    except PromptError as error:
+        raise error.at(path) from None
+    return Prompt(question, requests, tuple(listings.values()), text, path)
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_SIZE:
+        raise PromptError(
+            f"too large for a prompt document; expected at most {MAX_SIZE:,} bytes and characters"
+        )
+
+
+def _normalised(text: str) -> str:
+    text = text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    return text.translate(_PICTURES)
+
+
+def _preamble(lines: Sequence[str]) -> tuple[str, tuple[str, ...], int]:
+    """The question, the numbered requests, and the index of the first section heading."""
+    markers = ((i, m["rest"]) for i, line in enumerate(lines) if (m := _MARKER.fullmatch(line)))
+    start, rest = next(markers, (None, ""))
+    if start is None:
+        raise PromptError(
+            "no question found; expected a line 'A user has asked the following question:' "
+            "and the question after it",
+            line=1,
+        )
+    body = next((i for i in range(start + 1, len(lines)) if _role(lines[i])), len(lines))
+    end = next((i for i in range(start + 1, body) if _BASED_ON.match(lines[i])), None)
+    if end is None:
+        end = next((i for i in range(start + 1, body) if _NUMBERED.fullmatch(lines[i])), body)
+    question = _unquoted("\n".join([rest, *lines[start + 1 : end]]).strip(), start + 1)
+    for number, line in enumerate(lines[end:body], end + 1):
+        if _FIELD.fullmatch(line):
+            raise _unexpected(line, number, f"{HEADINGS['recommended']!r} before the first block")
+    return question, _requests(lines[end:body]), body
+
+
+def _unquoted(text: str, line: int) -> str:
+    """The question without the quotes around it. Where the first quote is closed before the
+    end, it belongs to the question and stays."""
+    if text[:1] in ('"', "“"):
+        close = _closing_quote(text)
+        if close is None:
+            raise PromptError(
+                f"the question opens with {text[0]} and is never closed; expected a closing "
+                "quote at its end",
+                line=line,
+            )
+        if close == len(text) - 1:
+            text = text[1:-1].strip()
+    if not text:
+        raise PromptError(
+            "the question is empty; expected it between quotes after 'A user has asked the "
+            "following question:'",
+            line=line,
+        )
+    return text
+
+
+def _closing_quote(text: str) -> int | None:
+    """Where the quote that `text` begins with is closed. Straight quotes do not show which is
+    which, so the last one closes; curly ones nest; either may close what the other opened."""
+    straight = text.rfind('"', 1)
+    if text[0] == '"' and straight > 0:
+        return straight
+    depth = 1  # of curly quotes, the first counted as one whichever it is
+    for i, char in enumerate(text[1:], 1):
+        depth += (char == "“") - (char == "”")
+        if depth == 0:
+            return i
+    if straight > 0:
+        return straight
+    return len(text) - 1 if text[0] == "“" and text.endswith("”") else None
+
+
+def _requests(lines: Iterable[str]) -> tuple[str, ...]:
+    """Without their numbers; a request ends at a blank line, and all of them end where the
+    document says what to use."""
+    requests: list[str] = []
+    inside = False
+    for line in takewhile(lambda line: not _USE_ONLY.match(line), lines):
+        if match := _NUMBERED.fullmatch(line):
+            requests.append(match["request"])
+        elif line and inside:
+            requests[-1] += " " + line
+        inside = bool(match) or (inside and bool(line))
+    return tuple(requests)
+
+
+def _listings(lines: Sequence[str], start: int) -> Iterator[Listing]:
+    """A listing for each block from the first heading on, up to `Answer:`."""
+    role: Role = "recommended"
+    block: dict[str, tuple[int, list[str]]] = {}  # field → its line, and its text line by line
+    last = ""  # the field that a line without a field's name belongs to
+    answer = 0  # the line of `Answer:`
+    for number, line in enumerate(lines[start:], start + 1):
+        section, match = _role(line), _FIELD.fullmatch(line)
+        name = match["name"].lower() if match else ""
+        if answer or _ANSWER.match(line):
+            answer = answer or number
+            if section or name == "model":  # it would otherwise be lost in silence
+                raise _unexpected(line, number, f"no works after 'Answer:' (line {answer})")
+            continue
+        if block and (section or name == "model"):
+            yield _listing(role, block)
+            block = {}
+        if section:
+            role = section
+        elif match:
+            if name == "model" and or_none(match["value"].strip()) is None:
+                raise _unexpected(line, number, "a name after 'Model:'")
+            if name != "model" and not block:
+                raise _unexpected(line, number, "'Model: …' as the first line of a block")
+            if name in block:
+                raise PromptError(
+                    f"a second {name!r} field in one block (the first is in line "
+                    f"{block[name][0]}); expected each field once, and 'Model: …' first in every "
+                    "block",
+                    line=number,
+                )
+            block[name], last = (number, [match["value"]]), name
+        elif block and last == "summary" and not _HEADING.match(line):
+            block["summary"][1].append(line)
+        elif line and (block or line.lower() != "none"):
+            expected = "a field (" + ", ".join(FIELDS) + ")" if block else "'Model: …'"
+            raise _unexpected(line, number, f"{expected}, a section's heading or 'Answer:'")
+    if block:
+        yield _listing(role, block)
+
+
+def _listing(role: Role, block: Mapping[str, tuple[int, Sequence[str]]]) -> Listing:
+    values = {name: "\n".join(lines).strip() for name, (_, lines) in block.items()}
+    lines = {name: line for name, (line, _) in block.items()}
+    try:
+        paper = parse_paper_link(values.get("paper", ""), lines.get("paper", 0))
+        github = parse_github_link(values.get("github", ""), lines.get("github", 0))
+    except LinkError as error:
+        where = f"(in the block of {values['model']!r})"
+        raise LinkError(f"{error.message} {where}", line=error.line) from None
+    summary = or_none(values.get("summary"))
+    return Listing(values["model"], role, paper, github, summary, lines["model"])
+
+
+def _role(line: str) -> Role | None:
+    """The role a section heading gives to the blocks under it; bare words are no heading."""
+    if not (match := _SECTION.fullmatch(line)) or not any(mark in line for mark in "#:*"):
+        return None
+    return "recommended" if match["recommended"] else "related"
+
+
+def or_none(value: str | None) -> str | None:
+    """None for `None` and for nothing at all, in any case."""
+    return None if value is None or value.lower() in ("", "none") else value
+
+
+def _unexpected(line: str, number: int, expected: str) -> PromptError:
+    shown = line if len(line) <= 80 else line[:80] + "…"
+    return PromptError(f"found {shown!r}; expected {expected}", line=number)
+
+
 def render_prompt(prompt: Prompt) -> str:
     """The canonical document: parsing it gives the same question, requests and listings."""
-    return write_document(prompt.question, prompt.requests, map(fields_of, prompt.listings))
+    return _document(prompt.question, prompt.requests, map(_block_of, prompt.listings))
 
 
-def _as_fields(work: Work, role: Role) -> Fields:
+def _document(question: str, requests: Sequence[str], blocks: Iterable[Fields]) -> str:
+    """With one heading for each run of works of one role, so that the order is kept."""
+    parts = [
+        "You are an AI scientist.",
+        f'A user has asked the following question:\n"{question}"',
+        "Based on the following recommended models, explain:",
+        *(["\n".join(f"{i}. {text}" for i, text in enumerate(requests, 1))] if requests else []),
+        "Use **only the provided models and papers**. Do not refer to outside sources.",
+    ]
+    current: Role | None = None
+    for name, role, paper, github, summary in blocks:
+        fields = [f"Model: {name}", f"Paper: {paper or None}"]
+        fields += [f"GitHub: {github}"] if github else []
+        fields += [f"Summary: {summary}"] if summary else []
+        parts.append("\n".join(fields if role == current else [HEADINGS[role], *fields]))
+        current = role
+    return "\n\n".join(parts) + "\n\n\nAnswer:\n"
+
+
+def _block_of(item: Listing) -> Fields:
+    paper = item.paper.written if item.paper else None
+    github = item.github.written if item.github else None
+    return item.name, item.role, paper, github, item.summary
+
+
+def _block(work: Work, role: Role) -> Fields:
     """What the block of `work` will say once it is read back."""
     if isinstance(work, Listing):
-        name, _, *rest = fields_of(work)
+        name, _, *rest = _block_of(work)
     else:
         if not isinstance(work, Mapping) or not all(
             isinstance(text, str | None) for pair in work.items() for text in pair
@@ -429,24 +399,3 @@ def _as_fields(work: Work, role: Role) -> Fields:
 def _tidy(text: str) -> str:
     """`text` as it would be read from a document."""
     return "\n".join(line.strip() for line in _normalised(text).split("\n")).strip()
-
-
-def _normalised(text: str) -> str:
-    text = text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    return text.translate(_PICTURES)
-
-
-def _check_size(size: int) -> None:
-    if size > MAX_SIZE:
-        raise PromptError(
-            f"too large for a prompt document; expected at most {MAX_SIZE:,} bytes and characters"
-        )
-
-
-def works_of(listings: Iterable[Listing]) -> dict[str, str]:
-    """What the prompt calls the work of each source; two listings may share one."""
-    names: dict[str, list[str]] = {}
-    for listing in listings:
-        for source_id in listing.source_ids:
-            names.setdefault(source_id, []).append(listing.name)
-    return {source_id: ", ".join(dict.fromkeys(found)) for source_id, found in names.items()}
