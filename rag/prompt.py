@@ -27,8 +27,7 @@ HEADINGS: Mapping[Role, str] = {
     "recommended": "### Recommended AI Models:",
     "related": "### Related Papers:",
 }
-# A prompt lists a few works; a megabyte is a mistake, not a prompt. In bytes and in characters.
-MAX_SIZE = 1_000_000
+MAX_SIZE = 1_000_000  # bytes, and characters: a prompt lists a few works
 
 # re.ASCII keeps look-alikes (the long s, the Kelvin sign) from matching when case is ignored.
 _CASELESS = re.ASCII | re.IGNORECASE
@@ -168,8 +167,7 @@ def decode(data: bytes) -> str:
 
 def parse_prompt(text: str, path: str = "") -> Prompt:
     """Read a document; `path` is only for messages and for `Prompt.path`. Blocks that say the
-    same are one listing; blocks that share a name and differ otherwise are kept apart. Raises
-    PromptError."""
+    same are one listing, those that only share a name are several. Raises PromptError."""
     try:
         _check_size(len(text))
         text = _normalised(text)
@@ -359,7 +357,7 @@ def _document(question: str, requests: Sequence[str], blocks: Iterable[Fields]) 
         *(["\n".join(f"{i}. {text}" for i, text in enumerate(requests, 1))] if requests else []),
         "Use **only the provided models and papers**. Do not refer to outside sources.",
     ]
-    current: Role | None = None
+    current = ""
     for name, role, paper, github, summary in blocks:
         fields = [f"Model: {name}", f"Paper: {paper or None}"]
         fields += [f"GitHub: {github}"] if github else []

@@ -1,0 +1,52 @@
+"""The public API: what `import rag` offers, and that it costs nothing until it is used."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import rag
+
+
+def test_the_public_names_are_these() -> None:
+    assert rag.__all__ == [
+        "Answer",
+        "ListedWorksRetriever",
+        "Pipeline",
+        "Prompt",
+        "RagError",
+        "Reextraction",
+        "Settings",
+        "Verification",
+        "WriterChoice",
+        "answer_chain",
+        "ask",
+        "look",
+        "open_writer",
+        "parse_prompt",
+        "read_answer",
+        "read_prompt",
+        "to_html",
+        "to_markdown",
+        "verify",
+    ]
+    assert set(rag.__all__) <= set(dir(rag))
+
+
+@pytest.mark.parametrize("name", rag.__all__)
+def test_each_public_name_is_found_and_called_so(name: str) -> None:
+    assert getattr(rag, name).__name__ == name
+
+
+def test_another_name_is_missing() -> None:
+    assert not hasattr(rag, "nothing_of_this_name")
+
+
+def test_importing_the_package_loads_no_part_of_it() -> None:
+    program = "import rag, sys; print([m for m in sys.modules if m.startswith(('rag.', 'index'))])"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert loaded.stdout.strip() == "[]"
