@@ -1,10 +1,10 @@
 """Fits the coefficients of the built-in support checker, rag/support/coefficients.json.
 
     python -m scripts.train_support --wice WICE.jsonl --encoder FOLDER \
-        --out rag/support/coefficients.json [--measure LABELLED.jsonl …]
+        --out rag/support/coefficients.json
 
 Reads only data whose licence allows it: WiCE (Kamoi et al. 2023, arXiv 2303.01432; ODC-BY, text
-CC BY-SA). What is given to `--measure` is measured after the fit and never trained on.
+CC BY-SA). `rag evaluate support` measures the result on other data.
 """
 
 from __future__ import annotations
@@ -27,8 +27,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 from tqdm import tqdm
 
-from rag.evaluation.datasets import read_labelled_claims
-from rag.support.builtin import LEXICAL, SOFT, SentenceTransformerTokens, TokenEncoder, features_of
+from rag.support.builtin import LEXICAL, SOFT, SentenceTransformerTokens, features_of
 from rag.support.text import content_stems
 
 VERSION = "1"
@@ -49,8 +48,8 @@ class Example:
     claim: str
     evidence: tuple[str, ...]
     supported: bool
-    group: str = ""
-    kind: str = ""
+    group: str
+    whole_article: bool = False
 
 
 def wice_examples(path: Path, rng: random.Random) -> Iterator[Example]:
@@ -61,7 +60,7 @@ def wice_examples(path: Path, rng: random.Random) -> Iterator[Example]:
         row = json.loads(line)
         claim, article, group = row["claim"], row["evidence"], row["id"]
         supported = bool(row["supported"])
-        yield Example(claim, tuple(article), supported, group, "article")
+        yield Example(claim, tuple(article), supported, group, whole_article=True)
         marked = [places for places in row["supporting_sentences"] if places]
         others = sorted(set(range(len(article))).difference(*marked))
         for beside in (0, 3) if marked else ():
@@ -74,11 +73,6 @@ def wice_examples(path: Path, rng: random.Random) -> Iterator[Example]:
             for length in (3, 8):
                 text = " ".join(article[at] for at in sorted(others[:length]))
                 yield Example(claim, (text,), False, group)
-
-
-def features(examples: Sequence[Example], encoder: TokenEncoder | None) -> list[dict[str, float]]:
-    """The features of every example, by name."""
-    return [features_of(it.claim, it.evidence, encoder)[0] for it in tqdm(examples)]
 
 
 def fit(matrix: Any, examples: Sequence[Example], names: Sequence[str]) -> dict[str, Any]:
@@ -100,7 +94,7 @@ def fit(matrix: Any, examples: Sequence[Example], names: Sequence[str]) -> dict[
     scaler, regression = model.fit(matrix, labels, **weights)
     coefficients = regression.coef_[0] / scaler.scale_
     intercept = regression.intercept_[0] - coefficients @ scaler.mean_
-    whole = np.array([example.kind == "article" for example in examples])
+    whole = np.array([example.whole_article for example in examples])
     return {
         "threshold": float(threshold),
         "intercept": round(float(intercept), 5),
@@ -115,35 +109,22 @@ def fit(matrix: Any, examples: Sequence[Example], names: Sequence[str]) -> dict[
 
 
 def main() -> None:
-    """Fits both sets, writes them, and measures them where asked."""
+    """Fits both sets and writes them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--wice", type=Path, required=True)
     parser.add_argument("--encoder", type=Path, required=True, help="folder of all-MiniLM-L6-v2")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--measure", type=Path, nargs="*", default=[])
     options = parser.parse_args()
     encoder = SentenceTransformerTokens.load(options.encoder)
     examples = list(wice_examples(options.wice, random.Random(0)))
-
-    def matrices(examples: Sequence[Example]) -> dict[str, Any]:
-        rows = features(examples, encoder)
-        return {
-            name: np.array([[row[it] for it in names] for row in rows])
-            for name, names in SETS.items()
-        }
-
-    trained = matrices(examples)
+    rows = [features_of(it.claim, it.evidence, encoder)[0] for it in tqdm(examples)]
     result: dict[str, Any] = {"version": VERSION, "examples": len(examples)}
-    result |= {name: fit(trained[name], examples, names) for name, names in SETS.items()}
+    for name, features in SETS.items():
+        matrix = np.array([[row[feature] for feature in features] for row in rows])
+        result[name] = fit(matrix, examples, features)
     text = json.dumps(result, indent=2) + "\n"
     options.out.write_text(text, encoding="utf-8")
     sys.stdout.write(text)
-    for path in options.measure:
-        claims = [Example(it.claim, it.evidence, it.supported) for it in read_labelled_claims(path)]
-        labels = [claim.supported for claim in claims]
-        for name, matrix in matrices(claims).items():
-            scores = matrix @ np.array(list(result[name]["weights"].values()))
-            sys.stdout.write(f"{path.name}: {name}: AUROC {roc_auc_score(labels, scores):.4f}\n")
 
 
 if __name__ == "__main__":

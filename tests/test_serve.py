@@ -1,5 +1,5 @@
-"""`rag serve`, a real server in a process of its own: many at once, slow readers, those who leave,
-its memory, and its end."""
+"""`rag serve`, a real server in a process of its own: many clients at once, slow ones, those that
+leave, its memory, and its end."""
 
 from __future__ import annotations
 
@@ -32,8 +32,6 @@ from tests.parts.works import LISTED as WORKS
 from tests.parts.works import PROMPTS, prompt, write
 
 MEBIBYTE = 1 << 20
-
-# One worker for all of them, as they share a server; each may run alone.
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +97,11 @@ def answered(client: httpx.Client, path: str) -> Answer:
     raise TimeoutError(path)
 
 
-def state_of(client: httpx.Client, path: str) -> str:
-    found = re.search(r'data-state="(\w+)"', client.get(path).text)
-    return found[1] if found else ""
+def page_at_end(client: httpx.Client, path: str, *, while_state: str = "waiting|running") -> str:
+    """The page of a job when it has left these states."""
+    while re.search(rf'data-state="(?:{while_state})"', page := client.get(path).text):
+        time.sleep(0.05)
+    return page
 
 
 def parsed(events: httpx.Response) -> Iterator[dict[str, Any]]:
@@ -112,18 +112,18 @@ def parsed(events: httpx.Response) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def watching(server: Served, path: str, count: int) -> Iterator[list[socket.socket]]:
-    """Readers of the events that have sent their requests and read nothing."""
+    """Clients that have asked for the events and read nothing."""
     host, port = server.base.removeprefix("http://").split(":")
     request = f"GET {path}/events HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode()
-    with ExitStack() as opened:
-        readers = []
+    with ExitStack() as stack:
+        clients = []
         for _ in range(count):
-            reader = opened.enter_context(socket.socket())
-            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            reader.connect((host, int(port)))
-            reader.sendall(request)
-            readers.append(reader)
-        yield readers
+            client = stack.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect((host, int(port)))
+            client.sendall(request)
+            clients.append(client)
+        yield clients
 
 
 def test_the_page_answers_as_the_pipeline_does(
@@ -147,9 +147,9 @@ def test_fifty_clients_at_once_each_get_the_answer_to_their_own_question(server:
             return asked, answer, verdict
 
     with ThreadPoolExecutor(50) as pool:
-        done = list(pool.map(one, range(50)))
-    assert len({answer.prompt.question for _, answer, _ in done}) == 50
-    for asked, answer, verdict in done:
+        results = list(pool.map(one, range(50)))
+    assert len({answer.prompt.question for _, answer, _ in results}) == 50
+    for asked, answer, verdict in results:
         assert answer.prompt.text == asked.text
         listed = {source for listing in asked.listings for source in listing.source_ids}
         assert {quote.source_id for _, quote in answer.quotes()} <= listed
@@ -158,22 +158,20 @@ def test_fifty_clients_at_once_each_get_the_answer_to_their_own_question(server:
 
 def test_answers_are_listed_the_newest_first_and_page_by_page(server: Served) -> None:
     with server.client() as client:
-        path = ask(client, prompt("An old question?", ["Kite"], []))
-        kept = answered(client, path).to_json()
+        answer = answered(client, ask(client, prompt("An old question?", ["Kite"], [])))
         for _ in range(LISTED):
-            write(server.data_dir / "answers" / f"{new_id()}.json", kept)
+            write(server.data_dir / "answers" / f"{new_id()}.json", answer.to_json())
         last = ask(client, prompt("The newest of all questions?", ["Kite"], []))
         answered(client, last)
-        seen: list[str] = []
+        links: list[str] = []
         page = "/answers"
         while page:
             text = client.get(page).text
-            seen += re.findall(r'<a href="(/answers/[^"?]+)">', text)
-            found = re.search(r'href="(/answers\?before=[^"]+)"', text)
-            page = found[1] if found else ""
-    assert seen[0] == last
-    assert seen == sorted(set(seen), reverse=True)
-    assert len(seen) == len(list((server.data_dir / "answers").glob("*.json"))) > LISTED
+            links += re.findall(r'<a href="(/answers/[^"?]+)">', text)
+            page = "".join(re.findall(r'href="(/answers\?before=[^"]+)"', text))
+    assert links[0] == last
+    assert links == sorted(set(links), reverse=True)
+    assert len(links) == len(list((server.data_dir / "answers").glob("*.json"))) > LISTED
 
 
 def test_memory_stays_flat_over_many_answers(server: Served) -> None:
@@ -182,7 +180,7 @@ def test_memory_stays_flat_over_many_answers(server: Served) -> None:
             paths = [ask(client, PROMPTS["colour"]) for _ in range(count)]
             for path in paths:
                 answered(client, path)
-            # Drawn anew for each: five are more than are remembered.
+            # Five are more than are cached.
             for path in paths[:5]:
                 client.get(path)
 
@@ -198,15 +196,15 @@ def test_a_page_loads_at_once_while_a_long_answer_is_written(paced: Served) -> N
             behind = ask(client, prompt("And me?", ["Tide"], []))
             longest = 0.0
             for page in ("/", "/form", "/answers", path, behind) * 4:
-                began = time.monotonic()
+                start = time.monotonic()
                 assert client.get(page).status_code == 200
-                longest = max(longest, time.monotonic() - began)
+                longest = max(longest, time.monotonic() - start)
             assert longest < 1.0
             assert "1 question is before this one" in client.get(behind).text
         assert answered(client, behind).prompt.question == "And me?"
 
 
-def test_readers_that_take_nothing_cost_no_memory_and_stop_nobody(paced: Served) -> None:
+def test_clients_that_read_nothing_cost_no_memory_and_stop_nobody(paced: Served) -> None:
     with paced.client() as client:
         answered(client, ask(client, PROMPTS["move"]))
         before = paced.resident
@@ -216,72 +214,60 @@ def test_readers_that_take_nothing_cost_no_memory_and_stop_nobody(paced: Served)
             while client.get(f"{path}/answer.json").status_code != 200:
                 highest = max(highest, paced.resident)
                 time.sleep(0.2)
-        # A fraction of the 100 MB that these readers have missed.
+        # A fraction of the 100 MB that these clients have missed.
         assert highest - before < 50 * TEXT_LIMIT * 6
 
 
-def test_what_a_reader_of_the_events_is_sent_adds_up_to_the_text(paced: Served) -> None:
+def test_the_texts_of_the_events_add_up_and_a_client_that_returns_gets_the_rest(
+    paced: Served,
+) -> None:
     text, states = "", []
-    with (
-        paced.client() as client,
-        slow_answer(paced, client, "events") as path,
-        client.stream("GET", f"{path}/events") as events,
-    ):
-        assert events.headers["content-type"].startswith("text/event-stream")
-        for seen in parsed(events):
-            states.append(seen["state"])
-            if seen["text"]:
-                assert seen["start"] == len(text)
-                text += seen["text"]
-            if "word 40" in text:
-                paced.enough(f"{SLOWLY}: events")
+    with paced.client() as client, slow_answer(paced, client, "events") as path:
+        back = {"last-event-id": str(len("word 0 word 1 "))}
+        with client.stream("GET", f"{path}/events", headers=back) as events:
+            assert next(parsed(events))["text"].startswith("word 2 ")
+        with client.stream("GET", f"{path}/events") as events:
+            assert events.headers["content-type"].startswith("text/event-stream")
+            for event in parsed(events):
+                states.append(event["state"])
+                if event["text"]:
+                    assert event["start"] == len(text)
+                    text += event["text"]
+                if "word 40" in text:
+                    paced.enough(f"{SLOWLY}: events")
     assert text.startswith("".join(f"word {number} " for number in range(41)))
     assert states[-1] == "done"
     assert set(states) == {"running", "done"}
 
 
-def test_a_reader_that_comes_back_goes_on_where_it_was(paced: Served) -> None:
-    with paced.client() as client, slow_answer(paced, client, "again") as path:
-        back = {"last-event-id": str(len("word 0 word 1 "))}
-        with client.stream("GET", f"{path}/events", headers=back) as events:
-            seen = next(parsed(events))
-    assert seen["text"].startswith("word 2 ")
-
-
-def test_an_answer_comes_although_its_client_left(paced: Served) -> None:
+def test_an_answer_is_stored_although_its_clients_left(paced: Served) -> None:
     with (
         paced.client() as client,
         slow_answer(paced, client, "left") as path,
-        watching(paced, path, 20) as readers,
+        watching(paced, path, 20) as clients,
     ):
-        for reader in readers:
-            reader.recv(100)
+        for watcher in clients:
+            watcher.recv(100)
     with paced.client() as client:
         assert answered(client, path).prompt.question == f"{SLOWLY}: left"
         assert path in client.get("/answers").text
 
 
 def test_an_answer_can_be_cancelled_and_its_prompt_asked_again(paced: Served) -> None:
-    kept = len(list(paced.data_dir.glob("answers/*")))
+    before = len(list(paced.data_dir.glob("answers/*")))
     with paced.client() as client, slow_answer(paced, client, "cancelled") as running:
         waiting = ask(client, prompt("Never mind?", ["Tide"], []))
         for path in (waiting, running):
             assert client.post(f"{path}/cancel").status_code == 303
         for path, question in ((waiting, "Never mind?"), (running, f"{SLOWLY}: cancelled")):
-            while state_of(client, path):
-                time.sleep(0.05)
-            assert "You cancelled this question." in client.get(path).text
-            name = path.rpartition("/")[2]
-            assert question in client.get(f"/?again={name}").text
-    assert len(list(paced.data_dir.glob("answers/*"))) == kept
+            assert "You cancelled this question." in page_at_end(client, path)
+            assert question in client.get(f"/?again={path.rpartition('/')[2]}").text
+    assert len(list(paced.data_dir.glob("answers/*"))) == before
 
 
 def test_an_answer_that_fails_says_why_and_stops_no_other(paced: Served) -> None:
     with paced.client() as client:
-        path = ask(client, prompt(BROKEN, ["Lantern"]))
-        while state_of(client, path):
-            time.sleep(0.05)
-        page = client.get(path).text
+        page = page_at_end(client, ask(client, prompt(BROKEN, ["Lantern"])))
         assert "ZeroDivisionError: &lt;b&gt;nothing&lt;/b&gt; to divide by" in page
         assert answered(client, ask(client, PROMPTS["move"])).prompt.text == PROMPTS["move"].text
 
@@ -291,32 +277,31 @@ def test_a_signal_ends_it_soon_with_streams_open_and_leaves_nothing_half_done(
     own: Served, by: signal.Signals
 ) -> None:
     with own.client() as client:
-        kept = answered(client, ask(client, PROMPTS["move"]))
+        answer = answered(client, ask(client, PROMPTS["move"]))
         with slow_answer(own, client, "ended") as path:
             waiting = [ask(client, PROMPTS["remove"]) for _ in range(2)]
             refused = client.post("/", files={"text": (None, PROMPTS["move"].text)})
-            with watching(own, path, 10) as readers, watching(own, waiting[0], 10) as others:
-                for reader in (*readers, *others):
-                    reader.recv(100)
-                code, seconds, said = own.end(by)
+            with watching(own, path, 10) as watchers, watching(own, waiting[0], 10) as others:
+                for watcher in (*watchers, *others):
+                    watcher.recv(100)
+                code, seconds, stderr = own.end(by)
     assert refused.status_code == 503
     assert refused.headers["retry-after"]
     assert "2 questions are waiting already" in refused.text
-    assert (code, said) == (0, "")
+    assert (code, stderr) == (0, "")
     assert seconds < 4
     (file,) = (own.data_dir / "answers").glob("*.json")
-    assert Answer.from_json(file.read_text()) == kept
+    assert Answer.from_json(file.read_text()) == answer
     assert not list(own.data_dir.rglob("*.part"))
 
 
-def test_a_signal_ends_it_soon_even_where_the_work_hears_nothing(own: Served) -> None:
+def test_a_signal_ends_it_soon_even_where_the_work_does_not_stop(own: Served) -> None:
     with own.client() as client:
         path = ask(client, prompt(DEAFLY, ["Lantern"]))
-        while state_of(client, path) != "running":
-            time.sleep(0.05)
+        page_at_end(client, path, while_state="waiting")
         time.sleep(1)
-    code, seconds, said = own.end()
-    assert (code, said) == (0, "")
+    code, seconds, stderr = own.end()
+    assert (code, stderr) == (0, "")
     assert seconds < 8
 
 
@@ -324,11 +309,10 @@ def test_a_signal_ends_it_soon_even_where_the_work_hears_nothing(own: Served) ->
 def test_a_path_that_a_browser_would_not_send_leads_nowhere(server: Served, path: str) -> None:
     (server.data_dir / "secret.json").write_text('{"secret": 1}')
     host, port = server.base.removeprefix("http://").split(":")
-    for what in ("", ".json", "/answer.json", "/events"):
-        with socket.create_connection((host, int(port))) as raw, raw.makefile("rb") as got:
-            request = f"GET /answers/{path}{what} HTTP/1.0\r\nHost: {host}\r\n\r\n"
-            raw.sendall(request.encode())
-            page = got.read()
+    for suffix in ("", ".json", "/answer.json", "/events"):
+        with socket.create_connection((host, int(port))) as raw, raw.makefile("rb") as response:
+            raw.sendall(f"GET /answers/{path}{suffix} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
+            page = response.read()
         assert page.startswith(b"HTTP/1.1 404 ")
         assert b'"secret"' not in page
 

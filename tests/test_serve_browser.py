@@ -1,5 +1,5 @@
 """The served page in a real browser: asked on, watched, read, downloaded, verified; with the
-keyboard, without a script, at every width; and nothing is asked of anybody else."""
+keyboard, without a script, at every width; and no other host is contacted."""
 
 from __future__ import annotations
 
@@ -23,16 +23,11 @@ from tests.parts.browser import chromium
 from tests.parts.served import PACED, SLOWLY, Served, served
 from tests.parts.works import LISTED, PROMPTS, prompt
 
-Scheme = Literal["light", "dark"]
-SIZES: tuple[tuple[int, Scheme], ...] = ((360, "light"), (1280, "dark"))
-
-# One worker for all of them: they share a server.
-
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -44,42 +39,46 @@ def server(tmp_path_factory: pytest.TempPathFactory, small_mirror: Path) -> Iter
 
 @dataclass
 class Visit:
-    """One visitor's page, the hosts it spoke to and what it complained of."""
+    """One visitor's page, the hosts it spoke to and what its console said."""
 
     page: Page
     hosts: set[str] = field(default_factory=set)
     complaints: list[str] = field(default_factory=list)
 
-    def good(self) -> None:
-        """Nothing on the page keeps anybody out, and nothing has to be scrolled sideways."""
-        found = Axe().run(self.page)
-        assert found.violations_count == 0, found.generate_report()
+    def check(self) -> None:
+        """The page is accessible, and nothing has to be scrolled sideways."""
+        report = Axe().run(self.page)
+        assert report.violations_count == 0, report.generate_report()
         assert self.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+    def ask_document(self, text: str) -> None:
+        self.page.goto("/")
+        self.page.get_by_label("Prompt document", exact=True).fill(text)
+        self.page.get_by_role("button", name="Ask").click()
 
 
 @contextmanager
-def visit(browser: Browser, server: Served, **more: Any) -> Iterator[Visit]:
+def visit(browser: Browser, server: Served, **options: Any) -> Iterator[Visit]:
     """A visitor to the served page; leaving checks that all went well."""
     context = browser.new_context(
-        base_url=server.base, accept_downloads=True, reduced_motion="reduce", **more
+        base_url=server.base, accept_downloads=True, reduced_motion="reduce", **options
     )
-    page = context.new_page()
-    page.set_default_timeout(15_000)
-    here = Visit(page)
-    page.on("request", lambda asked: here.hosts.add(asked.url.split("/")[2]))
-    page.on("console", lambda said: here.complaints.append(said.text))
-    page.on("pageerror", lambda error: here.complaints.append(str(error)))
-    page.on("dialog", lambda dialog: here.complaints.append(dialog.message))
+    visit = Visit(context.new_page())
+    visit.page.set_default_timeout(15_000)
+    visit.page.on("request", lambda request: visit.hosts.add(request.url.split("/")[2]))
+    visit.page.on("console", lambda message: visit.complaints.append(message.text))
+    visit.page.on("pageerror", lambda error: visit.complaints.append(str(error)))
+    visit.page.on("dialog", lambda dialog: visit.complaints.append(dialog.message))
     try:
-        yield here
-        assert here.hosts == {server.base.removeprefix("http://")}
-        assert here.complaints == []
+        yield visit
+        assert visit.hosts == {server.base.removeprefix("http://")}
+        assert visit.complaints == []
     finally:
         context.close()
 
 
 @contextmanager
-def slowly(server: Served, why: str) -> Iterator[str]:
+def slow_question(server: Served, why: str) -> Iterator[str]:
     """A question that is answered slowly, for as long as the context lasts."""
     question = f"{SLOWLY}: {why}"
     try:
@@ -88,31 +87,41 @@ def slowly(server: Served, why: str) -> Iterator[str]:
         server.enough(question)
 
 
-@pytest.mark.parametrize(("width", "scheme"), SIZES)
-def test_a_form_is_filled_mended_watched_read_downloaded_and_verified(
-    browser: Browser, server: Served, width: int, scheme: Scheme
+@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1280, "dark")])
+def test_a_form_is_filled_corrected_watched_read_downloaded_and_verified(
+    browser: Browser, server: Served, width: int, scheme: Literal["light", "dark"]
 ) -> None:
     size = {"width": width, "height": 800}
     with (
         visit(browser, server, viewport=size, color_scheme=scheme) as here,
-        slowly(server, f"at {width} pixels, how?") as question,
+        slow_question(server, f"at {width} pixels, how?") as question,
     ):
-        fill_with_a_mistake(here, question)
-        mend(here)
-        watch(here, question)
+        page = here.page
+        fill_form_with_a_mistake(here, question)
+        correct_form(here)
+        expect(page.get_by_role("heading", level=1)).to_have_text(question)
+        expect(page.get_by_role("log")).to_contain_text("word 5 word 6")
+        expect(page.get_by_role("status")).to_have_text("The answer is being written.")
+        here.check()
         server.enough(question)
-        read(here, question)
-        download(here, server, question)
-        prove(here)
-        here.page.get_by_role("link", name="Answers").click()
-        expect(here.page.get_by_role("link", name=question)).to_be_visible()
-        here.good()
+        page.get_by_role("heading", name="3. Papers and tools").wait_for()
+        expect(page.locator(".answer")).to_contain_text(question)
+        here.check()
+        check_downloads(here, server, question)
+        page.get_by_role("button", name="Verify").click()
+        verdict = page.get_by_role("status", name="Verification")
+        expect(verdict).to_contain_text("Verified.")
+        expect(verdict).to_be_focused()
+        here.check()
+        page.get_by_role("link", name="Answers").click()
+        expect(page.get_by_role("link", name=question)).to_be_visible()
+        here.check()
 
 
-def fill_with_a_mistake(here: Visit, question: str) -> None:
+def fill_form_with_a_mistake(here: Visit, question: str) -> None:
     page = here.page
     page.goto("/")
-    here.good()
+    here.check()
     page.get_by_role("link", name="Form").click()
     page.get_by_label("Question").fill(question)
     page.get_by_label("Name").fill(str(LISTED["Lantern"]["model"]))
@@ -126,33 +135,19 @@ def fill_with_a_mistake(here: Visit, question: str) -> None:
     page.get_by_role("button", name="Ask", exact=True).click()
 
 
-def mend(here: Visit) -> None:
+def correct_form(here: Visit) -> None:
     page = here.page
     wrong = page.get_by_role("alert")
     expect(wrong).to_contain_text("not a link to a paper on arXiv")
     expect(wrong).to_be_focused()
-    here.good()
+    here.check()
     wrong.get_by_role("link", name="Work 1, paper").click()
     expect(page.get_by_label("Paper").first).to_be_focused()
     page.get_by_label("Paper").first.fill(str(LISTED["Lantern"]["paper"]))
     page.get_by_role("button", name="Ask", exact=True).click()
 
 
-def watch(here: Visit, question: str) -> None:
-    page = here.page
-    expect(page.get_by_role("heading", level=1)).to_have_text(question)
-    expect(page.get_by_role("log")).to_contain_text("word 5 word 6")
-    expect(page.get_by_role("status")).to_have_text("The answer is being written.")
-    here.good()
-
-
-def read(here: Visit, question: str) -> None:
-    here.page.get_by_role("heading", name="3. Papers and tools").wait_for()
-    expect(here.page.locator(".answer")).to_contain_text(question)
-    here.good()
-
-
-def download(here: Visit, server: Served, question: str) -> None:
+def check_downloads(here: Visit, server: Served, question: str) -> None:
     files = {}
     for form, suffix in (("HTML", "html"), ("JSON", "json"), ("Markdown", "md")):
         with here.page.expect_download() as coming:
@@ -164,14 +159,6 @@ def download(here: Visit, server: Served, question: str) -> None:
     assert verify(answer, Reextraction(Settings(server.data_dir, offline=True))).verified
     assert files["HTML"].startswith("<!DOCTYPE html>")
     assert question in files["Markdown"]
-
-
-def prove(here: Visit) -> None:
-    here.page.get_by_role("button", name="Verify").click()
-    verdict = here.page.get_by_role("status", name="Verification")
-    expect(verdict).to_contain_text("Verified.")
-    expect(verdict).to_be_focused()
-    here.good()
 
 
 def test_a_document_is_asked_with_the_keyboard_alone(browser: Browser, server: Served) -> None:
@@ -190,11 +177,11 @@ def test_a_document_is_asked_with_the_keyboard_alone(browser: Browser, server: S
         expect(page.get_by_role("button", name="Ask")).to_be_focused()
         page.keyboard.press("Enter")
         page.locator(".answer").wait_for()
-        seen = set()
+        focused = set()
         for _ in range(60):
             page.keyboard.press("Tab")
-            seen.add(page.evaluate("document.activeElement.textContent.trim()"))
-        assert {"Verify", "HTML", "JSON", "Markdown", "Change the prompt"} <= seen
+            focused.add(page.evaluate("document.activeElement.textContent.trim()"))
+        assert {"Verify", "HTML", "JSON", "Markdown", "Change the prompt"} <= focused
 
 
 def test_a_file_with_a_mistake_comes_back_with_its_line(browser: Browser, server: Served) -> None:
@@ -209,81 +196,70 @@ def test_a_file_with_a_mistake_comes_back_with_its_line(browser: Browser, server
         expect(page.get_by_role("alert")).to_contain_text("not a link to a GitHub repository")
         expect(page.locator(".excerpt .bad")).to_contain_text("GitHub: https://git/")
         assert page.get_by_label("Prompt document", exact=True).input_value() == text
-        here.good()
+        here.check()
 
 
 def test_without_a_script_everything_works(browser: Browser, server: Served) -> None:
     with (
         visit(browser, server, java_script_enabled=False) as here,
-        slowly(server, "without a script?") as question,
+        slow_question(server, "without a script?") as question,
     ):
-        page = here.page
-        page.goto("/")
-        page.get_by_label("Prompt document", exact=True).fill(prompt(question, ["Kite"], []).text)
-        page.get_by_role("button", name="Ask").click()
-        # The page asks for itself anew every two seconds.
-        expect(page.get_by_role("log")).to_contain_text("word 20", timeout=15_000)
+        here.ask_document(prompt(question, ["Kite"], []).text)
+        # The page loads itself again every two seconds.
+        expect(here.page.get_by_role("log")).to_contain_text("word 20", timeout=15_000)
         server.enough(question)
-        page.locator(".answer").wait_for()
-        page.get_by_role("button", name="Verify").click()
-        expect(page.get_by_role("status", name="Verification")).to_contain_text("Verified.")
+        here.page.locator(".answer").wait_for()
+        here.page.get_by_role("button", name="Verify").click()
+        verdict = here.page.get_by_role("status", name="Verification")
+        expect(verdict).to_contain_text("Verified.")
 
 
 def test_an_answer_is_cancelled_and_its_prompt_comes_back(browser: Browser, server: Served) -> None:
-    with visit(browser, server) as here, slowly(server, "never mind?") as question:
-        asked = prompt(question, ["Kite"], [])
-        page = here.page
-        page.goto("/")
-        page.get_by_label("Prompt document", exact=True).fill(asked.text)
-        page.get_by_role("button", name="Ask").click()
-        expect(page.get_by_role("log")).to_contain_text("word 5")
-        page.get_by_role("button", name="Cancel").click()
-        page.get_by_role("link", name="Back to the prompt").click()
-        assert page.get_by_label("Prompt document", exact=True).input_value() == asked.text
+    with visit(browser, server) as here, slow_question(server, "never mind?") as question:
+        text = prompt(question, ["Kite"], []).text
+        here.ask_document(text)
+        expect(here.page.get_by_role("log")).to_contain_text("word 5")
+        here.page.get_by_role("button", name="Cancel").click()
+        here.page.get_by_role("link", name="Back to the prompt").click()
+        assert here.page.get_by_label("Prompt document", exact=True).input_value() == text
 
 
-def test_hostile_words_are_words_wherever_they_stand(browser: Browser, server: Served) -> None:
+def test_hostile_text_is_shown_as_text(browser: Browser, server: Served) -> None:
     words = "<script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}"
     work = {"model": words, "summary": f"It takes {words} as input. It makes a picture of {words}."}
-    asked = Prompt.build(f"How does {words} work?", related=[work])
     with visit(browser, server) as here:
-        page = here.page
-        page.goto("/")
-        page.get_by_label("Prompt document", exact=True).fill(words)
-        page.get_by_role("button", name="Ask").click()
-        expect(page.get_by_role("alert")).to_be_visible()
-        page.get_by_label("Prompt document", exact=True).fill(asked.text)
-        page.get_by_role("button", name="Ask").click()
-        page.locator(".answer").wait_for()
-        expect(page.locator(".answer .question")).to_have_text(f"How does {words} work?")
-        page.goto("/answers")
-        expect(page.get_by_role("link", name="How does <script>alert(1)")).to_be_visible()
+        here.ask_document(words)
+        expect(here.page.get_by_role("alert")).to_be_visible()
+        here.ask_document(Prompt.build(f"How does {words} work?", related=[work]).text)
+        here.page.locator(".answer").wait_for()
+        question = here.page.locator(".answer .question")
+        expect(question).to_have_text(f"How does {words} work?")
+        here.page.goto("/answers")
+        listed = here.page.get_by_role("link", name="How does <script>alert(1)")
+        expect(listed).to_be_visible()
 
 
-def test_from_another_machine_the_token_in_the_address_opens_it_once_for_all(
+def test_from_another_machine_the_token_in_the_address_opens_all_pages(
     browser: Browser, tmp_path: Path, small_mirror: Path, encoder_folder: Path
 ) -> None:
     settings = Settings(tmp_path, small_mirror, offline=True, encoder=str(encoder_folder))
     with served(settings, host="0.0.0.0") as running:
-        port = running.base.rpartition(":")[2]
-        token = running.address.partition("?token=")[2]
         # Not a loopback address: a browser trusts it less, and sends less with its forms.
-        outside = f"http://{own_address()}:{port}"
+        outside = f"http://{outer_address()}:{running.base.rpartition(':')[2]}"
         context = browser.new_context(base_url=outside)
         page = context.new_page()
         refused = page.goto("/")
         assert refused is not None
         assert refused.status == 401
-        page.goto(f"/?token={token}")
+        page.goto(f"/?token={running.address.partition('?token=')[2]}")
         assert page.url == f"{outside}/"
-        page.get_by_label("Prompt document", exact=True).fill(PROMPTS["move"].text)
-        page.get_by_role("button", name="Ask").click()
+        Visit(page).ask_document(PROMPTS["move"].text)
         page.locator(".answer").wait_for(timeout=60_000)
         assert page.evaluate("document.cookie") == ""
         context.close()
 
 
-def own_address() -> str:
+def outer_address() -> str:
     """An address of this machine that is not loopback; nothing is sent to find it."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         try:

@@ -1,10 +1,12 @@
-"""The job queue, the event log of a job, and work that is done once for all who ask for it."""
+"""The queue of jobs, the snapshots that clients follow, and calls whose result is shared."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -27,249 +29,233 @@ def job(name: str = "") -> Job:
     return Job(name or new_id(), PROMPTS["move"])
 
 
-class Held:
-    """Answers jobs when it is let go, and remembers their order."""
+class HeldAnswers:
+    """Answers jobs when it is released, and remembers their order."""
 
     def __init__(self) -> None:
         self.order: list[str] = []
         self.begun = threading.Event()
-        self.let_go = threading.Event()
+        self.released = threading.Event()
 
     def __call__(self, asked: Job) -> None:
         self.begun.set()
         self.order.append(asked.id)
-        while not self.let_go.wait(0.01):
+        while not self.released.wait(0.01):
             asked.notify("held", 0, 1, "")
 
 
 @pytest.fixture
-def held() -> Held:
-    return Held()
+def held() -> Iterator[HeldAnswers]:
+    answers = HeldAnswers()
+    yield answers
+    answers.released.set()
 
 
 @pytest.fixture
-def job_queue(held: Held) -> JobQueue:
-    return JobQueue(held, places=3)
+def queue(held: HeldAnswers) -> JobQueue:
+    """With one job that runs, and three places."""
+    queue = JobQueue(held, places=3)
+    queue.put(job("running"))
+    assert held.begun.wait(5)
+    return queue
 
 
-def ended(job_queue: JobQueue) -> None:
-    while job_queue.active():
-        threading.Event().wait(0.01)
+def drain(queue: JobQueue) -> None:
+    while queue.active():
+        time.sleep(0.01)
 
 
-class TestTheDesk:
-    """One after the other."""
+def test_jobs_are_answered_in_order_and_no_more_wait_than_may(
+    queue: JobQueue, held: HeldAnswers
+) -> None:
+    jobs = queue.active() + [job(str(number)) for number in range(3)]
+    for later in jobs[1:]:
+        queue.put(later)
+    with pytest.raises(QueueFullError, match="3 questions are waiting"):
+        queue.put(job())
+    assert [queue.ahead(it) for it in jobs] == [0, 1, 2, 3]
+    assert [it.state for it in jobs] == ["running", *["waiting"] * 3]
+    held.released.set()
+    drain(queue)
+    assert held.order == ["running", "0", "1", "2"]
+    assert [it.state for it in jobs] == ["done"] * 4
+    assert queue.find("0") is None
 
-    def test_jobs_are_answered_in_the_order_they_came(
-        self, job_queue: JobQueue, held: Held
-    ) -> None:
-        jobs = [job(str(number)) for number in range(4)]
-        job_queue.put(jobs[0])
-        held.begun.wait(5)
-        for later in jobs[1:]:
-            job_queue.put(later)
-        assert [job_queue.ahead(it) for it in jobs] == [0, 1, 2, 3]
-        assert [it.state for it in jobs] == ["running", *["waiting"] * 3]
-        held.let_go.set()
-        ended(job_queue)
-        assert held.order == ["0", "1", "2", "3"]
-        assert [it.state for it in jobs] == ["done"] * 4
-        assert job_queue.find("0") is None
 
-    def test_no_more_wait_than_may(self, job_queue: JobQueue, held: Held) -> None:
-        job_queue.put(job())
-        held.begun.wait(5)
-        for _ in range(3):
-            job_queue.put(job())
-        with pytest.raises(QueueFullError, match="3 questions are waiting"):
-            job_queue.put(job())
-        held.let_go.set()
+def test_a_job_is_cancelled_whether_it_waits_or_runs(queue: JobQueue, held: HeldAnswers) -> None:
+    (running,), waiting = queue.active(), job("waiting")
+    queue.put(waiting)
+    for name in ("waiting", "running", "unknown"):
+        queue.cancel(name)
+    drain(queue)
+    assert held.order == ["running"]
+    assert {it.state for it in (running, waiting)} == {"cancelled"}
+    assert queue.find("waiting") is waiting
 
-    def test_what_is_given_up_ends_whether_it_waits_or_runs(
-        self, job_queue: JobQueue, held: Held
-    ) -> None:
-        running, waiting = job("running"), job("waiting")
-        job_queue.put(running)
-        held.begun.wait(5)
-        job_queue.put(waiting)
-        for name in ("waiting", "running", "unknown"):
-            job_queue.cancel(name)
-        ended(job_queue)
-        assert held.order == ["running"]
-        assert {it.state for it in (running, waiting)} == {"cancelled"}
-        assert job_queue.find("waiting") is waiting
 
-    def test_few_jobs_without_an_answer_are_remembered(
-        self, job_queue: JobQueue, held: Held
-    ) -> None:
-        job_queue.put(job("first"))
-        held.begun.wait(5)
-        for number in range(ENDED_LIMIT + 5):
-            job_queue.put(job(str(number)))
-            job_queue.cancel(str(number))
-        assert job_queue.find("4") is None
-        assert job_queue.find("5") is not None
-        held.let_go.set()
+def test_few_jobs_without_an_answer_are_stored(queue: JobQueue) -> None:
+    for number in range(ENDED_LIMIT + 5):
+        queue.put(job(str(number)))
+        queue.cancel(str(number))
+    assert queue.find("4") is None
+    assert queue.find("5") is not None
 
-    def test_closed_it_takes_nothing_and_gives_up_what_is_at_hand(
-        self, job_queue: JobQueue, held: Held
-    ) -> None:
-        running = job()
-        job_queue.put(running)
-        held.begun.wait(5)
-        assert job_queue.close(5)
-        assert running.state == "cancelled"
+
+def test_a_closed_queue_takes_nothing_and_cancels_what_is_active(queue: JobQueue) -> None:
+    (running,) = queue.active()
+    assert queue.close(5)
+    assert running.state == "cancelled"
+    with pytest.raises(QueueFullError):
+        queue.put(job())
+
+
+def test_close_tells_when_the_running_job_does_not_end() -> None:
+    released = threading.Event()
+    queue = JobQueue(lambda _: released.wait(10) and None, places=1)
+    queue.put(job())
+    while queue.active()[0].state != "running":
+        pass
+    assert not queue.close(0.05)
+    released.set()
+
+
+@given(
+    pieces=st.lists(st.text(min_size=1, max_size=5), max_size=40),
+    reads=st.lists(st.booleans(), max_size=40),
+)
+def test_the_texts_of_snapshots_add_up(pieces: list[str], reads: list[bool]) -> None:
+    written, text, end = job(), "", 0
+    for number, piece in enumerate(pieces):
+        written.write(piece)
+        if number < len(reads) and reads[number]:
+            snapshot = written.snapshot(end)
+            assert snapshot.start == end
+            text, end = text + snapshot.text, snapshot.end
+    snapshot = written.snapshot(end)
+    assert text + snapshot.text == "".join(pieces)
+    assert snapshot.end == len("".join(pieces))
+
+
+def test_of_a_long_text_the_newest_part_is_stored() -> None:
+    long = job()
+    for number in range(30):
+        long.write(str(number % 10) * (TEXT_LIMIT // 10))
+    snapshot = long.snapshot(7)
+    assert (snapshot.start, snapshot.end) == (2 * TEXT_LIMIT, 3 * TEXT_LIMIT)
+    assert len(snapshot.text) == TEXT_LIMIT
+    assert snapshot.text.endswith("9")
+
+
+@pytest.mark.parametrize("since", [-1, 4, 10**9])
+def test_an_offset_outside_the_text_gives_all_of_it(since: int) -> None:
+    short = job()
+    short.write("abc")
+    assert short.snapshot(since).text == "abc"
+
+
+def test_an_ended_job_stores_no_text() -> None:
+    ended = job()
+    ended.notify("fetch", 1, 2, "it")
+    ended.write("abc")
+    assert ended.snapshot(0).percent == 50
+    ended.end("done")
+    snapshot = ended.snapshot(1)
+    assert (snapshot.text, snapshot.stages, snapshot.end, snapshot.ended) == ("", (), 3, True)
+
+
+@pytest.mark.parametrize(
+    "report", [lambda it: it.write("x"), lambda it: it.notify("fetch", 0, 1, "")]
+)
+def test_the_work_on_a_cancelled_job_is_stopped(report: Callable[[Job], None]) -> None:
+    cancelled = job()
+    cancelled.cancel()
+    with pytest.raises(JobCancelled):
+        report(cancelled)
+
+
+def test_many_who_await_the_same_key_share_one_call() -> None:
+    calls: list[str] = []
+
+    def work(key: str) -> str:
+        calls.append(key)
+        return key.upper()
+
+    async def results() -> list[str]:
+        shared = SingleFlight(work, places=2)
+        return await asyncio.gather(*(shared.get("ab"[number % 2]) for number in range(50)))
+
+    assert set(asyncio.run(results())) == {"A", "B"}
+    assert sorted(calls) == ["a", "b"]
+
+
+@pytest.mark.parametrize(("cached", "expected"), [(2, "abcb"), (0, "abacab")])
+def test_so_many_results_are_cached_and_the_oldest_goes_first(cached: int, expected: str) -> None:
+    calls: list[str] = []
+
+    async def ask() -> None:
+        shared = SingleFlight(calls.append, places=2, cached=cached)
+        for key in "abacab":
+            await shared.get(key)
+
+    asyncio.run(ask())
+    assert "".join(calls) == expected
+
+
+def test_errors_reach_all_who_wait_and_are_not_cached() -> None:
+    calls: list[str] = []
+
+    def work(key: str) -> None:
+        calls.append(key)
+        raise ZeroDivisionError
+
+    async def ask() -> None:
+        shared = SingleFlight(work, places=1, cached=1)
+        errors = await asyncio.gather(shared.get("a"), shared.get("a"), return_exceptions=True)
+        assert {type(error) for error in errors} == {ZeroDivisionError}
+        with pytest.raises(ZeroDivisionError):
+            await shared.get("a")
+
+    asyncio.run(ask())
+    assert calls == ["a", "a"]
+
+
+def test_a_client_that_leaves_takes_nothing_from_the_others() -> None:
+    released = threading.Event()
+
+    async def ask() -> str:
+        shared = SingleFlight(lambda _: "done" if released.wait(5) else "", places=1)
+        first = asyncio.ensure_future(shared.get("a"))
+        second = asyncio.ensure_future(shared.get("a"))
+        await asyncio.sleep(0.01)
+        first.cancel()
+        released.set()
+        return await second
+
+    assert asyncio.run(ask()) == "done"
+
+
+def test_too_many_keys_are_refused_and_so_is_everybody_at_the_close() -> None:
+    released = threading.Event()
+
+    async def ask() -> None:
+        shared = SingleFlight(lambda _: released.wait(5), places=2)
+        waiting = [asyncio.ensure_future(shared.get(key)) for key in "ab"]
+        await asyncio.sleep(0.01)
         with pytest.raises(QueueFullError):
-            job_queue.put(job())
-
-    def test_it_says_when_the_work_does_not_end(self) -> None:
-        enough = threading.Event()
-
-        def hear_nothing(asked: Job) -> None:
-            enough.wait(10)
-
-        deaf = JobQueue(hear_nothing, places=1)
-        deaf.put(job())
-        while deaf.active()[0].state != "running":
-            pass
-        assert not deaf.close(0.05)
-        enough.set()
-
-
-class TestTheLog:
-    """Read by whoever wants to, as fast as they like."""
-
-    @given(
-        pieces=st.lists(st.text(min_size=1, max_size=5), max_size=40),
-        looks=st.lists(st.booleans(), max_size=40),
-    )
-    def test_what_a_reader_was_given_adds_up(self, pieces: list[str], looks: list[bool]) -> None:
-        log, text, end = job(), "", 0
-        for number, piece in enumerate(pieces):
-            log.write(piece)
-            if number < len(looks) and looks[number]:
-                seen = log.snapshot(end, 0)
-                assert seen.start == end
-                text, end = text + seen.text, seen.end
-        seen = log.snapshot(end, 0)
-        assert text + seen.text == "".join(pieces)
-        assert seen.end == len("".join(pieces))
-
-    def test_a_reader_who_missed_too_much_gets_the_newest(self) -> None:
-        log = job()
-        for number in range(30):
-            log.write(str(number % 10) * (TEXT_LIMIT // 10))
-        seen = log.snapshot(7, 0)
-        assert len(seen.text) == TEXT_LIMIT
-        assert seen.start == 2 * TEXT_LIMIT
-        assert seen.end == 3 * TEXT_LIMIT
-        assert seen.text.endswith("9")
-
-    @pytest.mark.parametrize("since", [-1, 4, 10**9])
-    def test_an_offset_that_is_none_gets_everything(self, since: int) -> None:
-        log = job()
-        log.write("abc")
-        assert log.snapshot(since, 0).text == "abc"
-
-    def test_once_ended_it_holds_nothing(self) -> None:
-        log = job()
-        log.notify("fetch", 1, 2, "it")
-        log.write("abc")
-        log.end("done")
-        seen = log.snapshot(1, 0)
-        assert (seen.text, seen.stages, seen.end, seen.ended) == ("", (), 3, True)
-
-    @pytest.mark.parametrize(
-        "tell", [lambda it: it.write("x"), lambda it: it.notify("fetch", 0, 1, "")]
-    )
-    def test_who_writes_to_what_was_given_up_is_stopped(self, tell: Callable[[Job], None]) -> None:
-        log = job()
-        log.cancel()
-        with pytest.raises(JobCancelled):
-            tell(log)
-
-
-class TestSharedWork:
-    """Once for all who ask for it at the same time."""
-
-    def test_many_who_ask_for_the_same_wait_for_one(self) -> None:
-        done: list[str] = []
-
-        def work(key: str) -> str:
-            done.append(key)
-            return key.upper()
-
-        async def asked() -> list[str]:
-            shared = SingleFlight(work, places=2)
-            return await asyncio.gather(*(shared.get("ab"[number % 2]) for number in range(50)))
-
-        assert set(asyncio.run(asked())) == {"A", "B"}
-        assert sorted(done) == ["a", "b"]
-
-    def test_so_many_results_are_kept_the_oldest_goes_first(self) -> None:
-        done: list[str] = []
-
-        async def asked() -> None:
-            shared = SingleFlight(done.append, places=2, cached=2)
-            for key in "abacab":
-                await shared.get(key)
-
-        asyncio.run(asked())
-        assert done == ["a", "b", "c", "b"]
-
-    def test_nothing_is_kept_unless_asked_for_and_errors_reach_all(self) -> None:
-        tries: list[str] = []
-
-        def work(key: str) -> None:
-            tries.append(key)
-            raise ZeroDivisionError
-
-        async def asked() -> None:
-            shared = SingleFlight(work, places=1)
-            found = await asyncio.gather(shared.get("a"), shared.get("a"), return_exceptions=True)
-            assert {type(error) for error in found} == {ZeroDivisionError}
-            with pytest.raises(ZeroDivisionError):
-                await shared.get("a")
-
-        asyncio.run(asked())
-        assert tries == ["a", "a"]
-
-    def test_who_leaves_takes_nothing_from_the_others(self) -> None:
-        enough = threading.Event()
-
-        async def asked() -> str:
-            shared = SingleFlight(lambda key: "done" if enough.wait(5) else "", places=1)
-            first = asyncio.ensure_future(shared.get("a"))
-            second = asyncio.ensure_future(shared.get("a"))
-            await asyncio.sleep(0.01)
-            first.cancel()
-            enough.set()
-            return await second
-
-        assert asyncio.run(asked()) == "done"
-
-    def test_too_many_are_refused_and_so_is_everybody_when_it_closes(self) -> None:
-        enough = threading.Event()
-
-        async def asked() -> None:
-            shared = SingleFlight(lambda key: enough.wait(5), places=2)
-            waiting = [asyncio.ensure_future(shared.get(key)) for key in "ab"]
-            await asyncio.sleep(0.01)
+            await shared.get("c")
+        shared.close()
+        assert not shared.idle
+        for it in waiting:
             with pytest.raises(QueueFullError):
-                await shared.get("c")
-            shared.close()
-            assert not shared.idle
-            for it in waiting:
-                with pytest.raises(QueueFullError):
-                    await it
-            enough.set()
-            while not shared.idle:
-                await asyncio.sleep(0.01)
+                await it
+        released.set()
+        while not shared.idle:
+            await asyncio.sleep(0.01)
 
-        asyncio.run(asked())
+    asyncio.run(ask())
 
 
-def test_names_of_answers_sort_by_time_and_tell_it() -> None:
+def test_names_of_answers_are_unique_and_sort_by_time() -> None:
     names = [new_id() for _ in range(3)]
     assert [name[:18] for name in names] == sorted(name[:18] for name in names)
     assert len(set(names)) == 3
@@ -277,6 +263,5 @@ def test_names_of_answers_sort_by_time_and_tell_it() -> None:
 
 
 @given(st.text(max_size=60))
-def test_no_other_name_is_a_path(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
-    store = AnswerStore(tmp_path_factory.getbasetemp() / "none")
-    assert store.path(name) is None
+def test_no_other_name_is_a_path(name: str) -> None:
+    assert AnswerStore(Path("nowhere")).path(name) is None

@@ -23,9 +23,9 @@ _ORDINAL: Unit = ("ordinal", Decimal(1))
 
 
 def _units(table: str) -> dict[str, Unit]:
-    """Reads lines of "dimension: name/name factor, ..."; a "+" also adds the plural in s."""
+    """Reads "dimension: name/name factor, ...; ..."; a "+" also adds the plural in s."""
     units: dict[str, Unit] = {}
-    for line in table.strip().splitlines():
+    for line in table.strip().replace("\n", "; ").split("; "):
         dimension, _, entries = line.partition(": ")
         for entry in entries.split(", "):
             names, _, factor = entry.rpartition(" ")
@@ -55,15 +55,8 @@ J: mJ 1e-3, J 1, kJ 1e3, MJ 1e6
 Pa: Pa 1, kPa 1e3, MPa 1e6
 eV: eV 1, keV 1e3, MeV 1e6, GeV 1e9
 Wh: Wh 1, kWh 1e3, MWh 1e6
-dB: dB 1
-px: px 1
-fps: fps/FPS 1
-°C: °C 1
-°F: °F 1
-°: ° 1
-%: % 1, ‰ 0.1
-points: pp 1
-times: x/× 1
+dB: dB 1; px: px 1; fps: fps/FPS 1; °C: °C 1; °F: °F 1; °: ° 1
+%: % 1, ‰ 0.1; points: pp 1; times: x/× 1
 """)
 # Words are matched without case.
 _UNIT_WORDS = _units("""
@@ -72,35 +65,20 @@ s: minute+/min+ 60, hour+/hr+ 3600, day+ 86400, week+ 604800
 month: month+ 1, year+/yr+ 12, decade+ 120, century/centuries 1200
 m: nanometer+/nanometre+ 1e-9, micrometer+/micrometre+ 1e-6, millimeter+/millimetre+ 1e-3
 m: centimeter+/centimetre+ 1e-2, meter+/metre+ 1, kilometer+/kilometre+ 1e3
-ft: foot/feet/ft 1
-mile: mile+ 1
-inch: inch/inches 1
+ft: foot/feet/ft 1; mile: mile+ 1; inch: inch/inches 1
 g: milligram+ 1e-3, gram+ 1, kilogram+/kilo 1e3, tonne+ 1e6
-ton: ton+ 1
-lb: pound+/lb+ 1
+ton: ton+ 1; lb: pound+/lb+ 1
 l: milliliter+/millilitre+ 1e-3, liter+/litre+ 1
 B: byte+ 1, kilobyte+ 1e3, megabyte+ 1e6, gigabyte+ 1e9, terabyte+ 1e12
 bit: bit+ 1
 Hz: hertz 1, kilohertz 1e3, megahertz 1e6, gigahertz 1e9
-V: volt+ 1
-W: watt+ 1, kilowatt+ 1e3, megawatt+ 1e6
-J: joule+ 1
-dB: decibel+/db 1
-px: pixel+ 1
-fps: frames per second 1
+W: watt+ 1, kilowatt+ 1e3, megawatt+ 1e6; V: volt+ 1; J: joule+ 1
+dB: decibel+/db 1; px: pixel+ 1; fps: frames per second 1
 FLOP: flops 1, mflops 1e6, gflops 1e9, tflops 1e12
-°C: degrees celsius 1
-°F: degrees fahrenheit 1
-°: degree+ 1
-%: percent/pct/per cent 1
-points: point+/pts/percentage point+ 1
-times: times/fold 1
-$: dollar+/usd 1
-€: euro+/eur 1
+°C: degrees celsius 1; °F: degrees fahrenheit 1; °: degree+ 1
+%: percent/pct/per cent 1; points: point+/pts/percentage point+ 1; times: times/fold 1
+$: dollar+/usd 1; €: euro+/eur 1
 """)
-_MAGNITUDES = {name: Decimal(10**power) for names, power in (
-    ("hundred", 2), ("thousand k K", 3), ("million M mn", 6), ("billion B bn", 9),
-    ("trillion T", 12)) for name in names.split()}  # fmt: skip
 
 
 def numbered(names: str, *, first: int = 0, step: int = 1) -> dict[str, int]:
@@ -115,6 +93,10 @@ _ONES = numbered(
 _TENS = numbered("twenty thirty forty fifty sixty seventy eighty ninety", first=20, step=10)
 _SCALES = {"dozen": 12, "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9,
            "trillion": 10**12}  # fmt: skip
+_MAGNITUDES = {
+    **_SCALES, "k": 10**3, "K": 10**3, "M": 10**6, "mn": 10**6, "B": 10**9, "bn": 10**9,
+    "T": 10**12,
+}  # fmt: skip
 _ORDINAL_WORDS = numbered(
     "third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth "
     "fifteenth sixteenth seventeenth eighteenth nineteenth twentieth",

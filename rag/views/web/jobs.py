@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -135,80 +135,65 @@ class JobQueue:
     def __init__(self, answer: Callable[[Job], None], *, places: int) -> None:
         self._answer = answer
         self._places = places
-        self._waiting: deque[Job] = deque()
-        self._running: Job | None = None
+        # By id, in the order of their turns, the running one first.
+        self._active: dict[str, Job] = {}
         self._ended: OrderedDict[str, Job] = OrderedDict()
-        self._closed = False
-        self._changed = threading.Condition()  # its lock is re-entrant
-        # A daemon: a model in the middle of a long step cannot be told to stop.
-        self._thread = threading.Thread(target=self._work, name="answers", daemon=True)
-        self._thread.start()
+        self._changed = threading.Condition()
+        self._pool = ThreadPoolExecutor(max_workers=1)
 
     def put(self, job: Job) -> None:
         """Append `job`. Raises QueueFullError."""
         with self._changed:
-            if self._closed or len(self._waiting) >= self._places:
+            waiting = sum(it.state == "waiting" for it in self._active.values())
+            if waiting >= self._places:
                 raise QueueFullError(
-                    f"{len(self._waiting)} questions are waiting already; ask again when some of "
-                    "them are answered"
+                    f"{waiting} questions are waiting already; ask again when some of them are "
+                    "answered"
                 )
-            self._waiting.append(job)
-            self._changed.notify()
+            self._active[job.id] = job
+            self._pool.submit(self._run, job)
 
     def find(self, job_id: str) -> Job | None:
         """The job, if it waits, runs, or ended without an answer a short while ago."""
         with self._changed:
-            active = next((job for job in self.active() if job.id == job_id), None)
-            return active or self._ended.get(job_id)
+            return self._active.get(job_id) or self._ended.get(job_id)
 
     def ahead(self, job: Job) -> int:
         """How many come before `job`; 0 for one that does not wait."""
         with self._changed:
-            return self.active().index(job) if job in self._waiting else 0
+            return [*self._active, job.id].index(job.id) if job.state == "waiting" else 0
 
     def active(self) -> list[Job]:
         """The running job and those that wait, in the order of their turns."""
         with self._changed:
-            return [job for job in (self._running, *self._waiting) if job]
+            return list(self._active.values())
 
     def cancel(self, job_id: str) -> None:
         """End a job that waits or runs; one that has ended already stays as it is."""
         with self._changed:
-            for job in self.active():
-                if job.id == job_id and job is self._running:
-                    job.cancel()
-                elif job.id == job_id:
-                    self._waiting.remove(job)
+            if job := self._active.get(job_id):
+                job.cancel()
+                if job.state == "waiting":
                     self._end(job, "cancelled")
 
     def close(self, seconds: float) -> bool:
-        """Take no more, cancel what is active, and wait so long for the thread to end. Whether
-        it did."""
+        """Take no more, cancel what is active, and wait so long for the running job to end.
+        Whether it did."""
         with self._changed:
-            self._closed = True
-            self._waiting.clear()
-            if self._running:
-                self._running.cancel()
-            self._changed.notify()
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
+            self._places = 0
+            for job_id in tuple(self._active):
+                self.cancel(job_id)
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            return self._changed.wait_for(lambda: not self._active, seconds)
 
-    def _work(self) -> None:
-        while (job := self._next()) is not None:
-            state, reason = self._result(job)
-            with self._changed:
-                self._running = None
-                self._end(job, state, reason)
-            del job  # an answered prompt is not held while the queue is empty
-
-    def _next(self) -> Job | None:
+    def _run(self, job: Job) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closed)
-            if self._closed:
-                return None
-            self._running = job = self._waiting.popleft()
+            if job.state != "waiting":
+                return
             job.state = "running"
-            return job
+        state, reason = self._result(job)
+        with self._changed:
+            self._end(job, state, reason)
 
     def _result(self, job: Job) -> tuple[JobState, str]:
         try:
@@ -226,10 +211,12 @@ class JobQueue:
 
     def _end(self, job: Job, state: JobState, reason: str = "") -> None:
         job.end(state, reason)
+        del self._active[job.id]
         if state != "done":
             self._ended[job.id] = job
             while len(self._ended) > ENDED_LIMIT:
                 self._ended.popitem(last=False)
+        self._changed.notify_all()
 
 
 Result = TypeVar("Result")
