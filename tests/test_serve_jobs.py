@@ -111,7 +111,11 @@ def test_a_closed_queue_takes_nothing_and_cancels_what_is_active(queue: JobQueue
 
 def test_close_tells_when_the_running_job_does_not_end() -> None:
     released = threading.Event()
-    queue = JobQueue(lambda _: released.wait(10) and None, places=1)
+
+    def answer(asked: Job) -> None:
+        released.wait(10)
+
+    queue = JobQueue(answer, places=1)
     queue.put(job())
     while queue.active()[0].state != "running":
         pass

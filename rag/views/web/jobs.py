@@ -219,23 +219,25 @@ class JobQueue:
         self._changed.notify_all()
 
 
-Result = TypeVar("Result")
+SharedResult = TypeVar("SharedResult")
 
 
-class SingleFlight(Generic[Result]):
+class SingleFlight(Generic[SharedResult]):
     """`work(key)` in a thread, once for all who await the same key at the same time. At most
     `places` keys are in flight; the newest `cached` results are kept. For one event loop."""
 
-    def __init__(self, work: Callable[[str], Result], *, places: int, cached: int = 0) -> None:
+    def __init__(
+        self, work: Callable[[str], SharedResult], *, places: int, cached: int = 0
+    ) -> None:
         self._work = work
         self._places = places
         self._cached = cached
-        self._results: OrderedDict[str, Result] = OrderedDict()
-        self._in_flight: dict[str, asyncio.Future[Result]] = {}
-        self._submitted: set[Future[Result]] = set()
+        self._results: OrderedDict[str, SharedResult] = OrderedDict()
+        self._in_flight: dict[str, asyncio.Future[SharedResult]] = {}
+        self._submitted: set[Future[SharedResult]] = set()
         self._pool = ThreadPoolExecutor(max_workers=1)
 
-    async def get(self, key: str) -> Result:
+    async def get(self, key: str) -> SharedResult:
         """The result. Raises QueueFullError, and what `work` raises."""
         if key in self._results:
             self._results.move_to_end(key)
@@ -272,7 +274,7 @@ class SingleFlight(Generic[Result]):
         self._in_flight[key] = asyncio.wrap_future(work)
         self._in_flight[key].add_done_callback(partial(self._finish, key))
 
-    def _finish(self, key: str, future: asyncio.Future[Result]) -> None:
+    def _finish(self, key: str, future: asyncio.Future[SharedResult]) -> None:
         del self._in_flight[key]
         if not future.cancelled() and future.exception() is None:
             self._results[key] = future.result()
