@@ -41,7 +41,7 @@ MOSAIC = {
     "the colours that it had.",
 }
 CELLS = (
-    "from rag.views.notebook import ask",
+    "from rag import ask",
     'answer = ask("grey-photo.txt", writer="extractive")',
     "answer",
     "answer.verify()",
