@@ -148,7 +148,7 @@ def _inline(text: str) -> str:
     return escape(text)
 
 
-class Paragraph(NamedTuple):
+class ReadmeParagraph(NamedTuple):
     """`level` is 0 for text, 1 to 6 for a heading; `table` says whether it stands in one."""
 
     text: str
@@ -161,7 +161,7 @@ class VisibleText(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
-        self.paragraphs: list[Paragraph] = []
+        self.paragraphs: list[ReadmeParagraph] = []
         self.open: list[tuple[str, bool]] = []  # elements not yet ended: tag, hidden
         self.text = ""
         self.level = 0
@@ -216,7 +216,7 @@ class VisibleText(HTMLParser):
         self.text, self.links, self.unlinked = "", 0, False
         if text and not only_links:
             table = any(tag in CELLS or tag == "table" for tag, _ in self.open)
-            self.paragraphs.append(Paragraph(text, self.level, table))
+            self.paragraphs.append(ReadmeParagraph(text, self.level, table))
 
 
 def tidied(text: str) -> str:
