@@ -10,7 +10,7 @@ from rag.support.findings import findings
 from rag.support.text import names, plain, sentences, words
 
 
-def found(statement: str, *evidence: str) -> list[tuple[str, str]]:
+def found_in(statement: str, *evidence: str) -> list[tuple[str, str]]:
     return [(finding.kind, finding.said) for finding in findings(statement, evidence)]
 
 
@@ -63,7 +63,7 @@ def found(statement: str, *evidence: str) -> list[tuple[str, str]]:
     ],
 )
 def test_names_what_is_wrong(statement: str, evidence: str, expected: tuple[str, str]) -> None:
-    assert expected in found(statement, evidence)
+    assert expected in found_in(statement, evidence)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_names_what_is_wrong(statement: str, evidence: str, expected: tuple[str,
     ],
 )
 def test_leaves_honest_paraphrases_alone(statement: str, evidence: str) -> None:
-    assert found(statement, evidence) == []
+    assert found_in(statement, evidence) == []
 
 
 def test_a_name_does_not_merely_begin_a_sentence() -> None:

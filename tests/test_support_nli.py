@@ -14,7 +14,7 @@ from rag.support.nli import CrossEncoderChecker
 WORDS = ("the model a small large fast slow cat sat on mat it was not . ,", "one two three red")
 
 
-def made(folder: Path, labels: dict[int, str], *, positions: int = 64) -> Path:
+def save_model(folder: Path, labels: dict[int, str], *, positions: int = 64) -> Path:
     """A BERT with two layers of random weights that knows WORDS, saved with these labels."""
     folder.mkdir()
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *" ".join(WORDS).split()]
@@ -38,11 +38,11 @@ LONG = ["the cat sat on the mat . " * 12, "the model was small . it was not slow
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
-    made(folder / "nli", NLI)
-    made(folder / "turned", {0: "ENTAILMENT", 1: "NEUTRAL", 2: "CONTRADICTION"})
-    made(folder / "two", {0: "not_entailment", 1: "entailment"})
-    made(folder / "one", {0: "LABEL_0"})
-    made(folder / "unnamed", {0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"})
+    save_model(folder / "nli", NLI)
+    save_model(folder / "turned", {0: "ENTAILMENT", 1: "NEUTRAL", 2: "CONTRADICTION"})
+    save_model(folder / "two", {0: "not_entailment", 1: "entailment"})
+    save_model(folder / "one", {0: "LABEL_0"})
+    save_model(folder / "unnamed", {0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"})
     return folder
 
 
@@ -61,12 +61,11 @@ def test_the_probability_is_that_of_the_label_the_config_calls_entailment(models
     assert probabilities["nli"] != pytest.approx(probabilities["turned"], abs=1e-3)
 
 
-def test_models_with_two_labels_or_one_score_can_be_used(models: Path) -> None:
-    for name in ("two", "one"):
-        support = CrossEncoderChecker.load(str(models / name)).check("the cat", ["the cat sat ."])
-        assert support.probability is not None
-        assert 0 <= support.probability <= 1
-        assert support.checker.endswith(name)
+@pytest.mark.parametrize("name", ["two", "one"])
+def test_models_with_two_labels_or_one_score_can_be_used(models: Path, name: str) -> None:
+    support = CrossEncoderChecker.load(str(models / name)).check("the cat", ["the cat sat ."])
+    assert 0 <= (support.probability or -1) <= 1
+    assert support.checker.endswith(name)
 
 
 def test_long_evidence_is_split_and_the_best_part_counts(models: Path) -> None:
@@ -117,11 +116,12 @@ def test_findings_by_rule_come_with_the_models_probability(models: Path) -> None
     assert support.holds(0.0) is False
 
 
-def test_a_model_that_does_not_name_its_labels_is_refused(models: Path) -> None:
-    with pytest.raises(EncoderError, match="none of them says entailment"):
-        CrossEncoderChecker.load(str(models / "unnamed"))
-
-
-def test_a_missing_model_is_a_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(EncoderError, match="cannot be loaded"):
-        CrossEncoderChecker.load(str(tmp_path / "nothing"), offline=True)
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("unnamed", "none of them says entailment"), ("nothing", "cannot be loaded")],
+)
+def test_a_model_without_names_of_labels_or_without_files_is_refused(
+    models: Path, name: str, message: str
+) -> None:
+    with pytest.raises(EncoderError, match=message):
+        CrossEncoderChecker.load(str(models / name), offline=True)

@@ -171,8 +171,6 @@ def test_turning_a_sign_always_makes_a_finding(value: Decimal) -> None:
     assert kinds(f"It is −{value} here.", f"It is {value} here.") == ["sign"]
 
 
-@given(st.text(max_size=120), st.text(max_size=120))
-def test_any_text_can_be_read(statement: str, evidence: str) -> None:
-    for finding in number_findings(statement, [evidence]):
-        assert 0 <= finding.start < finding.end <= len(statement)
-    assert number_findings(evidence, [evidence]) == []
+@given(st.text(max_size=120))
+def test_any_text_has_its_own_numbers(text: str) -> None:
+    assert number_findings(text, [text]) == []

@@ -31,13 +31,13 @@ COMMAND = ("-c", "from rag.cli.main import main; main()", "serve", "--writer", "
 PACED = ("-m", "tests.parts.served")
 
 SLOWLY = "Slowly, please"
-"""A question that begins so is answered word by word until somebody has enough of it."""
+"""A question that begins so is answered word by word until `Served.enough` is called."""
 AT_LENGTH = "At length, please"
-"""A question that begins so is answered with twenty times the text that is kept."""
+"""A question that begins so is answered with twenty times the text that is stored."""
 DEAFLY = "Deafly, please"
-"""A question that begins so is answered without a look at who waits, for a minute."""
+"""A question that begins so is answered after a minute in which the writer cannot be stopped."""
 BROKEN = "Brokenly, please"
-"""A question that begins so is not answered, by a mistake in the writer."""
+"""A question that begins so is not answered: the writer raises."""
 
 
 class PacedWriter:
