@@ -15,7 +15,6 @@ from index.encoder import Encoder, LazyEncoder, Vectors, embed
 from index.settings import Settings
 from index.sources.store import SourceStore
 from index.stores.segments import SegmentStore
-from tests.parts.pdfs import pdf, text
 from tests.parts.works import LISTED, PROMPTS, prompt, write
 
 EVERYTHING = prompt("colour", sorted(LISTED), []).catalog
@@ -119,16 +118,19 @@ def test_a_flipped_byte_is_found_named_and_rebuilt(
     assert segments(own_settings) == before
 
 
-def test_a_damaged_document_is_read_again(
-    built: Build, own_settings: Settings, encoder: Encoder
+@pytest.mark.parametrize("damage", [False, True])
+def test_a_lost_segment_is_made_of_the_cached_document_and_a_damaged_one_of_the_bytes(
+    built: Build, own_settings: Settings, encoder: Encoder, damage: bool
 ) -> None:
     before = segments(own_settings)
-    for path in own_settings.documents.glob("*.document"):
+    for path in own_settings.documents.glob("*.document") if damage else ():
         path.write_bytes(path.read_bytes()[:-1])
     for path in own_settings.index.glob("*.segment"):
         path.unlink()
+    documents = touched(own_settings.documents)
     assert build(EVERYTHING, own_settings, encoder).embedded == built.embedded
     assert segments(own_settings) == before
+    assert (touched(own_settings.documents) != documents) is damage
 
 
 def test_changed_bytes_cost_one_source_and_are_named(
@@ -146,19 +148,6 @@ def test_changed_bytes_cost_one_source_and_are_named(
     assert str(kept) in reasons[source_id]
     assert "changed on disk" in reasons[source_id]
     assert again.embedded == built.embedded - 1
-
-
-def test_a_lost_segment_is_made_of_the_kept_document(
-    built: Build, own_settings: Settings, encoder: Encoder
-) -> None:
-    """The bytes are not even looked at: what was read once is read from its document."""
-    before = segments(own_settings)
-    documents = touched(own_settings.documents)
-    for path in own_settings.index.glob("*.segment"):
-        path.unlink()
-    build(EVERYTHING, own_settings, encoder)
-    assert segments(own_settings) == before
-    assert touched(own_settings.documents) == documents
 
 
 def test_another_encoder_makes_other_segments(
@@ -235,29 +224,16 @@ def test_equal_bytes_under_two_ids_are_one_segment(
     assert built.embedded == 2  # the one paper, and Kite's summary
 
 
-def test_a_page_without_words_is_no_failure_of_the_others(
-    own_settings: Settings, encoder: Encoder, tmp_path: Path
-) -> None:
-    mirror = tmp_path / "mirror"
-    write(mirror / "arxiv/2401.00002.pdf", pdf([b""]))
-    write(mirror / "arxiv/2401.00003v1.pdf", pdf([text("A word.", 90, 600)]))
-    built = build(
-        prompt("move", ["Tide", "Kite"], []).catalog, replace(own_settings, mirror=mirror), encoder
-    )
-    assert "no text" in built.states["arxiv:2401.00002"].reason
-    assert not built.states["arxiv:2401.00003v1"].reason
-
-
-def test_what_is_being_done_is_told(
+def test_progress_names_each_source_once_a_stage(
     own_settings: Settings, encoder: Encoder, tmp_path: Path
 ) -> None:
     mirror = tmp_path / "mirror"
     write(mirror / "arxiv/2401.00003.pdf", b"%PDF-1.5\n" + bytes(2000))  # cannot be read
     chosen = replace(own_settings, mirror=mirror)
-    told: list[tuple[str, int, int, str]] = []
-    build(PROMPTS["move"].catalog, chosen, encoder, notify=lambda *step: told.append(step))
+    events: list[tuple[str, int, int, str]] = []
+    build(PROMPTS["move"].catalog, chosen, encoder, notify=lambda *event: events.append(event))
     for stage in ("fetch", "read and embed"):
-        steps = [step for step in told if step[0] == stage]
+        steps = [event for event in events if event[0] == stage]
         assert [(done, total) for _, done, total, _ in steps] == [(0, 2), (1, 2), (2, 2)]
         assert {what.split(" ")[0] for *_, what in steps} == {
             "",

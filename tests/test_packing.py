@@ -34,9 +34,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def packed(folder: Path) -> Packing:
-    found = packing(loaded(folder), PROMPT)
-    assert found is not None
-    return found
+    packed = packing(loaded(folder), PROMPT)
+    assert packed is not None
+    return packed
 
 
 @pytest.fixture(scope="module")
@@ -44,21 +44,21 @@ def padded(folder: Path) -> Any:
     return loaded(folder)
 
 
-@given(found=texts)
+@given(several=texts)
 @settings(max_examples=40, deadline=None)
 def test_vectors_are_those_of_the_padded_texts(
-    packed: Packing, padded: Any, found: list[str]
+    packed: Packing, padded: Any, several: list[str]
 ) -> None:
-    vectors = packed.vectors(packed.token_ids(found))
-    assert np.allclose(vectors, padded.encode_document(found), atol=1e-5)
+    vectors = packed.vectors(packed.token_ids(several))
+    assert np.allclose(vectors, padded.encode_document(several), atol=1e-5)
 
 
-@given(found=texts, seed=st.randoms())
+@given(several=texts, seed=st.randoms())
 @settings(max_examples=20, deadline=None)
 def test_a_vector_does_not_depend_on_its_company(
-    packed: Packing, found: list[str], seed: Any
+    packed: Packing, several: list[str], seed: Any
 ) -> None:
-    ids = packed.token_ids(found)
+    ids = packed.token_ids(several)
     order = list(range(len(ids)))
     seed.shuffle(order)
     together = packed.vectors([ids[row] for row in order])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -62,32 +63,19 @@ def segments(draw: st.DrawFn) -> Segment:
     return make_segment("name", draw(DOCUMENTS), passages, vectors, sentences)
 
 
-def fields(segment: Segment) -> tuple[object, ...]:
-    """Everything of a segment that can be compared with =="""
-    return (
-        segment.name,
-        segment.passages,
-        segment.vectors.shape,
-        segment.vectors.dtype,
-        segment.vectors.tobytes(),
-        segment.document,
-        segment.extractor,
-        segment.title,
-        segment.page_starts,
-    )
-
-
 @given(segment=segments())
-def test_loading_after_saving_is_the_identity(store: SegmentStore, segment: Segment) -> None:
-    store.save(segment)
-    assert fields(store.load("name")) == fields(segment)
-
-
-@given(segment=segments())
-def test_equal_segments_are_equal_bytes(store: SegmentStore, segment: Segment) -> None:
+def test_loading_after_saving_is_the_identity_and_equal_segments_are_equal_bytes(
+    store: SegmentStore, segment: Segment
+) -> None:
     first = store.save(segment).read_bytes()
-    store.save(replace(segment, vectors=segment.vectors.copy()))
-    assert store.path("name").read_bytes() == first
+    loaded = store.load("name")
+    for field in dataclasses.fields(Segment):
+        value, saved = getattr(loaded, field.name), getattr(segment, field.name)
+        if isinstance(value, np.ndarray):
+            assert (value.shape, value.dtype) == (saved.shape, saved.dtype)
+            value, saved = value.tobytes(), saved.tobytes()
+        assert value == saved
+    assert store.save(loaded).read_bytes() == first
 
 
 @given(segment=segments(), data=st.data())
