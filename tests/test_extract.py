@@ -101,7 +101,7 @@ def pages_of_anything(draw: st.DrawFn) -> list[bytes]:
     return [b"".join(draw(st.lists(placed, max_size=6))) for _ in range(draw(st.integers(1, 4)))]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(pages_of_anything())
 def test_whatever_stands_on_the_pages_the_invariants_hold(pages: list[bytes]) -> None:
     data = pdf(pages)

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import textwrap
 import time
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +17,8 @@ import pytest
 from index.documents.document import Document
 from index.documents.extract import Task, extract, extract_isolated
 from index.errors import ExtractionError
-from tests.parts.pdfs import assembled, lines, pdf, text, wrapped
+from tests.parts.pdfs import lines, oversized, pdf, text, wrapped
+from tests.parts.processes import children
 
 PDF = "application/pdf"
 GOOD = pdf([lines(wrapped("A short report on the harbour that was lost to the dunes."), 90, 600)])
@@ -30,30 +30,11 @@ ENDLESS = pdf(
 )
 
 
-def children() -> set[int]:
-    listed = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
-    return {int(pid) for pid in listed.read_text().split()}
-
-
 @pytest.fixture(autouse=True)
 def leaves_no_process_behind() -> Iterator[None]:
     before = children()
     yield
     assert children() <= before
-
-
-def bomb() -> bytes:
-    """Seventy megabytes of operators, packed into some ten kilobytes."""
-    packed = zlib.compress(b"(aaaaaaaa) Tj " * 5_000_000, 9)
-    body = b"<< /Length %d /Filter /FlateDecode >>\nstream\n%b\nendstream" % (len(packed), packed)
-    return assembled(
-        [
-            b"<< /Type /Catalog /Pages 2 0 R >>",
-            b"<< /Type /Pages /Count 1 /Kids [3 0 R] >>",
-            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R >>",
-            body,
-        ]
-    )
 
 
 def reason(result: Document | ExtractionError) -> str:
@@ -90,7 +71,7 @@ def test_a_file_without_end_is_stopped_and_the_others_are_read() -> None:
 
 
 def test_a_file_that_takes_all_memory_is_stopped() -> None:
-    tasks: list[Task] = [("bomb", bomb(), PDF), ("good", GOOD, PDF)]
+    tasks: list[Task] = [("bomb", oversized(), PDF), ("good", GOOD, PDF)]
     found = dict(extract_isolated(tasks, workers=1, memory_bytes=150 << 20, seconds=90))
     assert "memory" in reason(found["bomb"])
     assert isinstance(found["good"], Document)
@@ -136,7 +117,8 @@ def test_an_interrupt_ends_the_workers_too() -> None:
     script = textwrap.dedent("""
         import signal, sys
         from index.documents.extract import extract_isolated
-        from tests.test_isolation import ENDLESS, GOOD, PDF, children
+        from tests.parts.processes import children
+        from tests.test_isolation import ENDLESS, GOOD, PDF
         # Where the tests run in the background, the shell has interrupts ignored.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         print("begun", flush=True)

@@ -80,15 +80,11 @@ NO_PICTURES = Pictures()
 def pictures_of(answer: Answer, settings: Settings, *, notify: Notify = silent) -> Pictures:
     """The highlights of the answer's quotes from full texts, and the pages they stand on. Nothing
     is raised for what a source or an answer file may hold."""
-    orders = {source_id: (data, spans) for source_id, data, spans in _orders(answer, settings)}
-    numbers = {
-        source_id: sorted({one.page for highlights in spans.values() for one in highlights})
-        for source_id, (_, spans) in orders.items()
-    }
+    orders = dict(_orders(answer, settings))
     # The longest work first, so that the workers end at about one time.
     tasks = [
-        (source_id, (orders[source_id][0], " ".join(map(str, numbers[source_id])).encode()))
-        for source_id in sorted(numbers, key=lambda source_id: -len(numbers[source_id]))
+        (source_id, (data, " ".join(map(str, numbers)).encode()))
+        for source_id, (data, numbers, _) in sorted(orders.items(), key=lambda o: -len(o[1][1]))
     ]
     highlights: dict[Span, tuple[Highlight, ...]] = {}
     pages: dict[tuple[str, int], PageImage] = {}
@@ -102,25 +98,29 @@ def pictures_of(answer: Answer, settings: Settings, *, notify: Notify = silent) 
     )
     with contextlib.closing(replies):
         for done, (source_id, reply) in enumerate(replies, start=1):
+            _, numbers, places = orders[source_id]
             try:
                 if isinstance(reply, ExtractionError):
                     raise ValueError(reply.reason)
-                drawn = drawn_pages(reply, numbers[source_id])
+                drawn = drawn_pages(reply, numbers)
             except ValueError as error:
                 log.warning("no pictures of %s: %s", source_id, error)
             else:
-                highlights |= orders[source_id][1]
-                for number, picture in zip(numbers[source_id], drawn, strict=True):
-                    image = PageImage(source_id, number, *picture[:2], MEDIA_TYPE, picture[2])
-                    pages[source_id, number] = image
+                highlights |= places
+                for page, (width, height, data) in zip(numbers, drawn, strict=True):
+                    image = PageImage(source_id, page, width, height, MEDIA_TYPE, data)
+                    pages[source_id, page] = image
             notify("draw pages", done, len(tasks), source_id)
     return Pictures(highlights, pages)
 
 
+Places = dict[Span, tuple[Highlight, ...]]
+
+
 def _orders(
     answer: Answer, settings: Settings
-) -> Iterator[tuple[str, bytes, dict[Span, tuple[Highlight, ...]]]]:
-    """Each PDF that is quoted: its id, its bytes, and where its quotes stand."""
+) -> Iterator[tuple[str, tuple[bytes, list[int], Places]]]:
+    """Each PDF that is quoted: its id, its bytes, the pages with quotes, and their places."""
     store, reextraction = SourceStore(settings.sources), Reextraction(settings)
     quotes: dict[str, list[Quote]] = {}
     for _, quote in answer.quotes():
@@ -133,14 +133,15 @@ def _orders(
         except (SourceError, OSError) as error:
             log.warning("no pictures: %s", error)
             continue
-        spans = {
+        places = {
             Span(quote.source_id, quote.start, quote.end): highlights
             for quote in quotes[record.id]
             if quote.start >= 0 and document.text[quote.start : quote.end] == quote.text
             if (highlights := highlights_of(document, quote.start, quote.end))
         }
-        if spans:
-            yield record.id, data, spans
+        if places:
+            numbers = {one.page for highlights in places.values() for one in highlights}
+            yield record.id, (data, sorted(numbers), places)
 
 
 def _source(

@@ -60,16 +60,13 @@ def measures_of(pages: Sequence[Sequence[Line]]) -> Measures:
     return Measures(size, font, leading, _edges(body, "x0"), _edges(body, "x1"))
 
 
-def _edges(lines: Sequence[Line], side: str) -> tuple[float, ...]:
+def _edges(lines: Sequence[Line], side: Literal["x0", "x1"]) -> tuple[float, ...]:
     """The few places where many lines begin (or end)."""
-    counts = Counter(round(getattr(line, side)) for line in lines)
-    found: list[int] = []
-    for edge, count in counts.most_common():
-        if count < max(3, 0.04 * len(lines)):
-            break
-        if all(abs(edge - other) > 30 for other in found):
-            found.append(edge)
-    return tuple(float(edge) for edge in sorted(found))
+    edges: list[float] = []
+    for edge, count in Counter(round(getattr(line, side)) for line in lines).most_common():
+        if count >= max(3, 0.04 * len(lines)) and all(abs(edge - x) > 30 for x in edges):
+            edges.append(float(edge))
+    return tuple(sorted(edges))
 
 
 def overlap(one: Line, other: Line) -> float:
@@ -96,13 +93,18 @@ CONTENTS = re.compile(r"(table of )?contents", re.I)
 ABSTRACT = re.compile(r"abstract\b", re.I)
 
 
+def is_named_heading(text: str) -> bool:
+    """Whether this, or what follows its number, is what papers call their sections."""
+    return bool(NAMED_HEADING.fullmatch(re.sub(r"^[\dIVX.]+\s+", "", text)))
+
+
 def is_heading(group: Sequence[Line], usual: Measures) -> bool:
     """Short, set apart by weight or size, and not the end of a sentence."""
     text = " ".join(line.text for line in group)
     first = group[0]
     if len(group) > 3 or len(text) > 150 or not re.search(r"[^\W\d_]{3,}", text):
         return False
-    named = NAMED_HEADING.fullmatch(re.sub(r"^[\dIVX.]+\s+", "", text).strip(" .:"))
+    named = is_named_heading(text.strip(" .:"))
     larger = first.size > 1.08 * usual.size
     strong = all(line.bold for line in group) or larger
     capitals = text.upper() == text or first.font != usual.font
@@ -162,25 +164,17 @@ def _row_mended(row: list[Line], usual: Measures, above: Line | None) -> list[Li
     return [replace(look, text=text, x0=first.x0, x1=last.x1, edges=words, cells=1)]
 
 
-def _is_formula(line: Line, usual: Measures) -> bool:
-    letters = re.sub(FORMULA_TEXT, "", line.text)
-    words = line.words
-    if line.cells > 1 and line.math > 0.3:
-        return True
-    if line.cells > 1 and line.math < 0.1 and not EQUATION_NUMBER.fullmatch(line.text):
-        return False
-    if line.math > 0.3 and words <= 2:
-        return True
-    return (
-        (line.math > 0.12 or len(letters) < 0.35 * len(line.text))
-        and words <= 3
-        and (line.x0 > usual.left_of(line) + 2 * usual.size or line.cells > 1 or words == 0)
-    )
-
-
 def kind_of_line(line: Line, usual: Measures) -> Literal["text", "cells", "formula"]:
     """What the line is by itself."""
-    if _is_formula(line, usual):
+    words = line.words
+    letters = re.sub(FORMULA_TEXT, "", line.text)
+    if line.math > 0.3 and (line.cells > 1 or words <= 2):
+        return "formula"
+    if line.cells > 1 and line.math < 0.1 and not EQUATION_NUMBER.fullmatch(line.text):
+        return "cells"
+    signs = line.math > 0.12 or len(letters) < 0.35 * len(line.text)
+    apart = line.x0 > usual.left_of(line) + 2 * usual.size or line.cells > 1 or words == 0
+    if signs and words <= 3 and apart:
         return "formula"
     return "cells" if line.cells > 1 else "text"
 
@@ -192,6 +186,7 @@ CAPTION = re.compile(
     r"([A-Z]?\d+(\.\d+)*|[A-Z]\b|[IVX]+\b)(\s*\([a-z]\))?\s*(?P<end>[.:|–—-]|[A-Z(]|$)"
 )
 BULLET = re.compile(r"([•·∙◦▪■●○‣–—*✓➢►»-]|\(?(\d{1,2}|[a-z]|[ivx]{1,4})\)|\d{1,2}\.|\[\d+\])\s+\S")
+NUMBERED_NOTE = re.compile(r"(\d{1,2}|[∗*†‡§])\s?[A-Z(h]")
 STEP = re.compile(r"(\d{1,2}:\s|(end )?(for|while|if|until)\b.*|(Input|Output|Require|Ensure):)")
 
 
@@ -269,34 +264,29 @@ def _follows(group: list[Line], line: Line, usual: Measures) -> bool:
 
 def _classified(group: list[Line], usual: Measures) -> Iterator[Block]:
     first = group[0]
-    kind = kind_of_line(first, usual)
-    if kind == "formula":
-        yield Block("formula", tuple(group))
-    elif kind == "cells":
-        yield Block("aside", tuple(group))
-    elif _is_caption(first, usual):
-        yield Block("caption", tuple(group))
-    elif is_heading(group, usual):
-        yield Block("heading", tuple(group))
-    elif not _is_prose(group, usual):
-        yield Block("aside", tuple(group))
+    line_kind = kind_of_line(first, usual)
+    kind: Kind
+    if line_kind == "formula":
+        kind = "formula"
+    elif line_kind == "text" and _is_caption(first, usual):
+        kind = "caption"
+    elif line_kind == "text" and is_heading(group, usual):
+        kind = "heading"
+    elif line_kind == "text" and _is_prose(group, usual):
+        numbered = NUMBERED_NOTE.match(first.text) and first.y < 250
+        note = first.size < 0.95 * usual.size and (first.marked or numbered)
+        yield from _paragraphs(group, usual, "footnote" if note else "prose")
+        return
     else:
-        small = first.size < 0.95 * usual.size
-        name: Kind = "footnote" if small and (first.marked or _numbered_note(first)) else "prose"
-        yield from _paragraphs(group, usual, name)
+        kind = "aside"
+    yield Block(kind, tuple(group))
 
 
 def _is_caption(line: Line, usual: Measures) -> bool:
     """In small print any beginning will do; in the body's size it takes a colon or a full stop."""
-    found = CAPTION.match(line.text)
-    if not found:
-        return False
-    marked = found["end"] in tuple(".:|–—-") or line.text.startswith("Algorithm")
-    return marked or line.size < 0.97 * usual.size
-
-
-def _numbered_note(line: Line) -> bool:
-    return bool(re.match(r"(\d{1,2}|[∗*†‡§])\s?[A-Z(h]", line.text)) and line.y < 250
+    match = CAPTION.match(line.text)
+    marked = match and (match["end"] in tuple(".:|–—-") or line.text.startswith("Algorithm"))
+    return bool(marked or (match and line.size < 0.97 * usual.size))
 
 
 def _is_prose(group: Sequence[Line], usual: Measures) -> bool:

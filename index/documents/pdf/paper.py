@@ -19,6 +19,7 @@ from index.documents.pdf.layout import (
     Block,
     Measures,
     blocks_of,
+    is_named_heading,
     measures_of,
 )
 from index.documents.pdf.lines import Line, lines_of
@@ -84,18 +85,13 @@ def without_furniture(pages: Sequence[Sequence[Line]], sizes: Sequence[Page]) ->
             margin(item) and len(seen[key(item)]) >= 2 for item in (line, *near) if item.words
         )
 
-    body = []
-    for page in pages:
-        outer = {max(line.y for line in page), min(line.y for line in page)} if page else set()
-        body.append(
-            [
-                line
-                for line in page
-                if not (margin(line) and (repeated(line, page) or NOTICE.match(line.text)))
-                and not (line.y in outer and PAGE_NUMBER.fullmatch(line.text))
-            ]
-        )
-    return body
+    def furniture(line: Line, page: Sequence[Line]) -> bool:
+        ys = [other.y for other in page]
+        if margin(line) and (repeated(line, page) or NOTICE.match(line.text)):
+            return True
+        return line.y in (max(ys), min(ys)) and bool(PAGE_NUMBER.fullmatch(line.text))
+
+    return [[line for line in page if not furniture(line, page)] for page in pages]
 
 
 def title_of(first_page: Sequence[Line], usual: Measures, vocabulary: Vocabulary) -> str:
@@ -199,7 +195,7 @@ def mark_sections(paragraphs: list[Paragraph], vocabulary: Vocabulary) -> None:
         text = "".join(_written(block.lines, vocabulary))
         if block.kind == "heading":
             plain = text.strip(" .:")
-            if not begun and not _starts_body(plain):
+            if not (begun or is_named_heading(plain) or re.match(r"(1|I)\.?\s+[A-Z]", plain)):
                 item.quotable = False
                 continue
             if unquotable is None or _as_weighty(block, unquotable):
@@ -214,18 +210,9 @@ def mark_sections(paragraphs: list[Paragraph], vocabulary: Vocabulary) -> None:
         ):
             item.quotable = False
     if not begun:  # no heading anywhere: the body begins with the first real paragraph
-        prose = (n for n, p in enumerate(paragraphs) if _is_long_prose(p))
-        for item in paragraphs[next(prose, 0) :]:
+        prose = [item.blocks[0].kind == "prose" and len(item.lines) >= 3 for item in paragraphs]
+        for item in paragraphs[prose.index(True) if any(prose) else 0 :]:
             item.quotable = item.blocks[0].kind != "aside"
-
-
-def _is_long_prose(item: Paragraph) -> bool:
-    return item.blocks[0].kind == "prose" and len(item.lines) >= 3
-
-
-def _starts_body(text: str) -> bool:
-    named = NAMED_HEADING.fullmatch(re.sub(r"^[\dIVX.]+\s+", "", text))
-    return bool(named or re.match(r"(1|I)\.?\s+[A-Z]", text))
 
 
 def _as_weighty(block: Block, bibliography: Line) -> bool:
@@ -293,6 +280,6 @@ def _placed(line: Line, start: int, end: int, page: Page) -> TextLine:
         round(min(max(line.y + rise * line.size, 0.0), page.height), 1) for rise in (-DEPTH, HEIGHT)
     )
     edges = line.edges
-    if line.x0 < 0 or line.x1 > page.width:
+    if min(edges) < 0 or max(edges) > page.width:
         edges = tuple(min(max(x, 0.0), page.width) for x in edges)
     return TextLine(line.page, start, end, bottom, top, tuple([round(x, 1) for x in edges]))
