@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
-from rag.evaluation.answers import Citation, Claim, ClosedSet, EvaluatedAnswer
+from rag.evaluation.answers import Citation, Claim, EvaluatedAnswer
 from rag.evaluation.citations import (
     citation_measures,
     citation_precisions,
@@ -71,13 +71,13 @@ def test_citation_recall_and_precision_follow_their_definition(
 
 
 def evaluated(
-    name: str, *claims: tuple[str, list[str]], passages: Sequence[str] = ()
+    name: str, *claims: tuple[str, list[str]], passages: tuple[str, ...] = ()
 ) -> EvaluatedAnswer:
     made = tuple(
         Claim("task", text, tuple(Citation(word, f"{word} around") for word in cited))
         for text, cited in claims
     )
-    return EvaluatedAnswer(name, f"Q {name}", made, ClosedSet(passages))
+    return EvaluatedAnswer(name, f"Q {name}", made, passages)
 
 
 def counts(checker: Scripted, *answers: EvaluatedAnswer) -> dict[str, tuple[float, int, int]]:
@@ -96,7 +96,7 @@ def test_the_checker_is_asked_everything_at_once_and_nothing_twice() -> None:
 def test_statements_are_counted_strictly_and_unscored_ones_apart() -> None:
     checker = Scripted({"good": [{"a"}], "bad": [{"z"}], "elsewhere": [{"closed"}], "x": []})
     one = evaluated("one", ("good", ["a", "b"]), ("bad", ["a"]), ("x", ["?"]))
-    two = evaluated("two", ("elsewhere", []), passages=["elsewhere closed", "other"])
+    two = evaluated("two", ("elsewhere", []), passages=("elsewhere closed", "other"))
     found = counts(checker, one, two)
     assert found["recall_quote"] == (1, 3, 1)  # good of good, bad, elsewhere; x not scored
     assert found["precision_quote"] == (1, 3, 1)  # a of (a, b), (a)

@@ -28,47 +28,38 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Measure answers, retrieval and the support checker.")
 
-Answers = Annotated[
+Paths = Annotated[
     list[Path],
-    typer.Argument(
-        help="Answer files (JSON), or answers of external systems (JSON lines).", metavar="ANSWER…"
-    ),
+    typer.Argument(metavar="ANSWER…", help="Answer files, or external systems' (JSON lines)."),
 ]
 CheckerName = Annotated[
     str, typer.Option("--checker", help="An NLI cross-encoder, name or folder; else built in.")
 ]
 Validity = Annotated[
-    list[Path] | None,
-    typer.Option(help="Labelled claims (JSON lines) to test the checker on: line 6."),
+    list[Path] | None, typer.Option(help="Labelled claims to test the checker on: line 6.")
 ]
 Perturbed = Annotated[
-    int,
-    typer.Option(
-        min=0, help="Sentences per kind of perturbation that the checker is tried on: line 6."
-    ),
+    int, typer.Option(min=0, help="Sentences for each kind of perturbation: line 6.")
+]
+Output = Annotated[
+    Path | None, typer.Option(help="A folder for the result as text, JSON and a plot.")
 ]
 
 
 @app.command()
 def answers(
-    paths: Answers,
+    paths: Paths,
     checker: CheckerName = "",
     labels: Annotated[
-        Path | None,
-        typer.Option(
-            help="A filled-in sheet (`rag evaluate sheet`): corrects line 3.", dir_okay=False
-        ),
+        Path | None, typer.Option(help="A filled-in sheet: corrects line 3.", dir_okay=False)
     ] = None,
     validity: Validity = None,
     perturbed: Perturbed = 25,
     mismatched: Annotated[
-        Path | None,
-        typer.Option(help="A folder of answers to questions with another prompt's works: line 5."),
+        Path | None, typer.Option(help="Answers with another prompt's works: line 5.")
     ] = None,
     name: Annotated[str, typer.Option(help="What the report calls them.")] = "",
-    output: Annotated[
-        Path | None, typer.Option(help="A folder for report.md, report.json and report.png.")
-    ] = None,
+    output: Output = None,
     data_dir: DataDir = DATA_DIR,
     offline: Offline = False,
 ) -> None:
@@ -82,38 +73,32 @@ def answers(
     from rag.support.builtin import open_checker
 
     own, external = read_answers(paths)
-    names = {" ".join(filter(None, (a.writer.name, a.writer.model))) for a in own.values()}
-    known = None if labels is None else read_labels(labels)
-    negative = None
-    if mismatched is not None:
-        negative = MismatchedAnswers(read_answers([mismatched])[0])
+    label_of = read_labels(labels) if labels else None
     opened = open_checker(checker, offline=offline)
     report = evaluate(
-        name or (names.pop() if len(names) == 1 and not external else "answers"),
+        name,
         opened,
         answers=own,
         external=external,
         document_of=Reextraction(settings(data_dir)),
-        mismatched=negative,
-        labels=known,
-        validity=_tested(opened, validity or ()),
+        mismatched=MismatchedAnswers(read_answers([mismatched])[0]) if mismatched else None,
+        labels=label_of,
+        validity=_on_labels(opened, validity or ()),
         perturbed_per_kind=perturbed,
     )
     typer.echo(report.to_markdown(), nl=False)
     if output is not None:
-        _write_report(report, output)
+        _write(report, output)
 
 
 @app.command()
 def compare(
     folders: Annotated[
         list[Path],
-        typer.Argument(help="Folders with a report.json, or with answers.", metavar="A/ B/…"),
+        typer.Argument(metavar="A/ B/…", help="Folders with a report.json, or with answers."),
     ],
     checker: CheckerName = "",
-    output: Annotated[
-        Path | None, typer.Option(help="A folder for comparison.md, .json and .png.")
-    ] = None,
+    output: Output = None,
     data_dir: DataDir = DATA_DIR,
     offline: Offline = False,
 ) -> None:
@@ -125,16 +110,16 @@ def compare(
 
     if len(folders) < 2:
         raise typer.BadParameter("two or more are needed", param_hint="A/ B/…")
-    reports = []
-    opened = None
+    reports: list[Report] = []
     document_of = Reextraction(settings(data_dir))
+    opened = None
     for folder in folders:
         path = folder / "report.json" if folder.is_dir() else folder
         if path.is_file():
             reports.append(read_report(path))
             continue
-        opened = opened or open_checker(checker, offline=offline)
         own, external = read_answers([folder])
+        opened = opened or open_checker(checker, offline=offline)
         reports.append(
             evaluate(folder.name, opened, answers=own, external=external, document_of=document_of)
         )
@@ -144,7 +129,7 @@ def compare(
 @app.command()
 def writers(
     prompts: Prompts,
-    output: Annotated[Path, typer.Option(help="Where answers and reports are written.")] = Path(
+    output: Annotated[Path, typer.Option(help="A folder for answers and reports.")] = Path(
         "data/reports"
     ),
     model: Annotated[str, typer.Option(help="The local instruct model: name or folder.")] = "",
@@ -173,10 +158,11 @@ def writers(
     if len(asked) < len(prompts):
         raise typer.BadParameter("two prompts have the same file name", param_hint="PROMPT…")
     opened = open_checker(checker, offline=offline)
-    on_labels = _tested(opened, validity or ())
+    on_labels = _on_labels(opened, validity or ())
     kinds: tuple[WriterKind, ...] = ("extractive", "local")
     reports: list[Report] = []
-    notes: list[str] = []
+    page = ["# Reports", ""]
+    notes = []
     for kind in kinds:
         try:
             choice = WriterChoice(kind=kind, model=model, offline=offline)
@@ -199,18 +185,18 @@ def writers(
             validity=on_labels,
             perturbed_per_kind=perturbed,
         )
-        _write_report(report, output / kind)
+        _write(report, output / kind)
         reports.append(report)
+        page.append(f"- [{kind}]({kind}/report.md)")
     if len(reports) > 1:
         _compare(reports, output)
-    listed = [f"- [{report.name}]({report.name}/report.md)" for report in reports]
-    page = "\n".join(["# Reports", "", *listed, "", *notes]).rstrip() + "\n"
-    write_atomically(output / "README.md", page.encode())
+    lines = "\n".join([*page, "", *notes]).rstrip()
+    write_atomically(output / "README.md", f"{lines}\n".encode())
 
 
 @app.command()
 def sheet(
-    paths: Answers,
+    paths: Paths,
     output: Annotated[Path, typer.Option(help="The sheet (CSV).", dir_okay=False)],
     size: Annotated[int, typer.Option(min=1, help="How many statements to draw.")] = 50,
     seed: Annotated[int, typer.Option(help="Another seed draws others.")] = 0,
@@ -235,9 +221,7 @@ def sheet(
 @app.command()
 def convert(
     question: Annotated[str, typer.Argument(help="The question that was answered.")],
-    path: Annotated[
-        Path, typer.Argument(help="Prose with [n] markers, then lines that begin with [n].")
-    ],
+    path: Annotated[Path, typer.Argument(help="Prose with [n], then lines that begin with [n].")],
 ) -> None:
     """Turn an answer in plain text into a line of the form that `rag evaluate answers` reads."""
     from index.errors import AnswerError
@@ -261,15 +245,10 @@ class BaselineName(StrEnum):
 def retrieval(
     folder: Annotated[Path, typer.Argument(help="documents.jsonl and questions.jsonl.")],
     baseline: Annotated[
-        list[BaselineName] | None,
-        typer.Option(help="Run this beside it; may be repeated."),
+        list[BaselineName] | None, typer.Option(help="Run this beside it; may be repeated.")
     ] = None,
-    reranker: Annotated[
-        str, typer.Option(help="A cross-encoder to rerank with: name or folder.")
-    ] = "",
-    output: Annotated[
-        Path | None, typer.Option(help="Where <set>.json and <set>.png are written.")
-    ] = None,
+    reranker: Annotated[str, typer.Option(help="A cross-encoder: name or folder.")] = "",
+    output: Output = None,
     encoder: EncoderName = ENCODER,
     offline: Offline = False,
 ) -> None:
@@ -300,9 +279,7 @@ def retrieval(
 
 @app.command()
 def support(
-    files: Annotated[
-        list[Path], typer.Argument(help="Labelled claims: JSON lines.", metavar="FILE…")
-    ],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Labelled claims.")],
     checker: CheckerName = "",
     offline: Offline = False,
     output: Annotated[Path | None, typer.Option(help="Also written here, as JSON.")] = None,
@@ -313,20 +290,20 @@ def support(
     from rag.evaluation.support import render_json, render_markdown
     from rag.support.builtin import open_checker
 
-    reports = _tested(open_checker(checker, offline=offline), files)
+    reports = _on_labels(open_checker(checker, offline=offline), files)
     typer.echo(render_markdown(reports))
     if output is not None:
         write_atomically(output, render_json(reports).encode())
 
 
-def _tested(checker: SupportChecker, files: Sequence[Path]) -> list[SupportReport]:
+def _on_labels(checker: SupportChecker, files: Sequence[Path]) -> list[SupportReport]:
     from rag.evaluation.datasets import read_labelled_claims
     from rag.evaluation.support import evaluate_labels
 
     return [evaluate_labels(checker, read_labelled_claims(path), data=path.stem) for path in files]
 
 
-def _write_report(report: Report, folder: Path) -> None:
+def _write(report: Report, folder: Path) -> None:
     from rag.evaluation.comparison import write_report
 
     _say_written(folder, drawn=write_report(report, folder))
@@ -334,15 +311,12 @@ def _write_report(report: Report, folder: Path) -> None:
 
 def _compare(reports: Sequence[Report], output: Path | None) -> None:
     """Show the first beside each other one, and write it where a folder is named."""
-    from rag.evaluation.comparison import compare as compared
-    from rag.evaluation.comparison import plot_reports, write_comparisons
+    from rag.evaluation import comparison
 
-    comparisons = [compared(reports[0], other) for other in reports[1:]]
+    comparisons = [comparison.compare(reports[0], other) for other in reports[1:]]
     typer.echo("\n".join(each.to_markdown() for each in comparisons), nl=False)
     if output is not None:
-        write_comparisons(comparisons, output)
-        drawn = plot_reports(reports, output / "comparison.png", title="Side by side")
-        _say_written(output, drawn=drawn)
+        _say_written(output, drawn=comparison.write_comparisons(reports, comparisons, output))
 
 
 def _say_written(folder: Path, *, drawn: bool) -> None:

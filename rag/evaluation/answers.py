@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal
@@ -53,13 +53,17 @@ class Claim:
     fixed: bool = False
 
 
-class ClosedSet:
-    """Every passage of the listed works. `complete` is False where one of them could not be read
-    again, so that nothing can be said to be missing from them."""
+@dataclass(frozen=True)
+class EvaluatedAnswer:
+    """One answer, ready to be judged. `name` is how a reader finds it, `prompt` the question;
+    `passages` are those of all listed works, and not `complete` where one of them could not be
+    read again, so that nothing can be said to be missing from them."""
 
-    def __init__(self, passages: Iterable[str], *, complete: bool = True) -> None:
-        self.passages = tuple(dict.fromkeys(passages))
-        self.complete = complete
+    name: str
+    prompt: str
+    claims: tuple[Claim, ...]
+    passages: tuple[str, ...]
+    complete: bool = True
 
     @cached_property
     def _lexicon(self) -> Lexicon:
@@ -68,18 +72,7 @@ class ClosedSet:
     def best(self, statement: str, count: int) -> tuple[str, ...]:
         """At most `count` passages with most of the statement's words (BM25), best first."""
         scores = self._lexicon.scores(statement)
-        rows = order(scores)[:count]
-        return tuple(self.passages[row] for row in rows if scores[row] > 0)
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluatedAnswer:
-    """One answer, ready to be judged. `name` is how a reader finds it, `prompt` the question."""
-
-    name: str
-    prompt: str
-    claims: tuple[Claim, ...]
-    closed_set: ClosedSet = field(compare=False)
+        return tuple(self.passages[row] for row in order(scores)[:count] if scores[row] > 0)
 
     def key(self, claim: Claim) -> str:
         """What a label is given to: a hash of question, part, statement and citations."""
@@ -125,15 +118,8 @@ def evaluated_answers(
 ) -> tuple[list[EvaluatedAnswer], list[CheckedAnswer]]:
     """Answers of this project by name, as what is judged, and as what was checked."""
     checked = [check_answer(answer, document_of) for answer in answers.values()]
-    passages = {
-        document.sha256: split(document)
-        for document in {
-            document.sha256: document
-            for item in checked
-            for document in item.documents.values()
-            if document is not None
-        }.values()
-    }
+    documents = [d for item in checked for d in item.documents.values() if d is not None]
+    passages = {hash_: split(d) for hash_, d in {d.sha256: d for d in documents}.items()}
     evaluated = [
         _evaluated(name, item, passages) for name, item in zip(answers, checked, strict=True)
     ]
@@ -146,14 +132,11 @@ Passages = Mapping[str, Sequence[Passage]]
 
 def _evaluated(name: str, checked: CheckedAnswer, passages: Passages) -> EvaluatedAnswer:
     works = works_of(checked.prompt.listings if checked.prompt else ())
-    closed_set = ClosedSet(
-        (
-            premise(works[source_id], passage.text)
-            for source_id, document in checked.documents.items()
-            if document is not None and source_id in works
-            for passage in passages[document.sha256]
-        ),
-        complete=None not in checked.documents.values(),
+    premises = dict.fromkeys(
+        premise(works[source_id], passage.text)
+        for source_id, document in checked.documents.items()
+        if document is not None and source_id in works
+        for passage in passages[document.sha256]
     )
     claims = tuple(
         Claim(
@@ -164,7 +147,10 @@ def _evaluated(name: str, checked: CheckedAnswer, passages: Passages) -> Evaluat
         )
         for part, statement in checked.answer.statements()
     )
-    return EvaluatedAnswer(name, checked.answer.prompt.question, claims, closed_set)
+    complete = None not in checked.documents.values()
+    return EvaluatedAnswer(
+        name, checked.answer.prompt.question, claims, tuple(premises), complete=complete
+    )
 
 
 def _is_fixed(statement: Statement) -> bool:
@@ -239,7 +225,8 @@ class ExternalAnswer:
             for number, statement in enumerate(self.statements)
         )
         cited = [item.passage for one in self.statements for item in one.citations]
-        return EvaluatedAnswer(name, self.question, claims, ClosedSet((*self.passages, *cited)))
+        passages = tuple(dict.fromkeys((*self.passages, *cited)))
+        return EvaluatedAnswer(name, self.question, claims, passages)
 
 
 def _cited(cited: CitedPassage) -> Citation:

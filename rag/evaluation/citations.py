@@ -21,7 +21,7 @@ from pathlib import Path
 from index.errors import DatasetError
 from rag.evaluation.answers import Claim, EvaluatedAnswer
 from rag.evaluation.statistics import CorrectedShare, ItemScore, Measure, corrected_share
-from rag.support import SupportChecker
+from rag.support import Support, SupportChecker
 from rag.support.checker import premise
 
 BEST = 6
@@ -84,79 +84,72 @@ class Verdict:
     wrong: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Task:
-    """A claim with the texts it is held against."""
-
-    answer: EvaluatedAnswer
-    claim: Claim
-    quotes: tuple[str, ...]
-    passages: tuple[str, ...]
-    best: tuple[str, ...]
+_Evidence = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+"""What a claim is held against: quotes and the passages around them, of the citations that stand
+in their source, and the best passages of all listed works."""
 
 
 def judge_claims(checker: SupportChecker, answers: Sequence[EvaluatedAnswer]) -> list[Verdict]:
     """A verdict for every statement that claims something, in the answers' order. The checker is
     asked everything at once, which is faster for a model, and nothing twice."""
-    tasks = []
-    for answer in answers:
-        for claim in answer.claims:
-            if not claim.fixed:
-                true = [item for item in claim.citations if item.state == "stands"]
-                quotes = tuple(premise(item.work, item.text) for item in true)
-                passages = tuple(premise(item.work, item.passage) for item in true)
-                best = answer.closed_set.best(claim.text, BEST)
-                tasks.append(_Task(answer, claim, quotes, passages, best))
-    pairs = list(
-        dict.fromkeys(
-            (task.claim.text, evidence)
-            for task in tasks
-            for evidence in (*premise_sets(task.quotes), *premise_sets(task.passages), task.best)
-            if evidence
-        )
+    tasks = [
+        (answer, claim, _evidence(answer, claim))
+        for answer in answers
+        for claim in answer.claims
+        if not claim.fixed
+    ]
+    pairs = dict.fromkeys(
+        (claim.text, texts)
+        for _, claim, (quotes, passages, best) in tasks
+        for texts in (*premise_sets(quotes), *premise_sets(passages), best)
+        if texts
     )
-    answered = dict(zip(pairs, checker.check_all(pairs), strict=True))
-
-    def supports(statement: str, evidence: tuple[str, ...]) -> Truth:
-        return answered[statement, evidence].holds(checker.threshold)
-
-    def findings(task: _Task) -> tuple[str, ...]:
-        evidence = task.quotes or task.best
-        wrong = answered[task.claim.text, evidence].findings if evidence else ()
-        return tuple(map(str, wrong))
-
-    return [_verdict(task, supports, findings(task)) for task in tasks]
+    support = dict(zip(pairs, checker.check_all(list(pairs)), strict=True))
+    return [_verdict(*task, support, checker.threshold) for task in tasks]
 
 
-def _verdict(task: _Task, supports: Supports, wrong: tuple[str, ...]) -> Verdict:
-    claim = task.claim
-    unread = any(item.state == "not read" for item in claim.citations)
+def _evidence(answer: EvaluatedAnswer, claim: Claim) -> _Evidence:
+    true = [item for item in claim.citations if item.state == "stands"]
+    return (
+        tuple(premise(item.work, item.text) for item in true),
+        tuple(premise(item.work, item.passage) for item in true),
+        answer.best(claim.text, BEST),
+    )
+
+
+def _verdict(
+    answer: EvaluatedAnswer,
+    claim: Claim,
+    evidence: _Evidence,
+    support: Mapping[tuple[str, tuple[str, ...]], Support],
+    threshold: float,
+) -> Verdict:
+    def supports(statement: str, texts: tuple[str, ...]) -> Truth:
+        return support[statement, texts].holds(threshold)
 
     def recall_and_precisions(texts: tuple[str, ...]) -> tuple[Truth, tuple[Truth, ...]]:
-        if unread:
+        if any(item.state == "not read" for item in claim.citations):
             return None, (None,) * len(claim.citations)
         precise = iter(citation_precisions(claim.text, texts, supports))
         return citation_recall(claim.text, texts, supports), tuple(
             next(precise) if item.state == "stands" else False for item in claim.citations
         )
 
-    opinions = [
-        supports(claim.text, evidence)
-        for evidence in (task.quotes, task.passages, task.best)
-        if evidence
-    ]
-    unknown = None in opinions or not task.answer.closed_set.complete
+    quotes, passages, best = evidence
+    opinions = [supports(claim.text, texts) for texts in evidence if texts]
+    unknown = None in opinions or not answer.complete
+    shown = quotes or best
     return Verdict(
-        task.answer.key(claim),
-        task.answer.name,
-        task.answer.prompt,
+        answer.key(claim),
+        answer.name,
+        answer.prompt,
         claim.part,
         claim.text,
         len(claim.citations),
-        *recall_and_precisions(task.quotes),
-        *recall_and_precisions(task.passages),
+        *recall_and_precisions(quotes),
+        *recall_and_precisions(passages),
         supported=True if any(opinions) else None if unknown else False,
-        wrong=wrong,
+        wrong=tuple(map(str, support[claim.text, shown].findings)) if shown else (),
     )
 
 
@@ -243,7 +236,7 @@ def write_sheet(drawn: Sequence[tuple[EvaluatedAnswer, Claim]]) -> str:
     for answer, claim in drawn:
         quotes = [item.text for item in claim.citations if item.text]
         around = [item.passage for item in claim.citations if item.passage]
-        passages = dict.fromkeys((*around, *answer.closed_set.best(claim.text, 3)))
+        passages = dict.fromkeys((*around, *answer.best(claim.text, 3)))
         texts = (claim.text, "\n\n".join(quotes), "\n\n".join(passages))
         writer.writerow([_cell(text) for text in (answer.key(claim), answer.prompt, *texts, "")])
     return sheet.getvalue()

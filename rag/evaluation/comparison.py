@@ -100,12 +100,16 @@ def write_report(report: Report, folder: Path) -> bool:
     return plot_reports([report], folder / "report.png", title=title)
 
 
-def write_comparisons(comparisons: Sequence[ReportComparison], folder: Path) -> None:
-    """Write the comparisons as Markdown and as one JSON list."""
+def write_comparisons(
+    reports: Sequence[Report], comparisons: Sequence[ReportComparison], folder: Path
+) -> bool:
+    """Write the comparisons of these reports as Markdown, as one JSON list and as a plot; False
+    where it could not be drawn."""
     page = "\n".join(each.to_markdown() for each in comparisons)
     data = json.dumps([asdict(each) for each in comparisons], ensure_ascii=False, indent=2)
     write_atomically(folder / "comparison.md", page.encode())
     write_atomically(folder / "comparison.json", f"{data}\n".encode())
+    return plot_reports(reports, folder / "comparison.png", title="Side by side")
 
 
 def plot_reports(reports: Sequence[Report], path: Path, *, title: str) -> bool:

@@ -166,7 +166,7 @@ def evaluate(
     perturbed_per_kind: int = 0,
 ) -> Report:
     """The report on `answers` (by name) of this project and on those of external systems, of which
-    only statements and citations are known. `labels` say whether a statement is supported by the
+    only statements and citations are known. Without a `name` it is the writer's. `labels` say whether a statement is supported by the
     listed works, by its key; with `perturbed_per_kind` the checker is tried on that many sentences
     of the works for each kind of change."""
     own, checked = evaluated_answers(answers, document_of)
@@ -180,6 +180,8 @@ def evaluate(
             *coverage_measures(checked),
             *abstention_measures(list(answers.values()), mismatched),
         ]
+    made = [answer.writer for answer in answers.values()]
+    written_by = {" ".join(filter(None, (writer.name, writer.model))) for writer in made}
     documents = {
         source_id: document
         for item in checked
@@ -187,7 +189,7 @@ def evaluate(
         if document is not None
     }
     return Report(
-        name=name,
+        name=name or (written_by.pop() if len(written_by) == 1 and not external else "answers"),
         checker=checker.name,
         threshold=checker.threshold,
         answers=len(evaluated),

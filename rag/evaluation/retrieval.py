@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -118,22 +118,15 @@ def question_measures(
 
 @dataclass(frozen=True, slots=True)
 class RetrievalSystem:
-    """One system's passages, the seconds that building and asking took, and its measures."""
+    """One system's passages, the seconds that building and asking took, and its measures.
+    `differences` are of a baseline: this project minus it."""
 
     name: str
     passages: int
     build_seconds: float
     query_seconds: float
     measures: dict[str, Estimate]
-
-
-@dataclass(frozen=True, slots=True)
-class RetrievalComparison:
-    """The first system minus the second, for each measure."""
-
-    first: str
-    second: str
-    differences: dict[str, PairedDifference]
+    differences: dict[str, PairedDifference] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +139,6 @@ class RetrievalReport:
     encoder: str
     reranker: str | None
     systems: tuple[RetrievalSystem, ...]
-    comparisons: tuple[RetrievalComparison, ...]
 
     def to_json(self) -> str:
         """One JSON object with these fields."""
@@ -162,10 +154,10 @@ class RetrievalReport:
         ]
         for measure in MEASURES:
             cells = [str(system.measures[measure]).rjust(width) for system in self.systems]
-            for item in self.comparisons:
-                change = item.differences[measure]
+            for system in self.systems[1:]:
+                change = system.differences[measure]
                 p = "—" if change.p is None else f"{change.p:.3f}"
-                cells.append(f"{change.mean:+.3f} against {item.second}, p = {p}")
+                cells.append(f"{change.mean:+.3f} against {system.name}, p = {p}")
             lines.append("  ".join([measure.ljust(12), *cells]))
         lines += [
             f"{system.name}: {system.passages} passages, built in {system.build_seconds:.1f} s, "
@@ -268,21 +260,13 @@ def evaluate_retrieval(
             notify(name, done, len(data.documents), "")
         values[name] = question_measures(rankings, golds)
         measures = {m: mean_estimate(values[name][m], clusters) for m in MEASURES}
-        systems.append(RetrievalSystem(name, passages, build_seconds, query_seconds, measures))
-    comparisons = [
-        RetrievalComparison(
-            "rag",
-            name,
-            {m: paired_difference(values["rag"][m], values[name][m], clusters) for m in MEASURES},
+        differences = {
+            m: paired_difference(values["rag"][m], values[name][m], clusters)
+            for m in (MEASURES if systems else ())
+        }
+        systems.append(
+            RetrievalSystem(name, passages, build_seconds, query_seconds, measures, differences)
         )
-        for name in baselines
-    ]
-    return RetrievalReport(
-        data.name,
-        len(data.documents),
-        len(golds),
-        encoder.name,
-        reranker.name if reranker else None,
-        tuple(systems),
-        tuple(comparisons),
-    )
+    model = reranker.name if reranker else None
+    sizes = (len(data.documents), len(golds))
+    return RetrievalReport(data.name, *sizes, encoder.name, model, tuple(systems))
