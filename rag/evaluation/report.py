@@ -166,9 +166,9 @@ def evaluate(
     perturbed_per_kind: int = 0,
 ) -> Report:
     """The report on `answers` (by name) of this project and on those of external systems, of which
-    only statements and citations are known. Without a `name` it is the writer's. `labels` say whether a statement is supported by the
-    listed works, by its key; with `perturbed_per_kind` the checker is tried on that many sentences
-    of the works for each kind of change."""
+    only statements and citations are known. It is named after the writer where no `name` is given.
+    `labels` say whether a statement is supported by the listed works, by its key; the checker is
+    tried on `perturbed_per_kind` sentences of the works for each kind of change."""
     own, checked = evaluated_answers(answers, document_of)
     evaluated = [*own, *external]
     verdicts = judge_claims(checker, evaluated)
