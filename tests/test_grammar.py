@@ -35,14 +35,15 @@ ODD = (
     "Zwölf Boxkämpfer jagen 日本 mit \U0001f600 und e\u0301 über den Deich.",
     "A <think> tag, a %regex {}, a /slash/ and a // comment stand here.",
 )
-
-
 VOCABULARY = loaded().vocabulary
 
 
 def shown(*texts: str) -> list[ShownPassage]:
     passages = [hit for n, text in enumerate(texts) for hit in hits(f"summary:{n}", text)]
     return [ShownPassage(n, hit, hit.sentences()) for n, hit in enumerate(passages, 1)]
+
+
+BRIDGE_ITEMS = candidates_of(shown(BRIDGES))
 
 
 def walk(grammar: str, seed: int, *, limit: int = 3000) -> str:
@@ -138,7 +139,7 @@ class TestGrammar:
         assert walk(grammar, 1).endswith(item.quoted)
 
     @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=60))
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     def test_any_text_can_be_quoted_exactly(self, text: str) -> None:
         item = QuoteCandidate(1, Span("s", 0, len(text)), text)
         grammar = statement_grammar([item], (), characters=16, silence=False, quotes=1)
@@ -168,10 +169,8 @@ class TestGrammar:
         ],
     )
     def test_other_prose_is_refused(self, prose: str) -> None:
-        passages = shown(BRIDGES)
-        items = candidates_of(passages)
-        grammar = statement_grammar(items, numbers_in(passages[0].text))
-        assert not accepts(grammar, f"{prose} {items[0].quoted}")
+        grammar = statement_grammar(BRIDGE_ITEMS, numbers_in(BRIDGES))
+        assert not accepts(grammar, f"{prose} {BRIDGE_ITEMS[0].quoted}")
 
     @pytest.mark.parametrize(
         "prose",
@@ -184,39 +183,34 @@ class TestGrammar:
     def test_plain_sentences_with_the_numbers_of_the_evidence_are_accepted(
         self, prose: str
     ) -> None:
-        passages = shown(BRIDGES)
-        items = candidates_of(passages)
-        grammar = statement_grammar(items, numbers_in(passages[0].text))
-        assert accepts(grammar, f"{prose} {items[0].quoted}")
-        assert accepts(grammar, f"{prose} {items[0].quoted} {items[2].quoted}")
+        grammar = statement_grammar(BRIDGE_ITEMS, numbers_in(BRIDGES))
+        assert accepts(grammar, f"{prose} {BRIDGE_ITEMS[0].quoted}")
+        assert accepts(grammar, f"{prose} {BRIDGE_ITEMS[0].quoted} {BRIDGE_ITEMS[2].quoted}")
         assert not accepts(grammar, prose)
 
     def test_silence_and_an_end_are_allowed_where_they_are_meant_to_be(self) -> None:
-        items = candidates_of(shown(BRIDGES))
-        assert accepts(statement_grammar(items, ()), NOT_SAID)
-        assert not accepts(statement_grammar(items, (), silence=False), NOT_SAID)
-        assert accepts(statement_grammar(items, (), silence=False, stop=True), "")
-        assert not accepts(statement_grammar(items, ()), "")
+        assert accepts(statement_grammar(BRIDGE_ITEMS, ()), NOT_SAID)
+        assert not accepts(statement_grammar(BRIDGE_ITEMS, (), silence=False), NOT_SAID)
+        assert accepts(statement_grammar(BRIDGE_ITEMS, (), silence=False, stop=True), "")
+        assert not accepts(statement_grammar(BRIDGE_ITEMS, ()), "")
         assert accepts(statement_grammar([], ()), NOT_SAID)
 
-    def test_a_wrong_number_after_a_quote_cannot_be_written(self) -> None:
-        items = candidates_of(shown(BRIDGES, KITES))
-        grammar = statement_grammar(items, ())
-        wrong = items[0].quoted.replace("[1]", "[2]")
+    def test_a_wrong_number_after_a_quote_is_refused(self) -> None:
+        grammar = statement_grammar(candidates_of(shown(BRIDGES, KITES)), ())
+        wrong = BRIDGE_ITEMS[0].quoted.replace("[1]", "[2]")
         assert not accepts(grammar, f"It carries the deck. {wrong}")
 
     def test_closing_leaves_quotes_alone_and_bounds_prose(self) -> None:
-        items = candidates_of(shown(BRIDGES))
 
         def bounded(characters: int) -> str:
-            return statement_grammar(items, (), characters=characters, silence=False)
+            return statement_grammar(BRIDGE_ITEMS, (), characters=characters, silence=False)
 
         assert closing('It is so. "A sus', bounded) is None
         written = "It goes " + "on and " * 20
         stricter = closing(written, bounded)
         assert stricter is not None
-        assert accepts(stricter, f"{written}ends here. {items[0].quoted}")
-        assert not accepts(stricter, f"{written}{'on and ' * 9}ends here. {items[0].quoted}")
+        assert accepts(stricter, f"{written}ends here. {BRIDGE_ITEMS[0].quoted}")
+        assert not accepts(stricter, f"{written}{'on and ' * 9}ends here. {BRIDGE_ITEMS[0].quoted}")
 
 
 class TestParse:
@@ -225,23 +219,21 @@ class TestParse:
     )
     def test_what_the_grammar_does_not_make_is_refused(self, text: str) -> None:
         with pytest.raises(ValueError, match="quote"):
-            parse(text, candidates_of(shown(BRIDGES)))
+            parse(text, BRIDGE_ITEMS)
 
     def test_silence_and_nothing(self) -> None:
         assert parse("", ()) is None
         assert parse(NOT_SAID, ()) == DraftStatement(NOT_SAID, ())
 
 
-PIECES = """http://a.example/b|www.x.org| 12 |3.5|[3]|(see 4)|"|“so”|It's |e.g. |The model works. |
-<|im_end|>|**bold**|’|\n|\u202e"""
-WRITTEN = st.lists(st.text(max_size=12) | st.sampled_from(PIECES.split("|")), max_size=8).map(
-    "".join
-)
+PIECES = "http://a.example/b¦www.x.org¦ 12 ¦3.5¦[3]¦(see 4)¦\"¦“so”¦It's ¦e.g. ¦The model works. ¦"
+PIECES += "<|im_end|>¦**bold**¦’¦\n¦\u202e"
+WRITTEN = st.lists(st.text(max_size=12) | st.sampled_from(PIECES.split("¦")), max_size=8)
 
 
 class TestPlainStatement:
-    @given(WRITTEN)
-    @settings(max_examples=400, deadline=None)
+    @given(WRITTEN.map("".join))
+    @settings(max_examples=400)
     def test_the_result_is_plain_and_its_own_plain_statement(self, text: str) -> None:
         numbers = {"12", "3.5"}
         plain = plain_statement(text, numbers)
@@ -282,6 +274,6 @@ class TestTokenVocabulary:
         assert not VOCABULARY.special.isdisjoint(VOCABULARY.markup(text))
 
     @given(st.text(st.characters(codec="utf-8"), max_size=80))
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     def test_every_text_is_spelled_exactly(self, text: str) -> None:
         assert VOCABULARY.bytes_of(VOCABULARY.plain(text)).decode() == text

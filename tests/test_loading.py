@@ -93,7 +93,7 @@ def test_a_damaged_checkpoint_is_a_clear_error(
     ("name", "options", "message"),
     [
         ("nowhere/at/all", {}, "nowhere/at/all cannot be loaded"),
-        ("nobody/nothing", {}, "nobody/nothing cannot be loaded"),
+        ("nobody/nothing", {}, "nobody/nothing is not in the model cache"),
         (None, {"dtype": "int3"}, "no dtype 'int3'"),
         (None, {"device": "abacus"}, "no device 'abacus'"),
     ],

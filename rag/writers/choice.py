@@ -5,7 +5,6 @@ A model is downloaded only after it was announced what and how large; offline, n
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -91,10 +90,14 @@ def _local(choice: WriterChoice, announce: Callable[[str], None]) -> Writer:
     from rag.writers.local.writer import LocalWriter
 
     model = choice.model or DEFAULT_MODEL
-    download = needed_download(model, offline=choice.offline)
-    if download is not None:
+    try:
+        loaded = load_model(model, offline=True)
+    except WriterError:
+        if choice.offline or Path(model).exists() or not (download := needed_download(model)):
+            raise
         announce(f"fetching {download}")
-    return LocalWriter(load_model(model, offline=download is None), settings=choice.settings)
+        loaded = load_model(model)
+    return LocalWriter(loaded, settings=choice.settings)
 
 
 def open_chat_model(
@@ -135,41 +138,21 @@ def open_chat_model(
     return ChatWriter(ChatOpenAI(**options), name=model, forms=FORMS, settings=settings)
 
 
-@dataclass(frozen=True, slots=True)
-class ModelDownload:
-    """What would be fetched: the files that are not in the cache, and their size in bytes."""
-
-    model: str
-    files: int
-    size: int
-
-    def __str__(self) -> str:
-        return f"{self.model}: {self.files} files, {self.size / 2**30:.2f} GiB"
-
-
-def needed_download(
-    model: str, *, offline: bool, endpoint: str | None = None
-) -> ModelDownload | None:
-    """What loading this hub model would fetch, None where everything is here. Raises WriterError
-    where something is missing and cannot be had."""
-    from huggingface_hub import HfApi
+def needed_download(model: str, *, endpoint: str | None = None) -> str:
+    """The files of this hub model that are not in the cache, "" where none is missing, as
+    "NAME: 5 files, 4.01 GiB". Raises WriterError where they cannot be had."""
+    from huggingface_hub import HfApi, try_to_load_from_cache
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
-    missing = f"{model} is not in the model cache, and"
     try:
-        if Path(model).exists() or _is_cached(model):
-            return None
-        if offline:
-            raise WriterError(f"{missing} offline nothing is fetched")
         info = HfApi(endpoint).model_info(model, files_metadata=True, timeout=10)
     except HFValidationError as error:
         raise WriterError(f"{model} is neither a folder nor the id of a hub model") from error
-    except HfHubHTTPError as error:
-        raise WriterError(f"{missing} the hub cannot give it: {error_line(error)}") from error
-    except WriterError:
-        raise
     except Exception as error:  # The hub's HTTP client raises its own kinds of connection errors.
-        raise WriterError(f"{missing} the hub cannot be reached: {error_line(error)}") from error
+        failure = "give it" if isinstance(error, HfHubHTTPError) else "be reached"
+        raise WriterError(
+            f"{model} is not in the model cache, and the hub cannot {failure}: {error_line(error)}"
+        ) from error
     # The files that loading reads: no other format's weights, no sub-folders.
     kinds = (".safetensors", ".json", ".jinja", ".model", ".txt")
     files = {
@@ -179,28 +162,9 @@ def needed_download(
     }
     if not any(name.endswith(".safetensors") for name in files):
         raise WriterError(f"{model} has no safetensors weights; take another model")
-    sizes = [size for name, size in files.items() if _cached_file(model, name, info.sha) is None]
-    return ModelDownload(model, len(sizes), sum(sizes))
-
-
-def _cached_file(model: str, name: str, revision: str | None = None) -> Path | None:
-    from huggingface_hub import try_to_load_from_cache
-
-    path = try_to_load_from_cache(model, name, revision=revision)
-    return Path(path) if isinstance(path, str) else None
-
-
-def _is_cached(model: str) -> bool:
-    """Whether the configuration and every file of the weights are in the hub's cache."""
-    if _cached_file(model, "config.json") is None:
-        return False
-    if _cached_file(model, "model.safetensors") is not None:
-        return True
-    index = _cached_file(model, "model.safetensors.index.json")
-    if index is None:
-        return False
-    try:
-        files = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    except (OSError, ValueError, KeyError, AttributeError):
-        return False
-    return all(_cached_file(model, name) is not None for name in files)
+    sizes = [
+        size
+        for name, size in files.items()
+        if not isinstance(try_to_load_from_cache(model, name, revision=info.sha), str)
+    ]
+    return f"{model}: {len(sizes)} files, {sum(sizes) / 2**30:.2f} GiB" if sizes else ""

@@ -120,11 +120,13 @@ class WritingRun(ABC):
         began = time.perf_counter()
         parts = {facet: self._facet(facet) for facet in FACETS}
         notes = tuple(map(self._relevance_note, range(len(self.evidence.prompt.listings))))
-        seconds = round(time.perf_counter() - began, 3)
-        record = replace(self.record(), seed=self.settings.seed, seconds=seconds)
-        return Draft(
-            **parts, relevance_notes=notes, record=replace(record, events=tuple(self.events))
+        record = replace(
+            self.record(),
+            seed=self.settings.seed,
+            seconds=round(time.perf_counter() - began, 3),
+            events=tuple(self.events),
         )
+        return Draft(**parts, relevance_notes=notes, record=record)
 
     def event(self, part: str, kind: str, detail: str) -> None:
         """Note something that a reader of the answer should be able to find out."""

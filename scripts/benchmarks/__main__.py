@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -49,14 +48,7 @@ def decode(
 
     pipeline = Pipeline.of(settings(data_dir, mirror, offline=offline), ExtractiveWriter())
     evidence = pipeline.gather(read_prompt(prompt))
-    figures = bench_decode(load_model(model, offline=offline), evidence, statements=statements)
-    ratios = {
-        "steps_per_quoted_token": figures.steps_per_quoted_token,
-        "speedup_over_stepwise": figures.speedup,
-        "cost_against_unconstrained": figures.cost,
-        "tokens_per_second": figures.tokens_per_second,
-    }
-    report({**asdict(figures), **ratios})
+    report(bench_decode(load_model(model, offline=offline), evidence, statements=statements))
 
 
 @app.command()

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -28,52 +27,6 @@ from rag.writers.messages import (
 _SMALL = 2048  # tokens of context below which the messages are the brief ones
 
 
-@dataclass(frozen=True, slots=True)
-class DecodeFigures:
-    """Sums over `statements`. `steps` are forward passes after the prompt's; three times are of
-    decoding without the prompt, in seconds: with the grammar and forced text at once (`bound`),
-    the same tokens with the same grammar one by one through `model.generate` (`stepwise`), and as
-    many tokens of free text (`free`)."""
-
-    model: str
-    device: str
-    dtype: str
-    vocabulary: int
-    prompt_tokens: int
-    candidates: int
-    statements: int
-    tokens: int
-    quoted_tokens: int
-    steps: int
-    quoted_steps: int
-    mask_ms: float
-    mask_ms_per_token: float
-    compile_ms: float
-    bound: float
-    stepwise: float
-    free: float
-
-    @property
-    def steps_per_quoted_token(self) -> float:
-        """Forward passes that a token of a quote costs on average."""
-        return self.quoted_steps / max(1, self.quoted_tokens)
-
-    @property
-    def speedup(self) -> float:
-        """How many times faster than the same text token by token."""
-        return self.stepwise / self.bound
-
-    @property
-    def cost(self) -> float:
-        """Time against unbound generation of the same length: below 1 it is cheaper."""
-        return self.bound / self.free
-
-    @property
-    def tokens_per_second(self) -> float:
-        """Of the quote-bound text."""
-        return self.tokens / self.bound
-
-
 def bench_decode(
     loaded: LoadedModel,
     evidence: Evidence,
@@ -82,10 +35,15 @@ def bench_decode(
     passages: int = 12,
     prose_tokens: int = 32,
     temperature: float = 0.0,
-) -> DecodeFigures:
+) -> dict[str, Any]:
     """Write `statements` statements over at most `passages` passages of the evidence, which must
     hold some, in at most a third of the model's context. `prose_tokens` bounds the prose, which a
-    model without training never ends."""
+    model without training never ends.
+
+    Figures are sums over the statements: `steps` are forward passes after the prompt's, three times
+    are of decoding without the prompt, in seconds: with the grammar and forced text at once
+    (`bound`), the same tokens with the same grammar one by one through `model.generate`
+    (`stepwise`), and as many tokens of free text (`free`)."""
     vocabulary, plain = loaded.vocabulary, loaded.vocabulary.plain
     third = loaded.context // 3
     chosen = choose_passages(
@@ -123,25 +81,32 @@ def bench_decode(
         quoted += len(spelled) - begins
         steps += sum(position >= begins for position in decoded.chosen)
     tokens = sum(map(len, texts))
-    return DecodeFigures(
-        model=loaded.name,
-        device=loaded.device,
-        dtype=loaded.dtype,
-        vocabulary=vocabulary.size,
-        prompt_tokens=len(ids),
-        candidates=len(candidates),
-        statements=statements,
-        tokens=tokens,
-        quoted_tokens=quoted,
-        steps=tally.steps,
-        quoted_steps=steps,
-        mask_ms=1e3 * tally.mask_seconds / max(1, tally.masks),
-        mask_ms_per_token=1e3 * tally.mask_seconds / max(1, tokens),
-        compile_ms=1e3 * tally.compile_seconds / max(1, statements),
-        bound=tally.step_seconds + tally.mask_seconds + tally.compile_seconds,
-        stepwise=sum(_generate(loaded, ids, text, grammar()) for text in texts),
-        free=sum(_generate(loaded, ids, text, "") for text in texts),
-    )
+    bound = tally.step_seconds + tally.mask_seconds + tally.compile_seconds
+    stepwise = sum(_generate(loaded, ids, text, grammar()) for text in texts)
+    free = sum(_generate(loaded, ids, text, "") for text in texts)
+    return {
+        "model": loaded.name,
+        "device": loaded.device,
+        "dtype": loaded.dtype,
+        "vocabulary": vocabulary.size,
+        "prompt_tokens": len(ids),
+        "candidates": len(candidates),
+        "statements": statements,
+        "tokens": tokens,
+        "quoted_tokens": quoted,
+        "steps": tally.steps,
+        "quoted_steps": steps,
+        "mask_ms": 1e3 * tally.mask_seconds / max(1, tally.masks),
+        "mask_ms_per_token": 1e3 * tally.mask_seconds / max(1, tokens),
+        "compile_ms": 1e3 * tally.compile_seconds / max(1, statements),
+        "bound": bound,
+        "stepwise": stepwise,
+        "free": free,
+        "steps_per_quoted_token": steps / max(1, quoted),
+        "speedup_over_stepwise": stepwise / bound,
+        "cost_against_unconstrained": bound / free,
+        "tokens_per_second": tokens / bound,
+    }
 
 
 def _generate(loaded: LoadedModel, ids: Sequence[int], text: Sequence[int], grammar: str) -> float:

@@ -31,7 +31,7 @@ _CERTAIN = 1e9
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """Greedy at temperature 0; otherwise drawn with `seed`, the same draw for the same logits."""
+    """Greedy at temperature 0; otherwise drawn with `seed`."""
 
     temperature: float = 0.0
     seed: int = 0
@@ -73,9 +73,8 @@ class Decoder:
     def __init__(self, model: Any, vocabulary: TokenVocabulary, *, device: str = "cpu") -> None:
         takes = inspect.signature(model.forward).parameters
         if "past_key_values" not in takes:
-            raise WriterError(
-                f"{type(model).__name__} keeps no key-value cache; take a causal language model"
-            )
+            kind = type(model).__name__
+            raise WriterError(f"{kind} keeps no key-value cache; take a causal language model")
         self.model = model
         self.vocabulary = vocabulary
         self.device = device
@@ -90,8 +89,8 @@ class Decoder:
         (sliding windows, recurrent states) a copy of it is kept to start from again."""
         if rest := self._align(prefix):
             self._feed(rest, prompt=True)
-        croppable = self._croppable()
-        self._base = None if croppable else (list(self._fed), copy.deepcopy(self._cache))
+        copied = None if self._croppable() else copy.deepcopy(self._cache)
+        self._base = None if copied is None else (list(self._fed), copied)
 
     def decode(
         self,
@@ -113,22 +112,21 @@ class Decoder:
 
         matcher = self._matcher(grammar)
         random = torch.Generator().manual_seed(sampling.seed)
-        show = stream or (lambda text: None)
         incremental = codecs.getincrementaldecoder("utf-8")()
         pending, in_prompt = self._align(prompt), True
         written: list[int] = []
         chosen: list[int] = []
 
         def take(ids: Sequence[int]) -> None:
+            matcher.consume_tokens(ids)
             written.extend(ids)
             pending.extend(ids)
-            show(incremental.decode(self.vocabulary.bytes_of(ids)))
+            if stream is not None:
+                stream(incremental.decode(self.vocabulary.bytes_of(ids)))
 
-        finished = False
         while True:
             began = time.perf_counter()
             if forced := matcher.compute_ff_tokens():
-                matcher.consume_tokens(forced)
                 take(forced)
                 self.tally.forced += len(forced)
             _check(matcher)
@@ -158,7 +156,6 @@ class Decoder:
             if token in self.vocabulary.stops:
                 finished = True
                 break
-            matcher.consume_token(token)
             take([token])
         text = self.vocabulary.bytes_of(written).decode("utf-8", "replace")
         return Decoded(text, tuple(written), finished, tuple(chosen))
@@ -191,11 +188,11 @@ class Decoder:
 
         self.tally.blind += not bool(torch.isfinite(logits).all())
         scores = logits.float().nan_to_num(nan=-_CERTAIN, posinf=_CERTAIN, neginf=-_CERTAIN)
+        scores = scores.clamp(-_CERTAIN, _CERTAIN)
         # Rows of the embedding beyond the vocabulary are padding and never allowed.
-        width = min(len(allowed), scores.shape[0])
-        mask = torch.zeros(scores.shape[0], dtype=torch.bool)
-        mask[:width] = torch.from_numpy(allowed[:width])
-        scores.masked_fill_(~mask.to(scores.device), float("-inf"))
+        forbidden = torch.ones(scores.shape[0], dtype=torch.bool)
+        forbidden[: len(allowed)] = torch.from_numpy(~allowed[: scores.shape[0]])
+        scores.masked_fill_(forbidden.to(scores.device), float("-inf"))
         if sampling.temperature <= 0:
             return int(scores.argmax())
         weights = torch.softmax((scores - scores.max()) / sampling.temperature, dim=0).cpu()

@@ -72,22 +72,21 @@ def load_model(
 ) -> LoadedModel:
     """The model of this hub id or folder. `dtype` "auto" takes bfloat16 on a GPU, and on a CPU
     whichever of bfloat16 and float32 multiplies faster there. Raises WriterError."""
+    from huggingface_hub import try_to_load_from_cache
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     pretrained: Any = AutoModelForCausalLM.from_pretrained
     place = _device(device)
     with _as_writer_error(name), _quiet():
+        if offline and not (Path(name).exists() or try_to_load_from_cache(name, "config.json")):
+            raise WriterError(f"{name} is not in the model cache, and offline none is fetched")
         config = AutoConfig.from_pretrained(name, local_files_only=offline)
         tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=offline)
         kind, note = _dtype(dtype, place, config)
         _check_memory(name, config, kind, place)
+        options = {"use_safetensors": True, "output_loading_info": True}
         model, report = pretrained(
-            name,
-            config=config,
-            dtype=kind,
-            use_safetensors=True,
-            output_loading_info=True,
-            local_files_only=offline,
+            name, config=config, dtype=kind, local_files_only=offline, **options
         )
         if missing := sorted(report["missing_keys"]):
             raise WriterError(
