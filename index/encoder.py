@@ -223,7 +223,7 @@ class LazyEncoder:
             ) as pool:
                 list(pool.map(fill, groups))
         finally:
-            # The number belongs to each thread, but new threads start with the latest.
+            # The number is set per thread, and new threads start with the latest one.
             torch.set_num_threads(before)
         return vectors
 

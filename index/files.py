@@ -1,4 +1,4 @@
-"""Files on disk that a kill cannot spoil: replaced atomically, checksummed, or only appended to."""
+"""Files on disk that survive a kill: replaced atomically, checksummed, or only appended to."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 ATTENTION = "sdpa_by_text"
 # Rows are filled up to a multiple of this many tokens: for every length of row the matrix products
-# are made anew and kept, which over a thousand papers took half a gigabyte.
+# are compiled anew and cached, which over a thousand papers took half a gigabyte.
 STEP = 64
 # Least cosine of a text's vector with the library's own: bf16 alone leaves .9999.
 MIN_COSINE = 0.999

@@ -33,9 +33,9 @@ def link(arxiv_id: str, version: int | None = None) -> ArxivLink:
     return ArxivLink(f"http://arxiv.org/abs/{arxiv_id}", arxiv_id, version)
 
 
-def reason(found: Paper | FetchError) -> str:
-    assert isinstance(found, FetchError)
-    return found.reason
+def reason(result: Paper | FetchError) -> str:
+    assert isinstance(result, FetchError)
+    return result.reason
 
 
 def test_many_papers_are_looked_up_in_one_request(server: Server, api: ArxivApi) -> None:
@@ -43,8 +43,8 @@ def test_many_papers_are_looked_up_in_one_request(server: Server, api: ArxivApi)
         QUERY, feed(entry("1706.03762v7", title="Attention\n  Is All"), entry("2404.13784v1"))
     )
     links = [link("2404.13784", 1), link("1706.03762")]
-    found = api.look_up(links)
-    assert found == {
+    papers = api.look_up(links)
+    assert papers == {
         "arxiv:2404.13784v1": Paper("2404.13784", 1, "A title", "", True),
         "arxiv:1706.03762": Paper("1706.03762", 7, "Attention Is All", "", True),
     }
@@ -56,24 +56,24 @@ def test_more_than_a_hundred_papers_take_two_requests(server: Server, api: Arxiv
         return feed(*(entry(name + "v1") for name in request.query["id_list"].split(",")))
 
     server.tell(QUERY, answer)
-    found = api.look_up([link(f"2401.{number:05}") for number in range(130)])
-    assert all(isinstance(paper, Paper) for paper in found.values())
+    papers = api.look_up([link(f"2401.{number:05}") for number in range(130)])
+    assert all(isinstance(paper, Paper) for paper in papers.values())
     assert [len(r.query["id_list"].split(",")) for r in server.requests] == [100, 30]
 
 
 def test_old_ids_are_found_with_and_without_subject_class(server: Server, api: ArxivApi) -> None:
     server.tell(QUERY, feed(entry("cs/0112017v1"), entry("math/0309136v2")))
-    found = api.look_up([link("cs/0112017"), link("math.GT/0309136")])
-    assert [paper.version for paper in found.values() if isinstance(paper, Paper)] == [1, 2]
+    papers = api.look_up([link("cs/0112017"), link("math.GT/0309136")])
+    assert [paper.version for paper in papers.values() if isinstance(paper, Paper)] == [1, 2]
 
 
 def test_an_unknown_paper_is_told_apart_from_a_missing_version(
     server: Server, api: ArxivApi
 ) -> None:
     server.tell(QUERY, feed(entry("2404.13784v2")))
-    found = api.look_up([link("2404.13784", 9), link("2404.99999")])
-    assert reason(found["arxiv:2404.13784v9"]) == ("arXiv has this paper, but not its version 9")
-    assert reason(found["arxiv:2404.99999"]) == "arXiv has no such paper"
+    papers = api.look_up([link("2404.13784", 9), link("2404.99999")])
+    assert reason(papers["arxiv:2404.13784v9"]) == ("arXiv has this paper, but not its version 9")
+    assert reason(papers["arxiv:2404.99999"]) == "arXiv has no such paper"
 
 
 def test_an_empty_feed_is_asked_for_once_more(server: Server, api: ArxivApi) -> None:
@@ -93,9 +93,9 @@ def test_a_feed_that_counts_unknown_papers_too_costs_none(
     server: Server, api: ArxivApi, second: Reply
 ) -> None:
     server.tell(QUERY, feed(entry("1706.03762v7"), total=2), second)
-    found = api.look_up([link("0000.0000"), link("1706.03762")])
-    assert reason(found["arxiv:0000.0000"]) == "arXiv has no such paper"
-    assert isinstance(found["arxiv:1706.03762"], Paper)
+    papers = api.look_up([link("0000.0000"), link("1706.03762")])
+    assert reason(papers["arxiv:0000.0000"]) == "arXiv has no such paper"
+    assert isinstance(papers["arxiv:1706.03762"], Paper)
 
 
 def test_one_id_that_arxiv_refuses_does_not_lose_the_others(server: Server, api: ArxivApi) -> None:
@@ -108,17 +108,17 @@ def test_one_id_that_arxiv_refuses_does_not_lose_the_others(server: Server, api:
 
     server.tell(QUERY, answer)
     links = [link(f"2401.{number:05}") for number in range(9)]
-    found = api.look_up([*links[:3], link("9999.0001"), *links[3:]])
-    assert reason(found.pop("arxiv:9999.0001")) == "arXiv has no such paper"
-    assert len(found) == 9
-    assert all(isinstance(paper, Paper) for paper in found.values())
+    papers = api.look_up([*links[:3], link("9999.0001"), *links[3:]])
+    assert reason(papers.pop("arxiv:9999.0001")) == "arXiv has no such paper"
+    assert len(papers) == 9
+    assert all(isinstance(paper, Paper) for paper in papers.values())
 
 
 def test_an_error_entry_beside_the_others_is_no_paper(server: Server, api: ArxivApi) -> None:
     server.tell(QUERY, feed(error_entry("incorrect id format for x"), entry("2404.13784v1")))
-    found = api.look_up([link("2404.13784"), link("2404.00001")])
-    assert isinstance(found["arxiv:2404.13784"], Paper)
-    assert reason(found["arxiv:2404.00001"]) == "arXiv has no such paper"
+    papers = api.look_up([link("2404.13784"), link("2404.00001")])
+    assert isinstance(papers["arxiv:2404.13784"], Paper)
+    assert reason(papers["arxiv:2404.00001"]) == "arXiv has no such paper"
 
 
 @pytest.mark.parametrize(
@@ -147,8 +147,8 @@ def test_when_arxiv_misbehaves_no_paper_is_called_unknown(
     server: Server, api: ArxivApi, answer: Reply, expected: str
 ) -> None:
     server.tell(QUERY, answer)
-    found = api.look_up([link("2404.13784"), link("1706.03762")])
-    assert {reason(paper) for paper in found.values()} == {expected}
+    papers = api.look_up([link("2404.13784"), link("1706.03762")])
+    assert {reason(paper) for paper in papers.values()} == {expected}
 
 
 def test_a_busy_arxiv_is_asked_again(server: Server, api: ArxivApi) -> None:
@@ -215,9 +215,8 @@ def test_feed_and_pdfs_share_one_connection_and_its_pauses(server: Server) -> No
     server.tell("/pdf/2404.13784v4", Reply(body=PDF))
     with Http({server.url}, retry_policy=RetryPolicy(interval={"127.0.0.1": 0.2})) as http:
         api = ArxivApi(http, base=server.url)
-        found = api.look_up([link("2404.13784")])["arxiv:2404.13784"]
-        assert isinstance(found, Paper)
-        api.pdf(link("2404.13784"), found)
+        (described,) = api.look_up([link("2404.13784")]).values()
+        api.pdf(link("2404.13784"), described)
     first, second = server.requests
     assert first.connection == second.connection
     assert second.at - first.at >= 0.2

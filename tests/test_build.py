@@ -28,8 +28,8 @@ def segments(settings: Settings) -> dict[str, bytes]:
 
 def touched(folder: Path) -> dict[str, tuple[int, int]]:
     """Which files there are, and what shows that one was written again."""
-    found = ((path, path.stat()) for path in folder.rglob("*") if path.is_file())
-    return {str(path): (state.st_ino, state.st_mtime_ns) for path, state in found}
+    stats = ((path, path.stat()) for path in folder.rglob("*") if path.is_file())
+    return {str(path): (state.st_ino, state.st_mtime_ns) for path, state in stats}
 
 
 class NoEncoder:
@@ -138,14 +138,14 @@ def test_changed_bytes_cost_one_source_and_are_named(
 ) -> None:
     source_id, state = next(item for item in built.states.items() if item[1].source)
     assert state.source is not None
-    kept = own_settings.sources / state.source.sha256
-    kept.write_bytes(b"?" * state.source.size)
+    path = own_settings.sources / state.source.sha256
+    path.write_bytes(b"?" * state.source.size)
     for made in (*own_settings.index.glob("*.segment"), *own_settings.documents.glob("*.document")):
         made.unlink()
     again = build(EVERYTHING, own_settings, encoder)
     reasons = {failed.source_id: failed.reason for failed in again.failed}
     assert reasons.keys() == {source_id, UNREAD}
-    assert str(kept) in reasons[source_id]
+    assert str(path) in reasons[source_id]
     assert "changed on disk" in reasons[source_id]
     assert again.embedded == built.embedded - 1
 

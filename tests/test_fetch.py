@@ -81,14 +81,14 @@ def write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def source(found: Mapping[str, Source | Attempt], source_id: str) -> Source:
-    item = found[source_id]
+def source(sources: Mapping[str, Source | Attempt], source_id: str) -> Source:
+    item = sources[source_id]
     assert isinstance(item, Source), item
     return item
 
 
-def reason(found: Mapping[str, Source | Attempt], source_id: str) -> str:
-    item = found[source_id]
+def reason(sources: Mapping[str, Source | Attempt], source_id: str) -> str:
+    item = sources[source_id]
     assert isinstance(item, Attempt), item
     return item.reason
 
@@ -100,41 +100,41 @@ def ledger(store: SourceStore) -> bytes:
 def test_the_mirror_serves_an_offline_machine_whatever_the_order_of_the_listings(
     store: SourceStore, tmp_path: Path, mirror: Path
 ) -> None:
-    found = Fetcher(store, mirror=mirror, offline=True).fetch(EVERYTHING)
-    paper, text = source(found, "arxiv:2404.13784v1"), source(found, "github:owner/name")
+    sources = Fetcher(store, mirror=mirror, offline=True).fetch(EVERYTHING)
+    paper, text = source(sources, "arxiv:2404.13784v1"), source(sources, "github:owner/name")
     assert (paper.media_type, paper.origin, paper.version) == (
         "application/pdf",
         "mirror:arxiv/2404.13784.pdf",
         None,
     )
-    assert source(found, "arxiv:1706.03762").version == "v5"
+    assert source(sources, "arxiv:1706.03762").version == "v5"
     assert text.media_type == "text/x-rst"
     assert store.read(text) == TEXT
     other = Fetcher(SourceStore(tmp_path / "other"), mirror=mirror, offline=True)
-    assert list(other.fetch(Catalog(EVERYTHING.listings[::-1])).items()) == list(found.items())
+    assert list(other.fetch(Catalog(EVERYTHING.listings[::-1])).items()) == list(sources.items())
 
 
 def test_a_closed_machine_has_the_summaries_and_says_what_it_lacks(store: SourceStore) -> None:
-    found = Fetcher(store, offline=True).fetch(EVERYTHING)
-    summary = source(found, SUMMARY_ID)
+    sources = Fetcher(store, offline=True).fetch(EVERYTHING)
+    summary = source(sources, SUMMARY_ID)
     assert (summary.media_type, summary.origin) == ("text/plain", "prompt")
     assert store.read(summary).decode() == LISTING.summary
     for source_id in ("arxiv:1706.03762", "arxiv:2404.13784v1", "github:owner/name"):
-        assert reason(found, source_id) == "offline, and no mirror was given"
-        assert store.failure(source_id) == found[source_id]
-    assert list(found) == list(EVERYTHING.source_ids)
+        assert reason(sources, source_id) == "offline, and no mirror was given"
+        assert store.failure(source_id) == sources[source_id]
+    assert list(sources) == list(EVERYTHING.source_ids)
     empty = Listing("A work", "related", summary=" \n")
-    found = Fetcher(store, offline=True).fetch(Catalog.of([empty]))
-    assert reason(found, str(empty.summary_id)) == "the summary is empty"
+    sources = Fetcher(store, offline=True).fetch(Catalog.of([empty]))
+    assert reason(sources, str(empty.summary_id)) == "the summary is empty"
 
 
 def test_the_mirror_is_read_before_the_network(
     store: SourceStore, server: Server, http: Http, mirror: Path
 ) -> None:
     (mirror / "arxiv/1706.03762v5.pdf").unlink()
-    found = Fetcher(store, mirror=mirror, http=http, endpoints=at(server)).fetch(EVERYTHING)
+    sources = Fetcher(store, mirror=mirror, http=http, endpoints=at(server)).fetch(EVERYTHING)
     assert server.paths == ["/api/query", "/pdf/1706.03762v7"]
-    assert [str(source(found, i).origin) for i in found if i != SUMMARY_ID] == [
+    assert [str(source(sources, i).origin) for i in sources if i != SUMMARY_ID] == [
         server.url + "/pdf/1706.03762v7",
         "mirror:arxiv/2404.13784.pdf",
         "mirror:github/owner/name/readme.rst",
@@ -144,12 +144,12 @@ def test_the_mirror_is_read_before_the_network(
 def test_everything_comes_over_the_network_with_its_version(
     store: SourceStore, online: Fetcher, server: Server
 ) -> None:
-    found = online.fetch(EVERYTHING)
-    assert source(found, "arxiv:2404.13784v1").version == "v1"
-    newest = source(found, "arxiv:1706.03762")
+    sources = online.fetch(EVERYTHING)
+    assert source(sources, "arxiv:2404.13784v1").version == "v1"
+    newest = source(sources, "arxiv:1706.03762")
     assert (newest.version, newest.origin) == ("v7", server.url + "/pdf/1706.03762v7")
     assert store.read(newest) == PDF + b"seven"
-    assert source(found, "github:owner/name").version == SHA
+    assert source(sources, "github:owner/name").version == SHA
     assert server.paths.count("/api/query") == 1
 
 
@@ -187,14 +187,14 @@ def test_a_failure_is_tried_again_by_the_next_run(
 ) -> None:
     server.tell("/pdf/2404.13784v1", Reply(404), Reply(404), Reply(body=PDF))
     server.tell("/repos/Owner/Name/readme", Reply(404), readme(TEXT))
-    found = online.fetch(EVERYTHING)
-    assert reason(found, "arxiv:2404.13784v1") == "arXiv has no PDF of this paper"
-    assert reason(found, "github:owner/name").startswith("GitHub has no such repository")
-    assert source(found, "arxiv:1706.03762")
+    sources = online.fetch(EVERYTHING)
+    assert reason(sources, "arxiv:2404.13784v1") == "arXiv has no PDF of this paper"
+    assert reason(sources, "github:owner/name").startswith("GitHub has no such repository")
+    assert source(sources, "arxiv:1706.03762")
     online.fetch(EVERYTHING)
-    found = online.fetch(EVERYTHING)
+    sources = online.fetch(EVERYTHING)
     assert [bool(a.reason) for a in store.attempts("arxiv:2404.13784v1")] == [True, True, False]
-    assert source(found, "github:owner/name")
+    assert source(sources, "github:owner/name")
     assert store.failure("arxiv:2404.13784v1") is None
 
 
@@ -225,13 +225,13 @@ def test_each_misbehaviour_of_arxiv_becomes_a_ledger_entry(
 ) -> None:
     for path, answer in answers.items():
         server.tell(path, answer)
-    found = online.fetch(EVERYTHING)
-    assert reason(found, "arxiv:2404.13784v1").startswith(expected)
+    sources = online.fetch(EVERYTHING)
+    assert reason(sources, "arxiv:2404.13784v1").startswith(expected)
     attempt = SourceStore(store.folder).failure("arxiv:2404.13784v1")
-    assert attempt == found["arxiv:2404.13784v1"]
+    assert attempt == sources["arxiv:2404.13784v1"]
     # The works that can be had are had all the same.
-    assert source(found, "github:owner/name")
-    assert source(found, SUMMARY_ID)
+    assert source(sources, "github:owner/name")
+    assert source(sources, SUMMARY_ID)
 
 
 def test_being_offline_again_and_again_is_written_down_once(
@@ -240,9 +240,9 @@ def test_being_offline_again_and_again_is_written_down_once(
     write(mirror / "arxiv/2404.13784.pdf", bytes(2000))
     (mirror / "arxiv/1706.03762v5.pdf").unlink()
     for _ in range(3):
-        found = Fetcher(store, mirror=mirror, offline=True).fetch(EVERYTHING)
-    assert reason(found, "arxiv:2404.13784v1") == "not a PDF: the file begins with zero bytes"
-    assert reason(found, "arxiv:1706.03762") == "offline, and not in the mirror"
+        sources = Fetcher(store, mirror=mirror, offline=True).fetch(EVERYTHING)
+    assert reason(sources, "arxiv:2404.13784v1") == "not a PDF: the file begins with zero bytes"
+    assert reason(sources, "arxiv:1706.03762") == "offline, and not in the mirror"
     assert len(store.attempts("arxiv:2404.13784v1")) == 1
     assert len(store.attempts("arxiv:1706.03762")) == 1
 
@@ -253,10 +253,10 @@ def test_a_bad_file_of_the_mirror_is_written_down_and_made_good_by_the_next_or_t
     write(mirror / "arxiv/2404.13784v1.pdf", HTML)
     write(mirror / "arxiv/1706.03762v5.pdf", b"")
     write(mirror / "github/owner/name/readme.rst", HTML)
-    found = Fetcher(store, mirror=mirror, http=http, endpoints=at(server)).fetch(EVERYTHING)
-    assert source(found, "arxiv:2404.13784v1").origin == "mirror:arxiv/2404.13784.pdf"
-    assert source(found, "arxiv:1706.03762").version == "v7"
-    assert source(found, "github:owner/name").version == SHA
+    sources = Fetcher(store, mirror=mirror, http=http, endpoints=at(server)).fetch(EVERYTHING)
+    assert source(sources, "arxiv:2404.13784v1").origin == "mirror:arxiv/2404.13784.pdf"
+    assert source(sources, "arxiv:1706.03762").version == "v7"
+    assert source(sources, "github:owner/name").version == SHA
     reasons = [
         (store.attempts(source_id)[0].origin, store.attempts(source_id)[0].reason)
         for source_id in ("arxiv:2404.13784v1", "arxiv:1706.03762", "github:owner/name")
@@ -279,9 +279,9 @@ def test_the_real_mirror_is_found_whatever_the_case_of_the_links(store: SourceSt
         for path in (SHARED / "mirror/github").glob("*/*/README.md")
     ]
     catalog = Catalog.of(listings)
-    found = Fetcher(store, mirror=SHARED / "mirror", offline=True).fetch(catalog)
-    assert len(found) >= 20
-    assert all(isinstance(item, Source) for item in found.values())
+    sources = Fetcher(store, mirror=SHARED / "mirror", offline=True).fetch(catalog)
+    assert len(sources) >= 20
+    assert all(isinstance(item, Source) for item in sources.values())
 
 
 def test_lost_bytes_are_fetched_again(store: SourceStore, online: Fetcher) -> None:

@@ -67,9 +67,9 @@ def test_a_readme_comes_whatever_its_name_with_the_commit_it_is_of(
     server: Server, api: GithubApi, name: str, media_type: str
 ) -> None:
     server.tell(README, readme(TEXT, name=name, repository="Owner/Name"))
-    found = api.readme(LINK)
-    assert (found.data, found.media_type, found.version) == (TEXT, media_type, SHA)
-    assert found.origin == f"https://github.com/Owner/Name/blob/main/{name}"
+    download = api.readme(LINK)
+    assert (download.data, download.media_type, download.version) == (TEXT, media_type, SHA)
+    assert download.origin == f"https://github.com/Owner/Name/blob/main/{name}"
     assert server.requests[-1].query == {"path": name, "per_page": "1"}
 
 
@@ -80,9 +80,9 @@ def test_a_renamed_repository_is_followed_and_its_commit_too(
     server.tell(README, Reply(301, headers={"Location": f"{server.url}{moved}/readme"}))
     server.tell(f"{moved}/readme", readme(TEXT, repository="new/name"))
     server.tell(f"{moved}/commits", commits(SHA))
-    found = api.readme(LINK)
-    assert (found.data, found.version) == (TEXT, SHA)
-    assert found.origin.startswith("https://github.com/new/name/")
+    download = api.readme(LINK)
+    assert (download.data, download.version) == (TEXT, SHA)
+    assert download.origin.startswith("https://github.com/new/name/")
     assert server.paths == [README, f"{moved}/readme", f"{moved}/commits"]
 
 
@@ -109,9 +109,9 @@ def test_when_the_limit_is_reached_the_raw_host_is_read_and_the_api_left_alone(
 ) -> None:
     server.tell(README, limit)
     raw.tell("/Owner/Name/HEAD/README.rst", Reply(body=TEXT))
-    found = api.readme(LINK)
-    assert (found.data, found.media_type, found.version) == (TEXT, "text/x-rst", None)
-    assert found.origin == raw.url + "/Owner/Name/HEAD/README.rst"
+    download = api.readme(LINK)
+    assert (download.data, download.media_type, download.version) == (TEXT, "text/x-rst", None)
+    assert download.origin == raw.url + "/Owner/Name/HEAD/README.rst"
     asked = len(server.requests)
     api.readme(LINK)
     assert len(server.requests) == asked
@@ -147,8 +147,8 @@ def test_a_readme_is_worth_having_without_its_commit(
 ) -> None:
     server.tell(README, readme(TEXT))
     server.tell(COMMITS, answer)
-    found = api.readme(LINK)
-    assert (found.data, found.version) == (TEXT, None)
+    download = api.readme(LINK)
+    assert (download.data, download.version) == (TEXT, None)
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ def segments(data_dir: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def undisturbed(runs: Runs, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The data directory of a run that nobody disturbed."""
+    """The data directory of a run that was not interrupted."""
     data_dir = tmp_path_factory.mktemp("undisturbed")
     assert runs.run(data_dir) == 0
     assert len(segments(data_dir)) == 2 * PAPERS

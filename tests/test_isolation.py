@@ -63,18 +63,18 @@ def test_no_tasks_give_no_results() -> None:
 def test_a_file_without_end_is_stopped_and_the_others_are_read() -> None:
     tasks: list[Task] = [("endless", ENDLESS, PDF), *((f"good{n}", GOOD, PDF) for n in range(3))]
     began = time.monotonic()
-    found = dict(extract_isolated(tasks, seconds=8))
+    results = dict(extract_isolated(tasks, seconds=8))
     assert time.monotonic() - began < 80
-    assert "longer than 8 seconds" in reason(found.pop("endless"))
-    assert all(isinstance(result, Document) for result in found.values())
-    assert len(found) == 3
+    assert "longer than 8 seconds" in reason(results.pop("endless"))
+    assert all(isinstance(result, Document) for result in results.values())
+    assert len(results) == 3
 
 
 def test_a_file_that_takes_all_memory_is_stopped() -> None:
     tasks: list[Task] = [("bomb", oversized(), PDF), ("good", GOOD, PDF)]
-    found = dict(extract_isolated(tasks, workers=1, memory_bytes=150 << 20, seconds=90))
-    assert "memory" in reason(found["bomb"])
-    assert isinstance(found["good"], Document)
+    results = dict(extract_isolated(tasks, workers=1, memory_bytes=150 << 20, seconds=90))
+    assert "memory" in reason(results["bomb"])
+    assert isinstance(results["good"], Document)
 
 
 def test_a_worker_that_dies_costs_its_file_only() -> None:

@@ -6,17 +6,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index.sources import validate as flaws
-from index.sources.validate import pdf_error, readme_error, readme_media_type
+from index.sources.validate import (
+    PDF_LIMIT,
+    README_LIMIT,
+    pdf_error,
+    readme_error,
+    readme_media_type,
+)
 
 
 @given(st.binary())
-def test_a_pdf_is_told_by_its_beginning(rest: bytes) -> None:
+def test_a_pdf_is_known_by_its_beginning(rest: bytes) -> None:
     assert pdf_error(b"%PDF-1.4\n" + rest) == ""
 
 
 @pytest.mark.parametrize(
-    ("data", "flaw"),
+    ("data", "error"),
     [
         (b"", "not a PDF: the file is empty"),
         (bytes(4000), "not a PDF: the file begins with zero bytes"),
@@ -27,12 +32,12 @@ def test_a_pdf_is_told_by_its_beginning(rest: bytes) -> None:
         (b"x" * 1019 + b"%PDF-1.4", ""),
     ],
 )
-def test_the_flaw_of_what_is_no_pdf(data: bytes, flaw: str) -> None:
-    assert pdf_error(data) == flaw
+def test_the_flaw_of_what_is_no_pdf(data: bytes, error: str) -> None:
+    assert pdf_error(data) == error
 
 
 @pytest.mark.parametrize(
-    ("data", "flaw"),
+    ("data", "error"),
     [
         (b"# Title", ""),
         ("# Überschrift".encode("latin-1"), ""),
@@ -42,13 +47,13 @@ def test_the_flaw_of_what_is_no_pdf(data: bytes, flaw: str) -> None:
         (b"GIF89a\0\0", "not a README: it is no plain text"),
     ],
 )
-def test_the_flaw_of_what_is_no_readme(data: bytes, flaw: str) -> None:
-    assert readme_error(data) == flaw
+def test_the_flaw_of_what_is_no_readme(data: bytes, error: str) -> None:
+    assert readme_error(data) == error
 
 
 def test_too_much_is_refused() -> None:
-    assert "larger than 100 MB" in pdf_error(b"%PDF-" + bytes(flaws.PDF_LIMIT))
-    assert "larger than 5 MB" in readme_error(b"x" * (flaws.README_LIMIT + 1))
+    assert "larger than 100 MB" in pdf_error(b"%PDF-" + bytes(PDF_LIMIT))
+    assert "larger than 5 MB" in readme_error(b"x" * (README_LIMIT + 1))
 
 
 def test_the_media_type_follows_the_ending() -> None:

@@ -68,14 +68,14 @@ class Vocabulary:
         self.words: Counter[str] = Counter()
         broken = False
         for line in lines:
-            found = [match[0].lower() for match in WORD.finditer(line)]
+            words = [match[0].lower() for match in WORD.finditer(line)]
             if broken:
-                found = found[1:]
+                words = words[1:]
             broken = bool(line) and line[-1] in HYPHENS
             if broken:
-                found = found[:-1]
-            self.words.update(found)
-            self.words.update(part for word in found if "-" in word for part in word.split("-"))
+                words = words[:-1]
+            self.words.update(words)
+            self.words.update(part for word in words if "-" in word for part in word.split("-"))
 
     def keeps_hyphen(self, before: str, after: str) -> bool:
         """Whether `before`-`after`, broken at the hyphen, is written with it."""
