@@ -39,12 +39,8 @@ class Pipeline:
     def gather(self, prompt: Prompt, *, notify: Notify = silent) -> Evidence:
         """The evidence for `prompt`; works that are not indexed yet are indexed first."""
         readings, segments = self.read(prompt.catalog, notify)
-        in_order = dict.fromkeys(
-            source_id for listing in prompt.listings for source_id in listing.source_ids
-        )
-        return retrieve(
-            prompt, [readings[source_id] for source_id in in_order], segments, self.encoder
-        )
+        source_ids = dict.fromkeys(sid for item in prompt.listings for sid in item.source_ids)
+        return retrieve(prompt, [readings[sid] for sid in source_ids], segments, self.encoder)
 
     def search(
         self,

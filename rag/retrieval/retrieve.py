@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import chain
 
 import numpy as np
 
@@ -68,14 +70,13 @@ class Ranking:
         of one work."""
         return tuple(
             Hit(
-                source_id=self.places[row][0],
-                source_type=source_type_of(self.places[row][0]),
-                passage=passages(self.places[row][0])[self.places[row][1]],
-                score=float(self.scores[row]),
-                dense=float(self.dense[row]),
-                lexical=float(self.lexical[row]),
+                source_id,
+                source_type_of(source_id),
+                passages(source_id)[number],
+                *(float(scores[row]) for scores in (self.scores, self.dense, self.lexical)),
             )
             for row in order(self.scores)[:count]
+            for source_id, number in (self.places[row],)
         )
 
 
@@ -119,9 +120,6 @@ def search(
     if reranker is None:
         return tuple(hits)
     return tuple(rerank(reranker, query, own) for query, own in zip(queries, hits, strict=True))
-
-
-# --- the evidence for a prompt --------------------------------------------------------------
 
 
 def retrieve(
@@ -174,17 +172,18 @@ def _similarities(
 
 
 def _by_listing(hits: Sequence[Hit], listings: Sequence[Listing]) -> list[list[Hit]]:
-    """For each listing the hits of its sources, in their order. One pass over the hits, however
-    many listings there are."""
-    numbers: dict[str, list[int]] = {}
-    for number, listing in enumerate(listings):
-        for source_id in dict.fromkeys(listing.source_ids):
-            numbers.setdefault(source_id, []).append(number)
-    own: list[list[Hit]] = [[] for _ in listings]
+    """For each listing the hits of its sources, best first."""
+    own: dict[str, list[Hit]] = {}
     for hit in hits:
-        for number in numbers.get(hit.source_id, ()):
-            own[number].append(hit)
-    return own
+        own.setdefault(hit.source_id, []).append(hit)
+    return [
+        sorted(chain.from_iterable(own.get(sid, ()) for sid in set(listing.source_ids)), key=_best_first)
+        for listing in listings
+    ]
+
+
+def _best_first(hit: Hit) -> tuple[float, tuple[str, int]]:
+    return -hit.score, hit.key
 
 
 def _with_every_work(
@@ -200,14 +199,12 @@ def _with_every_work(
 
 def _opening(hits: Sequence[Hit], listing: Listing) -> tuple[Hit, ...]:
     """The first passages of each source of a listing, whose hits these are, in reading order."""
-    opening: list[Hit] = []
-    for source_id in listing.source_ids:
-        own = [hit for hit in hits if hit.source_id == source_id]
-        opening += sorted(own, key=lambda hit: hit.passage.start)[:OPENING]
-    return tuple(opening)
-
-
-# --- search without a prompt ----------------------------------------------------------------
+    starts = sorted(hits, key=lambda hit: hit.passage.start)
+    return tuple(
+        hit
+        for source_id in listing.source_ids
+        for hit in [hit for hit in starts if hit.source_id == source_id][:OPENING]
+    )
 
 
 def search_data_dir(
@@ -274,9 +271,7 @@ def _named(works: Sequence[str], store: SourceStore) -> Iterable[Source]:
 def _as_id(work: str) -> str:
     """The source id that a link stands for; any other name as it is."""
     for parse in (parse_paper_link, parse_github_link):
-        try:
+        with suppress(LinkError):
             if link := parse(work):
                 return link.source_id
-        except LinkError:
-            continue
     return work

@@ -93,21 +93,18 @@ def similarities(vectors: npt.NDArray[np.float32], query: npt.NDArray[np.float32
 def standardise(scores: Scores) -> Scores:
     """z-scores; all 0 where the scores are alike up to single precision, so that rounding never
     becomes a preference."""
-    if not scores.size:
-        return scores.astype(np.float64)
-    ordered = np.sort(scores)
-    mean = ordered.mean()
-    deviation = np.sqrt(np.square(ordered - mean).mean())
-    if deviation <= 1e-6 * max(1.0, float(np.abs(ordered[-1]))):
-        return np.zeros_like(scores, dtype=np.float64)
-    standard: Scores = (scores - mean) / deviation
+    ordered = np.sort(scores)  # for sums that do not depend on the order
+    deviation = ordered.std() if scores.size else 0.0
+    if deviation <= 1e-6 * np.abs(ordered[-1:]).max(initial=1.0):
+        return np.zeros_like(scores)
+    standard: Scores = (scores - ordered.mean()) / deviation
     return standard
 
 
 def with_neighbours(scores: Scores, works: npt.NDArray[np.int64]) -> Scores:
     """[n]: each score plus a share of those before and after it in the same work, where rows
     stand in reading order and `works` [n] says which work each belongs to."""
-    shared = scores.astype(np.float64)
+    shared = scores.copy()
     same = (works[1:] == works[:-1]) * NEIGHBOURS
     shared[1:] += same * scores[:-1]
     shared[:-1] += same * scores[1:]
