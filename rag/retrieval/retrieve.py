@@ -177,7 +177,10 @@ def _by_listing(hits: Sequence[Hit], listings: Sequence[Listing]) -> list[list[H
     for hit in hits:
         own.setdefault(hit.source_id, []).append(hit)
     return [
-        sorted(chain.from_iterable(own.get(sid, ()) for sid in set(listing.source_ids)), key=_best_first)
+        sorted(
+            chain.from_iterable(own.get(sid, ()) for sid in set(listing.source_ids)),
+            key=_best_first,
+        )
         for listing in listings
     ]
 
