@@ -26,7 +26,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from index.documents.extract import cache_document, isolated
+from index.documents.extract import cache_document
 from index.passages import sentence_spans
 from index.settings import Settings
 from index.sources.store import SourceStore
@@ -152,14 +152,13 @@ def test_of_the_same_words_those_at_the_offset_of_the_quote_are_covered(nth: int
 
 
 @pytest.mark.parametrize("setup", ["1 g", "3 Tr", "0 g 80 280 500 60 re f"])
-@pytest.mark.parametrize("first", [True, False])
-def test_words_that_cannot_be_seen_are_never_covered(setup: str, first: bool) -> None:
+def test_words_that_cannot_be_seen_are_never_covered(setup: str) -> None:
     quote = "It is lost to the dunes."
     hidden, shown = text(quote, 90, 300, setup=setup), body(f"{LOREM} {quote}", 600)
-    data = pdf([hidden + shown if first else shown + hidden])
-    (highlight,) = highlights(data, quote)
-    assert highlight.rectangles[0].bottom < 0.4
-    assert_covers(data, (highlight,), quote)
+    for data in (pdf([hidden + shown]), pdf([shown + hidden])):
+        (highlight,) = highlights(data, quote)
+        assert highlight.rectangles[0].bottom < 0.4
+        assert_covers(data, (highlight,), quote)
 
 
 BOXES = [
@@ -277,12 +276,6 @@ def test_a_reply_of_any_other_form_than_asked_for_is_refused(reply: bytes) -> No
         drawn_pages(reply, [1])
 
 
-def test_a_worker_draws_the_same() -> None:
-    tasks = [("arxiv:1", (GOOD, b"1"))]
-    replies = isolated("rag.views.drawing:draw", tasks, workers=1, seconds=30, memory_bytes=1 << 30)
-    assert list(replies) == [("arxiv:1", HEAD + b"\n" + WEBP)]
-
-
 def test_asking_for_pictures_loads_no_pdf_library_into_the_caller() -> None:
     script = (
         "import sys, rag.views.highlight\n"
@@ -317,26 +310,17 @@ def test_every_quote_from_a_pdf_is_highlighted_where_its_words_are(
         assert {span.source_id for span in pictures.highlights} <= {page[0] for page in pages}
 
 
-def test_the_same_answer_gives_the_same_pictures_and_reports_its_progress(
-    answers: Mapping[str, Answer], pipeline: Pipeline
-) -> None:
-    steps: list[tuple[str, int, int, str]] = []
-    first = pictures_of(
-        answers["colour"], pipeline.settings, notify=lambda *step: steps.append(step)
-    )
-    assert first == pictures_of(answers["colour"], pipeline.settings)
-    assert steps[0] == ("draw pages", 0, len(steps) - 1, "")
-    assert [done for _, done, _, _ in steps] == list(range(len(steps)))
-    assert {what for *_, what in steps[1:]} == {source for source, _ in first.pages}
-
-
-def test_a_text_that_is_not_cached_is_extracted_again(
+def test_pictures_are_the_same_again_without_the_cache_and_report_their_progress(
     answers: Mapping[str, Answer], pipeline: Pipeline, tmp_path: Path
 ) -> None:
     shutil.copytree(pipeline.settings.sources, tmp_path / "sources")
     elsewhere = replace(pipeline.settings, data_dir=tmp_path)
-    pictures = pictures_of(answers["move"], pipeline.settings)
-    assert pictures_of(answers["move"], elsewhere) == pictures
+    steps: list[tuple[str, int, int, str]] = []
+    first = pictures_of(answers["move"], elsewhere, notify=lambda *step: steps.append(step))
+    assert first == pictures_of(answers["move"], pipeline.settings)
+    assert steps[0] == ("draw pages", 0, len(steps) - 1, "")
+    assert [done for _, done, _, _ in steps] == list(range(len(steps)))
+    assert {what for *_, what in steps[1:]} == {source for source, _ in first.pages}
 
 
 def test_what_is_not_as_the_answer_says_has_no_pictures(

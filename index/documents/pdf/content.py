@@ -18,7 +18,6 @@ from index.documents.pdf.graphics import (
     IDENTITY,
     PLAIN_SPACES,
     SAME_COLOUR,
-    Colour,
     Face,
     Ground,
     Matrix,
@@ -229,9 +228,6 @@ class Interpreter:
         on_page = x1 > left and x0 < right and y + size > foot and y < head
         if not on_page or state.mode in (3, 7) or state.alpha < SAME_COLOUR:
             return False
-        inks: tuple[Colour, ...] = (state.fill, state.stroke)
-        if state.mode in (0, 4):
-            inks = inks[:1]
-        elif state.mode in (1, 5):
-            inks = inks[1:]
+        fills, strokes = state.mode not in (1, 5), state.mode not in (0, 4)
+        inks = (*([state.fill] if fills else []), *([state.stroke] if strokes else []))
         return self.ground.shows(inks, (x0 + x1) / 2, y + 0.3 * size)

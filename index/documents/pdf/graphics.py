@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from index.documents.document import Box
 
@@ -124,14 +124,14 @@ PLAIN_SPACES = {"/DeviceGray", "/DeviceRGB", "/DeviceCMYK", "/CalGray", "/CalRGB
 
 
 def colour_of(values: list[float]) -> Colour:
-    """RGB of grey, RGB or CMYK components."""
+    """RGB of grey, RGB or CMYK components; None of any others."""
     match values:
         case [grey]:
             return grey, grey, grey
         case [red, green, blue]:
             return red, green, blue
-        case [cyan, magenta, yellow, black]:
-            return tuple(max(0.0, 1 - v - black) for v in (cyan, magenta, yellow))  # type: ignore[return-value]
+        case [c, m, y, k]:
+            return max(0.0, 1 - c - k), max(0.0, 1 - m - k), max(0.0, 1 - y - k)
     return None
 
 
@@ -221,17 +221,16 @@ class State:
     rise: float = 0.0
     mode: int = 0
 
-    def set_space(self, kind: str, family: Any) -> None:
-        """Choose the colour space of `kind` (fill or stroke): its first colour is black."""
+    def set_space(self, kind: Literal["fill", "stroke"], family: Any) -> None:
+        """Choose a colour space: its first colour is black."""
         setattr(self, f"{kind}_known", family in PLAIN_SPACES)
         setattr(self, kind, BLACK)
 
     def set_colour(self, op: bytes, operands: list[Any]) -> None:
-        """What the operators g, rg, k, sc, scn and their capitals do."""
+        """Apply g, rg, k, sc, scn (fill) or their capitals (stroke)."""
         kind = "fill" if op.islower() else "stroke"
-        if op in OWN_SPACE:
-            setattr(self, f"{kind}_known", True)
-        known = getattr(self, f"{kind}_known")
+        known = op in OWN_SPACE or getattr(self, f"{kind}_known")
+        setattr(self, f"{kind}_known", known)
         setattr(self, kind, colour_of([float(v) for v in operands] if known else []))
 
     def advance(self, extent: Extent) -> float:

@@ -1,9 +1,9 @@
 """The operators of a content stream with their operands (ISO 32000-1, 7.8.2), read quickly.
 
-pypdf reads them byte by byte, which is half of what reading a paper costs. Here one match takes
-a whole run of numbers and the operator behind it, or a whole array of strings. What this module
-does not know (packed inline images, nested arrays, broken numbers) is pypdf's to read; what both
-know they read alike, to which `tests/test_pdf_operations.py` holds them.
+pypdf reads them byte by byte, which is half of what reading a paper costs. Here one match takes a
+whole run of numbers and the operator behind it, or a whole array of strings. Whatever this module
+does not know (packed inline images, nested arrays, broken numbers) is left to pypdf; what both
+know they read alike (`tests/test_pdf_operations.py`).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def read_operations(data: bytes) -> list[Operation] | None:
     """All operators with the operands before them: numbers as floats, names as str with their
     slash, strings as bytes, arrays as lists; None in the place of properties. Inline images are
     passed over. None where the stream holds anything else, or ends in the middle."""
-    found: list[Operation] = []
+    operations: list[Operation] = []
     operands: list[Any] = []
     place = 0
     try:
@@ -55,13 +55,13 @@ def read_operations(data: bytes) -> list[Operation] | None:
             kind = match.lastgroup
             if kind == "operator":
                 operands.extend(map(float, match["run"].split()))
-                found.append((operands, match["operator"]))
+                operations.append((operands, match["operator"]))
                 operands = []
             elif kind == "bare":
                 if match["bare"] == b"BI":
                     place = _after_image(data, place)
                     continue
-                found.append((operands, match["bare"]))
+                operations.append((operands, match["bare"]))
                 operands = []
             elif kind == "run":
                 operands.extend(map(float, match["run"].split()))
@@ -70,7 +70,7 @@ def read_operations(data: bytes) -> list[Operation] | None:
             elif kind == "array":
                 operands.append([_item(item) for item in ITEM.finditer(match["array"])])
             elif kind == "end":
-                return found
+                return operations
             else:
                 operands.append(_item(match))
     except ValueError:
@@ -109,7 +109,7 @@ def _after_image(data: bytes, place: int) -> int:
 
 
 def _name(written: bytes) -> str:
-    """Names are ASCII as a rule. Raises ValueError for one that is written otherwise."""
+    """A name in ASCII. Raises ValueError for one with escapes or other bytes."""
     if b"#" in written:
         raise ValueError("an escaped name")
     return written.decode("ascii")
