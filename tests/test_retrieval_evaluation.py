@@ -20,9 +20,7 @@ from rag.evaluation.retrieval import (
     evaluate_retrieval,
     evidence_recall,
     hits,
-    overlap,
     question_measures,
-    union,
 )
 from rag.retrieval.reranker import load_reranker
 from tests.parts.tiny_encoders import WordEncoder, write_encoder, write_reranker
@@ -36,12 +34,6 @@ SPANS = st.lists(
 
 def characters(spans: list[Offsets]) -> set[int]:
     return {offset for start, end in spans for offset in range(start, end)}
-
-
-@given(SPANS, SPANS)
-def test_spans_are_sets_of_characters(left: list[Offsets], right: list[Offsets]) -> None:
-    assert characters(union(left)) == characters(left)
-    assert overlap(left, right) == len(characters(left) & characters(right))
 
 
 @given(SPANS, SPANS.filter(bool), st.integers(1, 120))

@@ -46,27 +46,6 @@ Ranker = Callable[[Sequence[str]], list[Ranking]]
 """Questions about one document → the ranking for each."""
 
 
-def union(spans: Iterable[Offsets]) -> list[Offsets]:
-    """The same characters as disjoint spans in ascending order."""
-    merged: list[Offsets] = []
-    for start, end in sorted(span for span in spans if span[0] < span[1]):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((start, end))
-    return merged
-
-
-def overlap(spans: Iterable[Offsets], others: Iterable[Offsets]) -> int:
-    """How many characters lie in both."""
-    right = union(others)
-    return sum(
-        max(0, min(end, other_end) - max(start, other_start))
-        for start, end in union(spans)
-        for other_start, other_end in right
-    )
-
-
 def hits(span: Offsets, gold: Iterable[Offsets]) -> bool:
     """Whether `span` overlaps one gold span by at least half of the shorter of the two."""
     return any(
@@ -85,7 +64,12 @@ def evidence_recall(ranking: Ranking, gold: Sequence[Offsets], budget: int) -> f
         budget -= end - start
         if budget <= 0:
             break
-    return overlap(shown, gold) / overlap(gold, gold)
+    wanted = _characters(gold)
+    return len(wanted & _characters(shown)) / len(wanted)
+
+
+def _characters(spans: Iterable[Offsets]) -> set[int]:
+    return {offset for start, end in spans for offset in range(start, end)}
 
 
 def question_measures(

@@ -32,11 +32,8 @@ class Estimate:
     high: float | None = None
 
     def __str__(self) -> str:
-        if self.value is None:
-            return "—"
-        if self.low is None or self.high is None:
-            return f"{self.value:.3f}"
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        value = "—" if self.value is None else f"{self.value:.3f}"
+        return value if self.low is None else f"{value} [{self.low:.3f}, {self.high:.3f}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,25 +124,25 @@ def bootstrap(
     """`statistic` of all rows with its interval; it is given row numbers, `clusters[row]` is the
     cluster of a row. Resamples for which it is undefined are left out."""
     names, cluster_of = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
-    rows = [np.flatnonzero(cluster_of == number) for number in range(len(names))]
     value = statistic(np.arange(len(clusters)))
-    if value is None or not resamples:
+    if value is None or len(names) < 2:
         return Estimate(value)
-    drawn = (
-        statistic(np.concatenate([rows[number] for number in draw]))
-        for draw in _draws(len(rows), resamples)
-    )
-    return _with_interval(value, [each for each in drawn if each is not None], len(rows))
+    rows = [np.flatnonzero(cluster_of == number) for number in range(len(names))]
+    draws = np.random.default_rng(0).integers(0, len(names), (resamples, len(names)))
+    drawn = [statistic(np.concatenate([rows[number] for number in draw])) for draw in draws]
+    defined = [each for each in drawn if each is not None]
+    low, high = map(float, np.quantile(defined, (0.025, 0.975))) if defined else (None, None)
+    return Estimate(value, low, high)
 
 
 def mean_estimate(values: Sequence[float] | Values, clusters: Sequence[str]) -> Estimate:
     """The mean of `values` with its interval; None where there are none."""
-    if not len(values):
-        return Estimate(None)
-    sums, sizes = _cluster_sums(values, clusters)
-    draws = _draws(len(sums), 2000)
-    means = sums[draws].sum(axis=1) / sizes[draws].sum(axis=1)
-    return _with_interval(float(np.mean(values)), means, len(sums))
+    array = np.asarray(values, dtype=np.float64)
+
+    def mean(rows: Rows) -> float | None:
+        return float(array[rows].sum() / len(rows)) if len(rows) else None
+
+    return bootstrap(mean, clusters, resamples=2000)
 
 
 def paired_difference(
@@ -157,36 +154,15 @@ def paired_difference(
     from scipy.stats import permutation_test
 
     differences = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)
+    names, cluster_of = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
     mean = mean_estimate(differences, clusters)
-    if mean.low is None:
-        return PairedDifference(len(set(clusters)), mean.value)
-    sums, _ = _cluster_sums(differences, clusters)
+    if len(names) < 2:
+        return PairedDifference(len(names), mean.value)
+    sums = (np.bincount(cluster_of, differences),)
     test = permutation_test(
-        (sums,), np.sum, permutation_type="samples", vectorized=True, n_resamples=10_000, rng=0
+        sums, np.sum, permutation_type="samples", vectorized=True, n_resamples=10_000, rng=0
     )
-    return PairedDifference(len(sums), mean.value, mean.low, mean.high, float(test.pvalue))
-
-
-def _draws(clusters: int, resamples: int) -> Rows:
-    drawn: Rows = np.random.default_rng(0).integers(0, clusters, (resamples, clusters))
-    return drawn
-
-
-def _cluster_sums(
-    values: Sequence[float] | Values, clusters: Sequence[str]
-) -> tuple[Values, Values]:
-    """Sum and size of each cluster, in the order of their names."""
-    _, cluster_of = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
-    sums = np.bincount(cluster_of, np.asarray(values, dtype=np.float64)).astype(np.float64)
-    sizes = np.bincount(cluster_of).astype(np.float64)
-    return sums, sizes
-
-
-def _with_interval(value: float, drawn: Sequence[float] | Values, clusters: int) -> Estimate:
-    if clusters < 2 or not len(drawn):
-        return Estimate(value)
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    return Estimate(value, float(low), float(high))
+    return PairedDifference(len(names), mean.value, mean.low, mean.high, float(test.pvalue))
 
 
 def auroc(labels: Labels, scores: Values) -> float | None:
