@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from index.catalog import Listing
@@ -50,9 +51,9 @@ Answer:
 DOCUMENT = PREAMBLE + BODY
 
 
-def asking(question: str) -> str:
-    """The document with what stands after the marker replaced by `question`."""
-    return DOCUMENT.replace('"How does it do that?"', question)
+def asking(question: str, mark: str = "") -> str:
+    """The document with what stands after the marker line replaced by `question`."""
+    return DOCUMENT.replace('"How does it do that?"', question).replace("A user", f"{mark}A user")
 
 
 def listing(body: str) -> str:
@@ -94,72 +95,68 @@ def test_a_document_is_read_into_question_requests_and_listings() -> None:
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared prompts are not beside the project")
 @pytest.mark.parametrize(
-    ("name", "recommended", "related"),
+    ("name", "works"),
     [
-        ("000_4406e597453ad673.txt", 1, 3),
-        ("001_0043775a0aa35c2b.txt", 1, 3),
-        ("003_96061710fa91c7d9.txt", 1, 3),
-        ("full-text-answers-with-sources.txt", 1, 4),
-        ("full-text-image-translation.txt", 1, 4),
-        ("full-text-inpainting.txt", 1, 3),
-        ("full-text-recognition.txt", 2, 3),
+        ("000_4406e597453ad673", (1, 3)),
+        ("001_0043775a0aa35c2b", (1, 3)),
+        ("003_96061710fa91c7d9", (1, 3)),
+        ("full-text-answers-with-sources", (1, 4)),
+        ("full-text-image-translation", (1, 4)),
+        ("full-text-inpainting", (1, 3)),
+        ("full-text-recognition", (2, 3)),
     ],
 )
 def test_the_shared_prompts_are_read_and_written_back_byte_for_byte(
-    name: str, recommended: int, related: int
+    name: str, works: tuple[int, int]
 ) -> None:
-    prompt = read_prompt(SHARED / name)
-    assert (len(prompt.recommended), len(prompt.related)) == (recommended, related)
+    path = SHARED / f"{name}.txt"
+    prompt = read_prompt(path)
+    assert (len(prompt.recommended), len(prompt.related)) == works
     assert prompt.requests == REQUESTS
-    assert prompt.question[0] == "I" or prompt.question[:2] in ("My", "Th")
+    assert prompt.question[0] in "IMT"
     assert prompt.question[-1] == "?"
-    assert render_prompt(prompt).encode() == (SHARED / name).read_bytes()
-    assert prompt.sha256 == hashlib.sha256((SHARED / name).read_bytes()).hexdigest()
+    assert render_prompt(prompt).encode() == path.read_bytes()
+    assert prompt.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize(
     "variant",
-    [
-        pytest.param(DOCUMENT.replace("\n", "\r\n"), id="CRLF"),
-        pytest.param(DOCUMENT.replace("\n", "\r"), id="CR"),
-        pytest.param("\ufeff" + DOCUMENT, id="byte-order mark"),
-    ],
+    [DOCUMENT.replace("\n", "\r\n"), DOCUMENT.replace("\n", "\r"), "\ufeff" + DOCUMENT],
+    ids=["CRLF", "CR", "byte-order mark"],
 )
 def test_line_ends_and_a_byte_order_mark_are_no_part_of_the_document(variant: str) -> None:
     assert parse_prompt(variant) == parse_prompt(DOCUMENT)
     assert parse_prompt(variant).sha256 == hashlib.sha256(DOCUMENT.encode()).hexdigest()
 
 
-@pytest.mark.parametrize(
-    "variant",
-    [
-        pytest.param(DOCUMENT.replace("\n", " \t\n"), id="trailing spaces"),
-        pytest.param(DOCUMENT.replace("\n", "\n\n"), id="blank lines"),
-        pytest.param(DOCUMENT.replace("Answer:\n", ""), id="no answer line"),
-        pytest.param(DOCUMENT.replace("\n\n", "\n"), id="no blank lines"),
-        pytest.param(DOCUMENT + "The task is to paint.\n", id="an answer already there"),
-        pytest.param(DOCUMENT.replace("You are an AI scientist.\n", ""), id="no first line"),
-        pytest.param(DOCUMENT.replace("Paper: None\n", ""), id="no paper line"),
-        pytest.param(DOCUMENT.replace("Paper: None\n", "Paper:\n"), id="empty paper line"),
-        pytest.param(DOCUMENT.replace("Model:", "MODEL :").replace("Paper:", "paper:"), id="case"),
-        pytest.param(DOCUMENT.replace("Model:", "**Model:**"), id="bold"),
-        pytest.param(DOCUMENT.replace("Model:", "**Model**:"), id="bold, colon outside"),
-        pytest.param(DOCUMENT.replace("### R", "R"), id="headings without marks"),
-        pytest.param(DOCUMENT.replace("### R", "## r").replace("s:\n", "s\n"), id="headings"),
-        pytest.param(DOCUMENT.replace("Summary: ", "Summary:\n"), id="summary on the next line"),
-        pytest.param(
-            DOCUMENT.replace("Based on the following recommended models, explain:\n", ""),
-            id="no line before the requests",
-        ),
-        pytest.param(DOCUMENT.replace('"How', "“How").replace('that?"', "that?”"), id="curly"),
-        pytest.param(DOCUMENT.replace('"How', "How").replace('that?"', "that?"), id="unquoted"),
-        pytest.param(DOCUMENT.replace('question:\n"', 'question: "'), id="question on its line"),
-        pytest.param(
-            DOCUMENT.replace("### Related", "Model: Second model\n\n### Related"), id="same block"
-        ),
-    ],
-)
-def test_however_it_is_laid_out_it_says_the_same(variant: str) -> None:
+LAYOUTS: Mapping[str, Sequence[tuple[str, str]]] = {
+    "trailing spaces": [("\n", " \t\n")],
+    "blank lines": [("\n", "\n\n")],
+    "no blank lines": [("\n\n", "\n")],
+    "no answer line": [("Answer:\n", "")],
+    "an answer already there": [("Answer:\n", "Answer:\nThe task is to paint.\n")],
+    "no first line": [("You are an AI scientist.\n", "")],
+    "no paper line": [("Paper: None\n", "")],
+    "empty paper line": [("Paper: None\n", "Paper:\n")],
+    "case": [("Model:", "MODEL :"), ("Paper:", "paper:")],
+    "bold": [("Model:", "**Model:**")],
+    "bold, colon outside": [("Model:", "**Model**:")],
+    "headings without marks": [("### R", "R")],
+    "headings": [("### R", "## r"), ("s:\n", "s\n")],
+    "summary on the next line": [("Summary: ", "Summary:\n")],
+    "no line before the requests": [("Based on the following recommended models, explain:\n", "")],
+    "curly": [('"How', "“How"), ('that?"', "that?”")],
+    "unquoted": [('"How', "How"), ('that?"', "that?")],
+    "question on its line": [('question:\n"', 'question: "')],
+    "same block": [("### Related", "Model: Second model\n\n### Related")],
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_however_it_is_laid_out_it_says_the_same(name: str) -> None:
+    variant = DOCUMENT
+    for old, new in LAYOUTS[name]:
+        variant = variant.replace(old, new)
     assert variant != DOCUMENT
     assert render_prompt(parse_prompt(variant)) == render_prompt(parse_prompt(DOCUMENT))
 
@@ -210,17 +207,9 @@ one.
     assert (c.role, c.summary) == ("recommended", "The last\n\none.")
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        "### Recommended AI Models:\nModel: A\n",
-        "### Recommended AI Models:\nModel: A\n\n### Related Papers:\n",
-        "### Recommended AI Models:\nModel: A\n\n### Related Papers:\nNone\n\nAnswer:",
-        "### Recommended AI Models:\nModel: A\n\n### Related Papers: None\n\nAnswer:",
-    ],
-)
-def test_there_may_be_no_related_papers(body: str) -> None:
-    prompt = parse_prompt(PREAMBLE + body)
+@pytest.mark.parametrize("related", ["", "\n### Related Papers:\n", "### Related Papers: None\n"])
+def test_there_may_be_no_related_papers(related: str) -> None:
+    prompt = parse_prompt(f"{PREAMBLE}### Recommended AI Models:\nModel: A\n{related}\nAnswer:")
     assert [x.name for x in prompt.recommended] == ["A"]
     assert prompt.related == ()
 
@@ -263,21 +252,17 @@ def test_control_characters_and_lone_surrogates_are_shown_and_do_nothing() -> No
 # --- refused --------------------------------------------------------------------------------
 
 
-def marking_the_question(text: str) -> str:
-    return text.replace("A user", "§A user")
-
-
 # § marks the line that is to be blamed.
 @pytest.mark.parametrize(
     ("marked", "expected"),
     [
         ("§", "A user has asked"),
         ("§Model: A", "A user has asked"),
-        (marking_the_question(asking('""')), "question is empty"),
-        (marking_the_question(asking("")), "question is empty"),
-        (marking_the_question(asking('"How does it do that?')), "closing quote"),
-        (marking_the_question(asking("“How does it do that?")), "closing quote"),
-        (marking_the_question(asking('"I typed “a cat”')), "closing quote"),
+        (asking('""', "§"), "question is empty"),
+        (asking("", "§"), "question is empty"),
+        (asking('"How does it do that?', "§"), "closing quote"),
+        (asking("“How does it do that?", "§"), "closing quote"),
+        (asking('"I typed “a cat”', "§"), "closing quote"),
         (PREAMBLE + "§### Related Papers:\n\nAnswer:\n", "'Model: …'"),
         (PREAMBLE + "§### Related Papers:\nNone\n\nAnswer:\n", "'Model: …'"),
         (PREAMBLE + "§Model: A\n", "'### Recommended AI Models:' before"),
@@ -333,12 +318,7 @@ def test_bytes_that_are_no_text_are_refused_with_their_line(tmp_path: Path) -> N
     path.write_bytes(DOCUMENT.replace("What it", "Naïve: it").encode("latin-1"))
     with pytest.raises(PromptError, match="byte 0xef is not UTF-8; expected") as refused:
         read_prompt(path)
-    assert refused.value.line == line_of(DOCUMENT, "What it")
-    assert refused.value.path == str(path)
-
-
-def test_half_a_utf_16_character_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "cut.txt"
+    assert (refused.value.line, refused.value.path) == (line_of(DOCUMENT, "What it"), str(path))
     path.write_bytes(DOCUMENT.encode("utf-16")[:-1])
     with pytest.raises(PromptError, match="is not UTF-16"):
         read_prompt(path)
@@ -423,11 +403,6 @@ def test_what_a_document_could_not_say_cannot_be_built(
         Prompt.build(question, related=[work])
 
 
-def test_a_prompt_without_works_cannot_be_built() -> None:
-    with pytest.raises(PromptError, match="no work is listed"):
-        Prompt.build("How?")
-
-
 # --- properties -----------------------------------------------------------------------------
 
 words = st.text(st.characters(codec="utf-8"), max_size=30) | st.sampled_from(
@@ -471,30 +446,19 @@ def test_what_can_be_built_is_read_back_as_it_was_given(
         assert {x.name for x in listed} == {(work["model"] or "").strip() for work in works_given}
 
 
-names = st.lists(st.sampled_from("ABCDEFGH"), min_size=1, max_size=8, unique=True)
-
-
-@given(names.flatmap(lambda x: st.tuples(st.just(x), st.tuples(*[st.booleans() for _ in x]))))
-def test_the_order_of_the_blocks_is_kept(works: tuple[list[str], tuple[bool, ...]]) -> None:
-    blocks = [
-        ("### Recommended AI Models:" if first else "### Related Papers:") + f"\nModel: {name}\n"
-        for name, first in zip(*works, strict=True)
-    ]
-    prompt = parse_prompt(PREAMBLE + "\n".join(blocks))
-    assert [x.name for x in prompt.listings] == works[0]
-    assert [x.role == "recommended" for x in prompt.listings] == list(works[1])
-    again = parse_prompt(render_prompt(prompt))
-    assert [(x.name, x.role) for x in again.listings] == [(x.name, x.role) for x in prompt.listings]
-
-
 pieces = st.sampled_from([*DOCUMENT.split("\n"), "", "Paper: https://github.com/o/r", "“", "\r"])
 documents = st.lists(pieces | words, max_size=30).map("\n".join)
 
 
-@given(st.text() | documents | documents.map(lambda text: PREAMBLE + text))
+@given(
+    st.text()
+    | documents
+    | documents.map(lambda text: PREAMBLE + text)
+    | documents.map(lambda text: DOCUMENT.replace("Answer:\n", text))
+)
 @example("\ud800")
 @example("A user has asked the following question:\n“")
-def test_any_text_is_a_prompt_or_refused(text: str) -> None:
+def test_any_text_is_refused_or_a_prompt_that_is_written_and_read_again(text: str) -> None:
     result = outcome(text)
     if isinstance(result, PromptError):
         assert 1 <= result.line <= text.count("\n") + text.count("\r") + 1
@@ -504,17 +468,10 @@ def test_any_text_is_a_prompt_or_refused(text: str) -> None:
     assert result.question
     assert result.listings
     assert len(result.sha256) == 64
-
-
-@given(documents.map(lambda text: DOCUMENT.replace("Answer:\n", text)))
-def test_what_was_read_is_written_so_that_it_is_read_again(text: str) -> None:
-    prompt = outcome(text)
-    assume(isinstance(prompt, Prompt))
-    assert isinstance(prompt, Prompt)
-    again = parse_prompt(render_prompt(prompt))
-    assert (again.question, again.requests) == (prompt.question, prompt.requests)
-    assert [replace(x, line=0) for x in again.listings] == [
-        replace(x, line=0) for x in prompt.listings
+    again = parse_prompt(render_prompt(result))
+    assert (again.question, again.requests) == (result.question, result.requests)
+    assert [replace(item, line=0) for item in again.listings] == [
+        replace(item, line=0) for item in result.listings
     ]
 
 

@@ -159,37 +159,24 @@ WITHOUT_QUOTE = {"text": "It matters.", "quotes": []}
 GRANDFATHER = PROMPTS["colour"].text.replace("grandmother", "grandfather")
 TAMPERINGS: Mapping[str, tuple[Change, str]] = {
     "a quote's word": (quote("text", lambda t: t.replace("a", "e", 1)), "task: "),
-    "a quote's case": (quote("text", str.lower), "says something else"),
     "a quote's start": (quote("start", lambda n: n + 1), "says something else"),
-    "a quote's end": (quote("end", lambda n: n - 1), "says something else"),
     "an empty quote": (quote("end", lambda _: 0), "lies outside the text"),
-    "a far end": (quote("end", lambda _: 10**9), "lies outside the text"),
-    "a negative start": (quote("start", lambda n: n - 10**9), "lies outside"),
     "a quote's page": (quote("pages", lambda _: [2]), "stands on page 1 of arxiv:"),
-    "another page": (quote("pages", lambda p: [*p, 2]), "not 1, 2"),
     "no page": (quote("pages", lambda _: []), "not none"),
-    "a quote's source": (quote("source_id", lambda _: "arxiv:2401.00002"), "task: "),
     "an unread source": (
         quote("source_id", lambda _: "arxiv:2401.00004v1"),
         "arxiv:2401.00004v1 is not a listed source that was read",
     ),
     "an unlisted source": (quote("source_id", lambda _: "arxiv:2401.00003v1"), "not a listed"),
-    "no source id": (quote("source_id", lambda _: ""), "is not a listed source"),
     "a quote's source type": (quote("source_type", lambda _: "readme"), "not of source type"),
     "a work's name": (reference(0, "name", "Lamp"), "references[0]: name is 'Lamp'"),
-    "a role": (reference(1, "role", "recommended"), "references[1]: role is"),
     "a paper link": (
         reference(0, "paper", "http://arxiv.org/pdf/2401.00001v3.pdf"),
         "references[0]: paper is",
     ),
-    "no paper link": (reference(0, "paper", None), "references[0]: paper is None"),
     "a link in place of None": (
         reference(1, "github", "https://github.com/tide/tide"),
         "references[1]: GitHub is 'https://github.com/tide/tide', the prompt gives None",
-    ),
-    "a link's case": (
-        reference(0, "github", "https://github.com/lantern-lab/lantern"),
-        "references[0]: GitHub is",
     ),
     "a work's sources": (reference(0, "sources", []), "references[0]: sources is"),
     "a listing dropped": (references(list.pop), "references: 2 works, the prompt lists 3"),
@@ -200,7 +187,6 @@ TAMPERINGS: Mapping[str, tuple[Change, str]] = {
     ),
     "the prompt's text": (setting("prompt", "text", to=GRANDFATHER), "prompt: the text does not"),
     "the question": (setting("prompt", "question", to="Why?"), "prompt: the question"),
-    "the prompt's hash": (setting("prompt", "sha256", to="0" * 64), "prompt: the text"),
     "another question asked": (asking(GRANDFATHER), "prompt: the question is not"),
     "no prompt at all": (asking("What?"), "prompt: the text is no prompt document"),
     "a source's bytes": (source("arxiv:", sha256="0" * 64), "no bytes with the recorded"),
@@ -225,10 +211,6 @@ TAMPERINGS: Mapping[str, tuple[Change, str]] = {
         task("See https://example.org/more."),
         "task: the prompt gives no link 'https://example.org/more.'",
     ),
-    "a bare link in a relevance": (
-        setting("sections", "references", 0, "relevance", "text", to="See www.example.org"),
-        "references[0]: the prompt gives no link 'www.example.org'",
-    ),
     "a link without scheme": (
         setting("sections", "workflow", "model", 0, "text", to="Get it at bit.co/x now"),
         "workflow.model: the prompt gives no link 'bit.co/x'",
@@ -250,14 +232,12 @@ TAMPERINGS: Mapping[str, tuple[Change, str]] = {
         )
         for typed in ("“We lied.”", '"We lied."', "«We lied.»", "„We lied.“")
     },
-    "an invisible statement": (task("\u200b\u2800."), "task: a statement is empty"),
     "an invisible relevance": (
         reference(0, "relevance", UNSEEN),
         "references[0]: a statement is empty",
     ),
     "a reason of white space": (unread(" "), "was neither read nor is there a reason why not"),
     "a link in the note": (setting("writer", "note", to="http://x.y"), "writer: the"),
-    "a link in a model": (setting("writer", "model", to="http://x.y"), "writer: the"),
     "a link in an event": (
         setting("writer", "events", to=[{"part": "a", "kind": "b", "detail": "ftp://x"}]),
         "writer: the prompt gives no link 'ftp://x'",
