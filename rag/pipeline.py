@@ -1,4 +1,4 @@
-"""The whole line for one prompt: index what is missing, retrieve, write, compose."""
+"""From a prompt to its answer: index what is missing, retrieve, write, compose."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from rag.retrieval.retrieve import retrieve, search
 from rag.writers.base import Writer
 
 NO_PASSAGES = "it holds no text that can be quoted"
+Stream = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Answers prompts with one encoder and one writer. Safe to use for any number of prompts:
-    each sees the works that it lists and no others."""
+    """Answers any number of prompts with one encoder and one writer. Each prompt sees the works
+    that it lists and no others; works that are not indexed yet are indexed first."""
 
     settings: Settings
     encoder: Encoder
@@ -36,11 +37,21 @@ class Pipeline:
         """The pipeline that `settings` describe. Raises EncoderError where there is no encoder."""
         return cls(settings, LazyEncoder(settings), writer)
 
+    def ask(
+        self, prompt: Prompt, *, notify: Notify = silent, stream: Stream | None = None
+    ) -> Answer:
+        """The answer to `prompt`. The writer may call `stream` with text as it is written."""
+        return self.answer(self.gather(prompt, notify=notify), stream=stream)
+
     def gather(self, prompt: Prompt, *, notify: Notify = silent) -> Evidence:
-        """The evidence for `prompt`; works that are not indexed yet are indexed first."""
+        """The evidence for `prompt`."""
         readings, segments = self.read(prompt.catalog, notify)
         source_ids = dict.fromkeys(sid for item in prompt.listings for sid in item.source_ids)
         return retrieve(prompt, [readings[sid] for sid in source_ids], segments, self.encoder)
+
+    def answer(self, evidence: Evidence, *, stream: Stream | None = None) -> Answer:
+        """The answer that the writer makes of `evidence`."""
+        return compose(evidence, self.writer.write(evidence, stream=stream))
 
     def search(
         self,
@@ -55,30 +66,13 @@ class Pipeline:
         (hits,) = search(segments, self.encoder, [query], reranker=reranker)
         return hits
 
-    def ask(
-        self,
-        prompt: Prompt,
-        *,
-        notify: Notify = silent,
-        stream: Callable[[str], None] | None = None,
-    ) -> Answer:
-        """The answer to `prompt`, from the works it lists and nothing else."""
-        return self.answer(self.gather(prompt, notify=notify), stream=stream)
-
-    def answer(self, evidence: Evidence, *, stream: Callable[[str], None] | None = None) -> Answer:
-        """The answer that the writer makes of `evidence`."""
-        return compose(evidence, self.writer.write(evidence, stream=stream))
-
     def read(
         self, catalog: Catalog, notify: Notify = silent
     ) -> tuple[dict[str, Reading], dict[str, Segment]]:
         """What became of each source of the catalog, and the segments of those that were read, by
-        source id; works that are not indexed yet are indexed first."""
+        source id."""
         built = build(catalog, self.settings, self.encoder, notify=notify, retry=False, load=True)
-        readings = {
-            source_id: _reading(state, built.segments.get(state.segment))
-            for source_id, state in built.states.items()
-        }
+        readings = {sid: _reading(state, built.segments) for sid, state in built.states.items()}
         segments = {
             source_id: built.segments[built.states[source_id].segment]
             for source_id, reading in readings.items()
@@ -87,16 +81,14 @@ class Pipeline:
         return readings, segments
 
 
-def _reading(state: SourceState, segment: Segment | None) -> Reading:
-    """What became of one source, of whose bytes `segment` was made."""
-    source_type = source_type_of(state.source_id)
-    if state.reason or state.source is None or segment is None:
-        return Reading(state.source_id, source_type, reason=state.reason)
-    if not segment.passages:
-        return Reading(state.source_id, source_type, reason=NO_PASSAGES)
+def _reading(state: SourceState, segments: dict[str, Segment]) -> Reading:
+    segment = segments.get(state.segment)
+    if state.reason or state.source is None or segment is None or not segment.passages:
+        reason = state.reason or NO_PASSAGES
+        return Reading(state.source_id, source_type_of(state.source_id), reason=reason)
     return Reading(
         source_id=state.source_id,
-        source_type=source_type,
+        source_type=source_type_of(state.source_id),
         sha256=state.source.sha256,
         document_sha256=segment.document,
         extractor=segment.extractor,

@@ -92,10 +92,10 @@ class Prompt:
         blocks = [_block(work, "recommended") for work in recommended]
         blocks += [_block(work, "related") for work in related]
         blocks = list(dict.fromkeys(blocks))
-        asked, numbered = _tidy(question), tuple(" ".join(_tidy(r).split()) for r in requests)
-        prompt = parse_prompt(_document(asked, numbered, blocks))
+        question, numbered = _tidy(question), tuple(" ".join(_tidy(r).split()) for r in requests)
+        prompt = parse_prompt(_document(question, numbered, blocks))
         read = prompt.question, prompt.requests, list(map(_block_of, prompt.listings))
-        if read != (asked, numbered, blocks):
+        if read != (question, numbered, blocks):
             raise PromptError(
                 "a text given here reads as something else in a prompt document; expected a "
                 "question, requests and summaries without lines that look like a field "

@@ -90,8 +90,7 @@ def test_equal_works_stand_side_by_side_in_the_order_of_their_ids(
         assert [hit.source_id for hit in hits if hit.passage.start == start] == ids
 
 
-@pytest.mark.parametrize("others", [0, 3])
-@pytest.mark.parametrize("passages", [0, 1, 10_000])
+@pytest.mark.parametrize(("passages", "others"), [(0, 0), (0, 3), (1, 0), (1, 3), (10_000, 3)])
 def test_a_work_may_have_no_passages_one_or_ten_thousand(passages: int, others: int) -> None:
     choose = random.Random(passages)
     catalog = {

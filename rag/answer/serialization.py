@@ -38,8 +38,7 @@ def from_json(kind: type[T], value: Any) -> T:
         where = ascii("".join(steps).lstrip("."))[1:-1] or "the whole"
         if first["type"] in _SHORT:
             raise ValueError(f"{where} {_SHORT[first['type']]}") from None
-        shown = ascii(first["input"])
-        shown = shown if len(shown) <= 60 else shown[:60] + "…"
+        shown = ascii(first["input"])[:60]
         raise ValueError(f"{where} is not as it should be: {first['msg']}; found {shown}") from None
 
 

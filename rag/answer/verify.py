@@ -10,7 +10,8 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import astuple, dataclass, replace
+from itertools import chain
 
 from index.catalog import Listing
 from index.documents.document import Document
@@ -125,9 +126,10 @@ def _urls(answer: Answer, prompt: Prompt) -> Iterator[Failure]:
     """No URL outside quotes that the prompt did not give."""
     links = (link for item in prompt.listings for link in (item.paper, item.github))
     allowed = {link.written for link in links if link is not None}
+    *fields, events = astuple(answer.writer)
     texts = [
         *((part, statement.text) for part, statement in answer.statements()),
-        *(("writer", text) for text in _strings(asdict(answer.writer))),
+        *(("writer", str(value)) for value in (*fields, *chain.from_iterable(events))),
         *((f"sources[{n}]", source.reason) for n, source in enumerate(answer.sources)),
     ]
     for part, text in texts:
@@ -135,15 +137,6 @@ def _urls(answer: Answer, prompt: Prompt) -> Iterator[Failure]:
         for url in _URL.findall(plain(unicodedata.normalize("NFKC", text))):
             if url.rstrip(".,;:)]}>'\"") not in allowed:
                 yield Failure(part, f"the prompt gives no link {url!r}")
-
-
-def _strings(value: object) -> Iterator[str]:
-    """Every string in what `asdict` gives."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | tuple):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _strings(item)
 
 
 def _sources(

@@ -114,7 +114,7 @@ class Evidence:
         object.__setattr__(self, "_listings", listings)
 
     def listings_of(self, source_id: str) -> tuple[int, ...]:
-        """Indices of the listings that list this source (two may share one)."""
+        """Indices of the listings with this source (two may share one)."""
         return self._listings.get(source_id, ())
 
     def hits(self) -> Iterator[Hit]:

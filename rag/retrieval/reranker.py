@@ -1,5 +1,5 @@
-"""A second, slower opinion on the best passages, from a model that reads question and passage
-together. Off unless the user names a model."""
+"""A model that reads question and passage together orders the best passages anew. Off unless the
+user names one."""
 
 from __future__ import annotations
 
@@ -24,9 +24,8 @@ DEPTH = 32
 class Reranker(Protocol):
     """Scores texts for a question; higher is better, and only the order of one call counts."""
 
-    @property
-    def name(self) -> str:
-        """Which model this is, for reports."""
+    name: str
+    """Which model this is, for reports."""
 
     def scores(self, query: str, texts: Sequence[str]) -> Scores:
         """[len(texts)]."""
@@ -51,17 +50,12 @@ class CrossEncoderReranker:
 
     def __init__(self, model: CrossEncoder, name: str) -> None:
         self._model = model
-        self._name = name
-
-    @property
-    def name(self) -> str:
-        """See Reranker."""
-        return self._name
+        self.name = name
 
     def scores(self, query: str, texts: Sequence[str]) -> Scores:
         """See Reranker."""
-        found = self._model.predict([(query, text) for text in texts], show_progress_bar=False)
-        return np.asarray(found, dtype=np.float64).reshape(len(texts))
+        scores = self._model.predict([(query, text) for text in texts], show_progress_bar=False)
+        return np.asarray(scores, dtype=np.float64).reshape(len(texts))
 
 
 def load_reranker(name: str, *, offline: bool = False) -> Reranker:

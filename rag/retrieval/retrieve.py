@@ -100,8 +100,8 @@ def rank(
     dense = np.concatenate(cosines, axis=1)
     lexical = [lexicon.scores(query) for query in queries]
     return [
-        Ranking(places, fuse(near, said, owners), near, said)
-        for near, said in zip(dense, lexical, strict=True)
+        Ranking(places, fuse(cosine, bm25, owners), cosine, bm25)
+        for cosine, bm25 in zip(dense, lexical, strict=True)
     ]
 
 
@@ -190,14 +190,15 @@ def _best_first(hit: Hit) -> tuple[float, tuple[str, int]]:
 
 
 def _with_every_work(
-    asked: Sequence[Hit], generic: Sequence[Hit], listings: Sequence[Listing]
+    hits: Sequence[Hit], generic: Sequence[Hit], listings: Sequence[Listing]
 ) -> tuple[Hit, ...]:
-    """The best hits over all works, and some of each work, in the order of `asked`."""
-    chosen = {hit.key for hit in asked[:PER_FACET]}
-    for ranked in (asked, generic):
+    """The best of `hits` over all works, and some of each work, in their order; `generic` are the
+    hits for the facet without the question."""
+    chosen = {hit.key for hit in hits[:PER_FACET]}
+    for ranked in (hits, generic):
         for own in _by_listing(ranked, listings):
             chosen |= {hit.key for hit in own[:PER_WORK_AND_FACET]}
-    return tuple(hit for hit in asked if hit.key in chosen)
+    return tuple(hit for hit in hits if hit.key in chosen)
 
 
 def _opening(hits: Sequence[Hit], listing: Listing) -> tuple[Hit, ...]:

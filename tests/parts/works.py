@@ -246,23 +246,22 @@ def write_prompts(folder: Path, prompts: Mapping[str, Prompt] = PROMPTS) -> dict
 
 
 class PlainWriter:
-    """A writer whose answers a test can foretell: each part of the workflow is told by the next
-    sentence of the first listed work, each relevance by a sentence of its own work."""
+    """A writer whose answers a test can predict: each part of the workflow quotes the next
+    sentence of the first listed work, each relevance note a sentence of its own work."""
 
     def write(self, evidence: Evidence, *, stream: Callable[[str], None] | None = None) -> Draft:
-        told = [self._sentences(evidence, n) for n in range(len(evidence.prompt.listings))]
-        parts = [self._said(told[0]) for _ in range(4)]
-        relevance_notes = [self._said(sentences) if sentences else None for sentences in told]
+        works = [
+            [sentence for hit in hits for sentence in hit.sentences()] for hits in evidence.openings
+        ]
+        parts = [(self._next(works[0]),) for _ in range(4)]
+        notes = tuple(self._next(sentences) if sentences else None for sentences in works)
         if stream is not None:
-            stream(parts[0].text)
-        task, taken, done, given = ((part,) for part in parts)
-        record = WriterRecord("plain", note="A test.")
-        return Draft(task, taken, done, given, tuple(relevance_notes), record)
+            stream(parts[0][0].text)
+        return Draft(
+            parts[0], parts[1], parts[2], parts[3], notes, WriterRecord("plain", note="A test.")
+        )
 
-    def _sentences(self, evidence: Evidence, listing: int) -> list[tuple[Span, str]]:
-        return [found for hit in evidence.openings[listing] for found in hit.sentences()]
-
-    def _said(self, sentences: list[tuple[Span, str]]) -> DraftStatement:
+    def _next(self, sentences: list[tuple[Span, str]]) -> DraftStatement:
         if not sentences:
             return DraftStatement(NOT_SAID, ())
         span, words = sentences.pop(0)
