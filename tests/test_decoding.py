@@ -29,14 +29,12 @@ from rag.writers.local.tokenizer import TokenVocabulary
 from tests.parts.tiny_models import (
     BRIDGES,
     KITES,
-    SHARED,
     bpe_tokenizer,
     built,
     hits,
     llama,
     qwen,
     repeats,
-    smollm2_tokenizer,
 )
 
 SHOWN = [
@@ -80,15 +78,12 @@ def check(text: str) -> None:
 
 
 class TestAnyWeights:
-    @pytest.mark.parametrize("seed", range(4))
-    @pytest.mark.parametrize("temperature", [0.0, 1.5])
-    def test_a_model_without_training_writes_a_statement(
-        self, seed: int, temperature: float
-    ) -> None:
-        check(written(decoder(llama(ROWS, seed=seed)), temperature=temperature, seed=seed))
+    @pytest.mark.parametrize("seed", range(3))
+    def test_random_weights_write_a_statement(self, seed: int) -> None:
+        check(written(decoder(llama(ROWS, seed=seed)), temperature=0.75 * seed, seed=seed))
 
     @pytest.mark.parametrize("token", ["d", "1", " ", '"', ".", ",", "<|im_end|>", "<think>", "\n"])
-    def test_a_model_that_repeats_one_token_for_ever_comes_to_its_end(self, token: str) -> None:
+    def test_a_model_that_repeats_one_token_comes_to_its_end(self, token: str) -> None:
         number = decoder().vocabulary.markup(token)[0]
         check(written(decoder(repeats(llama(ROWS), number))))
 
@@ -114,10 +109,6 @@ class TestAnyWeights:
         plain = bpe_tokenizer.__wrapped__(False)
         plain.eos_token = None
         check(written(decoder(llama(len(plain)), plain)))
-
-    @pytest.mark.skipif(not SHARED.exists(), reason="needs the shared tokenizer of SmolLM2")
-    def test_a_real_vocabulary(self) -> None:
-        check(written(decoder(qwen(49280), smollm2_tokenizer()), temperature=1.5, seed=3))
 
 
 class TestBudget:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,19 +23,15 @@ from rag.selection.wording import (
 
 
 @pytest.mark.parametrize(
-    ("sentence", "subject", "expected"),
+    ("subject", "sentence", "expected"),
     [
-        ("We propose a lamp that reads.", "LAMP", "The authors of LAMP propose a lamp that reads."),
-        ("Our method reads the lamp twice.", "LAMP", "The method reads the lamp twice."),
-        ("This paper studies lamps.", "LAMP", "LAMP studies lamps."),
-        ("This paper studies lamps.", "", "The paper studies lamps."),
-        ("In this work, we study our lamps.", "", "The authors study the lamps."),
-        (
-            "However, the lamp [3, 4] is read by us (see Figure 2).",
-            "LAMP",
-            "The lamp is read by them.",
-        ),
-        ("The lamp is made of our own glass.", "", "The lamp is made of their own glass."),
+        ("LAMP", "We propose a lamp.", "The authors of LAMP propose a lamp."),
+        ("LAMP", "Our method reads the lamp twice.", "The method reads the lamp twice."),
+        ("LAMP", "This paper studies lamps.", "LAMP studies lamps."),
+        ("", "This paper studies lamps.", "The paper studies lamps."),
+        ("", "In this work, we study our lamps.", "The authors study the lamps."),
+        ("", "However, the lamp [3, 4] is read by us (see Figure 2).", "The lamp is read by them."),
+        ("", "The lamp is made of our own glass.", "The lamp is made of their own glass."),
     ],
 )
 def test_a_sentence_is_rewritten_in_the_third_person(
@@ -100,25 +98,20 @@ def test_standalone_score_falls_with_each_reference() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sentence", "goes_in", "comes_out"),
+    ("phrase_of", "sentence", "phrase"),
     [
-        (
-            "The model takes an input image and a text prompt, and generates an edited image.",
-            "an input image and a text prompt",
-            "an edited image",
-        ),
-        ("The input is a text prompt, which may be short.", "a text prompt", ""),
-        ("We map an input image to a corresponding output image.", "an input image", ""),
-        ("It takes the noise away little by little.", "", ""),
-        ("Our method improves results.", "", ""),
+        (input_of, "The model takes an image and a text prompt.", "an image and a text prompt"),
+        (output_of, "It takes an image and generates an edited image.", "an edited image"),
+        (input_of, "The input is a text prompt, which may be short.", "a text prompt"),
+        (input_of, "We map an input image to a corresponding output image.", "an input image"),
+        (input_of, "It takes the noise away little by little.", ""),
+        (output_of, "Our method improves results.", ""),
     ],
 )
-def test_input_and_output_phrases_are_slices(sentence: str, goes_in: str, comes_out: str) -> None:
-    assert input_of(sentence) == goes_in
-    if comes_out:
-        assert output_of(sentence) == comes_out
-    assert input_of(sentence) in sentence
-    assert output_of(sentence) in sentence
+def test_the_phrase_for_what_goes_in_or_comes_out(
+    phrase_of: Callable[[str], str], sentence: str, phrase: str
+) -> None:
+    assert phrase_of(sentence) == phrase
 
 
 @given(st.text(max_size=300))

@@ -169,7 +169,6 @@ class _ChatRun(WritingRun):
         self.answered = self.tokens = 0
 
     def candidates(self, shown: Sequence[ShownPassage]) -> list[QuoteCandidate]:
-        """The sentences of these passages, in the order of their ids."""
         numbers = {item.number for item in shown}
         return [candidate for candidate in self.ids.values() if candidate.number in numbers]
 
@@ -209,7 +208,6 @@ class _ChatRun(WritingRun):
         return None
 
     def record(self) -> WriterRecord:
-        """The model and the tokens that its server counted."""
         return WriterRecord(name="chat", model=self.writer.name, tokens_decoded=self.tokens)
 
     def _request(

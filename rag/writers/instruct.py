@@ -188,7 +188,7 @@ class WritingRun(ABC):
                 return ()
             objections = {item: self._objection(item) for item in reply.statements[:most]}
             if objections and not any(objections.values()):
-                return self._show(tuple(objections), streamed=self.live)
+                return tuple(objections) if self.live else self._show(tuple(objections))
             unsupported = objections or unsupported
             kind = "rewritten" if attempt < self.settings.tries else "replaced"
             reasons = [objection for objection in objections.values() if objection]
@@ -221,10 +221,8 @@ class WritingRun(ABC):
             )
         return f"support by its quotes {support.probability or 0.0:.2f}"
 
-    def _show(
-        self, statements: tuple[DraftStatement, ...], *, streamed: bool = False
-    ) -> tuple[DraftStatement, ...]:
-        for statement in () if streamed else statements:
+    def _show(self, statements: tuple[DraftStatement, ...]) -> tuple[DraftStatement, ...]:
+        for statement in statements:
             self.say(f"{statement.text}\n")
             for span in statement.quotes:
                 self.say(f"  “{self.evidence.text(span)}”\n")

@@ -101,18 +101,17 @@ class LocalWriter:
 
     def _plan(self, evidence: Evidence) -> tuple[ContextPlan, PassageChoice]:
         """The first plan under which every work is shown, else the one that shows most works."""
-        choices = []
-        for plan in PLANS:
-            choices.append((plan, self._choose(evidence, plan)))
-            if not choices[-1][1].unseen:
-                break
-        best = min(choices, key=lambda choice: len(choice[1].unseen))
-        if not best[1].shown and any(evidence.works):
+        plan, passages = PLANS[0], self._choose(evidence, PLANS[0])
+        for tighter in PLANS[1:] if passages.unseen else ():
+            choice = self._choose(evidence, tighter)
+            if len(choice.unseen) < len(passages.unseen):
+                plan, passages = tighter, choice
+        if not passages.shown and any(evidence.works):
             raise WriterError(
                 f"the context of {self.loaded.name} ({self.loaded.context} tokens) is too small "
                 "for one passage; take another model or --writer extractive"
             )
-        return best
+        return plan, passages
 
     def _choose(self, evidence: Evidence, plan: ContextPlan) -> PassageChoice:
         listings, plain = evidence.prompt.listings, self.vocabulary.plain
@@ -153,9 +152,8 @@ class _LocalRun(WritingRun):
             writer.decoder.hold(self.prefix)
 
     def candidates(self, shown: Sequence[ShownPassage]) -> list[QuoteCandidate]:
-        """What the vocabulary can spell, in no more tokens than planned."""
         vocabulary = self.writer.vocabulary
-        return [
+        return [  # What it can spell, in no more tokens than planned.
             candidate
             for candidate in candidates_of(shown)
             if len(ids := vocabulary.plain(candidate.quoted)) <= self.plan.quote_tokens
@@ -169,7 +167,6 @@ class _LocalRun(WritingRun):
         earlier: Sequence[DraftStatement],
         attempt: int,
     ) -> ModelReply:
-        """One statement; the first of a part may be `NOT_SAID`, a later one may be empty."""
         vocabulary, settings = self.writer.vocabulary, self.settings
         prompt = [*self.prefix, *self.writer.suffix(request, self.plan)]
         self.quoted |= {candidate.span: candidate.quoted for candidate in candidates}
@@ -181,7 +178,7 @@ class _LocalRun(WritingRun):
             candidates,
             self.numbers,
             quotes=self.plan.quotes,
-            silence=not earlier,
+            silence=not earlier,  # The first statement may be `NOT_SAID`, a later one empty.
             stop=bool(earlier),
         )
         question = self.evidence.prompt.question
@@ -203,7 +200,6 @@ class _LocalRun(WritingRun):
         return ModelReply((statement,) if statement and statement.quotes else ())
 
     def record(self) -> WriterRecord:
-        """The model, its weights, and the cost of decoding."""
         loaded, tally = self.writer.loaded, self.writer.decoder.tally
         if tally.blind:
             detail = f"{tally.blind} choices where the model's scores were none"
