@@ -5,20 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag.cli.options import (
-    DATA_DIR,
-    ENCODER,
-    DataDir,
-    EncoderName,
-    Mirror,
-    Offline,
-    Prompts,
-    settings,
-)
+from rag.cli import options
 from rag.cli.terminal import Bars, say
 
 if TYPE_CHECKING:
@@ -60,27 +51,23 @@ def answers(
     ] = None,
     name: Annotated[str, typer.Option(help="What the report calls them.")] = "",
     output: Output = None,
-    data_dir: DataDir = DATA_DIR,
-    offline: Offline = False,
+    data_dir: options.DataDir = options.DATA_DIR,
+    offline: options.Offline = False,
 ) -> None:
     """Say how far each ANSWER can be trusted: quotes, citations, unsupported statements, coverage,
     abstention, and the checker itself; with denominators, intervals, and what is wrong by name."""
-    from rag.answer.verify import Reextraction
     from rag.evaluation.answers import read_answers
     from rag.evaluation.citations import read_labels
     from rag.evaluation.fidelity import MismatchedAnswers
-    from rag.evaluation.report import evaluate
     from rag.support.builtin import open_checker
 
-    own, external = read_answers(paths)
     label_of = read_labels(labels) if labels else None
     opened = open_checker(checker, offline=offline)
-    report = evaluate(
+    report = _evaluate(
         name,
         opened,
-        answers=own,
-        external=external,
-        document_of=Reextraction(settings(data_dir)),
+        paths,
+        data_dir,
         mismatched=MismatchedAnswers(read_answers([mismatched])[0]) if mismatched else None,
         labels=label_of,
         validity=_on_labels(opened, validity or ()),
@@ -99,36 +86,30 @@ def compare(
     ],
     checker: CheckerName = "",
     output: Output = None,
-    data_dir: DataDir = DATA_DIR,
-    offline: Offline = False,
+    data_dir: options.DataDir = options.DATA_DIR,
+    offline: options.Offline = False,
 ) -> None:
     """Compare systems on the same questions: the first with each other one, pair by pair."""
-    from rag.answer.verify import Reextraction
-    from rag.evaluation.answers import read_answers
-    from rag.evaluation.report import evaluate, read_report
+    from rag.evaluation.report import read_report
     from rag.support.builtin import open_checker
 
     if len(folders) < 2:
         raise typer.BadParameter("two or more are needed", param_hint="A/ B/…")
-    reports: list[Report] = []
-    document_of = Reextraction(settings(data_dir))
+    reports = []
     opened = None
     for folder in folders:
         path = folder / "report.json" if folder.is_dir() else folder
         if path.is_file():
             reports.append(read_report(path))
-            continue
-        own, external = read_answers([folder])
-        opened = opened or open_checker(checker, offline=offline)
-        reports.append(
-            evaluate(folder.name, opened, answers=own, external=external, document_of=document_of)
-        )
+        else:
+            opened = opened or open_checker(checker, offline=offline)
+            reports.append(_evaluate(folder.name, opened, [folder], data_dir))
     _compare(reports, output)
 
 
 @app.command()
 def writers(
-    prompts: Prompts,
+    prompts: options.Prompts,
     output: Annotated[Path, typer.Option(help="A folder for answers and reports.")] = Path(
         "data/reports"
     ),
@@ -136,10 +117,10 @@ def writers(
     checker: CheckerName = "",
     validity: Validity = None,
     perturbed: Perturbed = 25,
-    data_dir: DataDir = DATA_DIR,
-    mirror: Mirror = None,
-    offline: Offline = False,
-    encoder: EncoderName = ENCODER,
+    data_dir: options.DataDir = options.DATA_DIR,
+    mirror: options.Mirror = None,
+    offline: options.Offline = False,
+    encoder: options.EncoderName = options.ENCODER,
 ) -> None:
     """Let every writer that can run here answer the PROMPTs, and each question with another
     prompt's works; write a report on each, and a comparison where there are several."""
@@ -153,7 +134,7 @@ def writers(
     from rag.support.builtin import open_checker
     from rag.writers.choice import WriterChoice, WriterKind, open_writer
 
-    chosen = settings(data_dir, mirror, offline=offline, encoder=encoder)
+    chosen = options.settings(data_dir, mirror, offline=offline, encoder=encoder)
     asked = {path.stem: read_prompt(path) for path in prompts}
     if len(asked) < len(prompts):
         raise typer.BadParameter("two prompts have the same file name", param_hint="PROMPT…")
@@ -200,7 +181,7 @@ def sheet(
     output: Annotated[Path, typer.Option(help="The sheet (CSV).", dir_okay=False)],
     size: Annotated[int, typer.Option(min=1, help="How many statements to draw.")] = 50,
     seed: Annotated[int, typer.Option(help="Another seed draws others.")] = 0,
-    data_dir: DataDir = DATA_DIR,
+    data_dir: options.DataDir = options.DATA_DIR,
 ) -> None:
     """Draw statements of the ANSWERs at random and write the sheet to label: in the column
     `supported`, yes where the listed works say it, no where they do not."""
@@ -212,7 +193,7 @@ def sheet(
     if output.exists():
         raise typer.BadParameter(f"{output} is there already: labels in it would be lost")
     own, external = read_answers(paths)
-    evaluated, _ = evaluated_answers(own, Reextraction(settings(data_dir)))
+    evaluated, _ = evaluated_answers(own, Reextraction(options.settings(data_dir)))
     drawn = draw([*evaluated, *external], size, seed=seed)
     write_atomically(output, write_sheet(drawn).encode())
     say(f"{len(drawn)} statements → {output}")
@@ -249,8 +230,8 @@ def retrieval(
     ] = None,
     reranker: Annotated[str, typer.Option(help="A cross-encoder: name or folder.")] = "",
     output: Output = None,
-    encoder: EncoderName = ENCODER,
-    offline: Offline = False,
+    encoder: options.EncoderName = options.ENCODER,
+    offline: options.Offline = False,
 ) -> None:
     """Measure how well passages that answer a question are found, with intervals clustered by
     document and a paired test against each baseline."""
@@ -281,7 +262,7 @@ def retrieval(
 def support(
     files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Labelled claims.")],
     checker: CheckerName = "",
-    offline: Offline = False,
+    offline: options.Offline = False,
     output: Annotated[Path | None, typer.Option(help="Also written here, as JSON.")] = None,
 ) -> None:
     """Measure the support checker on claims that people labelled: AUROC, and balanced accuracy
@@ -294,6 +275,18 @@ def support(
     typer.echo(render_markdown(reports))
     if output is not None:
         write_atomically(output, render_json(reports).encode())
+
+
+def _evaluate(
+    name: str, checker: SupportChecker, paths: Sequence[Path], data_dir: Path, **more: Any
+) -> Report:
+    from rag.answer.verify import Reextraction
+    from rag.evaluation.answers import read_answers
+    from rag.evaluation.report import evaluate
+
+    own, external = read_answers(paths)
+    document_of = Reextraction(options.settings(data_dir))
+    return evaluate(name, checker, answers=own, external=external, document_of=document_of, **more)
 
 
 def _on_labels(checker: SupportChecker, files: Sequence[Path]) -> list[SupportReport]:
