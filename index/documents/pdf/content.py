@@ -18,6 +18,7 @@ from index.documents.pdf.graphics import (
     IDENTITY,
     PLAIN_SPACES,
     SAME_COLOUR,
+    Colour,
     Face,
     Ground,
     Matrix,
@@ -176,33 +177,43 @@ class Interpreter:
         self.tm = self.line = times((1, 0, 0, 1, x, y), self.line)
 
     def _show(self, items: Any) -> None:
-        state = self.state
-        if state.font is None:
+        state, face = self.state, self.state.font
+        if face is None:
             return
+        matrix = times(self.tm, state.ctm)
         parts: list[tuple[float, Shown]] = []
         advance = start = 0.0  # in unscaled text space
         for item in items:
             if isinstance(item, bytes | str):
                 data = item if isinstance(item, bytes) else item.encode("latin-1", "replace")
-                shown = state.font.shown(data)
+                shown = face.shown(data)
                 if shown.extent.codes:
                     parts.append((advance, shown))
                 advance += state.advance(shown.extent)
             elif isinstance(item, int | float):
                 shift = -float(item) / 1000
                 if not -2 * KERNING < shift < KERNING:
-                    self._emit(parts, start, advance, state.font)
+                    self._emit(parts, start, advance, matrix, face.name)
                     parts = []
                 advance += shift * state.size * state.scale
                 if not parts:
                     start = advance
-        self._emit(parts, start, advance, state.font)
+        self._emit(parts, start, advance, matrix, face.name)
         self.tm = times((1, 0, 0, 1, advance, 0), self.tm)
 
-    def _emit(self, parts: list[tuple[float, Shown]], start: float, end: float, face: Face) -> None:
+    def _emit(
+        self,
+        parts: list[tuple[float, Shown]],
+        start: float,
+        end: float,
+        matrix: Matrix,
+        font: str,
+    ) -> None:
+        if not parts:
+            return
         text = "".join([shown.text for _, shown in parts])
         state = self.state
-        a, b, c, d, e, f = times(self.tm, state.ctm)
+        a, b, c, d, e, f = matrix
         upright = a > 0 and abs(b) < 0.05 * a and d != 0
         size = abs(state.size) * math.hypot(c, d)
         width = abs(state.size * state.scale) * math.hypot(a, b)
@@ -220,7 +231,7 @@ class Interpreter:
                 for offset, extent in shown.stops:
                     stops.append((length + offset, a * (begin + state.advance(extent)) + left))
                 length += len(shown.text)
-        self.runs.append(Run(text, x0, max(x0, x1), y, size, face.name, self.depth > 0, stops))
+        self.runs.append(Run(text, x0, max(x0, x1), y, size, font, self.depth > 0, stops))
 
     def _seen(self, x0: float, x1: float, y: float, size: float) -> bool:
         state = self.state
@@ -228,6 +239,9 @@ class Interpreter:
         on_page = x1 > left and x0 < right and y + size > foot and y < head
         if not on_page or state.mode in (3, 7) or state.alpha < SAME_COLOUR:
             return False
-        fills, strokes = state.mode not in (1, 5), state.mode not in (0, 4)
-        inks = (*([state.fill] if fills else []), *([state.stroke] if strokes else []))
+        inks: tuple[Colour, ...] = (state.fill, state.stroke)
+        if state.mode in (0, 4):
+            inks = inks[:1]
+        elif state.mode in (1, 5):
+            inks = inks[1:]
         return self.ground.shows(inks, (x0 + x1) / 2, y + 0.3 * size)
