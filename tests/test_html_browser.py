@@ -12,7 +12,7 @@ from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, FloatRect, Locator, Page
+from playwright.sync_api import Browser, Dialog, FloatRect, Locator, Page
 
 from rag.answer.model import Answer
 from rag.views.html import to_fragment, to_html
@@ -41,10 +41,15 @@ def window(
     page = context.new_page()
     requests: list[str] = []
     complaints: list[str] = []
+
+    def dismiss(dialog: Dialog) -> None:
+        complaints.append(dialog.message)
+        dialog.dismiss()
+
     page.on("request", lambda request: requests.append(request.url))
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
+    page.on("dialog", dismiss)
     try:
         page.goto(path.as_uri())
         yield page
