@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag.cli.terminal import say
+from rag.cli.options import say
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 
 from index.build import build
+from index.documents.extract import extract
+from index.errors import RagError
+from index.passages import split
 from rag.pipeline import Pipeline
 from rag.writers.extractive import ExtractiveWriter
-from scripts.benchmarks import BenchmarkError, Stopwatch, ratio
+from scripts.benchmarks import Stopwatch, ratio
 from scripts.benchmarks.__main__ import app
-from scripts.benchmarks.catalogs import GrowingCatalog, RandomEncoder, invented
+from scripts.benchmarks.search import GrowingCatalog, RandomEncoder, invented
 from tests.parts.commands import invoke, run
 from tests.parts.tiny_models import saved
 
@@ -49,11 +52,14 @@ def test_a_growing_catalog_is_a_data_directory_like_any_other(tmp_path: Path) ->
 
 
 def test_invented_works_share_no_sentence_and_no_vector() -> None:
+    texts = [invented(number, 4) for number in range(3)]
+    works = [split(extract("github:bench/w", text.encode(), "text/markdown")) for text in texts]
+    assert [[len(passage.sentences) for passage in passages] for passages in works] == [[2] * 4] * 3
     sentences = [
-        passage.text[start - passage.start : end - passage.start]
-        for number in range(3)
-        for passage in invented(number, 4)[1]
-        for start, end in passage.sentences
+        text[slice(*span)]
+        for text, passages in zip(texts, works, strict=True)
+        for passage in passages
+        for span in passage.sentences
     ]
     vectors = RandomEncoder().encode_passages(sentences)
     assert len(set(sentences)) == len({vector.tobytes() for vector in vectors}) == 24
@@ -105,7 +111,7 @@ def test_decoding_is_timed_against_steps_and_free_text(
 
 
 def test_a_cold_start_that_fails_is_an_error(tmp_path: Path, encoder_folder: Path) -> None:
-    with pytest.raises(BenchmarkError, match=r"ended with 2: rag: .*missing.txt"):
+    with pytest.raises(RagError, match=r"ended with 2: rag: .*missing.txt"):
         bench("cold", tmp_path / "missing.txt", "--data-dir", tmp_path, "--encoder", encoder_folder)
 
 

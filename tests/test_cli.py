@@ -16,7 +16,7 @@ import pytest
 
 from index.sources.store import SourceStore
 from rag.answer.model import read_answer
-from rag.cli.terminal import Bars
+from rag.cli.options import Bars
 from tests.parts.commands import MAIN, ROOT, Output, invoke, run
 from tests.parts.tiny_encoders import write_encoder, write_reranker
 from tests.parts.works import PROMPTS, write

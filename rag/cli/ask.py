@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from rag.cli.options import (
-    DATA_DIR,
-    ENCODER,
-    BaseUrl,
-    DataDir,
-    EncoderName,
-    Mirror,
-    Model,
-    Offline,
-    Prompts,
-    Seed,
-    Temperature,
-    Threshold,
-    Tries,
-    Writer,
-    open_pipeline,
-    settings,
-)
-from rag.cli.terminal import Bars, say, show, typewriter
+from rag.cli.options import Bars, OpenPipeline, Prompts, open_pipeline, say, with_options_of
+from rag.plaintext import visible
 
 if TYPE_CHECKING:
     from rag.answer.model import Answer
@@ -37,15 +21,10 @@ AnswerFormat = Literal["markdown", "json", "html"]
 _SUFFIXES: dict[AnswerFormat, str] = {"markdown": ".md", "json": ".json", "html": ".html"}
 
 
+@with_options_of(open_pipeline)
 def run(
+    open_pipeline: OpenPipeline,
     prompts: Prompts,
-    writer: Writer = "auto",
-    model: Model = "",
-    base_url: BaseUrl = None,
-    seed: Seed = 0,
-    temperature: Temperature = 0.0,
-    threshold: Threshold = None,
-    tries: Tries = 2,
     answer_format: Annotated[
         AnswerFormat, typer.Option("--format", help="The format of the answer.")
     ] = "markdown",
@@ -53,41 +32,37 @@ def run(
         Path | None,
         typer.Option(help="A file; for several prompts a folder, with a file for each."),
     ] = None,
-    data_dir: DataDir = DATA_DIR,
-    mirror: Mirror = None,
-    offline: Offline = False,
-    encoder: EncoderName = ENCODER,
 ) -> None:
     """Answer each PROMPT from the works it lists, and from nothing else. Works that are not
     indexed yet are indexed first."""
     from index.files import write_atomically
     from rag.prompt import read_prompt
-    from rag.writers.choice import WriterChoice
 
-    chosen = settings(data_dir, mirror, offline=offline, encoder=encoder)
     parsed = [(path, read_prompt(path)) for path in prompts]
     targets = _targets(prompts, output, _SUFFIXES[answer_format])
-    choice = WriterChoice(
-        kind=writer,
-        model=model,
-        base_url=base_url,
-        offline=offline,
-        temperature=temperature,
-        seed=seed,
-        threshold=threshold,
-        tries=tries,
-    )
-    pipeline = open_pipeline(chosen, choice)
+    pipeline = open_pipeline()
     for path, prompt in parsed:
         with Bars() as bars:
             evidence = pipeline.gather(prompt, notify=bars)
-        answer = pipeline.answer(evidence, stream=typewriter())
+        answer = pipeline.answer(evidence, stream=_stream if sys.stderr.isatty() else None)
         text = _format(answer, answer_format, pipeline)
         if path in targets:
             write_atomically(targets[path], text.encode())
             say(f"{path} → {targets[path]}")
+        elif answer_format == "markdown" and sys.stdout.isatty():
+            from rich.console import Console
+            from rich.markdown import Markdown
+
+            Console().print(Markdown(text))
         else:
-            show(text, markdown=answer_format == "markdown")
+            sys.stdout.write(text)
+            sys.stdout.flush()  # here, where a full disk or a closed pipe is still reported
+
+
+def _stream(text: str) -> None:
+    """Print text as it is written."""
+    sys.stderr.write(visible(text))
+    sys.stderr.flush()
 
 
 def _targets(prompts: list[Path], output: Path | None, suffix: str) -> dict[Path, Path]:

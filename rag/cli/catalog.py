@@ -23,11 +23,11 @@ def run(prompts: Prompts, data_dir: DataDir = DATA_DIR) -> None:
 
     store = SourceStore(settings(data_dir).sources)
     catalog = Catalog.of(item for path in prompts for item in read_prompt(path).listings)
-    table = Table("work", "available", "missing", title=None)
+    table = Table("work", "available", "missing")
     # A work that one prompt recommends and another calls related is listed twice: shown once.
     for cells in dict.fromkeys(_row(listing, store) for listing in catalog.listings):
         table.add_row(*cells)
-    Console(soft_wrap=False).print(table, markup=False)
+    Console().print(table, markup=False)
 
 
 def _row(listing: Listing, store: SourceStore) -> tuple[str, str, str]:
@@ -40,8 +40,7 @@ def _row(listing: Listing, store: SourceStore) -> tuple[str, str, str]:
             continue
         source, failure = store.get(source_id), store.failure(source_id)
         if source is not None:
-            version = f" {source.version[:12]}" if source.version else ""
-            available.append(f"{source_type_of(source_id)}{version}")
+            available.append(f"{source_type_of(source_id)} {(source.version or '')[:12]}".strip())
         if failure is not None:
             missing.append(f"{source_id}: {failure.reason}")
         elif source is None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rag.cli import options
-from rag.cli.terminal import Bars, say
+from rag.cli.options import Bars, say
 
 if TYPE_CHECKING:
     from rag.evaluation.report import Report

@@ -1,18 +1,30 @@
-"""Options that several sub-commands share, and the settings they add up to."""
+"""What sub-commands share: their options, and output for a person.
 
-from __future__ import annotations
+Progress and messages go to stderr, so that stdout holds answers alone.
+"""
 
+import inspect
+import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from index.settings import DEFAULT_ENCODER, Settings
-from rag.cli.terminal import say
+from rag.plaintext import plain
 
 if TYPE_CHECKING:
     from rag.pipeline import Pipeline
-    from rag.writers.choice import WriterChoice
 
 DATA_DIR = Path("data")
 ENCODER = DEFAULT_ENCODER
@@ -36,33 +48,15 @@ Offline = Annotated[
 EncoderName = Annotated[
     str, typer.Option("--encoder", help="A sentence-transformers model: name or folder.")
 ]
-Writer = Annotated[
-    Literal["auto", "local", "extractive", "chat"],
-    typer.Option(
-        help="Who writes: a local instruct model, a chat server, or no model at all; auto is "
-        "local where a model can be loaded."
-    ),
-]
-Model = Annotated[str, typer.Option(help="The instruct model: name or folder.")]
-BaseUrl = Annotated[
-    str | None, typer.Option(help="An OpenAI-compatible server, for --writer chat.")
-]
-Seed = Annotated[int, typer.Option(help="For sampling.")]
-Temperature = Annotated[float, typer.Option(min=0.0, help="0 is greedy.")]
-Threshold = Annotated[
-    float | None,
-    typer.Option(
-        min=0.0,
-        max=1.0,
-        help="The support a written statement needs to stay; the checker's own if not given.",
-        show_default=False,
-    ),
-]
-Tries = Annotated[int, typer.Option(min=0, help="How often a statement is written again.")]
+OpenSettings = Callable[[], Settings]
+OpenPipeline = Callable[[], "Pipeline"]
 
 
 def settings(
-    data_dir: Path, mirror: Path | None = None, *, offline: bool = False, encoder: str = ENCODER
+    data_dir: DataDir = DATA_DIR,
+    mirror: Mirror = None,
+    offline: Offline = False,
+    encoder: EncoderName = ENCODER,
 ) -> Settings:
     """The settings that these options add up to."""
     if mirror is not None and not mirror.is_dir():
@@ -70,12 +64,98 @@ def settings(
     return Settings(data_dir=data_dir, mirror=mirror, offline=offline, encoder=encoder)
 
 
-def open_pipeline(settings: Settings, choice: WriterChoice) -> Pipeline:
-    """The pipeline with the writer of `choice`, announced on stderr."""
+def open_pipeline(
+    writer: Annotated[
+        Literal["auto", "local", "extractive", "chat"],
+        typer.Option(
+            help="Who writes: a local instruct model, a chat server, or no model at all; auto is "
+            "local where a model can be loaded."
+        ),
+    ] = "auto",
+    model: Annotated[str, typer.Option(help="The instruct model: name or folder.")] = "",
+    base_url: Annotated[
+        str | None, typer.Option(help="An OpenAI-compatible server, for --writer chat.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="For sampling.")] = 0,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="The support a written statement needs to stay; the checker's own if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    tries: Annotated[int, typer.Option(min=0, help="How often a statement is written again.")] = 2,
+    data_dir: DataDir = DATA_DIR,
+    mirror: Mirror = None,
+    offline: Offline = False,
+    encoder: EncoderName = ENCODER,
+) -> "Pipeline":
+    """The pipeline that these options describe, its writer announced on stderr."""
     from index.encoder import LazyEncoder
     from rag.pipeline import Pipeline
-    from rag.writers.choice import open_writer
+    from rag.writers.choice import WriterChoice, open_writer
 
+    chosen = settings(data_dir, mirror, offline, encoder)
     # The encoder first: it fails at once where it is missing; a writer may be a large download.
-    encoder = LazyEncoder(settings)
-    return Pipeline(settings, encoder, open_writer(choice, announce=say))
+    lazy_encoder = LazyEncoder(chosen)
+    choice = WriterChoice(writer, model, base_url, offline, temperature, seed, threshold, tries)
+    return Pipeline(chosen, lazy_encoder, open_writer(choice, announce=say))
+
+
+def with_options_of(
+    group: Callable[..., Any],
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command an option for each parameter of `group`. The first parameter of the command
+    is `group` with the values of these options, to be called without arguments."""
+    options = inspect.signature(group).parameters
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        def run(**arguments: Any) -> None:
+            values = {name: arguments.pop(name) for name in options}
+            command(partial(group, **values), **arguments)
+
+        _, *own = inspect.signature(command, eval_str=True).parameters.values()
+        parameters = [
+            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for parameter in (*own, *options.values())
+        ]
+        run.__name__, run.__doc__ = command.__name__, command.__doc__
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        return run
+
+    return decorate
+
+
+def say(line: str) -> None:
+    """Print one line on stderr. Control characters, which may stem from a source, are removed."""
+    print(plain(line), file=sys.stderr, flush=True)  # noqa: T201
+
+
+class Bars(Progress):
+    """A `Notify` that draws a bar for each stage on a terminal, and prints lines elsewhere."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        super().__init__(
+            TextColumn("{task.description:>16}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            # Text from sources: as markup, brackets in it would be styles, links or an error.
+            TextColumn("{task.fields[what]}", markup=False),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+
+    def __call__(self, stage: str, done: int, total: int, what: str) -> None:
+        """See `index.build.Notify`."""
+        if total and not self.disable:
+            ids = {task.description: task.id for task in self.tasks}
+            task_id = ids[stage] if stage in ids else self.add_task(stage, what="")
+            self.update(task_id, completed=done, total=total, what=plain(what))
+        elif total and what:
+            say(f"{stage} {done}/{total}: {what}")

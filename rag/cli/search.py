@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rag.cli.options import DATA_DIR, ENCODER, DataDir, EncoderName, Mirror, Offline, settings
-from rag.cli.terminal import Bars
+from rag.cli.options import Bars, OpenSettings, settings, with_options_of
 
 if TYPE_CHECKING:
-    from index.catalog import Listing
     from rag.retrieval.evidence import Hit
 
 
+@with_options_of(settings)
 def run(
+    open_settings: OpenSettings,
     question: Annotated[str, typer.Argument(help="What to search for.", show_default=False)],
     prompts: Annotated[
         list[Path] | None,
@@ -39,16 +38,11 @@ def run(
         str,
         typer.Option(help="A cross-encoder that reranks the best passages: name or folder."),
     ] = "",
-    data_dir: DataDir = DATA_DIR,
-    mirror: Mirror = None,
-    offline: Offline = False,
-    encoder: EncoderName = ENCODER,
 ) -> None:
     """Show the passages that QUESTION finds, best first, with their scores, source, page and
     section: in everything that was indexed, in the works that --work names, or in those that
     PROMPT… list, which are indexed first where they are not yet."""
     from index.catalog import Catalog
-    from index.encoder import LazyEncoder
     from rag.pipeline import Pipeline
     from rag.prompt import read_prompt
     from rag.retrieval.reranker import load_reranker
@@ -57,41 +51,34 @@ def run(
 
     if not question.strip():
         raise typer.BadParameter("the question is empty", param_hint="QUESTION")
-    chosen = settings(data_dir, mirror, offline=offline, encoder=encoder)
+    chosen = open_settings()
     listings = [item for path in prompts or () for item in read_prompt(path).listings]
     if prompts and work:
-        listings = _matching(listings, work)
-    loaded = LazyEncoder(chosen)
-    cross_encoder = load_reranker(reranker, offline=offline) if reranker else None
+        listings = [
+            item
+            for item in listings
+            if any(part.lower() in " ".join((item.name, *item.source_ids)).lower() for part in work)
+        ]
+        if not listings:
+            raise typer.BadParameter(f"no listed work matches {work}", param_hint="--work")
+    pipeline = Pipeline.of(chosen, ExtractiveWriter())
+    loaded = load_reranker(reranker, offline=chosen.offline) if reranker else None
     with Bars() as bars:
         if prompts:
-            pipeline = Pipeline(chosen, loaded, ExtractiveWriter())
-            hits = pipeline.search(
-                question, Catalog.of(listings), reranker=cross_encoder, notify=bars
-            )
+            catalog = Catalog.of(listings)
+            hits = pipeline.search(question, catalog, reranker=loaded, notify=bars)
         else:
             hits = search_data_dir(
                 question,
                 count,
                 chosen,
-                loaded,
+                pipeline.encoder,
                 works=work or (),
-                reranker=cross_encoder,
+                reranker=loaded,
                 notify=bars,
             )
     for rank, hit in enumerate(hits[:count], start=1):
         typer.echo(_format(rank, hit))
-
-
-def _matching(listings: Sequence[Listing], work: Sequence[str]) -> list[Listing]:
-    matches = [
-        item
-        for item in listings
-        if any(part.lower() in " ".join((item.name, *item.source_ids)).lower() for part in work)
-    ]
-    if not matches:
-        raise typer.BadParameter(f"no listed work matches {work}", param_hint="--work")
-    return matches
 
 
 def _format(rank: int, hit: Hit) -> str:

@@ -8,27 +8,12 @@ from typing import Annotated
 
 import typer
 
-from rag.cli.options import (
-    DATA_DIR,
-    ENCODER,
-    BaseUrl,
-    DataDir,
-    EncoderName,
-    Mirror,
-    Model,
-    Offline,
-    Seed,
-    Temperature,
-    Threshold,
-    Tries,
-    Writer,
-    open_pipeline,
-    settings,
-)
-from rag.cli.terminal import say
+from rag.cli.options import OpenPipeline, open_pipeline, say, with_options_of
 
 
+@with_options_of(open_pipeline)
 def run(
+    open_pipeline: OpenPipeline,
     host: Annotated[
         str, typer.Option(help="Where to listen. Anything but this machine asks for a token.")
     ] = "127.0.0.1",
@@ -41,38 +26,16 @@ def run(
         typer.Option(help="One more name under which browsers find this machine; repeatable."),
     ] = None,
     queue: Annotated[int, typer.Option(min=1, help="How many questions may wait.")] = 100,
-    writer: Writer = "auto",
-    model: Model = "",
-    base_url: BaseUrl = None,
-    seed: Seed = 0,
-    temperature: Temperature = 0.0,
-    threshold: Threshold = None,
-    tries: Tries = 2,
-    data_dir: DataDir = DATA_DIR,
-    mirror: Mirror = None,
-    offline: Offline = False,
-    encoder: EncoderName = ENCODER,
 ) -> None:
     """Serve a page to ask on, by default for this machine alone. Answers are stored in the data
     directory, under answers/. End it with Ctrl-C."""
     from rag.views.warnings import default_checker
     from rag.views.web.server import bind, serve
     from rag.views.web.site import Site
-    from rag.writers.choice import WriterChoice
 
-    chosen = settings(data_dir, mirror, offline=offline, encoder=encoder)
     bound = bind(host, port)
-    choice = WriterChoice(
-        kind=writer,
-        model=model,
-        base_url=base_url,
-        offline=offline,
-        temperature=temperature,
-        seed=seed,
-        threshold=threshold,
-        tries=tries,
-    )
-    pipeline = open_pipeline(chosen, choice)
+    pipeline = open_pipeline()
+    offline = pipeline.settings.offline
     site = Site(pipeline, lambda: default_checker(offline=offline, announce=say), places=queue)
     rests = serve(
         site,

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rag.cli.options import DATA_DIR, DataDir, settings
-from rag.cli.terminal import say
+from rag.cli.options import DATA_DIR, DataDir, say, settings
 
 
 def run(
@@ -21,8 +20,7 @@ def run(
     from rag.answer.model import read_answer
     from rag.answer.verify import Reextraction, verify
 
-    failures = []
-    answers = {}
+    failures, answers = [], {}
     for path in paths:
         try:
             answers[path] = read_answer(path)
@@ -36,18 +34,15 @@ def run(
         failures += [f"{path}: {failure}" for failure in verification.failures]
     for failure in failures:
         say(failure)
-    quotes, statements, listings, sources = (
-        sum(getattr(verification, name) for verification in verifications.values())
+    outcome = _count(len(failures), "failure") if failures else "verified"
+    counts = (
+        f"{sum(getattr(each, name) for each in verifications.values())} {name}"
         for name in ("quotes", "statements", "listings", "sources")
     )
-    typer.echo(
-        f"{_count(failures, 'failure') if failures else 'verified'}: {_count(paths, 'answer')}, "
-        f"{quotes} quotes, {statements} statements, {listings} listings, "
-        f"{sources} sources read again"
-    )
+    typer.echo(f"{outcome}: {_count(len(paths), 'answer')}, {', '.join(counts)} read again")
     if failures:
         raise typer.Exit(1)
 
 
-def _count(items: list[Path] | list[str], noun: str) -> str:
-    return f"{len(items)} {noun}{'' if len(items) == 1 else 's'}"
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -8,17 +8,16 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
+import warnings
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from index.errors import RagError
-
-
-class BenchmarkError(RagError):
-    """A benchmark lacks what it compares with, or a side of it fails instead of being slow."""
 
 
 class Stopwatch:
@@ -38,7 +37,7 @@ class Stopwatch:
 
     def mean(self, repeats: int = 1) -> dict[str, float]:
         """Seconds per repeat, for a report."""
-        return {"wall": round(self.wall / repeats, 2), "cpu": round(self.cpu / repeats, 2)}
+        return {"wall": round(self.wall / repeats, 3), "cpu": round(self.cpu / repeats, 3)}
 
 
 def ratio(first: float, second: float) -> float:
@@ -49,10 +48,9 @@ def ratio(first: float, second: float) -> float:
 def report(figures: dict[str, Any]) -> None:
     """Print the figures of one benchmark, and the machine they were taken on."""
     cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text(errors="replace").splitlines() if cpuinfo.exists() else []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    name = re.search(r"model name\s*: (.*)", cpuinfo.read_text() if cpuinfo.exists() else "")
     machine = {
-        "processor": next(names, platform.processor() or platform.machine()),
+        "processor": name[1] if name else platform.machine(),
         "cores": os.cpu_count(),
         "load": [round(load, 1) for load in os.getloadavg()],
         "python": platform.python_version(),
@@ -61,26 +59,31 @@ def report(figures: dict[str, Any]) -> None:
 
 
 def run_python(code: str, *arguments: str) -> str:
-    """The stdout of `code` in a new process with this one's import path. Raises BenchmarkError
-    where it fails."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)}
+    """The stdout of `code` in a new process with this one's import path. Raises RagError where it
+    fails."""
     run = subprocess.run(
         [sys.executable, "-c", code, *arguments],
-        env=environment,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)},
         capture_output=True,
         encoding="utf-8",
         check=False,
     )
     if run.returncode:
-        raise BenchmarkError(
+        raise RagError(
             f"{' '.join(arguments[:2])} ended with {run.returncode}: {run.stderr.strip()[-300:]}"
         )
     return run.stdout
 
 
-def not_installed(error: ImportError) -> BenchmarkError:
-    """What to install, where the other side of a comparison cannot be imported."""
-    return BenchmarkError(
-        f"{error.name or error} is not installed: pip install 'grounded-rag[bench]' (only "
-        "benchmarks need it)"
-    )
+def import_langchain(*names: str) -> list[Any]:
+    """What LangChain calls `names` (`module.Class`): the other side of a comparison."""
+    paths = (name.rpartition(".") for name in names)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # importing langchain-community warns of its end
+            return [getattr(import_module(module), name) for module, _, name in paths]
+    except ImportError as error:
+        raise RagError(
+            f"{error.name or error} is not installed: pip install 'grounded-rag[bench]' (only "
+            "benchmarks need it)"
+        ) from error

@@ -1,4 +1,4 @@
-"""`rag bench`: the benchmarks as commands, and the two that need no module of their own."""
+"""`rag bench`: the benchmarks as commands, and the one that needs no module of its own."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from rag.cli.main import main
-from rag.cli.options import DATA_DIR, ENCODER, DataDir, EncoderName, Mirror, Offline, settings
+from rag.cli.options import DATA_DIR, ENCODER, DataDir, EncoderName
 from scripts.benchmarks import Stopwatch, ratio, report, run_python
+from scripts.benchmarks.decode import decode
 from scripts.benchmarks.indexing import index
 from scripts.benchmarks.search import add, search
 
@@ -25,30 +26,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Measure speed and memory, as ratios of one run.",
 )
-for command in (index, search, add):
+for command in (index, search, add, decode):
     app.command()(command)
-
-
-@app.command()
-def decode(
-    prompt: Annotated[Path, typer.Argument(help="A prompt document; its works are the evidence.")],
-    model: Annotated[str, typer.Option(help="A causal model: name or folder.")],
-    statements: Annotated[int, typer.Option(min=1, help="How many statements are written.")] = 4,
-    data_dir: DataDir = DATA_DIR,
-    mirror: Mirror = None,
-    offline: Offline = False,
-) -> None:
-    """Quote-bound decoding with forced text fed at once, against the same text token by token
-    through `model.generate`, and against as much unconstrained text."""
-    from rag.pipeline import Pipeline
-    from rag.prompt import read_prompt
-    from rag.writers.extractive import ExtractiveWriter
-    from rag.writers.local.loading import load_model
-    from scripts.benchmarks.decode import bench_decode
-
-    pipeline = Pipeline.of(settings(data_dir, mirror, offline=offline), ExtractiveWriter())
-    evidence = pipeline.gather(read_prompt(prompt))
-    report(bench_decode(load_model(model, offline=offline), evidence, statements=statements))
 
 
 @app.command()
@@ -60,34 +39,25 @@ def cold(
 ) -> None:
     """`rag ask` from a cold start, against importing and loading the encoder and embedding one
     question; and `rag --help`. Whole processes, in turn."""
-    ask = ("ask", str(prompt), "--writer", "extractive", "--offline", "--data-dir", str(data_dir))
+    options = ("--writer", "extractive", "--offline", "--data-dir", data_dir, "--encoder", encoder)
     commands = {
-        "ask": (RAG, *ask, "--encoder", encoder),
+        "ask": (RAG, "ask", prompt, *options),
         "load": (LOAD_ENCODER, encoder),
         "help": (RAG, "--help"),
     }
-    runs: dict[str, list[Stopwatch]] = {name: [] for name in commands}
-    for _ in range(repeats + 1):
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in commands}
+    # The first round brings files into the page cache and byte code onto the disk.
+    for number in range(repeats + 1):
         for name, arguments in commands.items():
             with Stopwatch() as stopwatch:
-                run_python(*arguments)
-            runs[name].append(stopwatch)
+                run_python(*map(str, arguments))
+            runs[name] += [stopwatch.mean()] if number else []
     best = {
-        # The first run brings files into the page cache and byte code onto the disk.
-        name: {"wall": min(run.wall for run in timed), "cpu": min(run.cpu for run in timed)}
-        for name, (_, *timed) in runs.items()
+        name: {clock: min(run[clock] for run in timed) for clock in ("wall", "cpu")}
+        for name, timed in runs.items()
     }
-    report(
-        {
-            "repeats": repeats,
-            "seconds": {
-                name: {key: round(value, 3) for key, value in seconds.items()}
-                for name, seconds in best.items()
-            },
-            "ask_over_load_wall": ratio(best["ask"]["wall"], best["load"]["wall"]),
-            "ask_over_load_cpu": ratio(best["ask"]["cpu"], best["load"]["cpu"]),
-        }
-    )
+    ratios = {f"ask_over_load_{at}": ratio(best["ask"][at], best["load"][at]) for at in best["ask"]}
+    report({"repeats": repeats, "seconds": best, **ratios})
 
 
 if __name__ == "__main__":

@@ -6,80 +6,80 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
-import numpy as np
+import typer
 
+from rag.cli.options import OpenSettings, settings, with_options_of
+from rag.pipeline import Pipeline
+from rag.prompt import read_prompt
 from rag.retrieval.evidence import Evidence
+from rag.writers.extractive import ExtractiveWriter
 from rag.writers.grammar import candidates_of, closing, numbers_in, statement_grammar
-from rag.writers.local.decoding import Decoder, Sampling, Tally
-from rag.writers.local.loading import LoadedModel
-from rag.writers.local.tokenizer import ChatTemplate
-from rag.writers.messages import (
-    SYSTEM,
-    SYSTEM_BRIEF,
-    PartRequest,
-    choose_passages,
-    request_message,
-    shared_message,
-)
+from rag.writers.local.decoding import Sampling, Tally
+from rag.writers.local.loading import LoadedModel, load_model
+from rag.writers.local.writer import PLANS, LocalWriter
+from rag.writers.messages import PartRequest, choose_passages
+from scripts.benchmarks import report
 
-_SMALL = 2048  # tokens of context below which the messages are the brief ones
+PASSAGES = 12  # shown to the model at most, in a third of its context
+PROSE_TOKENS = 32  # prose before a quote: a model without training never ends it
 
 
-def bench_decode(
-    loaded: LoadedModel,
-    evidence: Evidence,
-    *,
-    statements: int = 4,
-    passages: int = 12,
-    prose_tokens: int = 32,
-    temperature: float = 0.0,
-) -> dict[str, Any]:
-    """Write `statements` statements over at most `passages` passages of the evidence, which must
-    hold some, in at most a third of the model's context. `prose_tokens` bounds the prose, which a
-    model without training never ends.
+@with_options_of(settings)
+def decode(
+    open_settings: OpenSettings,
+    prompt: Annotated[Path, typer.Argument(help="A prompt document; its works are the evidence.")],
+    model: Annotated[str, typer.Option(help="A causal model: name or folder.")],
+    statements: Annotated[int, typer.Option(min=1, help="How many statements are written.")] = 4,
+) -> None:
+    """Quote-bound decoding with forced text fed at once, against the same text token by token
+    through `model.generate`, and against as much unconstrained text."""
+    pipeline = Pipeline.of(open_settings(), ExtractiveWriter())
+    loaded = load_model(model, offline=pipeline.settings.offline)
+    report(bench_decode(loaded, pipeline.gather(read_prompt(prompt)), statements))
 
-    Figures are sums over the statements: `steps` are forward passes after the prompt's, three times
-    are of decoding without the prompt, in seconds: with the grammar and forced text at once
-    (`bound`), the same tokens with the same grammar one by one through `model.generate`
-    (`stepwise`), and as many tokens of free text (`free`)."""
-    vocabulary, plain = loaded.vocabulary, loaded.vocabulary.plain
-    third = loaded.context // 3
-    chosen = choose_passages(
-        evidence, room=third, most=passages, cost=lambda hit, text: len(plain(text))
+
+def bench_decode(loaded: LoadedModel, evidence: Evidence, statements: int) -> dict[str, Any]:
+    """Write `statements` statements over the evidence. Three times are of decoding without the
+    prompt, in seconds: with the grammar and forced text at once (`bound`), the same tokens with
+    the same grammar one by one through `model.generate` (`stepwise`), and as many tokens of free
+    text (`free`). `steps` are forward passes after the prompt's."""
+    writer, vocabulary = LocalWriter(loaded), loaded.vocabulary
+    passages = choose_passages(
+        evidence,
+        room=loaded.context // 3,
+        most=PASSAGES,
+        cost=lambda hit, text: len(vocabulary.plain(text)),
     )
-    candidates = candidates_of(chosen.shown)
-    numbers = numbers_in("\n".join(item.text for item in chosen.shown))
-    template, brief = ChatTemplate.of(vocabulary), loaded.context < _SMALL
-    shared = shared_message(evidence.prompt, chosen.shown, brief=brief)
-    request = request_message(PartRequest("task", "task"), brief=brief)
-    ids = [
-        *template.prefix(vocabulary, SYSTEM_BRIEF if brief else SYSTEM, shared),
-        *template.suffix(vocabulary, request),
-    ]
+    candidates = candidates_of(passages.shown)
+    numbers = numbers_in("\n".join(item.text for item in passages.shown))
+    plan = next(plan for plan in PLANS if plan.brief is (loaded.context < 2048))
+    request = writer.suffix(PartRequest("task", "task"), plan)
+    ids = [*writer.prefix(evidence, passages, plan), *request]
     grammar = partial(statement_grammar, candidates, numbers, silence=False)
-    decoder = Decoder(loaded.model, vocabulary, device=loaded.device)
+    decoder = writer.decoder
     decoder.hold(ids)
     # The first passes pay for allocations, and the tokenizer's trie is built at the first mask.
     decoder.decode(ids, grammar(), budget=8)
     decoder.tally = tally = Tally()
     texts: list[tuple[int, ...]] = []
-    quoted = steps = 0
+    quoted = quoted_steps = 0
     for seed in range(statements):
         decoded = decoder.decode(
             ids,
             grammar(),
             budget=max(64, loaded.context - len(ids)),
             closing=lambda text: closing(text, lambda most: grammar(characters=most)),
-            closing_after=prose_tokens,
-            sampling=Sampling(temperature, seed),
+            closing_after=PROSE_TOKENS,
+            sampling=Sampling(seed=seed),
         )
         spelled = [vocabulary.tokens[token] for token in decoded.ids]
         begins = next((n for n, token in enumerate(spelled) if b'"' in token), len(spelled))
         texts.append(decoded.ids)
         quoted += len(spelled) - begins
-        steps += sum(position >= begins for position in decoded.chosen)
+        quoted_steps += sum(position >= begins for position in decoded.chosen)
     tokens = sum(map(len, texts))
     bound = tally.step_seconds + tally.mask_seconds + tally.compile_seconds
     stepwise = sum(_generate(loaded, ids, text, grammar()) for text in texts)
@@ -95,14 +95,14 @@ def bench_decode(
         "tokens": tokens,
         "quoted_tokens": quoted,
         "steps": tally.steps,
-        "quoted_steps": steps,
+        "quoted_steps": quoted_steps,
         "mask_ms": 1e3 * tally.mask_seconds / max(1, tally.masks),
         "mask_ms_per_token": 1e3 * tally.mask_seconds / max(1, tokens),
-        "compile_ms": 1e3 * tally.compile_seconds / max(1, statements),
+        "compile_ms": 1e3 * tally.compile_seconds / statements,
         "bound": bound,
         "stepwise": stepwise,
         "free": free,
-        "steps_per_quoted_token": steps / max(1, quoted),
+        "steps_per_quoted_token": quoted_steps / max(1, quoted),
         "speedup_over_stepwise": stepwise / bound,
         "cost_against_unconstrained": bound / free,
         "tokens_per_second": tokens / bound,
@@ -140,23 +140,18 @@ class _Replay:
 
     def __init__(self, loaded: LoadedModel, text: Sequence[int], grammar: str, prompt: int) -> None:
         from llguidance import LLMatcher
-        from llguidance.numpy import allocate_token_bitmask
 
-        matching = loaded.vocabulary.matching
-        self.matcher = LLMatcher(matching, grammar, log_level=0)
-        self.bits = allocate_token_bitmask(1, matching.vocab_size)
+        self.matcher = LLMatcher(loaded.vocabulary.matching, grammar, log_level=0)
         self.text, self.prompt = text, prompt
 
     def __call__(self, ids: Any, scores: Any) -> Any:
         import torch
-        from llguidance.numpy import fill_next_token_bitmask
 
-        position = ids.shape[1] - self.prompt
-        fill_next_token_bitmask(self.matcher, self.bits)
-        allowed = np.unpackbits(self.bits.view(np.uint8), bitorder="little").view(np.bool_)
-        mask = torch.from_numpy(allowed[: scores.shape[1]]).to(scores.device)
-        scores[:, : len(mask)].masked_fill_(~mask, float("-inf"))
-        self.matcher.consume_token(self.text[position])
+        token = self.text[ids.shape[1] - self.prompt]
+        bias = bytearray(self.matcher.compute_logit_bias())  # 0 where a token is not allowed
+        mask = torch.frombuffer(bias, dtype=torch.uint8)[: scores.shape[1]].to(scores.device) == 0
+        scores[:, : len(mask)].masked_fill_(mask, float("-inf"))
+        self.matcher.consume_token(token)
         scores.fill_(float("-inf"))
-        scores[:, self.text[position]] = 0.0
+        scores[:, token] = 0.0
         return scores
