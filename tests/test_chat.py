@@ -30,7 +30,7 @@ from rag.writers.chat import ChatWriter, read_reply, reply_schema, sentence_ids
 from rag.writers.choice import open_chat_model
 from rag.writers.grammar import ShownPassage, candidates_of, prose_error
 from rag.writers.instruct import WritingSettings
-from rag.writers.local.decoding import Decoder, Sampling
+from rag.writers.local.decoding import Decoder
 from tests.parts.tiny_models import (
     KITES,
     FixedChecker,
@@ -266,8 +266,9 @@ class TinyServer:
             grammar = LLMatcher.grammar_from_json_schema(form, {"whitespace_flexible": False})
         words = "".join(message["content"] for message in body["messages"])
         ids = self.decoder.vocabulary.plain(words)[-600:]
-        sampling = Sampling(1.0, len(self.requests))
-        text = self.decoder.decode(ids, grammar, budget=2500, sampling=sampling).text
+        text = self.decoder.decode(
+            ids, grammar, budget=2500, temperature=1.0, seed=len(self.requests)
+        ).text
         message = {"role": "assistant", "content": text}
         usage = {"prompt_tokens": 9, "completion_tokens": 7, "total_tokens": 16}
         choices = [{"index": 0, "message": message, "finish_reason": "stop"}]

@@ -24,7 +24,7 @@ from rag.writers.grammar import (
     prose_error,
     statement_grammar,
 )
-from rag.writers.local.decoding import Decoder, Sampling
+from rag.writers.local.decoding import Decoder
 from rag.writers.local.tokenizer import TokenVocabulary
 from tests.parts.tiny_models import (
     BRIDGES,
@@ -64,7 +64,7 @@ def written(writes: Decoder, prompt: str = "How does it work?\n", **sampling: An
         budget=400,
         closing=lambda text: closing(text, grammar),
         closing_after=PROSE_TOKENS,
-        sampling=Sampling(**sampling),
+        **sampling,
     )
     assert decoded.finished
     return decoded.text

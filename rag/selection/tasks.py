@@ -19,118 +19,75 @@ class NamedTask:
     meant: re.Pattern[str]
 
 
-_PATTERNS: tuple[tuple[str, str, str], ...] = (
-    (
-        "image inpainting",
-        r"(?:image )?inpainting|image completion|object removal",
-        r"\b(?:rubbed|erased?|removed?|wiped) .{0,30}\b(?:out|away|from|off)\b|\bfill(?:ed|s)? in"
-        r"|\bbehind it\b|\binstead\b.*\bmarked|\bmarked\b|\bpainted (?:over|out)",
-    ),
-    (
-        "face swapping",
-        r"face[- ]swap\w*|swapping faces",
-        r"\b(?:swap|exchang|replac)\w* .{0,12}\bfaces?\b|\bface[- ]swap",
-    ),
-    (
-        "image restoration",
-        r"(?:image|photo|face) restoration|restoration of",
-        r"\brestor|\bold (?:family )?(?:photo|picture)|\bfaded|\brepair|\bscratch",
-    ),
-    ("super-resolution", r"super-resolution|upsampling", r"\bsharper|\benlarg|\bupscal|\bblur"),
-    (
-        "image colorization",
-        r"(?:image )?coloriz\w+|colouris\w+",
-        r"black[- ]and[- ]white|\bcolou?ri[sz]",
-    ),
-    (
-        "image-to-image translation",
-        r"image-to-image translation",
-        r"\bsame (?:street|place|scene|house|picture)|\bat night\b|\bday(?:time|light)?\b.*\bnight|\bsketch"
-        r"|\bturn(?:ed|s)? (?:a|my|the) .{0,40}\binto\b",
-    ),
-    (
-        "instruction-based image editing",
-        r"instruction-based image edit\w+|edit\w* images? (?:from|by|with|following) .{0,20}instructions?"
-        r"|image editing instructions?|follow\w* image editing",
-        r"\btold (?:it|the app)|\basked (?:it|the app|for)\b|\binstruct|\bturn (?:my|the|a)\b",
-    ),
-    (
-        "image editing",
-        r"(?:image|photo) editing|editing (?:an|the)? ?images?",
-        r"\bedit|\bchang(?:e|ed) (?:the|my)",
-    ),
-    ("3D editing", r"3D editing|editing of 3D", r"\b3D\b.*\bedit|\bwalk(?:ed)? around"),
-    (
-        "novel view synthesis",
-        r"novel[- ]view synthesis",
-        r"\bother (?:side|angle)|\bfrom (?:every|all|another) (?:side|angle)",
-    ),
-    (
-        "text-to-image generation",
-        r"text-to-image|turns? an? (?:written )?(?:description|text|prompt) into an? (?:picture|image)|generat\w+ images? from (?:a )?(?:text|natural language)|text[- ]conditional image",
-        r"\btyp(?:ed?|ing)\b|\bprompt|\b(?:few|four|five|one) words?\b|\bone sentence|\bdescri(?:bed|ption)",
-    ),
-    (
-        "portrait generation",
-        r"portrait (?:fidelity )?generation|face (?:image )?generation|generat\w+ .{0,20}\bportraits?",
-        r"\bportrait|\bselfie|\bfaces?\b|\bfacial|\bphoto of (?:me|us|my)",
-    ),
-    ("image matting", r"(?:image )?matting", r"\bhair\b|\bcut(?:ting)? .{0,15}out\b|\bbackground"),
-    ("semantic segmentation", r"segmentation", r"\boutlin|\bwhich pixels|\bcell"),
-    (
-        "image quality assessment",
-        r"(?:image )?quality assessment",
-        r"\bhow good\b|\bquality\b|\blook(?:s|ed)? (?:good|better)|\bjudge",
-    ),
-    (
-        "image recognition",
-        r"image (?:recognition|classification)|object recognition|classif\w+ images?",
-        r"\bsort(?:ed|s)?\b|\brecogni[sz]|\btell .{0,20}apart|\bbreed|\bidentif|\bwhat (?:is|was) (?:on|in) the",
-    ),
-    (
-        "object detection",
-        r"object detection",
-        r"\bfinds? (?:every|all|the) .{0,20}\bin\b.*(?:photo|picture)",
-    ),
-    (
-        "open-domain question answering",
-        r"open[- ]domain question answering|open-domain QA|question answering",
-        r"\banswer(?:ed|s)?\b.*\b(?:question|page|source)|\basked .{0,40}question",
-    ),
-    (
-        "machine translation",
-        r"machine translation",
-        r"\btranslat\w+ .{0,40}\b(?:English|French|German|language|text|letter)",
-    ),
-    ("summarization", r"summari[sz]ation", r"\bsummar"),
-    (
-        "image captioning",
-        r"image captioning|caption generation",
-        r"\bcaption|\bdescribed (?:the|my) (?:photo|picture)",
-    ),
-    ("speech recognition", r"speech recognition", r"\bdictat|\bwrote down what I said|\bspoke\b"),
-    ("speech synthesis", r"speech synthesis|text-to-speech", r"\bread .{0,20}aloud|\bvoice"),
-    ("video generation", r"video generation|text-to-video", r"\bvideo|\bclip\b"),
-    (
-        "style transfer",
-        r"style transfer|styli[sz]ation",
-        r"\bin the style of|\blike a (?:painting|van Gogh)|\bpainting",
-    ),
-    ("code generation", r"code generation|program synthesis", r"\bcode\b|\bprogram"),
-    ("dialogue", r"dialogue|conversational|chatbot", r"\bchat|\bconversation"),
-    (
-        "following instructions",
-        r"follow(?:ing)? (?:the )?(?:user )?instructions",
-        r"\bassistant|\bunderst(?:ood|ands?) what I",
-    ),
-    ("recommendation", r"recommend(?:ation|er) systems?", r"\bsuggest|\brecommend"),
-    ("anomaly detection", r"anomaly detection|outlier detection", r"\bunusual|\bfraud"),
-)
-
-
+_NAMED = {
+    "image inpainting": r"(?:image )?inpainting|image completion|object removal",
+    "face swapping": r"face[- ]swap\w*|swapping faces",
+    "image restoration": r"(?:image|photo|face) restoration|restoration of",
+    "super-resolution": r"super-resolution|upsampling",
+    "image colorization": r"(?:image )?coloriz\w+|colouris\w+",
+    "image-to-image translation": r"image-to-image translation",
+    "instruction-based image editing": r"instruction-based image edit\w+|edit\w* images? (?:from|by|with|following) .{0,20}instructions?|image editing instructions?|follow\w* image editing",
+    "image editing": r"(?:image|photo) editing|editing (?:an|the)? ?images?",
+    "3D editing": r"3D editing|editing of 3D",
+    "novel view synthesis": r"novel[- ]view synthesis",
+    "text-to-image generation": r"text-to-image|turns? an? (?:written )?(?:description|text|prompt) into an? (?:picture|image)|generat\w+ images? from (?:a )?(?:text|natural language)|text[- ]conditional image",
+    "portrait generation": r"portrait (?:fidelity )?generation|face (?:image )?generation|generat\w+ .{0,20}\bportraits?",
+    "image matting": r"(?:image )?matting",
+    "semantic segmentation": r"segmentation",
+    "image quality assessment": r"(?:image )?quality assessment",
+    "image recognition": r"image (?:recognition|classification)|object recognition|classif\w+ images?",
+    "object detection": r"object detection",
+    "open-domain question answering": r"open[- ]domain question answering|open-domain QA|question answering",
+    "machine translation": r"machine translation",
+    "summarization": r"summari[sz]ation",
+    "image captioning": r"image captioning|caption generation",
+    "speech recognition": r"speech recognition",
+    "speech synthesis": r"speech synthesis|text-to-speech",
+    "video generation": r"video generation|text-to-video",
+    "style transfer": r"style transfer|styli[sz]ation",
+    "code generation": r"code generation|program synthesis",
+    "dialogue": r"dialogue|conversational|chatbot",
+    "following instructions": r"follow(?:ing)? (?:the )?(?:user )?instructions",
+    "recommendation": r"recommend(?:ation|er) systems?",
+    "anomaly detection": r"anomaly detection|outlier detection",
+}
+_MEANT = {
+    "image inpainting": r"\b(?:rubbed|erased?|removed?|wiped) .{0,30}\b(?:out|away|from|off)\b|\bfill(?:ed|s)? in|\bbehind it\b|\binstead\b.*\bmarked|\bmarked\b|\bpainted (?:over|out)",
+    "face swapping": r"\b(?:swap|exchang|replac)\w* .{0,12}\bfaces?\b|\bface[- ]swap",
+    "image restoration": r"\brestor|\bold (?:family )?(?:photo|picture)|\bfaded|\brepair|\bscratch",
+    "super-resolution": r"\bsharper|\benlarg|\bupscal|\bblur",
+    "image colorization": r"black[- ]and[- ]white|\bcolou?ri[sz]",
+    "image-to-image translation": r"\bsame (?:street|place|scene|house|picture)|\bat night\b|\bday(?:time|light)?\b.*\bnight|\bsketch|\bturn(?:ed|s)? (?:a|my|the) .{0,40}\binto\b",
+    "instruction-based image editing": r"\btold (?:it|the app)|\basked (?:it|the app|for)\b|\binstruct|\bturn (?:my|the|a)\b",
+    "image editing": r"\bedit|\bchang(?:e|ed) (?:the|my)",
+    "3D editing": r"\b3D\b.*\bedit|\bwalk(?:ed)? around",
+    "novel view synthesis": r"\bother (?:side|angle)|\bfrom (?:every|all|another) (?:side|angle)",
+    "text-to-image generation": r"\btyp(?:ed?|ing)\b|\bprompt|\b(?:few|four|five|one) words?\b|\bone sentence|\bdescri(?:bed|ption)",
+    "portrait generation": r"\bportrait|\bselfie|\bfaces?\b|\bfacial|\bphoto of (?:me|us|my)",
+    "image matting": r"\bhair\b|\bcut(?:ting)? .{0,15}out\b|\bbackground",
+    "semantic segmentation": r"\boutlin|\bwhich pixels|\bcell",
+    "image quality assessment": r"\bhow good\b|\bquality\b|\blook(?:s|ed)? (?:good|better)|\bjudge",
+    "image recognition": r"\bsort(?:ed|s)?\b|\brecogni[sz]|\btell .{0,20}apart|\bbreed|\bidentif|\bwhat (?:is|was) (?:on|in) the",
+    "object detection": r"\bfinds? (?:every|all|the) .{0,20}\bin\b.*(?:photo|picture)",
+    "open-domain question answering": r"\banswer(?:ed|s)?\b.*\b(?:question|page|source)|\basked .{0,40}question",
+    "machine translation": r"\btranslat\w+ .{0,40}\b(?:English|French|German|language|text|letter)",
+    "summarization": r"\bsummar",
+    "image captioning": r"\bcaption|\bdescribed (?:the|my) (?:photo|picture)",
+    "speech recognition": r"\bdictat|\bwrote down what I said|\bspoke\b",
+    "speech synthesis": r"\bread .{0,20}aloud|\bvoice",
+    "video generation": r"\bvideo|\bclip\b",
+    "style transfer": r"\bin the style of|\blike a (?:painting|van Gogh)|\bpainting",
+    "code generation": r"\bcode\b|\bprogram",
+    "dialogue": r"\bchat|\bconversation",
+    "following instructions": r"\bassistant|\bunderst(?:ood|ands?) what I",
+    "recommendation": r"\bsuggest|\brecommend",
+    "anomaly detection": r"\bunusual|\bfraud",
+}
 TASKS = tuple(
-    NamedTask(name, re.compile(rf"\b(?:{named})", re.IGNORECASE), re.compile(meant, re.IGNORECASE))
-    for name, named, meant in _PATTERNS
+    NamedTask(
+        name, re.compile(rf"\b(?:{named})", re.IGNORECASE), re.compile(_MEANT[name], re.IGNORECASE)
+    )
+    for name, named in _NAMED.items()
 )
 
 

@@ -17,7 +17,7 @@ from rag.prompt import read_prompt
 from rag.retrieval.evidence import Evidence
 from rag.writers.extractive import ExtractiveWriter
 from rag.writers.grammar import candidates_of, closing, numbers_in, statement_grammar
-from rag.writers.local.decoding import Sampling, Tally
+from rag.writers.local.decoding import Tally
 from rag.writers.local.loading import LoadedModel, load_model
 from rag.writers.local.writer import PLANS, LocalWriter
 from rag.writers.messages import PartRequest, choose_passages
@@ -73,7 +73,7 @@ def bench_decode(loaded: LoadedModel, evidence: Evidence, statements: int) -> di
             budget=max(64, loaded.context - len(ids)),
             closing=lambda text: closing(text, lambda most: grammar(characters=most)),
             closing_after=PROSE_TOKENS,
-            sampling=Sampling(seed=seed),
+            seed=seed,
         )
         spelled = [vocabulary.tokens[token] for token in decoded.ids]
         begins = next((n for n, token in enumerate(spelled) if b'"' in token), len(spelled))

@@ -29,14 +29,6 @@ PREFILL = 1024
 _CERTAIN = 1e9
 
 
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """Greedy at temperature 0; otherwise drawn with `seed`."""
-
-    temperature: float = 0.0
-    seed: int = 0
-
-
 @dataclass(slots=True)
 class Tally:
     """The cost of decoding, added up. `decoded` tokens were chosen by the model, `forced` ones
@@ -100,10 +92,12 @@ class Decoder:
         budget: int,
         closing: Callable[[str], str | None] | None = None,
         closing_after: int = 0,
-        sampling: Sampling = Sampling(),
+        temperature: float = 0.0,
+        seed: int = 0,
         stream: Callable[[str], None] | None = None,
     ) -> Decoded:
-        """Continue `prompt` within `grammar`, by at most `budget` tokens.
+        """Continue `prompt` within `grammar`, by at most `budget` tokens: greedily at temperature
+        0, otherwise drawn with `seed`.
 
         After `closing_after` tokens `closing` is called with the text so far; it returns a
         stricter grammar to go on in, of which the text must be a beginning, or None.
@@ -111,7 +105,7 @@ class Decoder:
         import torch
 
         matcher = self._matcher(grammar)
-        random = torch.Generator().manual_seed(sampling.seed)
+        random = torch.Generator().manual_seed(seed)
         incremental = codecs.getincrementaldecoder("utf-8")()
         pending, in_prompt = self._align(prompt), True
         written: list[int] = []
@@ -150,7 +144,7 @@ class Decoder:
             else:
                 logits = self._feed(pending, prompt=in_prompt)
                 pending, in_prompt = [], False
-                token = self._choose(logits, allowed, sampling, random)
+                token = self._choose(logits, allowed, temperature, random)
                 self.tally.decoded += 1
                 chosen.append(len(written))
             if token in self.vocabulary.stops:
@@ -182,7 +176,7 @@ class Decoder:
         return allowed
 
     def _choose(
-        self, logits: torch.Tensor, allowed: Any, sampling: Sampling, random: torch.Generator
+        self, logits: torch.Tensor, allowed: Any, temperature: float, random: torch.Generator
     ) -> int:
         import torch
 
@@ -193,9 +187,9 @@ class Decoder:
         forbidden = torch.ones(scores.shape[0], dtype=torch.bool)
         forbidden[: len(allowed)] = torch.from_numpy(~allowed[: scores.shape[0]])
         scores.masked_fill_(forbidden.to(scores.device), float("-inf"))
-        if sampling.temperature <= 0:
+        if temperature <= 0:
             return int(scores.argmax())
-        weights = torch.softmax((scores - scores.max()) / sampling.temperature, dim=0).cpu()
+        weights = torch.softmax((scores - scores.max()) / temperature, dim=0).cpu()
         return int(torch.multinomial(weights, 1, generator=random))
 
     def _feed(self, ids: Sequence[int], *, prompt: bool) -> torch.Tensor:

@@ -114,26 +114,19 @@ class TokenVocabulary:
         return ids if self._faithful(ids, text) else list(self.matching.greedy_tokenize(text))
 
 
+@dataclass(frozen=True)
 class _Wrapped:
     """What `LLTokenizer` asks of a tokenizer written in Python."""
 
-    is_tokenizer_wrapper = True
-    bos_token_id = None
-
-    def __init__(
-        self,
-        tokens: list[bytes],
-        special: list[int],
-        end: int,
-        encode: Callable[[str], list[int]],
-    ) -> None:
-        self.tokens = tokens
-        self.special_token_ids = special
-        self.eos_token_id = end
-        self._encode = encode
+    tokens: list[bytes]
+    special_token_ids: list[int]
+    eos_token_id: int
+    encode: Callable[[str], list[int]]
+    bos_token_id: None = None
+    is_tokenizer_wrapper: bool = True
 
     def __call__(self, text: str | bytes) -> list[int]:
-        return self._encode(text.decode("utf-8", "replace") if isinstance(text, bytes) else text)
+        return self.encode(text.decode("utf-8", "replace") if isinstance(text, bytes) else text)
 
 
 def _name(number: int) -> bytes:

@@ -24,7 +24,7 @@ from rag.writers.grammar import (
     statement_grammar,
 )
 from rag.writers.instruct import DEFAULT_SETTINGS, ModelReply, WritingRun, WritingSettings
-from rag.writers.local.decoding import Decoder, Sampling, Tally
+from rag.writers.local.decoding import Decoder, Tally
 from rag.writers.local.loading import LoadedModel
 from rag.writers.local.tokenizer import ChatTemplate
 from rag.writers.messages import (
@@ -182,16 +182,14 @@ class _LocalRun(WritingRun):
             stop=bool(earlier),
         )
         question = self.evidence.prompt.question
-        seed = _seed(settings.seed, question, request.label, len(earlier), attempt)
         decoded = self.writer.decoder.decode(
             prompt,
             grammar(),
             budget=self.writer.loaded.context - len(prompt),
             closing=lambda text: closing(text, lambda most: grammar(characters=most)),
             closing_after=min(self.plan.prose_tokens, settings.prose_tokens),
-            sampling=Sampling(
-                max(settings.temperature, RETRY_TEMPERATURE if attempt else 0.0), seed
-            ),
+            temperature=max(settings.temperature, RETRY_TEMPERATURE if attempt else 0.0),
+            seed=_seed(settings.seed, question, request.label, len(earlier), attempt),
             stream=_QuoteMarker(self.say, candidates),
         )
         if not decoded.finished:
