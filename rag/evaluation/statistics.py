@@ -158,9 +158,14 @@ def paired_difference(
     mean = mean_estimate(differences, clusters)
     if len(names) < 2:
         return PairedDifference(len(names), mean.value)
-    sums = (np.bincount(cluster_of, differences),)
     test = permutation_test(
-        sums, np.sum, permutation_type="samples", vectorized=True, n_resamples=10_000, rng=0
+        (np.bincount(cluster_of, differences),),
+        lambda sums, axis: np.abs(np.sum(sums, axis=axis)),
+        permutation_type="samples",
+        alternative="greater",
+        vectorized=True,
+        n_resamples=10_000,
+        rng=0,
     )
     return PairedDifference(len(names), mean.value, mean.low, mean.high, float(test.pvalue))
 
