@@ -92,7 +92,7 @@ def first(raw: Any) -> Any:
     return statement
 
 
-def foreign_quote(raw: Any) -> None:
+def unlisted_quote(raw: Any) -> None:
     first(raw)["quotes"][0].update(source_id="arxiv:9999.00001v1", text="Elsewhere it is said.")
 
 
@@ -133,7 +133,7 @@ def dropped_quotes(raw: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "line", "named", "keys"),
     [
-        (foreign_quote, 1, "arxiv:9999.00001v1 is not a listed source", {"exact", "wrong_work"}),
+        (unlisted_quote, 1, "arxiv:9999.00001v1 is not a listed source", {"exact", "wrong_work"}),
         (others_words, 1, "says something else", {"exact", "wrong_work", "pages"}),
         (shifted_page, 1, "stands on page 1 of arxiv:2401.00001v2, not 2", {"pages"}),
         (other_link, 1, "https://github.com/somebody/else", {"links"}),

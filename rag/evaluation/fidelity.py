@@ -22,13 +22,13 @@ from rag.pipeline import Pipeline
 from rag.prompt import Prompt
 from rag.writers.base import NOT_SAID
 
-Scores = defaultdict[str, list[ItemScore]]
+ScoresByKey = defaultdict[str, list[ItemScore]]
 """The scores of the items of each measure, by its key."""
 
 
 def fidelity_measures(checked: Sequence[CheckedAnswer]) -> list[Measure]:
     """Line 1: quotes, pages and links against the sources and the prompt."""
-    scores: Scores = defaultdict(list)
+    scores: ScoresByKey = defaultdict(list)
     for item in checked:
         answer = item.answer
 
@@ -153,7 +153,7 @@ def missing_works(item: CheckedAnswer) -> list[str]:
 
 def coverage_measures(checked: Sequence[CheckedAnswer]) -> list[Measure]:
     """Line 4: what became of each listed work, and what kind of source the quotes are from."""
-    scores: Scores = defaultdict(list)
+    scores: ScoresByKey = defaultdict(list)
     for item in checked:
         asked = item.answer.prompt.question
         for _, quote in item.answer.quotes():

@@ -40,9 +40,9 @@ MEASURES = ("hit@1", "hit@3", "hit@5", "hit@10", "MRR", "nDCG@10", "recall@2000c
 
 BASELINES = ("langchain", "bm25")
 
-Ranking = Sequence[Offsets]
+RankedSpans = Sequence[Offsets]
 """All passages of a document, as offsets into its text, best first."""
-Ranker = Callable[[Sequence[str]], list[Ranking]]
+Ranker = Callable[[Sequence[str]], list[RankedSpans]]
 """Questions about one document → the ranking for each."""
 
 
@@ -54,7 +54,7 @@ def hits(span: Offsets, gold: Iterable[Offsets]) -> bool:
     )
 
 
-def evidence_recall(ranking: Ranking, gold: Sequence[Offsets], budget: int) -> float:
+def evidence_recall(ranking: RankedSpans, gold: Sequence[Offsets], budget: int) -> float:
     """Share of the gold characters that the first `budget` characters of `ranking` cover. The
     span that exceeds the budget is cut off at its end. A character that is retrieved twice is
     paid for twice and counts once."""
@@ -73,7 +73,7 @@ def _characters(spans: Iterable[Offsets]) -> set[int]:
 
 
 def question_measures(
-    rankings: Sequence[Ranking], golds: Sequence[Sequence[Offsets]]
+    rankings: Sequence[RankedSpans], golds: Sequence[Sequence[Offsets]]
 ) -> dict[str, Values]:
     """[questions] for each of MEASURES. A question none of whose passages hits counts as 0 in the
     measures of rank."""
@@ -162,7 +162,7 @@ def _ours(document: Document, encoder: Encoder, reranker: Reranker | None) -> tu
     passages = split(document, fits=lambda text: encoder.count_tokens(text) <= encoder.max_tokens)
     segments = {"summary:": make_segment("", document, passages, *embed(encoder, passages))}
 
-    def rank(questions: Sequence[str]) -> list[Ranking]:
+    def rank(questions: Sequence[str]) -> list[RankedSpans]:
         ranked = search(segments, encoder, questions, reranker=reranker)
         return [[(hit.passage.start, hit.passage.end) for hit in hits] for hits in ranked]
 
@@ -174,7 +174,7 @@ def _bm25(document: Document) -> tuple[Ranker, int]:
     spans = [(passage.start, passage.end) for passage in passages]
     lexicon = Lexicon([passage.text for passage in passages])
 
-    def rank(questions: Sequence[str]) -> list[Ranking]:
+    def rank(questions: Sequence[str]) -> list[RankedSpans]:
         return [[spans[row] for row in order(lexicon.scores(q))] for q in questions]
 
     return rank, len(spans)
@@ -192,7 +192,7 @@ def _langchain(document: Document, encoder: Encoder) -> tuple[Ranker, int]:
     spans = [(at, at + len(chunk.page_content)) for at, chunk in zip(starts, chunks, strict=True)]
     vectors = encoder.encode_passages([chunk.page_content for chunk in chunks])
 
-    def rank(questions: Sequence[str]) -> list[Ranking]:
+    def rank(questions: Sequence[str]) -> list[RankedSpans]:
         queries = encoder.encode_queries(questions)
         return [[spans[row] for row in order(similarities(vectors, q))] for q in queries]
 
@@ -229,7 +229,7 @@ def evaluate_retrieval(
     systems: list[RetrievalSystem] = []
     for name in ("rag", *baselines):
         passages, build_seconds, query_seconds = 0, 0.0, 0.0
-        rankings: list[Ranking] = [()] * len(golds)
+        rankings: list[RankedSpans] = [()] * len(golds)
         for done, (document_id, document) in enumerate(data.documents.items(), start=1):
             rows = [n for n, q in enumerate(data.questions) if q.document_id == document_id]
             begin = time.perf_counter()
