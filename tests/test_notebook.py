@@ -6,8 +6,8 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from index.errors import AnswerError, PromptError, RagError
 from index.settings import Settings
 from rag.answer.model import Answer, read_answer
-from rag.prompt import Prompt
 from rag.retrieval.evidence import FACETS
 from rag.views.notebook import (
     Library,
@@ -30,73 +29,50 @@ from rag.views.notebook import (
 )
 from rag.views.notebook.display import Marked, table
 from rag.views.notebook.library import term_spans
+from rag.views.notebook.session import SettingsOptions
 from tests.parts.markup import parsed
 from tests.parts.works import LISTED, PROMPTS, QUESTIONS
 
-Ask = Callable[..., ShownAnswer]
+NO_PROMPT = r"expected .*; found "
 
 
 @pytest.fixture(scope="module")
-def ask_small(
+def options(
     tmp_path_factory: pytest.TempPathFactory, small_mirror: Path, encoder_folder: Path
-) -> Ask:
-    """`ask` over the small works, in a data directory of its own."""
-    options: dict[str, object] = {
-        "writer": "extractive",
+) -> SettingsOptions:
+    """The small works, in a data directory of their own."""
+    return {
         "data_dir": tmp_path_factory.mktemp("notebook"),
         "mirror": small_mirror,
         "offline": True,
         "encoder": str(encoder_folder),
     }
 
-    def asked(*prompt: Prompt | str | Path, **more: object) -> ShownAnswer:
-        return ask(*prompt, **{**options, **more})  # type: ignore[arg-type]
 
-    return asked
+@pytest.fixture(scope="module")
+def shown(options: SettingsOptions) -> ShownAnswer:
+    return ask(PROMPTS["colour"], writer="extractive", **options)
 
 
 @pytest.fixture(scope="module")
-def shown(ask_small: Ask) -> ShownAnswer:
-    return ask_small(PROMPTS["colour"])
-
-
-@pytest.fixture(scope="module")
-def library(shown: ShownAnswer, encoder_folder: Path) -> Library:
-    return look(
-        *PROMPTS.values(),
-        data_dir=shown.settings.data_dir,
-        mirror=shown.settings.mirror,
-        offline=True,
-        encoder=str(encoder_folder),
-    )
+def library(shown: ShownAnswer, options: SettingsOptions) -> Library:
+    return look(*PROMPTS.values(), **options)
 
 
 # --- what can be asked ---------------------------------------------------------------------------
 
 
-def test_paths_documents_prompts_and_works_get_the_answer_of_the_pipeline(
-    ask_small: Ask, shown: ShownAnswer, prompt_files: dict[str, Path]
+def test_paths_documents_and_works_get_the_answer_of_the_pipeline(
+    options: SettingsOptions, shown: ShownAnswer, prompt_files: dict[str, Path]
 ) -> None:
     path, prompt = prompt_files["colour"], PROMPTS["colour"]
-    works = {"works": [LISTED["Lantern"]], "related": [LISTED["Tide"], LISTED["Willow"]]}
-    for same in (
-        ask_small(path),
-        ask_small(str(path)),
-        ask_small(prompt.text),
-        ask_small(question=QUESTIONS["colour"], **works),
-    ):
-        assert same.answer == shown.answer
-    pipeline = open_pipeline(
-        writer="extractive",
-        data_dir=shown.settings.data_dir,
-        mirror=shown.settings.mirror,
-        offline=True,
-        encoder=shown.settings.encoder,
-    )
-    assert pipeline.ask(prompt) == shown.answer
-
-
-NO_PROMPT = r"expected .*; found "
+    for form in (path, str(path), prompt.text):
+        assert ask(form, writer="extractive", **options).answer == shown.answer
+    works, related = [LISTED["Lantern"]], [LISTED["Tide"], LISTED["Willow"]]
+    question = QUESTIONS["colour"]
+    by_works = ask(question=question, works=works, related=related, writer="extractive", **options)
+    assert by_works.answer == shown.answer
+    assert open_pipeline(writer="extractive", **options).ask(prompt) == shown.answer
 
 
 @pytest.mark.parametrize(
@@ -118,19 +94,16 @@ NO_PROMPT = r"expected .*; found "
     ],
 )
 def test_what_cannot_be_asked_is_refused_in_a_sentence(
-    ask_small: Ask, request_: dict[str, object], message: str
+    options: SettingsOptions, request_: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(RagError, match=message):
-        ask_small(**request_)
+        ask(**{"writer": "extractive", **options, **request_})
 
 
-def test_encoder_and_writer_are_loaded_once(tmp_path: Path, encoder_folder: Path) -> None:
-    first, second = (
-        open_pipeline(
-            writer="extractive", data_dir=tmp_path / name, offline=True, encoder=str(encoder_folder)
-        )
-        for name in ("one", "two")
-    )
+def test_encoder_and_writer_are_loaded_once(options: SettingsOptions, tmp_path: Path) -> None:
+    first = open_pipeline(writer="extractive", **options)
+    elsewhere: SettingsOptions = {**options, "data_dir": tmp_path}
+    second = open_pipeline(writer="extractive", **elsewhere)
     assert first.encoder is second.encoder
     assert first.writer is second.writer
     assert first.settings.data_dir != second.settings.data_dir
@@ -167,15 +140,12 @@ def test_settings_come_from_arguments_then_the_environment_then_the_project(
 # --- what an answer shows ------------------------------------------------------------------------
 
 
-def test_an_answer_shows_itself_with_the_pages_of_its_quotes(shown: ShownAnswer) -> None:
+def test_an_answer_shows_itself_with_pages_as_markdown_and_as_text(shown: ShownAnswer) -> None:
     page = parsed(shown._repr_html_())
     assert PROMPTS["colour"].question in page.words
     assert page.attributes("image", "href")
     assert "<html" not in shown._repr_html_()
     assert shown._repr_markdown_().startswith("# I gave it a grey photo")
-
-
-def test_its_text_is_for_reading_and_not_markup(shown: ShownAnswer) -> None:
     text = repr(shown)
     for part in ("1. What you were doing", "What goes in", "3. Papers and tools"):
         assert part in text
@@ -205,33 +175,29 @@ def test_its_quotes_works_and_evidence_are_data_frames(shown: ShownAnswer) -> No
     assert marked & {quote.text for quote in quotes}
 
 
-def test_it_is_verified_in_a_line(shown: ShownAnswer) -> None:
+def test_its_verification_is_a_line_and_names_a_false_quote(shown: ShownAnswer) -> None:
     verification = shown.verify()
     assert verification
     assert repr(verification).startswith(f"verified: {len(shown.quotes)} quotes, ")
     assert verification._repr_markdown_() == f"**{verification!r}**"
-
-
-def test_a_false_quote_is_named(shown: ShownAnswer) -> None:
     raw = json.loads(shown.answer.to_json())
     raw["sections"]["task"][0]["quotes"][0]["text"] = "Colours are *invented*."
-    verification = ShownAnswer(Answer.from_json(json.dumps(raw)), shown.settings).verify()
-    assert not verification
-    assert "failures" in repr(verification).splitlines()[0]
-    assert "- " in verification._repr_markdown_()
+    typed = ShownAnswer(Answer.from_json(json.dumps(raw)), shown.settings).verify()
+    assert not typed
+    assert "failures" in repr(typed).splitlines()[0]
+    assert "\n- " in typed._repr_markdown_()
 
 
-def test_it_is_saved_in_the_form_that_the_name_asks_for(shown: ShownAnswer, tmp_path: Path) -> None:
-    assert read_answer(shown.save(tmp_path / "new" / "a.json")) == shown.answer
+def test_it_is_saved_in_the_form_that_the_name_asks_for_and_shown_again(
+    shown: ShownAnswer, tmp_path: Path
+) -> None:
+    path = shown.save(tmp_path / "new" / "a.json")
+    assert read_answer(path) == shown.answer
     assert shown.save(tmp_path / "a.HTML").read_text().startswith("<!DOCTYPE html>")
     assert shown.save(str(tmp_path / "a.md")).read_text().startswith("# ")
     with pytest.raises(AnswerError, match=r"expected a name that ends in \.html"):
         shown.save(tmp_path / "a.docx")
-    assert {path.name for path in tmp_path.iterdir()} == {"new", "a.HTML", "a.md"}
-
-
-def test_an_answer_file_shows_itself_again(shown: ShownAnswer, tmp_path: Path) -> None:
-    path = shown.save(tmp_path / "a.json")
+    assert {each.name for each in tmp_path.iterdir()} == {"new", "a.HTML", "a.md"}
     again = show(path, data_dir=shown.settings.data_dir, offline=True)
     assert again._repr_html_() == shown._repr_html_()
     with pytest.raises(AnswerError, match="ask again"):
@@ -325,8 +291,8 @@ def test_the_passages_of_a_work_are_all_that_is_indexed_of_it(library: Library) 
 
 
 def test_what_a_query_finds_is_shown_with_its_scores_and_words(library: Library) -> None:
-    found = library.find("How are the holes of a picture filled?", count=3)
-    hits = library.hits("How are the holes of a picture filled?")
+    query = "How are the holes of a picture filled?"
+    found, hits = library.find(query, count=3), library.hits(query)
     assert found["score"].tolist() == [hit.score for hit in hits[:3]]
     assert len(hits) == sum(len(each.passages) for each in library.segments.values())
     first = found.iloc[0]
@@ -334,9 +300,6 @@ def test_what_a_query_finds_is_shown_with_its_scores_and_words(library: Library)
     words = {piece.lower() for piece, is_marked in first["passage"].pieces() if is_marked}
     assert words & {"hole", "holes", "picture", "filling"}
     assert "the" not in words
-
-
-def test_words_are_marked_as_bm25_counts_them() -> None:
     text = "The hole is filled; whole holes are not."
     spans = term_spans("filling the holes", text)
     assert [text[start:end] for start, end in spans] == ["hole", "filled", "holes"]

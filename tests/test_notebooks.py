@@ -33,10 +33,6 @@ def code(notebook: Any) -> list[str]:
     return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def test_there_are_three() -> None:
-    assert NAMES == ["01_ask", "02_retrieval", "03_faithfulness"]
-
-
 def test_they_are_stored_without_what_a_run_leaves_behind(path: Path) -> None:
     notebook = read(path)
     for cell in notebook.cells:
@@ -47,21 +43,19 @@ def test_they_are_stored_without_what_a_run_leaves_behind(path: Path) -> None:
     assert "widgets" not in notebook.metadata
 
 
-def test_they_define_nothing_of_their_own(path: Path) -> None:
+def test_they_explain_their_steps_and_define_nothing(path: Path) -> None:
+    notebook = read(path)
+    assert notebook.cells[0].source.startswith("# ")
+    kinds = [cell.cell_type for cell in notebook.cells]
+    assert kinds[0] == "markdown"
+    assert kinds.count("markdown") >= 0.6 * kinds.count("code")
     defining = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
-    for source in code(read(path)):
+    for source in code(notebook):
         assert not [node for node in ast.walk(ast.parse(source)) if isinstance(node, defining)]
 
 
-def test_they_say_something_before_every_step(path: Path) -> None:
-    notebook = read(path)
-    assert notebook.cells[0].cell_type == "markdown"
-    assert notebook.cells[0].source.startswith("# ")
-    kinds = [cell.cell_type for cell in notebook.cells]
-    assert kinds.count("markdown") >= 0.6 * kinds.count("code")
-
-
-def test_the_first_one_asks_in_ten_short_cells() -> None:
+def test_there_are_three_and_the_first_one_asks_in_ten_short_cells() -> None:
+    assert NAMES == ["01_ask", "02_retrieval", "03_faithfulness"]
     cells = code(read(FOLDER / "01_ask.ipynb"))
     assert len(cells) == 10
     assert all(len(source.splitlines()) <= 18 for source in cells)
@@ -108,9 +102,9 @@ def test_an_answer_is_shown_with_bars_that_are_gone_and_errors_in_one_line(
     options = f"writer='extractive', encoder={str(encoder_folder)!r}"
     cells = executed(
         of_cells(
-            f"from rag.views.notebook import ask\nask({str(prompt)!r}, {options})",
+            f"from rag import ask\nask({str(prompt)!r}, {options})",
             f"ask('missing.txt', {options})",
-            "from rag.views.notebook.session import Progress, say\nprogress = Progress()\n"
+            "from rag.views.notebook.session import ProgressBar, say\nprogress = ProgressBar()\n"
             "progress('fetch', 1, 3, 'a paper\\x1b[31m')\nsay('no <i>model</i>\\x1b[31m here')",
             "progress.write('word by ')\nprogress.write('word\\x1b[31m')",
             "progress('fetch', 3, 3, '')\nprogress.__exit__()",

@@ -2,11 +2,11 @@
 
 from rag.views.notebook.display import ShownAnswer, ShownVerification
 from rag.views.notebook.library import Library, look
-from rag.views.notebook.session import Progress, ask, open_pipeline, settings_here, show
+from rag.views.notebook.session import ProgressBar, ask, open_pipeline, settings_here, show
 
 __all__ = [
     "Library",
-    "Progress",
+    "ProgressBar",
     "ShownAnswer",
     "ShownVerification",
     "ask",

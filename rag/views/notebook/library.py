@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import io
 import re
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from rag.retrieval.retrieve import search
 from rag.retrieval.scoring import terms
 from rag.views.markdown import place
 from rag.views.notebook.display import HIT_COLUMNS, hit_cells, table
-from rag.views.notebook.session import Progress, SettingsOptions, open_pipeline
+from rag.views.notebook.session import ProgressBar, SettingsOptions, open_pipeline
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,7 +42,7 @@ def look(*prompts: Asked, **options: Unpack[SettingsOptions]) -> Library:
 
     catalog = Catalog.of(item for prompt in prompts for item in as_prompt(prompt).listings)
     pipeline = open_pipeline(writer="extractive", **options)
-    with Progress() as progress:
+    with ProgressBar() as progress:
         readings, segments = pipeline.read(catalog, progress)
     return Library(catalog, readings, segments, pipeline.encoder)
 
@@ -126,23 +125,24 @@ class Library:
         from matplotlib.figure import Figure
         from sklearn.decomposition import PCA
 
-        sizes = {source_id: len(each.passages) for source_id, each in self.segments.items()}
-        if sum(sizes.values()) < 2:
+        names = self.names
+        places = [
+            (source_id, passage.start)
+            for source_id, segment in self.segments.items()
+            for passage in segment.passages
+        ]
+        if len(places) < 2:
             raise RagError("a map needs at least two passages in the index")
         pca = PCA(n_components=2, svd_solver="full")
         points = pca.fit_transform(
-            np.concatenate([np.asarray(each.vectors) for each in self.segments.values()])
+            np.concatenate([each.vectors for each in self.segments.values()])
         )
-        starts = np.cumsum([0, *sizes.values()])
-        points_of = dict(zip(sizes, np.split(points, starts[1:-1]), strict=True))
-        works: dict[str, list[Any]] = defaultdict(list)
-        for source_id, own in points_of.items():
-            works[self.names[source_id]].append(own)
+        works = np.array([names[source_id] for source_id, _ in places])
 
         figure = Figure(figsize=(10, 6), layout="constrained")
         axes = figure.add_subplot()
-        for number, (name, parts) in enumerate(sorted(works.items())):
-            x, y = np.concatenate(parts).T
+        for number, name in enumerate(sorted(set(works))):
+            x, y = points[works == name].T
             axes.scatter(
                 x, y, s=44, alpha=0.75, linewidths=0, label=_label(name),
                 color=_COLOURS[number % len(_COLOURS)],
@@ -152,12 +152,9 @@ class Library:
             x, y = pca.transform(self.encoder.encode_queries([query])).T
             axes.scatter(x, y, s=190, marker="*", color="black", zorder=3, label="the query")
             for rank, hit in enumerate(self.hits(query)[:count], start=1):
-                passages = [each.start for each in self.segments[hit.source_id].passages]
-                spot = points_of[hit.source_id][passages.index(hit.passage.start)]
-                axes.scatter(
-                    spot[0], spot[1], s=170, facecolors="none", edgecolors="black", zorder=3
-                )
-                axes.annotate(str(rank), spot, xytext=(6, 6), textcoords="offset points")
+                x, y = points[places.index((hit.source_id, hit.passage.start))]
+                axes.scatter(x, y, s=170, facecolors="none", edgecolors="black", zorder=3)
+                axes.annotate(str(rank), (x, y), xytext=(6, 6), textcoords="offset points")
         first, second = pca.explained_variance_ratio_
         axes.set_xlabel(f"first principal component ({first:.0%} of the variance)")
         axes.set_ylabel(f"second ({second:.0%})")

@@ -49,7 +49,7 @@ def say(line: str) -> None:
     tqdm.write(plain(line), file=sys.stdout if in_notebook() else sys.stderr)
 
 
-class Progress:
+class ProgressBar:
     """A `Notify` that draws a bar of the stage at work, and shows text as it is written. Use as a
     context: both are gone at its end."""
 
@@ -70,7 +70,7 @@ class Progress:
         self._display: Any = None
         self._drawn = 0.0
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> ProgressBar:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -147,7 +147,7 @@ def ask(
         prompt = Prompt.build(question, recommended=works, related=related)
     request = as_prompt(prompt)
     pipeline = open_pipeline(**options)
-    with Progress() as progress:
+    with ProgressBar() as progress:
         evidence = pipeline.gather(request, notify=progress)
         answer = pipeline.answer(evidence, stream=progress.write)
         return _shown(answer, pipeline.settings, progress, evidence)
@@ -157,7 +157,7 @@ def show(answer: Answer | Folder, **options: Unpack[SettingsOptions]) -> ShownAn
     """An existing answer, or its JSON file, so that it shows itself, with the pages of what is
     cached under `data_dir`. Options as for `settings_here`."""
     existing = answer if isinstance(answer, Answer) else read_answer(Path(answer))
-    with Progress() as progress:
+    with ProgressBar() as progress:
         return _shown(existing, settings_here(**options), progress)
 
 
@@ -229,7 +229,7 @@ def _checker(offline: bool) -> SupportChecker:
 
 
 def _shown(
-    answer: Answer, settings: Settings, progress: Progress, evidence: Evidence | None = None
+    answer: Answer, settings: Settings, progress: ProgressBar, evidence: Evidence | None = None
 ) -> ShownAnswer:
     support_warnings = find_support_warnings(answer, _checker(settings.offline))
     pictures = pictures_of(answer, settings, notify=progress)
