@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from index.catalog import Role
@@ -137,6 +137,10 @@ class Answer:
             )
         try:
             file = from_json(AnswerFile, value)
+            # Writers need not set every field of a record; a file has every one.
+            for field in fields(WriterRecord):
+                if field.name not in value["writer"]:
+                    raise ValueError(f"writer.{field.name} is missing")
         except ValueError as error:
             raise AnswerError(f"does not have the form of {FORMAT}: {error}") from None
         parts = file.sections

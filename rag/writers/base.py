@@ -15,8 +15,9 @@ CHAT_KEY = "OPENAI_API_KEY"
 """The environment variable with the key of an OpenAI-compatible server."""
 
 NOT_SAID = "The provided works do not say."
-AS_IT_STANDS = "The work puts it in these words."
 """The one sentence that may stand without a quote in the task and the workflow."""
+AS_IT_STANDS = "The work puts it in these words."
+"""What stands for a statement that could not be rewritten: the quote below it says it."""
 
 
 @dataclass(frozen=True, slots=True)
