@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 
 from index.catalog import Catalog
 from index.documents.document import Document
@@ -69,7 +68,7 @@ class Build:
     @property
     def failed(self) -> tuple[SourceState, ...]:
         """The sources of which nothing can be used, by id."""
-        return tuple(state for _, state in sorted(self.states.items()) if state.reason)
+        return tuple(state for state in self.states.values() if state.reason)
 
 
 def outdated(catalog: Catalog, settings: Settings, encoder: str) -> tuple[str, ...]:
@@ -81,7 +80,7 @@ def outdated(catalog: Catalog, settings: Settings, encoder: str) -> tuple[str, .
         for source_id in catalog.source_ids
         if (source := store.get(source_id))
         and not store.failure(source_id)
-        and not _segment_path(segments, source, encoder).exists()
+        and not segments.path(_segment_name(source, encoder)).exists()
     )
 
 
@@ -105,33 +104,32 @@ def build(
 
     missing: dict[str, Source] = {}
     for source_id, source in sources.items():
-        if not isinstance(source, Source):
+        if isinstance(source, Attempt):
             result.states[source_id] = SourceState(source_id, reason=source.reason)
             continue
-        path = _segment_path(segments, source, encoder.name)
-        result.states[source_id] = SourceState(source_id, source, path.stem)
+        name = _segment_name(source, encoder.name)
+        result.states[source_id] = SourceState(source_id, source, name)
+        if name in result.segments or name in missing:
+            continue
         try:
-            if path.stem in result.segments or path.stem in missing:
-                continue
-            if not path.exists():
-                missing[path.stem] = source
+            if not segments.path(name).exists():
+                missing[name] = source
             elif load:
-                result.segments[path.stem] = segments.load(path.stem)
+                result.segments[name] = segments.load(name)
             else:
-                segments.verify(path.stem)
+                segments.verify(name)
         except SegmentError as error:
             log.warning("%s is rebuilt: %s", source_id, error)
             result.damaged += (source_id,)
-            missing[path.stem] = source
-
-    def fits(text: str) -> bool:
-        return encoder.count_tokens(text) <= encoder.max_tokens
+            missing[name] = source
 
     notify("read and embed", 0, len(missing), "")
     for done, (name, document) in enumerate(_documents(missing, store, settings), start=1):
         source = missing[name]
         if isinstance(document, Document):
-            passages = split(document, fits=fits)
+            passages = split(
+                document, fits=lambda text: encoder.count_tokens(text) <= encoder.max_tokens
+            )
             segment = make_segment(name, document, passages, *embed(encoder, passages))
             segments.save(segment)
             result.embedded += 1
@@ -140,16 +138,16 @@ def build(
                 result.segments[name] = segment
         else:
             store.fail(source.id, source.origin, document.reason)
-            for state in [state for state in result.states.values() if state.segment == name]:
-                result.states[state.source_id] = SourceState(
-                    state.source_id, source, reason=document.reason
-                )
+            for state in list(result.states.values()):
+                if state.segment == name:
+                    failed = replace(state, source=source, segment="", reason=document.reason)
+                    result.states[state.source_id] = failed
         notify("read and embed", done, len(missing), source.id)
     return result
 
 
-def _segment_path(segments: SegmentStore, source: Source, encoder: str) -> Path:
-    return segments.path(segment_name(source, extractor_of(source.media_type), encoder))
+def _segment_name(source: Source, encoder: str) -> str:
+    return segment_name(source, extractor_of(source.media_type), encoder)
 
 
 def _fetch(
@@ -170,12 +168,8 @@ def _fetch(
         nonlocal done
         result.fetched += step == "fetched"
         done += step != "asking"
-        what = {
-            "asking": f"asking for {source_id}",
-            "fetched": f"{source_id} (fetched)",
-            "failed": f"{source_id} (failed)",
-        }
-        notify("fetch", done, total, what.get(step, ""))
+        what = f"asking for {source_id}" if step == "asking" else f"{source_id} ({step})"
+        notify("fetch", done, total, "" if step == "known" else what)
 
     fetcher = Fetcher(store, mirror=settings.mirror, offline=settings.offline, progress=progress)
     return fetcher.fetch(catalog, spare=spare)
@@ -186,26 +180,26 @@ def _documents(
 ) -> Iterator[tuple[str, Document | SourceError]]:
     """The text of every missing segment's source, as it comes: from the cached documents at once,
     from worker processes where bytes have to be read."""
-    unread: dict[str, tuple[str, Source]] = {}
+    unread: dict[str, str] = {}
     lost: list[tuple[str, SourceError]] = []
     for name, source in missing.items():
         if (cached := cached_document(source, settings)) is not None:
             yield name, cached
         else:
-            unread[source.id] = name, source
+            unread[source.id] = name
 
     def tasks() -> Iterator[Task]:
-        for name, source in unread.values():
+        for source_id, name in unread.items():
             try:
-                yield source.id, store.read(source), source.media_type
+                yield source_id, store.read(missing[name]), missing[name].media_type
             except SourceError as error:
                 lost.append((name, error))
 
     for source_id, document in extract_isolated(
         tasks(), seconds=settings.pdf_seconds, memory_bytes=settings.pdf_memory_bytes
     ):
-        name, source = unread[source_id]
+        name = unread[source_id]
         if isinstance(document, Document):
-            cache_document(document, source, settings)
+            cache_document(document, missing[name], settings)
         yield name, document
     yield from lost

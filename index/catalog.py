@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 Role = Literal["recommended", "related"]
@@ -56,23 +55,15 @@ class Listing:
     @property
     def summary_id(self) -> str | None:
         """The source id of the summary: it names the text, so equal summaries are one source."""
-        return None if self.summary is None else _summary_id(self.summary)
+        if self.summary is None:
+            return None
+        return "summary:" + hashlib.sha256(self.summary.encode()).hexdigest()[:16]
 
     @property
     def source_ids(self) -> tuple[str, ...]:
         """The ids of paper, README and summary, in this order, where there are such."""
-        links = [link.source_id for link in (self.paper, self.github) if link]
-        return (*links, self.summary_id) if self.summary_id else tuple(links)
-
-
-@lru_cache(maxsize=1 << 14)
-def _summary_id(text: str) -> str:
-    return "summary:" + hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _order(item: Listing) -> tuple[str, str, tuple[str, ...], str, str, int]:
-    """A total order: what the ids leave open (spelling, line) must not depend on who came first."""
-    return item.name, item.role, item.source_ids, repr(item.paper), repr(item.github), item.line
+        links = (link.source_id for link in (self.paper, self.github) if link)
+        return (*links, *filter(None, [self.summary_id]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +77,10 @@ class Catalog:
     def of(cls, listings: Iterable[Listing]) -> Catalog:
         """Unite `listings`, whatever their order or number of repetitions. Of listings that
         differ only in how a link is written or in their line, the first in that order stays."""
-        ordered = sorted(listings, key=_order)
         distinct: dict[tuple[str, str, tuple[str, ...]], Listing] = {}
-        for item in ordered:
+        for item in sorted(listings, key=lambda i: (repr(i.paper), repr(i.github), i.line)):
             distinct.setdefault((item.name, item.role, item.source_ids), item)
-        return cls(tuple(distinct.values()))
+        return cls(tuple(distinct[key] for key in sorted(distinct)))
 
     @property
     def source_ids(self) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -43,16 +42,16 @@ EMBEDDING = "sentence-mean-3"
 
 
 class Encoder(Protocol):
-    """Texts to unit-length vectors, one row for each text, in their order.
+    """Texts to unit-length vectors, [n, dimension], one row for each text, in their order.
 
-    `name` identifies the weights and how texts are presented to them (prompts, maximum length,
-    pooling), not where they were found and not the precision they run in: equal names mean
-    that vectors may be compared.
+    `name`, fit for a file name, identifies the weights and how texts are presented to them
+    (prompts, maximum length, pooling), not where they were found and not the precision they run
+    in: equal names mean that vectors may be compared.
     """
 
     @property
     def name(self) -> str:
-        """Short, fit for a file name."""
+        """See above."""
 
     @property
     def dimension(self) -> int:
@@ -63,10 +62,10 @@ class Encoder(Protocol):
         """What of a text the model reads, in tokens, special ones included."""
 
     def encode_passages(self, texts: Sequence[str]) -> Vectors:
-        """[n, dimension]."""
+        """Vectors to be found."""
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
-        """[n, dimension]."""
+        """Vectors to find them with."""
 
     def count_tokens(self, text: str) -> int:
         """Length of a passage as `max_tokens` counts it: prompt and special tokens included."""
@@ -86,15 +85,12 @@ class LazyEncoder:
     the scheduler comes round. It also makes the bytes independent of the number of cores.
     """
 
-    def __init__(
-        self, settings: Settings, *, threads: int | None = None, batch_tokens: int | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, *, threads: int | None = None) -> None:
         """`threads` batches are computed at once; 0 leaves all to the device, one by one. By
         default that is as many as there are cores, and 0 on a GPU."""
         self._folder = locate(settings.encoder, offline=settings.offline)
         self.name = encoder_name(self._folder)
         self._wanted_threads = threads
-        self._wanted_batch = batch_tokens
         # A tokenizer's padding and truncation are its state: no two threads may use it at once.
         self._lock = threading.Lock()
 
@@ -107,10 +103,6 @@ class LazyEncoder:
 
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         cuda = torch.cuda.is_available()
-        if cuda:
-            dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-        else:
-            dtype = torch.bfloat16 if _cpu_has_bf16() else torch.float32
         try:
             model = SentenceTransformer(
                 str(self._folder),
@@ -120,12 +112,15 @@ class LazyEncoder:
                 model_kwargs={"use_safetensors": True},
             )
         except Exception as error:
-            raise EncoderError(
-                f"the encoder in {self._folder} cannot be loaded: {error}"
-            ) from error
-        if model.get_embedding_dimension() is None:
-            raise EncoderError(f"{self._folder}: the model does not say how long its vectors are")
-        model.to(dtype)
+            reason = f"the encoder in {self._folder} cannot be loaded: {error}"
+            raise EncoderError(reason) from error
+        if cuda:
+            model.to(torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16)
+        else:
+            able = torch.cpu.get_capabilities()
+            bf16 = any(able.get(key) for key in ("avx512_bf16", "amx_bf16", "arm_bf16", "bf16"))
+            # Without bf16 in hardware it is slower than fp32.
+            model.to(torch.bfloat16 if bf16 else torch.float32)
         model.eval()
         preprocess = model.preprocess
 
@@ -136,11 +131,14 @@ class LazyEncoder:
         model.preprocess = one_at_a_time  # type: ignore[method-assign]
         return model
 
-    @property
+    @cached_property
     def _threads(self) -> int:
         if self._wanted_threads is not None:
             return self._wanted_threads
-        return 0 if self._model.device.type == "cuda" else available_cores()
+        if self._model.device.type == "cuda":
+            return 0
+        affinity = getattr(os, "sched_getaffinity", None)  # not on every Unix
+        return len(affinity(0)) if affinity else os.cpu_count() or 1
 
     @property
     def _prompt(self) -> str:
@@ -171,20 +169,15 @@ class LazyEncoder:
             groups = batches([len(text) for text in ids], PACKED_TOKENS, shortest=0)
             return self._encode(lambda rows: packed.vectors([ids[r] for r in rows]), groups)
         lengths = [min(self.count_tokens(text), self.max_tokens) for text in texts]
-        total = self._wanted_batch or (CPU_BATCH_TOKENS if self._threads else GPU_BATCH_TOKENS)
-        return self._encode(
-            lambda rows: _padded(self._model.encode_document, [texts[r] for r in rows]),
-            batches(lengths, total),
-        )
+        groups = batches(lengths, CPU_BATCH_TOKENS if self._threads else GPU_BATCH_TOKENS)
+        return self._encode_padded(self._model.encode_document, texts, groups)
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
         """See Encoder."""
         # A command line gives halves of characters for bytes that are no text.
         texts = [text.encode("utf-8", "replace").decode() for text in texts]
-        return self._encode(
-            lambda rows: _padded(self._model.encode_query, [texts[r] for r in rows]),
-            [[row] for row in range(len(texts))],
-        )
+        alone = [[row] for row in range(len(texts))]
+        return self._encode_padded(self._model.encode_query, texts, alone)
 
     def count_tokens(self, text: str) -> int:
         """See Encoder."""
@@ -198,6 +191,19 @@ class LazyEncoder:
                 tokenizer.no_padding()
             return len(tokenizer.encode(self._prompt + text).ids)
 
+    def _encode_padded(
+        self, encode: Callable[..., Any], texts: Sequence[str], groups: Sequence[Sequence[int]]
+    ) -> Vectors:
+        """Each batch as the library runs it."""
+
+        def compute(rows: Sequence[int]) -> Vectors:
+            vectors: Vectors = encode(
+                [texts[row] for row in rows], batch_size=len(rows), show_progress_bar=False
+            ).astype(np.float32)
+            return vectors
+
+        return self._encode(compute, groups)
+
     def _encode(
         self, compute: Callable[[Sequence[int]], Vectors], groups: Sequence[Sequence[int]]
     ) -> Vectors:
@@ -206,9 +212,7 @@ class LazyEncoder:
         vectors = np.zeros((sum(map(len, groups)), self.dimension), dtype=np.float32)
 
         def fill(rows: Sequence[int]) -> None:
-            computed = compute(rows)
-            lengths = np.linalg.norm(computed, axis=1, keepdims=True)
-            vectors[rows] = computed / np.maximum(lengths, np.float32(1e-12))
+            vectors[rows] = unit(compute(rows))
 
         if not self._threads:
             for rows in groups:
@@ -251,29 +255,10 @@ def batches(lengths: Sequence[int], total: int, shortest: float = SHORTEST) -> l
     return groups
 
 
-def available_cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _cpu_has_bf16() -> bool:
-    """Whether this CPU multiplies bf16 in hardware; without it bf16 is slower than fp32."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return False
-    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(flags.split())
-
-
-def _padded(encode: Any, texts: list[str]) -> Vectors:
-    """One batch as the library runs it."""
-    vectors: Vectors = encode(
-        texts, batch_size=len(texts), show_progress_bar=False, convert_to_numpy=True
-    ).astype(np.float32)
-    return vectors
+def unit(vectors: npt.NDArray[Any]) -> Vectors:
+    """The rows, [n, d], each of length one."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)
 
 
 def embed(encoder: Encoder, passages: Sequence[Passage]) -> tuple[Vectors, Vectors]:
@@ -289,8 +274,5 @@ def embed(encoder: Encoder, passages: Sequence[Passage]) -> tuple[Vectors, Vecto
         none = np.zeros((0, encoder.dimension), dtype=np.float32)
         return none, none
     sentences = encoder.encode_passages(texts)
-    counts = [len(passage.sentences) for passage in passages]
-    sums = np.add.reduceat(sentences.astype(np.float64), np.cumsum([0, *counts[:-1]]), axis=0)
-    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-    unit: Vectors = (sums / np.maximum(lengths, 1e-12)).astype(np.float32)
-    return unit, sentences
+    starts = np.cumsum([0, *(len(passage.sentences) for passage in passages[:-1])])
+    return unit(np.add.reduceat(sentences.astype(np.float64), starts, axis=0)), sentences

@@ -1,17 +1,4 @@
-"""The one error tree. Every message says what is wrong, in which work, and what to do.
-
-RagError
-├── PromptError       a prompt document cannot be read (carries the line)
-│   └── LinkError     a link is neither arXiv nor GitHub
-├── SourceError       a source's bytes cannot be had or trusted (carries the source id)
-│   ├── FetchError    no bytes: network, limits, unknown or withdrawn works
-│   └── ExtractionError  bytes, but no text can be read from them
-├── EncoderError      the embedding model cannot be loaded or does not fit the index
-├── SegmentError      a file of the index is damaged
-├── DatasetError      an evaluation set cannot be read
-├── WriterError       a writer cannot run, or its model cannot be loaded
-└── AnswerError       an answer file cannot be read or does not have the documented form
-"""
+"""The one error tree. Every message says what is wrong, in which work, and what to do."""
 
 from __future__ import annotations
 
@@ -32,7 +19,7 @@ class PromptError(RagError):
         self.message = message
         self.line = line
         self.path = path
-        where = ":".join(part for part in (path, str(line) if line else "") if part)
+        where = ":".join(filter(None, (path, str(line or ""))))
         super().__init__(f"{where}: {message}" if where else message)
 
     def at(self, path: str) -> PromptError:
@@ -54,7 +41,7 @@ class SourceError(RagError):
 
 
 class FetchError(SourceError):
-    """No bytes came: the reason says whether it is worth trying again."""
+    """No bytes came: network, limits, unknown or withdrawn works."""
 
 
 class ExtractionError(SourceError):

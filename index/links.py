@@ -86,13 +86,10 @@ def parse_paper_link(text: str, line: int = 0) -> ArxivLink | None:
     if match is None:
         raise _refused(written, line, "not a link to a paper on arXiv", _PAPER_EXPECTED)
     arxiv_id: str = match["id"].lower()
-    if "/" in arxiv_id:
-        archive, number = arxiv_id.split("/")
-        archive = archive.split(".")[0]
-        arxiv_id, known = f"{archive}/{number}", archive in _ARCHIVES and _old_number(number)
-    else:
-        known = _new_number(arxiv_id)
-    if not known:
+    archive, slash, number = arxiv_id.rpartition("/")
+    archive = archive.split(".")[0]
+    arxiv_id = archive + slash + number
+    if not _is_possible(archive, number):
         raise _refused(written, line, f"no arXiv paper can have the id {arxiv_id}", _PAPER_EXPECTED)
     return ArxivLink(written, arxiv_id, int(match["version"]) if match["version"] else None)
 
@@ -134,20 +131,16 @@ def _without_stop(link: str) -> str:
     return link if link.endswith("..") else link.removesuffix(".")
 
 
-def _old_number(number: str) -> bool:
-    """YYMMNNN, from January 1991 to March 2007."""
-    year, month = int(number[:2]), int(number[2:4])
-    month_number = (1900 + year if year >= 91 else 2000 + year) * 12 + month
-    return 1 <= month <= 12 and month_number <= 2007 * 12 + 3 and int(number[4:]) > 0
-
-
-def _new_number(number: str) -> bool:
-    """YYMM.NNNN from April 2007, YYMM.NNNNN from January 2015."""
-    month, count = number.split(".")
-    digits = 4 if int(month) < 1501 else 5
-    return (
-        int(month) >= 704 and 1 <= int(month[2:]) <= 12 and len(count) == digits and int(count) > 0
-    )
+def _is_possible(archive: str, number: str) -> bool:
+    """Whether arXiv can have given this id: YYMMNNN in an archive from January 1991 to March 2007,
+    YYMM.NNNN from April 2007, YYMM.NNNNN from January 2015."""
+    year, month, count = int(number[:2]), int(number[2:4]), number[4:].lstrip(".")
+    if not 1 <= month <= 12 or int(count) == 0:
+        return False
+    if archive:
+        date = (1900 + year if year >= 91 else 2000 + year, month)
+        return archive in _ARCHIVES and date <= (2007, 3)
+    return (year, month) >= (7, 4) and len(count) == (4 if year < 15 else 5)
 
 
 def _refused(written: str, line: int, why: str, expected: str) -> LinkError:

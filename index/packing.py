@@ -8,7 +8,6 @@ attention function, `cu_seq_lens_q` in the features, and the pooling that unders
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Sequence
 from itertools import accumulate, chain, groupby
@@ -20,7 +19,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-LOG = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 ATTENTION = "sdpa_by_text"
 # Rows are filled up to a multiple of this many tokens: for every length of row the matrix products
 # are compiled anew and cached, which over a thousand papers took half a gigabyte.
@@ -53,7 +52,9 @@ class Packing:
         stand together."""
         import torch
 
-        row = [*ids, *_filling(ids)]
+        # The row is filled with the first text again, whole and then in part.
+        whole, rest = divmod(-sum(map(len, ids)) % STEP, len(ids[0]))
+        row = [*ids, *[ids[0]] * whole, *filter(None, [ids[0][:rest]])]
         bounds = list(accumulate((len(text) for text in row), initial=0))
         features: dict[str, Any] = {
             "input_ids": torch.tensor([list(chain.from_iterable(row))]),
@@ -66,47 +67,29 @@ class Packing:
         return np.asarray(vectors[: len(ids)], dtype=np.float32)
 
 
-def _filling(ids: Sequence[Sequence[int]]) -> list[Sequence[int]]:
-    """Texts to fill the row with: the first one again, whole and then in part."""
-    missing = -sum(map(len, ids)) % STEP
-    whole, rest = divmod(missing, len(ids[0]))
-    return [*[ids[0]] * whole, *([ids[0][:rest]] if rest else [])]
-
-
 def packing(model: SentenceTransformer, prompt: str) -> Packing | None:
     """How to run `model` without padding, its documents' `prompt` before every text; None where
     it cannot be done: whether it can is seen by trying it."""
-    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-    from transformers import AttentionInterface, AttentionMaskInterface
+    from sentence_transformers.sentence_transformer.modules import Transformer
+    from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
     from transformers.masking_utils import sdpa_mask
 
-    modules = list(model)
-    if len(modules) < 2 or not isinstance(modules[0], Transformer):
-        return None
-    inner = modules[0].model
-    if (
-        not isinstance(modules[1], Pooling)
-        or (prompt and not modules[1].include_prompt)
-        or modules[0].backend != "torch"
-        or not getattr(inner, "is_backend_compatible", lambda: False)()
-        or inner.config._attn_implementation != "sdpa"
-        or "position_ids" not in inspect.signature(inner.forward).parameters
-    ):
+    inner = model[0].model if isinstance(model[0], Transformer) else None
+    if not isinstance(inner, PreTrainedModel) or inner.config._attn_implementation != "sdpa":
         return None
     expected = model.encode_document(list(TRIAL), show_progress_bar=False)
     AttentionInterface.register(ATTENTION, _attention)
     AttentionMaskInterface.register(ATTENTION, sdpa_mask)
-    inner.set_attn_implementation(ATTENTION)
     packed = Packing(model, prompt)
     try:
+        inner.set_attn_implementation(ATTENTION)
         vectors = packed.vectors(packed.token_ids(TRIAL))
         lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(expected, axis=1)
-        cosines = (vectors * expected).sum(axis=1) / np.maximum(lengths, 1e-12)
-        if cosines.min() >= MIN_COSINE:
+        if min((vectors * expected).sum(axis=1) / lengths) >= MIN_COSINE:
             return packed
-        LOG.info("texts are padded: without padding their vectors differ")
+        log.info("texts are padded: without padding their vectors differ")
     except Exception as error:  # whatever this architecture does not take
-        LOG.info("texts are padded: %s", error)
+        log.info("texts are padded: %s", error)
     inner.set_attn_implementation("sdpa")
     return None
 

@@ -78,20 +78,12 @@ _LABEL = re.compile(
 )
 
 
-def _is_label(text: str, begin: int, match: re.Match[str]) -> bool:
-    """Whether all there is before the full stop is a number or a caption's label."""
-    stop = match.start("cite")
-    return stop - begin < 40 and _LABEL.match(text, begin, stop) is not None
-
-
 def _is_abbreviated(text: str, begin: int, match: re.Match[str], end: int) -> bool:
     """Whether the full stop belongs to an abbreviation rather than ends a sentence."""
     run = _LETTER_RUN.search(text[max(begin, match.start() - 24) : match.start()])
     word = run.group().lstrip("([{\"'“‘") if run else ""
     after = match.end()
-    if word.lower() in _NEVER:
-        return True
-    if word.lower() == "al" and text[after] in "([":
+    if word.lower() in _NEVER or (word.lower() == "al" and text[after] in "(["):
         return True
     if word.lower() in _SOMETIMES or _INITIAL.match(word):
         # "J. R. Smith", "et al. Nature", "No. 5" against "group A. The", "et al. We".
@@ -106,11 +98,13 @@ def _ends_sentence(text: str, begin: int, match: re.Match[str], end: int) -> boo
         return match.start() > begin
     if match.end() >= end:
         return True
-    if _is_label(text, begin, match) or not _OPENING.match(text, match.end(), end):
+    stop = match.start("cite")
+    if stop - begin < 40 and _LABEL.match(text, begin, stop):
         return False
-    if match["stop"] != "." or match["close"]:
-        return True
-    return not _is_abbreviated(text, begin, match, end)
+    if not _OPENING.match(text, match.end(), end):
+        return False
+    plain = match["stop"] == "." and not match["close"]
+    return not (plain and _is_abbreviated(text, begin, match, end))
 
 
 def _sentences(text: str, begin: int, end: int) -> Iterator[Span]:
@@ -118,15 +112,8 @@ def _sentences(text: str, begin: int, end: int) -> Iterator[Span]:
     for match in _CANDIDATE.finditer(text, begin, end):
         if match.start() < begin or not _ends_sentence(text, begin, match, end):
             continue
-        if match["item"] or match["bullet"]:
-            stop = match.start()
-        elif match["cjk"]:
-            stop = match.end("cjk")
-        elif match["glued"] is not None:
-            stop = match.end()
-        else:
-            stop = match.end("cite")
-        yield begin, stop
+        last = next((g for g in ("cite", "cjk", "glued") if match[g] is not None), None)
+        yield begin, match.end(last) if last else match.start()
         begin = match.end()
     if begin < end:
         yield begin, end
@@ -176,11 +163,11 @@ class Passage:
     sentences: tuple[Span, ...] = ()
 
 
-def _halve(text: str, span: Span, limit: int, fits: Callable[[str], bool] | None) -> list[Span]:
+def _halve(text: str, span: Span, limit: int, fits: Callable[[str], bool]) -> list[Span]:
     """Cut one span into pieces of at most `limit` characters that fit, at the best places near
     its middle; in the middle itself where there is nothing better."""
     start, end = span
-    if end - start <= limit and (fits is None or end - start <= 1 or fits(text[start:end])):
+    if end - start <= limit and (end - start <= 1 or fits(text[start:end])):
         return [span]
     middle, reach = (start + end) / 2, (end - start) // 4
     left = right = (start + end) // 2
@@ -233,23 +220,22 @@ def _group(text: str, pieces: Sequence[Span], minimum: int, maximum: int) -> lis
             if length > maximum and first < stop - 1:
                 break
             miss = abs(length - target) / target
-            outside = 1.0 if length < minimum else 0.0
-            cost = best[first] + miss * miss + 0.5 * outside * miss + (0.1 if inside else 0.0)
+            cost = best[first] + miss * miss + 0.5 * (length < minimum) * miss + 0.1 * inside
             if cost < best[stop]:
                 best[stop], came_from[stop] = cost, first
     groups: list[tuple[Span, ...]] = []
     stop = len(pieces)
     while stop:
-        groups.append(tuple(pieces[came_from[stop] : stop]))
+        groups.insert(0, tuple(pieces[came_from[stop] : stop]))
         stop = came_from[stop]
-    return groups[::-1]
+    return groups
 
 
 def _fitting(
-    text: str, group: tuple[Span, ...], fits: Callable[[str], bool] | None
+    text: str, group: tuple[Span, ...], fits: Callable[[str], bool]
 ) -> list[tuple[Span, ...]]:
     """The group, or its halves where the encoder would cut it off."""
-    if fits is None or len(group) < 2 or fits(text[group[0][0] : group[-1][1]]):
+    if len(group) < 2 or fits(text[group[0][0] : group[-1][1]]):
         return [group]
     half = len(group) // 2
     return _fitting(text, group[:half], fits) + _fitting(text, group[half:], fits)
@@ -260,7 +246,7 @@ def split(
     *,
     minimum: int = MINIMUM,
     maximum: int = MAXIMUM,
-    fits: Callable[[str], bool] | None = None,
+    fits: Callable[[str], bool] = lambda _text: True,
 ) -> tuple[Passage, ...]:
     """The passages of `document`, in order.
 
@@ -283,7 +269,6 @@ def split(
         for whole in _group(text, pieces, minimum, maximum):
             for group in _fitting(text, whole, fits):
                 start, end = group[0][0], group[-1][1]
-                pages = document.pages(start, end)
-                passage = Passage(start, end, text[start:end], section.heading, pages, group)
-                passages.append(passage)
+                where = section.heading, document.pages(start, end)
+                passages.append(Passage(start, end, text[start:end], *where, group))
     return tuple(passages)

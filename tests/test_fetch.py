@@ -330,7 +330,7 @@ def test_progress_tells_once_how_each_source_ended(
     assert len([step for _, step in steps if step != "asking"]) == 4
     steps.clear()
     fetcher.fetch(EVERYTHING)
-    assert ("arxiv:1706.03762", "already stored") in steps
+    assert ("arxiv:1706.03762", "known") in steps
 
 
 def test_the_token_of_the_environment_is_used_and_not_kept(

@@ -8,7 +8,7 @@ import pytest
 
 from index.catalog import ArxivLink, GithubLink
 from index.errors import RagError
-from index.sources.mirror import Mirror
+from index.sources.fetch import Mirror
 
 
 def mirror(folder: Path, *names: str) -> Mirror:

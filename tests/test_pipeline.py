@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from index.encoder import Encoder
 from index.settings import Settings
 from index.sources.store import source_type_of
-from index.stores.segments import SegmentStore
 from rag.answer.model import Answer
 from rag.answer.verify import Reextraction, verify
 from rag.pipeline import NO_PASSAGES, Pipeline
@@ -58,7 +57,7 @@ def test_no_quote_comes_from_a_work_that_is_not_listed(
     listed = {sid for listing in asked.listings for sid in listing.source_ids}
     assert quoted(answer) <= listed
     assert {source.id for source in answer.sources} == listed
-    assert len(list(SegmentStore(full.settings.index).names())) == READABLE
+    assert len(list(full.settings.index.glob("*.segment"))) == READABLE
     verification = verify(answer, reextraction)
     assert verification.verified, verification.failures
 
@@ -95,12 +94,12 @@ def test_the_extractive_writer_keeps_its_promises(
 def test_works_that_are_not_indexed_are_indexed_first_with_a_lazy_encoder(
     own_settings: Settings,
 ) -> None:
-    store = SegmentStore(own_settings.index)
-    assert not list(store.names())
+    segments = own_settings.index
+    assert not segments.exists()
     texts: list[str] = []
     pipeline = Pipeline.of(own_settings, PlainWriter())
     answer = pipeline.ask(PROMPTS["move"], stream=texts.append)
-    assert len(list(store.names())) == 2
+    assert len(list(segments.glob("*.segment"))) == 2
     assert quoted(answer) <= set(PROMPTS["move"].catalog.source_ids)
     assert texts == [answer.task[0].text]
 

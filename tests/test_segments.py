@@ -159,4 +159,3 @@ def test_a_segment_holds_no_pickle(tmp_path: Path) -> None:
     assert json.loads(header)["format"] == "segment/3"
     assert json.loads(passage)[0][2] == "one"
     assert index.startswith(b"IxFI")  # FAISS's own mark of a flat inner-product index
-    assert list(store.names()) == ["n"]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index.sources.validate import (
+from index.sources.store import (
     PDF_LIMIT,
     README_LIMIT,
     pdf_error,

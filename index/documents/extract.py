@@ -57,42 +57,36 @@ READERS: dict[str, Callable[[str, bytes], Document]] = {
 }
 
 
-def _kind(media_type: str) -> str:
-    return media_type.partition(";")[0].strip().lower()
-
-
 def extract(source_id: str, data: bytes, media_type: str) -> Document:
     """The text of a source, read in this process. Raises ExtractionError, with a reason in plain
     words, where no text can be had."""
-    reader = READERS.get(_kind(media_type))
-    if reader is None:
+    if media_type not in READERS:
         reason = f"files of type {media_type!r} are not read; {', '.join(READERS)} are"
         raise ExtractionError(source_id, reason)
-    return reader(source_id, data)
+    return READERS[media_type](source_id, data)
 
 
 def extractor_of(media_type: str) -> str:
     """What `Document.extractor` will say of a file of this type, without reading one."""
-    kind = _kind(media_type)
-    if kind == "application/pdf":
+    if media_type == "application/pdf":
         return pdf_extractor()
-    return {"text/markdown": MARKDOWN, "text/x-rst": RST}.get(kind, PLAIN)
+    return {"text/markdown": MARKDOWN, "text/x-rst": RST}.get(media_type, PLAIN)
 
 
-def document_path(source: Source, settings: Settings) -> Path:
-    """Where the text of a source is cached, or would be: named by its bytes and the extractor."""
+def _document_path(source: Source, settings: Settings) -> Path:
+    """Named by the bytes and the extractor."""
     key = f"{source.sha256}\n{extractor_of(source.media_type)}"
     return settings.documents / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.document"
 
 
 def cache_document(document: Document, source: Source, settings: Settings) -> None:
     """Write down the text of a source, whole or not at all."""
-    write_checksummed(document_path(source, settings), document.to_json().encode())
+    write_checksummed(_document_path(source, settings), document.to_json().encode())
 
 
 def cached_document(source: Source, settings: Settings) -> Document | None:
     """The text of a source, where it was read before and its cache file is undamaged."""
-    path = document_path(source, settings)
+    path = _document_path(source, settings)
     if not path.exists():
         return None
     try:
@@ -119,10 +113,7 @@ def extract_isolated(
     )
     with contextlib.closing(replies):
         for name, reply in replies:
-            if isinstance(reply, ExtractionError):
-                yield name, reply
-            else:
-                yield name, Document.from_json(reply.decode())
+            yield name, Document.from_json(reply.decode()) if isinstance(reply, bytes) else reply
 
 
 def extract_to_json(name: str, data: bytes, media_type: bytes) -> bytes:

@@ -149,14 +149,14 @@ def _inline(text: str) -> str:
 
 
 class ReadmeParagraph(NamedTuple):
-    """`level` is 0 for text, 1 to 6 for a heading; `table` says whether it stands in one."""
+    """`level` is 0 for text, 1 to 6 for a heading; `table`: whether it stands in one."""
 
     text: str
     level: int = 0
     table: bool = False
 
 
-class VisibleText(HTMLParser):
+class _VisibleText(HTMLParser):
     """Collects the paragraphs of an HTML text."""
 
     def __init__(self) -> None:
@@ -169,7 +169,6 @@ class VisibleText(HTMLParser):
         self.unlinked = False  # whether the paragraph says anything outside its links
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Begin an element, hidden if it or one around it is."""
         if tag in CELLS and self.text.strip():
             self.text += " | "
         elif tag in BLOCKS - CELLS:
@@ -188,7 +187,8 @@ class VisibleText(HTMLParser):
         self.open.append((tag, hidden or bool(self.open and self.open[-1][1])))
 
     def handle_endtag(self, tag: str) -> None:
-        """End the innermost open element of this name, and what was left open inside it."""
+        if tag in VOID:
+            return
         if tag in BLOCKS - CELLS:
             self.flush()
             self.level = 0
@@ -197,20 +197,13 @@ class VisibleText(HTMLParser):
                 del self.open[index:]
                 break
 
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """`<br/>` and the like."""
-        if tag in BLOCKS:
-            self.flush()
-
     def handle_data(self, data: str) -> None:
-        """Text, where it can be seen."""
         if not (self.open and self.open[-1][1]):
             self.text += data
             if all(tag != "a" for tag, _ in self.open) and re.search(r"[^\W\d_]", data):
                 self.unlinked = True
 
     def flush(self) -> None:
-        """End the paragraph."""
         text = tidied(self.text)
         only_links = self.links > 1 and not self.unlinked
         self.text, self.links, self.unlinked = "", 0, False
@@ -238,7 +231,7 @@ def _is_decoration(char: str) -> bool:
 
 
 def _document(source_id: str, html: str, extractor: str) -> Document:
-    parser = VisibleText()
+    parser = _VisibleText()
     parser.feed(html)
     parser.close()
     parser.flush()

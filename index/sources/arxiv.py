@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
 import arxiv
@@ -19,14 +20,11 @@ from requests.adapters import BaseAdapter
 from index.catalog import ArxivLink
 from index.errors import FetchError
 from index.sources.http import Http, HttpError
-from index.sources.validate import PDF_LIMIT, Download, pdf_error
+from index.sources.store import PDF_LIMIT, Download, pdf_error
 
-BASE = "https://export.arxiv.org"
 _SITE = "arXiv"
 _FEED_LIMIT = 20_000_000
 _MAX_IDS = 100  # an address of about two thousand characters
-
-_WITHDRAWN = "withdrawn by its authors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +37,11 @@ class Paper:
     comment: str
     has_pdf: bool
 
-    @property
-    def maybe_withdrawn(self) -> bool:
-        """Whether the comment speaks of a withdrawal. It may speak of another one ("withdrawn
-        from the workshop"): only a missing PDF makes it certain."""
-        return "withdrawn" in self.comment.lower()
-
 
 class ArxivApi:
     """The feed and the PDFs of `base`, which `http` must allow."""
 
-    def __init__(self, http: Http, *, base: str = BASE) -> None:
+    def __init__(self, http: Http, *, base: str) -> None:
         self._http = http
         self.base = base
 
@@ -61,12 +53,10 @@ class ArxivApi:
             chunk = links[start : start + _MAX_IDS]
             try:
                 papers = self._papers([link.source_id.removeprefix("arxiv:") for link in chunk])
-            except HttpError as error:
-                results |= {
-                    i: FetchError(i, str(error)) for i in (link.source_id for link in chunk)
-                }
-            else:
                 results |= {link.source_id: _choose(link, papers) for link in chunk}
+            except HttpError as error:
+                ids = [link.source_id for link in chunk]
+                results |= {source_id: FetchError(source_id, str(error)) for source_id in ids}
         return results
 
     def pdf(self, link: ArxivLink, paper: Paper | FetchError) -> Download:
@@ -75,20 +65,21 @@ class ArxivApi:
         if isinstance(paper, FetchError):
             raise paper
         url = f"{self.base}/pdf/{quote(link.id)}v{paper.version}"
-        missing = "arXiv has no PDF of this paper"
-        if not paper.has_pdf:
-            raise FetchError(link.source_id, _WITHDRAWN if paper.maybe_withdrawn else missing)
-        try:
-            response = self._http.get(url, site=_SITE, limit=PDF_LIMIT)
-        except HttpError as error:
-            raise FetchError(link.source_id, str(error)) from error
-        if response.status not in (200, 404):
-            reason = f"arXiv does not send this paper (status {response.status})"
-            raise FetchError(link.source_id, reason)
-        reason = missing if response.status == 404 else pdf_error(response.content)
-        if reason:
-            raise FetchError(link.source_id, _WITHDRAWN if paper.maybe_withdrawn else reason)
-        return Download(response.content, "application/pdf", url, f"v{paper.version}")
+        reason = "arXiv has no PDF of this paper"
+        if paper.has_pdf:
+            try:
+                response = self._http.get(url, site=_SITE, limit=PDF_LIMIT)
+            except HttpError as error:
+                raise FetchError(link.source_id, str(error)) from error
+            if response.status not in (200, 404):
+                unsent = f"arXiv does not send this paper (status {response.status})"
+                raise FetchError(link.source_id, unsent)
+            if response.status == 200 and not (reason := pdf_error(response.content)):
+                return Download(response.content, "application/pdf", url, f"v{paper.version}")
+        # The comment may speak of another withdrawal ("withdrawn from the workshop"): only a
+        # missing PDF makes it certain.
+        withdrawn = "withdrawn" in paper.comment.lower()
+        raise FetchError(link.source_id, "withdrawn by its authors" if withdrawn else reason)
 
     def _papers(self, names: Sequence[str]) -> list[Paper]:
         """What the feed has of `names`, in no order. Raises HttpError."""
@@ -114,8 +105,11 @@ class ArxivApi:
         papers: list[Paper] = []
         try:
             for result in client.results(arxiv.Search(id_list=list(names), max_results=None)):
-                if paper := _paper(result):
-                    papers.append(paper)  # noqa: PERF401 - what came before an error is kept
+                # An entry by which arXiv reports an error has another address.
+                if match := re.fullmatch(r".*/abs/(.+)v([0-9]{1,4})", result.entry_id):
+                    text = result.title, result.comment or ""
+                    has_pdf = result.pdf_url is not None
+                    papers.append(Paper(match[1], int(match[2]), *text, has_pdf))
         except (arxiv.ArxivError, HttpError):
             # All of them stand on the first page. A second one is asked for where arXiv counts
             # unknown ids too (arxiv.py, issue 82): whatever comes of that, we have what there is.
@@ -135,13 +129,7 @@ class _ThroughHttp(BaseAdapter):
         self._http = http
 
     def send(
-        self,
-        request: requests.PreparedRequest,
-        stream: bool = False,
-        timeout: object = None,
-        verify: object = True,
-        cert: object = None,
-        proxies: Mapping[str, str] | None = None,
+        self, request: requests.PreparedRequest, *_: Any, **_options: Any
     ) -> requests.Response:
         answer = self._http.get(str(request.url), site=_SITE, limit=_FEED_LIMIT)
         # A web page parses as a feed without entries: every paper would be unknown.
@@ -157,15 +145,6 @@ class _ThroughHttp(BaseAdapter):
 
     def close(self) -> None:
         """Nothing to close: the connection is `Http`'s."""
-
-
-def _paper(result: arxiv.Result) -> Paper | None:
-    """None for the entries by which arXiv reports errors."""
-    match = re.fullmatch(r".*/abs/(.+)v([0-9]{1,4})", result.entry_id)
-    if match is None:
-        return None
-    has_pdf = result.pdf_url is not None
-    return Paper(match[1], int(match[2]), result.title, result.comment or "", has_pdf)
 
 
 def _choose(link: ArxivLink, papers: Sequence[Paper]) -> Paper | FetchError:

@@ -6,34 +6,37 @@ by the next run. A run that is cut short loses at most the file in hand.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from index.catalog import ArxivLink, Catalog, GithubLink
-from index.errors import FetchError
-from index.sources.mirror import Mirror
-from index.sources.store import Attempt, Source, SourceStore
-from index.sources.validate import (
+from index.errors import FetchError, RagError
+from index.sources.store import (
     PDF_LIMIT,
     README_LIMIT,
+    Attempt,
     Download,
+    Source,
+    SourceStore,
     pdf_error,
     readme_error,
     readme_media_type,
 )
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # imported where the network is needed: most runs fetch nothing
     from index.sources.http import Http
 
-# What speaks to the network is imported where it is first needed: most runs fetch nothing.
-
-# All but "asking" end a source; "asking" comes before them where the network is asked for it.
-Step = Literal["asking", "fetched", "already stored", "spared", "failed"]
+# All but "asking" end a source; "known" is what was stored or refused before this run.
+Step = Literal["asking", "fetched", "failed", "known"]
 Progress = Callable[[str, Step], None]
+
+# As GitHub prefers them where a repository has several; others follow in order of name.
+_README_ENDINGS = (".md", ".markdown", ".rst", ".txt", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +87,15 @@ class Fetcher:
         readmes: list[GithubLink] = []
         for source_id, item in _items(catalog).items():
             if source := self._store.get(source_id):
-                results[source_id] = self._end(source, "already stored")
+                results[source_id] = source
+                self._progress(source_id, "known")
             elif isinstance(item, str):
                 results[source_id] = self._end(self._summary(source_id, item))
-            elif isinstance(attempt := self._from_mirror(item), Source):
-                results[source_id] = self._end(attempt)
-            elif self._offline:
-                missing = "not in the mirror" if self._mirror else "no mirror was given"
-                reason = f"offline, and {missing}"
-                attempt = attempt or self._fail_once(source_id, "offline", reason)
-                results[source_id] = self._end(attempt)
+            elif result := self._from_mirror(item):
+                results[source_id] = self._end(result)
             elif refusal := self._refused_lately(source_id, spare):
-                results[source_id] = self._end(refusal, "spared")
+                results[source_id] = refusal
+                self._progress(source_id, "known")
             elif isinstance(item, ArxivLink):
                 papers.append(item)
             else:
@@ -109,13 +109,21 @@ class Fetcher:
                 results |= self._from_network(http, papers, readmes)
         return dict(sorted(results.items()))
 
+    def _refused_lately(self, source_id: str, spare: float) -> Attempt | None:
+        """The newest attempt, where it asked the network in vain less than `spare` seconds ago."""
+        failure = self._store.failure(source_id)
+        if failure is None or not failure.origin.startswith("http"):
+            return None
+        age = datetime.now(UTC) - datetime.fromisoformat(failure.when)
+        return failure if age.total_seconds() < spare else None
+
     def _summary(self, source_id: str, text: str) -> Source | Attempt:
         if not text.strip():
             return self._fail_once(source_id, "prompt", "the summary is empty")
         return self._put(source_id, Download(text.encode(), "text/plain", "prompt"))
 
     def _from_mirror(self, link: ArxivLink | GithubLink) -> Source | Attempt | None:
-        """The first valid file of the mirror, or what was wrong with the last invalid one."""
+        """The first valid file of the mirror. Offline, else, why there is none."""
         refused: Attempt | None = None
         is_paper = isinstance(link, ArxivLink)
         for file in self._mirror.files(link) if self._mirror else ():
@@ -132,18 +140,13 @@ class Fetcher:
                 download = Download(data, kind, file.origin, file.version)
                 return self._put(link.source_id, download)
             refused = self._fail_once(link.source_id, file.origin, reason)
-        return refused
-
-    def _refused_lately(self, source_id: str, spare: float) -> Attempt | None:
-        """The newest attempt, where it asked the network in vain less than `spare` seconds ago."""
-        failure = self._store.failure(source_id)
-        if failure is None or not failure.origin.startswith("http"):
+        if not self._offline:
             return None
-        age = datetime.now(UTC) - datetime.fromisoformat(failure.when)
-        return failure if age.total_seconds() < spare else None
+        missing = "not in the mirror" if self._mirror else "no mirror was given"
+        return refused or self._fail_once(link.source_id, "offline", f"offline, and {missing}")
 
     def _from_network(
-        self, http: Http, papers: list[ArxivLink], readmes: list[GithubLink]
+        self, http: Http, papers: Sequence[ArxivLink], readmes: Sequence[GithubLink]
     ) -> dict[str, Source | Attempt]:
         results: dict[str, Source | Attempt] = {}
         if papers:
@@ -174,9 +177,10 @@ class Fetcher:
     ) -> Source | Attempt:
         self._progress(source_id, "asking")
         try:
-            return self._end(self._put(source_id, download()))
+            result: Source | Attempt = self._put(source_id, download())
         except FetchError as error:
-            return self._end(self._store.fail(source_id, origin, error.reason))
+            result = self._store.fail(source_id, origin, error.reason)
+        return self._end(result)
 
     def _put(self, source_id: str, download: Download) -> Source:
         return self._store.put(
@@ -195,9 +199,11 @@ class Fetcher:
             return last
         return self._store.fail(source_id, origin, reason)
 
-    def _end(self, result: Source | Attempt, step: Step | None = None) -> Source | Attempt:
-        source_id = result.id if isinstance(result, Source) else result.source_id
-        self._progress(source_id, step or ("fetched" if isinstance(result, Source) else "failed"))
+    def _end(self, result: Source | Attempt) -> Source | Attempt:
+        if isinstance(result, Source):
+            self._progress(result.id, "fetched")
+        else:
+            self._progress(result.source_id, "failed")
         return result
 
 
@@ -211,3 +217,76 @@ def _items(catalog: Catalog) -> dict[str, ArxivLink | GithubLink | str]:
         if listing.summary is not None and listing.summary_id is not None:
             items[listing.summary_id] = listing.summary
     return dict(sorted(items.items()))
+
+
+class MirrorFile(NamedTuple):
+    """`origin` is the same on every machine that has this mirror; `version` is `v2` where the
+    file name says so."""
+
+    path: Path
+    origin: str
+    version: str | None = None
+
+
+class Mirror:
+    """A folder that is read in place of arXiv and GitHub, as it was when each part of it was
+    first looked at.
+
+    Laid out as `arxiv/<id>.pdf`, with or without `vN`, and `github/<owner>/<repo>/README*`; upper
+    and lower case are not told apart. An old id such as `cs/0112017` may stand as
+    `arxiv/cs/0112017.pdf`, `arxiv/cs_0112017.pdf` or `arxiv/0112017.pdf`, looked for in this order.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise RagError(f"there is no folder {folder} to read as a mirror: check the path")
+        self.folder = folder
+        self._listings: dict[PurePosixPath, dict[str, Path]] = {}
+
+    def files(self, link: ArxivLink | GithubLink) -> Iterator[MirrorFile]:
+        """The files that can stand for `link`, the best first.
+
+        A paper's link with a version takes the file of that version, then one without; a link
+        without takes the newest version there is, then a file without. Of a repository's READMEs
+        the one that GitHub would show comes first.
+        """
+        if isinstance(link, GithubLink):
+            listing = self._listing(PurePosixPath("github", link.owner, link.name))
+            readmes = [path for name, path in listing.items() if name.split(".")[0] == "readme"]
+            yield from map(self._file, sorted(filter(Path.is_file, readmes), key=_preference))
+            return
+        unversioned: list[Path] = []
+        archive, _, number = link.id.rpartition("/")
+        for stem in (f"{archive}/{number}", f"{archive}_{number}", number) if archive else [number]:
+            path = PurePosixPath("arxiv", stem.lower())
+            listing = self._listing(path.parent)
+            versions = sorted(
+                (int(match[1]), file)
+                for key, file in listing.items()
+                if (match := re.fullmatch(re.escape(path.name) + r"v(\d{1,4})\.pdf", key))
+            )
+            for version, file in reversed(versions):
+                if link.version in (None, version):
+                    yield self._file(file, f"v{version}")
+            unversioned += filter(None, [listing.get(f"{path.name}.pdf")])
+        yield from map(self._file, unversioned)
+
+    def _file(self, path: Path, version: str | None = None) -> MirrorFile:
+        return MirrorFile(path, f"mirror:{path.relative_to(self.folder).as_posix()}", version)
+
+    def _listing(self, part: PurePosixPath) -> dict[str, Path]:
+        """What stands in this part of the mirror, by lower-case name. Parts are found by name in
+        the listing above them, so that no id can lead out of the mirror."""
+        if part not in self._listings:
+            folder: Path | None = self.folder
+            if part.name:
+                folder = self._listing(part.parent).get(part.name.lower())
+            inside = sorted(folder.iterdir()) if folder and folder.is_dir() else ()
+            # Of names that differ in case alone, the last in order stands: lower case.
+            self._listings[part] = {path.name.lower(): path for path in inside}
+        return self._listings[part]
+
+
+def _preference(path: Path) -> tuple[int, str]:
+    endings = (*_README_ENDINGS, path.suffix.lower())
+    return endings.index(path.suffix.lower()), path.name

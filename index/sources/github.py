@@ -17,10 +17,7 @@ from urllib.parse import quote
 from index.catalog import GithubLink
 from index.errors import FetchError
 from index.sources.http import BusyError, Http, HttpError, Response
-from index.sources.validate import README_LIMIT, Download, readme_error, readme_media_type
-
-API = "https://api.github.com"
-RAW = "https://raw.githubusercontent.com"
+from index.sources.store import README_LIMIT, Download, readme_error, readme_media_type
 
 log = logging.getLogger(__name__)
 
@@ -29,24 +26,18 @@ _KEPT_FOR_READMES = 20
 _USUAL_NAMES = ("README.md", "readme.md", "Readme.md", "README.rst", "README.txt", "README")
 # base64 takes four bytes for three, and the answer holds little else.
 _JSON_LIMIT = 2 * README_LIMIT
-_MISSING = "GitHub has no such repository, or it has no README"
 
 
 def token_from_environment(environment: Mapping[str, str] = os.environ) -> str | None:
     """GITHUB_TOKEN or GH_TOKEN, whichever is set first."""
-    for name in ("GITHUB_TOKEN", "GH_TOKEN"):
-        token = environment.get(name, "").strip()
-        if token.isascii() and token.isprintable() and token:
-            return token
-    return None
+    tokens = (environment.get(name, "").strip() for name in ("GITHUB_TOKEN", "GH_TOKEN"))
+    return next((t for t in tokens if t and t.isascii() and t.isprintable()), None)
 
 
 class GithubApi:
     """`token`, where given, is sent to the origin `api` alone, and neither logged nor stored."""
 
-    def __init__(
-        self, http: Http, *, api: str = API, raw: str = RAW, token: str | None = None
-    ) -> None:
+    def __init__(self, http: Http, *, api: str, raw: str, token: str | None = None) -> None:
         self._http = http
         self.base = api
         self._raw = raw
@@ -58,8 +49,8 @@ class GithubApi:
         changed it, None where that was not asked for. Raises FetchError."""
         url = f"{self.base}/repos/{quote(link.owner)}/{quote(link.name)}/readme"
         try:
-            answer = None if self._limit_reached else self._ask(url)
-            readme = self._from_raw_host(link) if answer is None else self._read(link, answer)
+            answer = self._ask(url)
+            readme = self._read(link, answer) if answer else self._from_raw_host(link)
         except HttpError as error:
             raise FetchError(link.source_id, str(error)) from error
         if reason := readme_error(readme.data):
@@ -67,35 +58,35 @@ class GithubApi:
         return readme
 
     def _ask(self, url: str) -> Response | None:
-        """The API's answer, or None where its limit of requests is reached."""
+        """The API's answer, or None once its limit of requests is reached
+        (https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api)."""
+        if self._limit_reached:
+            return None
         headers = {"accept": "application/vnd.github+json", "x-github-api-version": "2022-11-28"}
         if self._token:
             headers["authorization"] = f"Bearer {self._token}"
         try:
-            answer = self._http.get(
-                url, site=_SITE, limit=_JSON_LIMIT, headers=headers, final=_limited
-            )
-        except BusyError as error:
-            log.info("%s: reading from the raw host instead", error)
-            self._limit_reached = True
-            return None
-        if answer.status == 401 and self._token:
+            answer = self._http.get(url, site=_SITE, limit=_JSON_LIMIT, headers=headers)
+        except BusyError:
+            answer = None
+        if answer and answer.status == 401 and self._token:
             log.warning("GitHub does not accept the token in the environment: going on without")
             self._token = None
             return self._ask(url)
-        if _limited(answer):
+        if answer is None or (
+            answer.status in (403, 429)
+            and ("retry-after" in answer.headers or _requests_left(answer) == 0)
+        ):
             log.info("GitHub's limit of requests is reached: reading from the raw host instead")
             self._limit_reached = True
             return None
         return answer
 
     def _read(self, link: GithubLink, answer: Response) -> Download:
-        if answer.status == 404:
-            raise FetchError(link.source_id, _MISSING)
         if answer.status != 200:
-            raise FetchError(
-                link.source_id, f"GitHub does not send its README (status {answer.status})"
-            )
+            missing = "GitHub has no such repository, or it has no README"
+            unsent = f"GitHub does not send its README (status {answer.status})"
+            raise FetchError(link.source_id, missing if answer.status == 404 else unsent)
         try:
             record = json.loads(answer.content)
             name, path = str(record["name"]), str(record["path"])
@@ -103,15 +94,16 @@ class GithubApi:
             if record["encoding"] == "base64":
                 data = base64.b64decode(record["content"])
             else:  # a file of more than a megabyte is only named, not sent
-                data = self._http.get(
-                    str(record["download_url"]), site=_SITE, limit=README_LIMIT
-                ).content
+                url = str(record["download_url"])
+                data = self._http.get(url, site=_SITE, limit=README_LIMIT).content
         except (ValueError, KeyError, TypeError) as error:
             raise FetchError(link.source_id, "GitHub's answer cannot be read") from error
-        left = answer.headers.get("x-ratelimit-remaining", "")
-        few = left.isdecimal() and int(left) <= _KEPT_FOR_READMES
         # The answer's own address: a renamed repository is asked for under its new one.
-        commit = None if few else self._commit(answer.url.removesuffix("/readme"), path)
+        commit = (
+            self._commit(answer.url.removesuffix("/readme"), path)
+            if _requests_left(answer) > _KEPT_FOR_READMES
+            else None
+        )
         return Download(data, readme_media_type(name), origin, commit)
 
     def _commit(self, repository: str, path: str) -> str | None:
@@ -119,9 +111,7 @@ class GithubApi:
         worth having without."""
         try:
             answer = self._ask(f"{repository}/commits?path={quote(path)}&per_page=1")
-            if answer is None or answer.status != 200:
-                return None
-            return str(json.loads(answer.content)[0]["sha"])
+            return str(json.loads(answer.content)[0]["sha"]) if answer else None
         except (HttpError, ValueError, KeyError, TypeError, IndexError) as error:
             log.info("no commit for %s: %s", repository, error)
             return None
@@ -141,8 +131,7 @@ class GithubApi:
         )
 
 
-def _limited(answer: Response) -> bool:
-    """Whether GitHub declines because of how much was asked
-    (https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api)."""
-    spent = answer.headers.get("x-ratelimit-remaining") == "0"
-    return answer.status in (403, 429) and (spent or "retry-after" in answer.headers)
+def _requests_left(answer: Response) -> float:
+    """As GitHub counts them; infinite where it does not say."""
+    left = answer.headers.get("x-ratelimit-remaining", "")
+    return int(left) if left.isdecimal() else float("inf")

@@ -9,7 +9,6 @@ import logging
 import math
 import random
 import re
-import ssl
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -38,8 +37,8 @@ class BusyError(HttpError):
 
 
 class _RetryableError(Exception):
-    """A failure that may pass. `wait` is the pause in seconds that the host asked for, None where
-    it did not say; `tries` bounds the number of requests."""
+    """A failure that may pass. `wait` is the pause in seconds that the host asked for; `tries`
+    bounds the number of requests."""
 
     def __init__(
         self,
@@ -47,7 +46,7 @@ class _RetryableError(Exception):
         kind: Literal["busy", "unreachable", "cut"],
         *,
         tries: float = math.inf,
-        wait: float | None = None,
+        wait: float = 0.0,
     ) -> None:
         self.kind = kind
         self.tries = tries
@@ -62,8 +61,7 @@ class RetryPolicy:
     `connect` and `read` bound one step, `total` the body of one answer. `backoff` is the first
     pause after a failure; it doubles, up to `longest_backoff`. `longest_wait` is the longest
     Retry-After that is waited for: a host that asks for more is not asked again before its time.
-    `interval` is the least pause between the end of a request and the next one to the same host,
-    by host name.
+    `interval` is the least pause between requests to the same host, by host name.
     """
 
     connect: float = 5.0
@@ -90,16 +88,16 @@ class Response:
     content: bytes = b""
 
 
-def retry_after(value: str | None, now: datetime) -> float | None:
-    """The seconds a Retry-After header asks for, given as seconds or as an HTTP date; None
-    where there is none or it cannot be read (RFC 9110, 10.2.3)."""
-    text = (value or "").strip()
+def retry_after(value: str, now: datetime) -> float:
+    """The seconds a Retry-After header asks for, given as seconds or as an HTTP date; 0 where it
+    cannot be read (RFC 9110, 10.2.3)."""
+    text = value.strip()
     if text.isascii() and text.isdecimal():
         return float(text[:9])
     try:
         when = parsedate_to_datetime(text)
     except (ValueError, OverflowError):
-        return None
+        return 0.0
     when = when if when.tzinfo else when.replace(tzinfo=UTC)
     return max(0.0, (when - now).total_seconds())
 
@@ -112,10 +110,8 @@ def origin_of(url: httpx.URL | str) -> str:
     return f"{url.scheme}://{url.host}{port}"
 
 
-@cache
-def _certificates() -> ssl.SSLContext:
-    """Loading them takes longer than a request."""
-    return httpx.create_ssl_context()
+# Loading the certificates takes longer than a request.
+_certificates = cache(httpx.create_ssl_context)
 
 
 class Http:
@@ -133,7 +129,7 @@ class Http:
         retry_policy: RetryPolicy | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.allowed = frozenset(origin_of(url) for url in allowed)
+        self.allowed = frozenset(map(origin_of, allowed))
         self.retry_policy = retry_policy or RetryPolicy()
         self._sleep = sleep
         self._asked: dict[str, float] = {}  # host: end of the last request
@@ -155,18 +151,11 @@ class Http:
         self._client.close()
 
     def get(
-        self,
-        url: str,
-        *,
-        site: str,
-        limit: int,
-        headers: Mapping[str, str] | None = None,
-        final: Callable[[Response], bool] = lambda _: False,
+        self, url: str, *, site: str, limit: int, headers: Mapping[str, str] | None = None
     ) -> Response:
         """The answer, whatever its status, once no trying again would change it.
 
-        `site` names the host in messages; `limit` is in bytes. `final` says of an answer that
-        asks to wait (429, 502, 503, 504) that waiting is no use. `headers` go to the origin of
+        `site` names the host in messages; `limit` is in bytes. `headers` go to the origin of
         `url` alone. Raises HttpError where no whole answer came.
         """
         origin, policy = origin_of(url), self.retry_policy
@@ -174,14 +163,13 @@ class Http:
         while True:
             attempt += 1
             try:
-                response = self._follow(httpx.URL(url), site, limit, headers or {}, final)
+                response = self._follow(httpx.URL(url), site, limit, headers or {})
             except _RetryableError as error:
-                wait = error.wait or 0.0
-                if wait > policy.longest_wait or attempt >= min(policy.tries, error.tries):
+                if error.wait > policy.longest_wait or attempt >= min(policy.tries, error.tries):
                     raise self._give_up(origin, error, attempt) from error
                 # The random part keeps many clients from coming back at the same moment.
                 backoff = policy.backoff * (2 ** (attempt - 1) + random.random())
-                pause = max(min(backoff, policy.longest_backoff), wait)
+                pause = max(min(backoff, policy.longest_backoff), error.wait)
                 log.info("%s; trying again in %.1f s", error, pause)
                 self._sleep(pause)
             else:
@@ -189,12 +177,7 @@ class Http:
                 return response
 
     def _follow(
-        self,
-        url: httpx.URL,
-        site: str,
-        limit: int,
-        headers: Mapping[str, str],
-        final: Callable[[Response], bool],
+        self, url: httpx.URL, site: str, limit: int, headers: Mapping[str, str]
     ) -> Response:
         """One try: from `url` along its redirects to an answer."""
         first = origin_of(url)
@@ -206,7 +189,7 @@ class Http:
             until, reason = self._closed.get(origin, (-math.inf, HttpError()))
             if time.monotonic() < until:
                 raise type(reason)(str(reason))
-            response = self._ask(url, site, limit, headers if origin == first else {}, final)
+            response = self._ask(url, site, limit, headers if origin == first else {})
             location = response.headers.get("location")
             if response.status not in _REDIRECT or not location:
                 return response
@@ -216,14 +199,7 @@ class Http:
                 raise HttpError(f"{site} redirected to something that is no address") from error
         raise HttpError(f"{site} redirected more than {_MAX_REDIRECTS} times")
 
-    def _ask(
-        self,
-        url: httpx.URL,
-        site: str,
-        limit: int,
-        headers: Mapping[str, str],
-        final: Callable[[Response], bool],
-    ) -> Response:
+    def _ask(self, url: httpx.URL, site: str, limit: int, headers: Mapping[str, str]) -> Response:
         """One request to one allowed host, after the pause it wants."""
         due = self._asked.get(url.host, -math.inf) + self.retry_policy.interval.get(url.host, 0.0)
         if (pause := due - time.monotonic()) > 0:
@@ -231,20 +207,18 @@ class Http:
         log.debug("asking %s", url)
         try:
             with self._client.stream("GET", url, headers=headers) as answer:
-                response = Response(answer.status_code, str(url), dict(answer.headers))
-                if response.status in _BUSY and not final(response):
-                    wait = retry_after(response.headers.get("retry-after"), datetime.now(UTC))
+                status, received = answer.status_code, dict(answer.headers)
+                # Where a quota is used up, waiting for minutes is no use.
+                if status in _BUSY and received.get("x-ratelimit-remaining") != "0":
+                    wait = retry_after(received.get("retry-after", ""), datetime.now(UTC))
                     raise _RetryableError(f"{site} asked to wait", "busy", wait=wait)
-                if response.status != 200:
-                    return response
-                return Response(200, str(url), response.headers, self._read(answer, site, limit))
-        except httpx.ConnectTimeout as error:
-            message = f"{site} cannot be reached: no answer"
-            raise _RetryableError(message, "unreachable", tries=1) from error
-        except (httpx.ConnectError, httpx.ProxyError) as error:
-            why = re.sub(r"^\[Errno -?\d+\] ", "", str(error))
+                content = self._read(answer, site, limit) if status == 200 else b""
+                return Response(status, str(url), received, content)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+            timeout = isinstance(error, httpx.ConnectTimeout)
+            why = "no answer" if timeout else re.sub(r"^\[Errno -?\d+\] ", "", str(error))
             message = f"{site} cannot be reached: {why}"
-            raise _RetryableError(message, "unreachable", tries=2) from error
+            raise _RetryableError(message, "unreachable", tries=1 if timeout else 2) from error
         except httpx.TimeoutException as error:
             raise _RetryableError(f"{site} did not answer in time", "busy") from error
         except httpx.RequestError as error:
@@ -255,34 +229,32 @@ class Http:
     def _read(self, answer: httpx.Response, site: str, limit: int) -> bytes:
         """The body, within `limit` bytes and the total time. A body shorter than its
         Content-Length is a cut connection: httpx raises."""
-        deadline = time.monotonic() + self.retry_policy.total
-        too_large = HttpError(f"{site} sent more than {limit / 1_000_000:g} MB: not kept")
-        if int(answer.headers.get("content-length", 0)) > limit:
-            raise too_large
+        total = self.retry_policy.total
+        deadline = time.monotonic() + total
+        announced = int(answer.headers.get("content-length", 0))
         content = bytearray()
         for chunk in answer.iter_bytes():
             content += chunk
-            if len(content) > limit:
-                raise too_large
+            if max(announced, len(content)) > limit:
+                raise HttpError(f"{site} sent more than {limit / 1_000_000:g} MB: not kept")
             if time.monotonic() > deadline:
                 # No further try: a host this slow would be so again.
-                seconds = f"{self.retry_policy.total:g} s"
-                raise HttpError(f"{site} sent too slowly: gave up after {seconds}")
+                raise HttpError(f"{site} sent too slowly: gave up after {total:g} s")
         return bytes(content)
 
     def _give_up(self, origin: str, error: _RetryableError, tries: int) -> HttpError:
         """The error to raise; also closes the origin, where it is not to be asked again."""
-        after = f"; gave up after {tries} tries" if tries > 1 else ""
-        until = math.inf
+        message = f"{error}; gave up after {tries} tries" if tries > 1 else str(error)
         if error.kind == "cut":
-            return HttpError(f"{error}{after}")
+            return HttpError(message)
+        until = math.inf
         if error.kind == "unreachable":
             reason = HttpError(f"{error} (is this machine online?)")
-        elif error.wait is not None and error.wait > self.retry_policy.longest_wait:
+        elif error.wait > self.retry_policy.longest_wait:
             reason = BusyError(f"{error} {math.ceil(error.wait / 60)} minutes; try again then")
             until = time.monotonic() + error.wait
         else:
-            reason = BusyError(f"{error}{after}")
+            reason = BusyError(message)
             self._turned_away[origin] = self._turned_away.get(origin, 0) + 1
             if self._turned_away[origin] < 2:
                 return reason

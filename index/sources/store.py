@@ -1,6 +1,5 @@
-"""Bytes on disk, stored once under their hash, and a ledger of every attempt to get them.
-
-Knows nothing of networks: fetching is `index.sources.fetch`.
+"""Bytes of papers and READMEs: which are accepted, where they are stored, once under their hash,
+and a ledger of every attempt to get them. Knows nothing of networks.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from index import files
@@ -24,6 +23,15 @@ _SOURCE_TYPES: dict[str, SourceType] = {
     "github": "readme",
     "summary": "summary",
 }
+_MEDIA_TYPES = {
+    **dict.fromkeys((".md", ".markdown", ".mdown", ".mkd", ".mkdn"), "text/markdown"),
+    **dict.fromkeys((".rst", ".rest"), "text/x-rst"),
+    **dict.fromkeys((".adoc", ".asciidoc"), "text/asciidoc"),
+    ".org": "text/org",
+}
+
+PDF_LIMIT = 100_000_000
+README_LIMIT = 5_000_000
 
 
 def source_type_of(source_id: str) -> SourceType:
@@ -34,10 +42,59 @@ def source_type_of(source_id: str) -> SourceType:
         raise ValueError(f"not a source id: {source_id!r}") from None
 
 
+def readme_media_type(name: str) -> str:
+    """The media type of a README called `name`; plain text where its ending says nothing."""
+    return _MEDIA_TYPES.get(PurePosixPath(name).suffix.lower(), "text/plain")
+
+
+def pdf_error(data: bytes) -> str:
+    """Why `data` is not accepted as a PDF, for the user; "" if it is. Readers look for `%PDF-` in
+    the first 1024 bytes (ISO 32000-1, annex H.3.4.1), and so do we."""
+    head = data[:1024]
+    if not data:
+        return "not a PDF: the file is empty"
+    if len(data) > PDF_LIMIT:
+        return f"larger than {PDF_LIMIT // 1_000_000} MB: not kept"
+    if _is_web_page(head):
+        return "not a PDF: an HTML page came in its place"
+    if b"%PDF-" in head:
+        return ""
+    if not head.strip(b"\0"):
+        return "not a PDF: the file begins with zero bytes"
+    return "not a PDF: it does not begin with %PDF-"
+
+
+def readme_error(data: bytes) -> str:
+    """Why `data` is not accepted as a README, for the user; "" if it is."""
+    if not data.strip():
+        return "the README is empty"
+    if len(data) > README_LIMIT:
+        return f"larger than {README_LIMIT // 1_000_000} MB: not kept"
+    if _is_web_page(data[:1024]):
+        return "not a README: an HTML page came in its place"
+    return "not a README: it is no plain text" if b"\0" in data else ""
+
+
+def _is_web_page(head: bytes) -> bool:
+    """READMEs may well begin with HTML (`<p align="center">`), but not with a whole page's."""
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    return start.startswith((b"<!doctype html", b"<html"))
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """Accepted bytes, not yet stored. `version` is the arXiv version (`v4`) or the commit, None
+    where the origin does not say."""
+
+    data: bytes
+    media_type: str
+    origin: str
+    version: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Bytes that were fetched, and where they came from. `version` is the arXiv version
-    (`v4`) or the commit, None where the origin does not say."""
+    """Bytes that were fetched, and where they came from; `version` as in Download."""
 
     id: str
     media_type: str
@@ -75,10 +132,8 @@ class Attempt:
             raise ValueError(f"not a ledger entry: {error}") from error
         source = attempt.source
         # A hash is a file name: one that is none must not lead out of the folder.
-        if (
-            not isinstance(attempt.source_id, str)
-            or bool(attempt.reason) is (source is not None)
-            or (source and not re.fullmatch("[0-9a-f]{64}", str(source.sha256)))
+        if bool(attempt.reason) is (source is not None) or (
+            source and not re.fullmatch("[0-9a-f]{64}", str(source.sha256))
         ):
             raise ValueError("not a ledger entry: the fields do not fit together")
         return attempt
@@ -109,8 +164,8 @@ class SourceStore:
         already the newest entry writes nothing, except bytes that were lost or changed."""
         sha256 = hashlib.sha256(data).hexdigest()
         source = Source(source_id, media_type, sha256, len(data), origin, version)
-        path = self.folder / source.sha256
-        if _size(path) != source.size or path.read_bytes() != data:
+        path = self.folder / sha256
+        if not (self._holds(source) and path.read_bytes() == data):
             if not self._swept:
                 self._swept = True
                 files.sweep(self.folder)
@@ -134,18 +189,13 @@ class SourceStore:
         """The newest source of every id, as `get` gives it, in no promised order. Reads the whole
         ledger: it costs what the catalog is large."""
         for path in self.folder.glob("ledger/*/*.jsonl"):
-            attempts = files.read(path, Attempt.from_json)
-            for source_id in dict.fromkeys(attempt.source_id for attempt in attempts):
-                own = [attempt for attempt in attempts if attempt.source_id == source_id]
-                if source := self._newest(own):
-                    yield source
+            if source := self._newest(files.read(path, Attempt.from_json)):
+                yield source
 
     def find(self, source_id: str, sha256: str) -> Source | None:
         """The source under this id that has this hash, newest or not."""
-        for attempt in reversed(self.attempts(source_id)):
-            if attempt.source is not None and attempt.source.sha256 == sha256:
-                return attempt.source
-        return None
+        sources = (attempt.source for attempt in reversed(self.attempts(source_id)))
+        return next((source for source in sources if source and source.sha256 == sha256), None)
 
     def read(self, source: Source) -> bytes:
         """The bytes, checked against their hash. Raises SourceError where they were changed."""
@@ -153,14 +203,11 @@ class SourceStore:
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise SourceError(
-                source.id, f"its stored bytes cannot be read ({error}); fetch it again"
-            ) from error
+            reason = f"its stored bytes cannot be read ({error}); fetch it again"
+            raise SourceError(source.id, reason) from error
         if hashlib.sha256(data).hexdigest() != source.sha256:
-            raise SourceError(
-                source.id,
-                f"its stored bytes were changed on disk; delete {path} and fetch it again",
-            )
+            reason = f"its stored bytes were changed on disk; delete {path} and fetch it again"
+            raise SourceError(source.id, reason)
         return data
 
     def failure(self, source_id: str) -> Attempt | None:
@@ -168,10 +215,9 @@ class SourceStore:
         attempts = self.attempts(source_id)
         return attempts[-1] if attempts and attempts[-1].reason else None
 
-    def attempts(self, source_id: str) -> tuple[Attempt, ...]:
+    def attempts(self, source_id: str) -> Sequence[Attempt]:
         """Every attempt for this id, oldest first."""
-        attempts = files.read(self.ledger(source_id), Attempt.from_json)
-        return tuple(attempt for attempt in attempts if attempt.source_id == source_id)
+        return files.read(self.ledger(source_id), Attempt.from_json)
 
     def ledger(self, source_id: str) -> Path:
         """The file of the attempts for this id: fanned out, so that no folder becomes large."""
@@ -179,11 +225,12 @@ class SourceStore:
         return self.folder / "ledger" / key[:2] / f"{key[2:32]}.jsonl"
 
     def _newest(self, attempts: Sequence[Attempt]) -> Source | None:
-        for attempt in reversed(attempts):
-            source = attempt.source
-            if source is not None and _size(self.folder / source.sha256) == source.size:
-                return source
-        return None
+        sources = (attempt.source for attempt in reversed(attempts))
+        return next((source for source in sources if source and self._holds(source)), None)
+
+    def _holds(self, source: Source) -> bool:
+        path = self.folder / source.sha256
+        return path.exists() and path.stat().st_size == source.size
 
     def _append(self, attempt: Attempt) -> None:
         files.append(self.ledger(attempt.source_id), attempt.to_json())
@@ -191,10 +238,3 @@ class SourceStore:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return None

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,10 +64,10 @@ def make_segment(
     sentences: Vectors,
 ) -> Segment:
     """Bind passages and vectors of one document. Raises ValueError where they do not match."""
-    if vectors.ndim != 2 or len(vectors) != len(passages):
-        raise ValueError(f"{len(passages)} passages, vectors of shape {vectors.shape}")
-    if sentences.shape != (_sentence_count(passages), vectors.shape[1]):
-        raise ValueError(f"{_sentence_count(passages)} sentences, vectors {sentences.shape}")
+    counts = len(passages), _sentence_count(passages)
+    shapes = vectors.shape, sentences.shape
+    if shapes != tuple((count, vectors.shape[-1]) for count in counts):
+        raise ValueError(f"{counts[0]} passages, {counts[1]} sentences, vectors of shapes {shapes}")
     return Segment(
         name=name,
         passages=passages,
@@ -93,8 +93,7 @@ class SegmentStore:
 
     def save(self, segment: Segment) -> Path:
         """Write the segment, whole or not at all. Equal segments give equal bytes."""
-        path = self.path(segment.name)
-        write_checksummed(path, _pack(segment))
+        write_checksummed(path := self.path(segment.name), _pack(segment))
         return path
 
     def load(self, name: str) -> Segment:
@@ -111,14 +110,9 @@ class SegmentStore:
     def verify(self, name: str) -> bytes:
         """The content of the segment's file, by its checksum. Raises SegmentError where it is
         absent or damaged."""
-        path = self.path(name)
-        if not path.exists():
+        if not (path := self.path(name)).exists():
             raise SegmentError(f"{path} does not exist. Run `rag index` to build it.")
         return read_checksummed(path)
-
-    def names(self) -> Iterator[str]:
-        """The names of all segments here, sorted."""
-        return iter(sorted(path.stem for path in self.folder.glob("*.segment")))
 
 
 def _pack(segment: Segment) -> bytes:

@@ -14,7 +14,7 @@ from index.documents.pdf.content import Interpreter
 from index.documents.pdf.graphics import Face, Matrix, Run
 from index.documents.pdf.operators import read_operations
 from index.errors import ExtractionError
-from index.sources.validate import pdf_error
+from index.sources.store import pdf_error
 
 LOG = logging.getLogger(__name__)
 for name in ("pypdf", "index"):  # where no log is set up, warnings must not reach the terminal
