@@ -73,20 +73,20 @@ def extractor_of(media_type: str) -> str:
     return {"text/markdown": MARKDOWN, "text/x-rst": RST}.get(media_type, PLAIN)
 
 
-def _document_path(source: Source, settings: Settings) -> Path:
-    """Named by the bytes and the extractor."""
+def document_path(source: Source, settings: Settings) -> Path:
+    """Where the text of a source is cached: named by its bytes and the extractor."""
     key = f"{source.sha256}\n{extractor_of(source.media_type)}"
     return settings.documents / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.document"
 
 
 def cache_document(document: Document, source: Source, settings: Settings) -> None:
     """Write down the text of a source, whole or not at all."""
-    write_checksummed(_document_path(source, settings), document.to_json().encode())
+    write_checksummed(document_path(source, settings), document.to_json().encode())
 
 
 def cached_document(source: Source, settings: Settings) -> Document | None:
     """The text of a source, where it was read before and its cache file is undamaged."""
-    path = _document_path(source, settings)
+    path = document_path(source, settings)
     if not path.exists():
         return None
     try:
