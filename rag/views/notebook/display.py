@@ -106,16 +106,11 @@ class ShownAnswer:
     def quotes(self) -> Table:
         """Every quote: the statement that it supports, and where it stands."""
         rows = [
-            (
-                part,
-                statement.text,
-                quote.text,
-                work_of(self.answer, quote.source_id),
-                place(quote.source_type, quote.pages),
-            )
+            (part, statement.text, quote.text, work_of(self.answer, quote.source_id),
+             place(quote.source_type, quote.pages))
             for part, statement in self.answer.statements()
             for quote in statement.quotes
-        ]
+        ]  # fmt: skip
         return table(("part", "statement", "quote", "work", "where"), rows)
 
     @property
@@ -155,19 +150,16 @@ class ShownAnswer:
     def save(self, path: str | Path) -> Path:
         """Write the answer: `.html` to read and send, `.json` to keep and verify, `.md`."""
         target = Path(path)
-        match target.suffix.lower():
-            case ".html":
-                text = to_html(self.answer, self.pictures, support_warnings=self.support_warnings)
-            case ".json":
-                text = self.answer.to_json() + "\n"
-            case ".md":
-                text = to_markdown(self.answer)
-            case _:
-                raise AnswerError(
-                    f"{target} names no form of an answer; expected a name that ends in "
-                    ".html, .json, .md"
-                )
-        write_atomically(target, text.encode())
+        answer, warnings = self.answer, self.support_warnings
+        forms = {
+            ".html": lambda: to_html(answer, self.pictures, support_warnings=warnings),
+            ".json": lambda: answer.to_json() + "\n",
+            ".md": lambda: to_markdown(answer),
+        }
+        if (form := forms.get(target.suffix.lower())) is None:
+            expected = f"expected a name that ends in {', '.join(forms)}"
+            raise AnswerError(f"{target} names no form of an answer; {expected}")
+        write_atomically(target, form().encode())
         return target
 
 

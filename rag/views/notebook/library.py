@@ -70,35 +70,33 @@ class Library:
 
     @property
     def works(self) -> Table:
-        """Every source of every listed work: how much of it is in the index, or why nothing."""
+        """Every source of the listed works: how much of it is in the index, or why nothing."""
         rows = []
-        for listing in self.catalog.listings:
-            for source_id in listing.source_ids:
-                reading, segment = self.readings[source_id], self.segments.get(source_id)
-                counts: tuple[int | None, ...] = (None, None, None)
-                if segment is not None:
-                    sentences = sum(len(passage.sentences) for passage in segment.passages)
-                    pages = len(segment.page_starts) or None
-                    counts = (pages, len(segment.passages), sentences)
-                rows.append((listing.name, source_id, reading.source_type, *counts, reading.reason))
+        for source_id, name in self.names.items():
+            reading, segment = self.readings[source_id], self.segments.get(source_id)
+            counts: tuple[int | None, ...] = (None, None, None)
+            if segment is not None:
+                sentences = sum(len(passage.sentences) for passage in segment.passages)
+                counts = (len(segment.page_starts) or None, len(segment.passages), sentences)
+            rows.append((name, source_id, reading.source_type, *counts, reading.reason))
         columns = ("work", "source", "type", "pages", "passages", "sentences", "not read because")
-        return table(columns, list(dict.fromkeys(rows)))
+        return table(columns, rows)
 
     def passages(self, work: str) -> Table:
         """The passages of the works whose name or source id contains `work`, in reading order."""
-        matches = {
-            source_id: self.readings[source_id].source_type
+        sources = [
+            source_id
             for listing in self.catalog.listings
             for source_id in listing.source_ids
             if work.lower() in f"{listing.name} {source_id}".lower()
-        }
-        if not matches:
+        ]
+        if not sources:
             listed = ", ".join(listing.name for listing in self.catalog.listings)
             raise RagError(f"no listed work matches {work!r}; there are: {listed}")
         rows = [
-            (source_id, place(source_type, passage.pages), passage.heading, len(passage.text),
-             passage.text)
-            for source_id, source_type in matches.items()
+            (source_id, place(self.readings[source_id].source_type, passage.pages),
+             passage.heading, len(passage.text), passage.text)
+            for source_id in dict.fromkeys(sources)
             if source_id in self.segments
             for passage in self.segments[source_id].passages
         ]  # fmt: skip

@@ -65,8 +65,7 @@ class ProgressBar:
             delay=1e-3,
             bar_format="{desc} {n_fmt}/{total_fmt} {bar:20}{postfix}",
         )
-        self._stage = ""
-        self._text = ""
+        self._stage = self._text = ""
         self._display: Any = None
         self._drawn = 0.0
 
@@ -97,15 +96,13 @@ class ProgressBar:
         from IPython.display import display
 
         self._drawn = time.monotonic()
-        content = {"text/plain": self._text}
         if self._display is None:
-            self._display = display(content, raw=True, display_id=True)  # type: ignore[no-untyped-call]
-        else:
-            self._display.update(content, raw=True)
+            self._display = display({}, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        self._display.update({"text/plain": self._text}, raw=True)
 
 
 class SettingsOptions(TypedDict, total=False):
-    """Where to look for works and which encoder to use; see `settings_here`."""
+    """The parameters of `settings_here`."""
 
     data_dir: Folder | None
     mirror: Folder | None
@@ -114,8 +111,7 @@ class SettingsOptions(TypedDict, total=False):
 
 
 class Options(SettingsOptions, total=False):
-    """Also who writes (`writer`), with which `model`, on which server (`base_url`), as in `rag
-    ask`."""
+    """Also who writes, with which model, on which server, as in `rag ask`."""
 
     writer: WriterKind
     model: str
@@ -145,10 +141,9 @@ def ask(
         )
     if prompt is None:
         prompt = Prompt.build(question, recommended=works, related=related)
-    request = as_prompt(prompt)
     pipeline = open_pipeline(**options)
     with ProgressBar() as progress:
-        evidence = pipeline.gather(request, notify=progress)
+        evidence = pipeline.gather(as_prompt(prompt), notify=progress)
         answer = pipeline.answer(evidence, stream=progress.write)
         return _shown(answer, pipeline.settings, progress, evidence)
 
