@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 PAPER = Path("docs/pictures/paper.html")
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-COLOURS = 96
-"""Palette size: enough for text, and a picture stays well below 200 kB."""
 
 QUESTION = (
     "I found a grey photo of my grandmother, and an app gave it colours. Her dress came back "
@@ -56,18 +54,19 @@ def run(
 
     chromium = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if chromium is None:
-        say(f"no browser to make pictures with; expected one of {', '.join(CHROMIUM)}")
-        raise typer.Exit(2)
-    with TemporaryDirectory() as temporary, sync_playwright() as playwright:
+        raise SystemExit(f"no browser to make pictures with; expected one of {', '.join(CHROMIUM)}")
+    with (
+        TemporaryDirectory() as temporary,
+        sync_playwright() as playwright,
         # The sandbox wants rights that a container does not have; only our own pages are opened.
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"]) as browser,
+    ):
         work = Path(temporary)
         _write_works(browser, work)
-        notebook, page = _run_notebook(work)
+        _run_notebook(work)
         folder.mkdir(parents=True, exist_ok=True)
-        _photograph(browser, notebook, folder / "notebook.png", height=1500, quote=3)
-        _photograph(browser, page, folder / "page.png", height=1360, quote=0)
-        browser.close()
+        for name, height, quote in (("notebook", 1500, 3), ("page", 1360, 0)):
+            _photograph(browser, work / f"{name}.html", folder / f"{name}.png", height, quote)
 
 
 def _write_works(browser: Browser, work: Path) -> None:
@@ -77,22 +76,21 @@ def _write_works(browser: Browser, work: Path) -> None:
     prompt = Prompt.build(QUESTION, recommended=[LANTERN], related=[MOSAIC])
     (work / "grey-photo.txt").write_text(prompt.text, encoding="utf-8")
     paper = work / "mirror" / "arxiv" / "2401.99999v1.pdf"
-    paper.parent.mkdir(parents=True)
-    page = browser.new_page()
-    page.goto(PAPER.resolve().as_uri())
-    paper.write_bytes(page.pdf(prefer_css_page_size=True))
-    page.close()
+    with browser.new_page() as page:
+        page.goto(PAPER.resolve().as_uri())
+        page.pdf(path=paper, prefer_css_page_size=True)
 
 
-def _run_notebook(work: Path) -> tuple[Path, Path]:
-    """The executed notebook as JupyterLab shows it, and the page that its answer is saved as."""
+def _run_notebook(work: Path) -> None:
+    """Write notebook.html, the executed notebook as JupyterLab shows it, and page.html, the page
+    that its answer is saved as."""
     import nbformat
     from nbclient import NotebookClient
     from nbconvert import HTMLExporter
 
     notebook: Any = nbformat.v4.new_notebook()  # type: ignore[no-untyped-call]
-    sources = (*CELLS, 'answer.save("page.html")')
-    notebook.cells = [nbformat.v4.new_code_cell(source) for source in sources]  # type: ignore[no-untyped-call]
+    for source in (*CELLS, 'answer.save("page.html")'):
+        notebook.cells.append(nbformat.v4.new_code_cell(source))  # type: ignore[no-untyped-call]
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join((str(Path.cwd()), os.environ.get("PYTHONPATH", ""))),
@@ -113,20 +111,19 @@ def _run_notebook(work: Path) -> tuple[Path, Path]:
     exporter.mathjax_url = exporter.require_js_url = exporter.jquery_url = ""
     html, _ = exporter.from_notebook_node(notebook)
     (work / "notebook.html").write_text(html, encoding="utf-8")
-    return work / "notebook.html", work / "page.html"
 
 
-def _photograph(browser: Browser, html: Path, target: Path, *, height: int, quote: int) -> None:
+def _photograph(browser: Browser, html: Path, target: Path, height: int, quote: int) -> None:
     """Save the top of a page, with one quote unfolded to the page of the paper it stands on."""
     from PIL import Image
 
-    page = browser.new_page(viewport={"width": 1040, "height": height}, color_scheme="light")
-    page.goto(html.as_uri())
-    page.locator("details:has(.crop) > summary").nth(quote).click()
-    page.wait_for_timeout(300)
-    image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-    page.close()
-    image.quantize(COLOURS, dither=Image.Dither.NONE).save(target, optimize=True)
+    with browser.new_page(viewport={"width": 1040, "height": height}, color_scheme="light") as page:
+        page.goto(html.as_uri())
+        page.locator("details:has(.crop) > summary").nth(quote).click()
+        page.wait_for_timeout(300)
+        image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    # As many colours as text needs: a picture stays well below 200 kB.
+    image.quantize(96, dither=Image.Dither.NONE).save(target, optimize=True)
     say(f"{target}: {target.stat().st_size // 1000} kB")
 
 

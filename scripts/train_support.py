@@ -9,16 +9,14 @@ CC BY-SA). `rag evaluate support` measures the result on other data.
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
-import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
+import typer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from sklearn.model_selection import PredefinedSplit, cross_val_predict
@@ -41,8 +39,7 @@ SETS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
+class Example(NamedTuple):
     """A pair to learn from. Examples of one group share text and never stand in two folds."""
 
     claim: str
@@ -79,12 +76,12 @@ def fit(matrix: Any, examples: Sequence[Example], names: Sequence[str]) -> dict[
     """Coefficients over the raw features, a threshold, and the AUROC out of fold. `matrix` has
     the features as columns, shape (examples, names)."""
     labels = np.array([example.supported for example in examples])
+    whole = np.array([example.whole_article for example in examples])
     groups = sorted({example.group for example in examples})
     random.Random(0).shuffle(groups)
     folds = [groups.index(example.group) % FOLDS for example in examples]
-    model = make_pipeline(
-        StandardScaler(), LogisticRegression(C=1 / PENALTY, solver="newton-cholesky", tol=1e-8)
-    )
+    regression = LogisticRegression(C=1 / PENALTY, solver="newton-cholesky", tol=1e-8)
+    model = make_pipeline(StandardScaler(), regression)
     weights = {"logisticregression__sample_weight": compute_sample_weight("balanced", labels)}
     scores = cross_val_predict(
         model, matrix, labels, cv=PredefinedSplit(folds), method="predict_proba", params=weights
@@ -94,13 +91,10 @@ def fit(matrix: Any, examples: Sequence[Example], names: Sequence[str]) -> dict[
     scaler, regression = model.fit(matrix, labels, **weights)
     coefficients = regression.coef_[0] / scaler.scale_
     intercept = regression.intercept_[0] - coefficients @ scaler.mean_
-    whole = np.array([example.whole_article for example in examples])
     return {
         "threshold": float(threshold),
         "intercept": round(float(intercept), 5),
-        "weights": {
-            name: round(float(weight), 5) for name, weight in zip(names, coefficients, strict=True)
-        },
+        "weights": dict(zip(names, coefficients.round(5).tolist(), strict=True)),
         "out_of_fold": {
             "AUROC, whole articles": round(roc_auc_score(labels[whole], scores[whole]), 4),
             "AUROC, short evidence": round(roc_auc_score(labels[~whole], scores[~whole]), 4),
@@ -108,24 +102,23 @@ def fit(matrix: Any, examples: Sequence[Example], names: Sequence[str]) -> dict[
     }
 
 
-def main() -> None:
-    """Fits both sets and writes them."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--wice", type=Path, required=True)
-    parser.add_argument("--encoder", type=Path, required=True, help="folder of all-MiniLM-L6-v2")
-    parser.add_argument("--out", type=Path, required=True)
-    options = parser.parse_args()
-    encoder = SentenceTransformerTokens.load(options.encoder)
-    examples = list(wice_examples(options.wice, random.Random(0)))
-    rows = [features_of(it.claim, it.evidence, encoder)[0] for it in tqdm(examples)]
+def main(
+    wice: Annotated[Path, typer.Option()],
+    encoder: Annotated[Path, typer.Option(help="Folder of all-MiniLM-L6-v2.")],
+    out: Annotated[Path, typer.Option()],
+) -> None:
+    """Fit both sets of features and write their coefficients."""
+    states = SentenceTransformerTokens.load(encoder)
+    examples = list(wice_examples(wice, random.Random(0)))
+    rows = [features_of(it.claim, it.evidence, states)[0] for it in tqdm(examples)]
     result: dict[str, Any] = {"version": VERSION, "examples": len(examples)}
     for name, features in SETS.items():
         matrix = np.array([[row[feature] for feature in features] for row in rows])
         result[name] = fit(matrix, examples, features)
-    text = json.dumps(result, indent=2) + "\n"
-    options.out.write_text(text, encoding="utf-8")
-    sys.stdout.write(text)
+    text = json.dumps(result, indent=2)
+    out.write_text(text + "\n", encoding="utf-8")
+    typer.echo(text)
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)
