@@ -70,21 +70,19 @@ def _targets(prompts: list[Path], output: Path | None, suffix: str) -> dict[Path
     answer replaces a prompt."""
     if output is None:
         return {}
-    if len(prompts) == 1 and not output.is_dir():
-        targets = {prompts[0]: output}
-    elif output.exists() and not output.is_dir():
-        raise typer.BadParameter(
-            f"{output} is a file: several answers need a folder", param_hint="--output"
-        )
-    else:
-        targets = {path: output / (path.stem + suffix) for path in prompts}
-    if len(set(targets.values())) < len(targets):
-        raise typer.BadParameter("two prompts have the same file name", param_hint="PROMPT…")
-    for path, target in targets.items():
-        if target.exists() and any(target.samefile(prompt) for prompt in prompts):
-            raise typer.BadParameter(
-                f"the answer to {path} would replace the prompt {target}", param_hint="--output"
-            )
+    several = len(prompts) > 1 or output.is_dir()
+    targets = {path: output / (path.stem + suffix) if several else output for path in prompts}
+    taken = [
+        f"the answer to {path} would replace the prompt {target}"
+        for path, target in targets.items()
+        if target.exists() and any(map(target.samefile, prompts))
+    ]
+    if several and output.exists() and not output.is_dir():
+        taken = [f"{output} is a file: several answers need a folder"]
+    elif len(set(targets.values())) < len(targets):
+        taken = ["two prompts have the same file name"]
+    if taken:
+        raise typer.BadParameter(taken[0], param_hint="--output")
     return targets
 
 

@@ -114,9 +114,21 @@ def _generate(loaded: LoadedModel, ids: Sequence[int], text: Sequence[int], gram
     what the prompt and the first token take. With a grammar its mask is made at every step, as
     the logits processors of constrained generation do, and the token taken is that of `text`."""
     import torch
+    from llguidance import LLMatcher
+
+    def replay(matcher: Any, written: Any, scores: Any) -> Any:
+        token = text[written.shape[1] - len(ids)]
+        bias = bytearray(matcher.compute_logit_bias())
+        allowed = torch.frombuffer(bias, dtype=torch.uint8)[: scores.shape[1]].to(scores.device)
+        scores[:, : len(allowed)].masked_fill_(allowed == 0, float("-inf"))
+        matcher.consume_token(token)
+        scores.fill_(float("-inf"))
+        scores[:, token] = 0.0
+        return scores
 
     def run(length: int) -> float:
         began = time.perf_counter()
+        matcher = LLMatcher(loaded.vocabulary.matching, grammar, log_level=0) if grammar else None
         with torch.inference_mode():
             loaded.model.generate(
                 torch.tensor([list(ids)], device=loaded.device),
@@ -125,7 +137,7 @@ def _generate(loaded: LoadedModel, ids: Sequence[int], text: Sequence[int], gram
                 max_new_tokens=length,
                 do_sample=False,
                 pad_token_id=0,
-                logits_processor=[_Replay(loaded, text, grammar, len(ids))] if grammar else None,
+                logits_processor=[partial(replay, matcher)] if matcher else None,
             )
         if loaded.device.startswith("cuda"):
             torch.cuda.synchronize()
@@ -133,25 +145,3 @@ def _generate(loaded: LoadedModel, ids: Sequence[int], text: Sequence[int], gram
 
     first = run(1)
     return max(1e-9, (run(len(text)) - first) * len(text) / max(1, len(text) - 1))
-
-
-class _Replay:
-    """A logits processor: masks by the grammar, then takes the next token of a given text."""
-
-    def __init__(self, loaded: LoadedModel, text: Sequence[int], grammar: str, prompt: int) -> None:
-        from llguidance import LLMatcher
-
-        self.matcher = LLMatcher(loaded.vocabulary.matching, grammar, log_level=0)
-        self.text, self.prompt = text, prompt
-
-    def __call__(self, ids: Any, scores: Any) -> Any:
-        import torch
-
-        token = self.text[ids.shape[1] - self.prompt]
-        bias = bytearray(self.matcher.compute_logit_bias())  # 0 where a token is not allowed
-        mask = torch.frombuffer(bias, dtype=torch.uint8)[: scores.shape[1]].to(scores.device) == 0
-        scores[:, : len(mask)].masked_fill_(mask, float("-inf"))
-        self.matcher.consume_token(token)
-        scores.fill_(float("-inf"))
-        scores[:, token] = 0.0
-        return scores

@@ -86,7 +86,6 @@ def _time(papers: Sequence[Path], mirror: Path, encoder: str, repeats: int) -> d
     loaded = load_encoder(encoder, offline=True)
     loaded.encode_passages([WARM_UP])
     ours, theirs = Stopwatch(), Stopwatch()
-    passages = chunks = 0
     for number in range(1, repeats + 1):
         say(f"round {number} of {repeats}: rag, then langchain")
         with tempfile.TemporaryDirectory() as data_dir, ours:
@@ -108,27 +107,26 @@ def _time(papers: Sequence[Path], mirror: Path, encoder: str, repeats: int) -> d
 
 def _stages(encoder: Encoder, papers: Sequence[Path]) -> dict[str, Any]:
     """The seconds of each stage in this process alone, and what they were spent on."""
-    extraction, splitting, embedding = Stopwatch(), Stopwatch(), Stopwatch()
+    stages = {name: Stopwatch() for name in ("extraction", "splitting", "embedding")}
     pages = sentences = tokens = 0
     for path in papers:
-        with extraction:
+        with stages["extraction"]:
             document = extract(f"arxiv:{path.stem}", path.read_bytes(), "application/pdf")
-        with splitting:
+        with stages["splitting"]:
             passages = split(
                 document, fits=lambda text: encoder.count_tokens(text) <= encoder.max_tokens
             )
-        with embedding:
+        with stages["embedding"]:
             embed(encoder, passages)
         texts = [document.text[slice(*span)] for item in passages for span in item.sentences]
         pages += len(document.page_starts)
         sentences += len(texts)
         tokens += sum(min(encoder.count_tokens(text), encoder.max_tokens) for text in texts)
-    stages = {"extraction": extraction, "splitting": splitting, "embedding": embedding}
     return {
         "pages": pages,
         "sentences": sentences,
         "tokens": tokens,
-        "tokens_per_cpu_second": round(ratio(tokens, embedding.cpu)),
+        "tokens_per_cpu_second": round(ratio(tokens, stages["embedding"].cpu)),
         "stages_of_rag": {name: stopwatch.mean() for name, stopwatch in stages.items()},
     }
 

@@ -52,11 +52,9 @@ class RandomEncoder:
 
     def encode_passages(self, texts: Sequence[str]) -> Vectors:
         """See Encoder."""
-        digests = [hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts]
-        seeds = [int.from_bytes(digest, "little") for digest in digests]
-        return _unit(
-            np.stack([np.random.default_rng(seed).standard_normal(DIMENSION) for seed in seeds])
-        )
+        seeds = (list(hashlib.sha256(text.encode()).digest()) for text in texts)
+        generators = map(np.random.default_rng, seeds)
+        return _unit(np.stack([each.standard_normal(DIMENSION) for each in generators]))
 
     encode_queries = encode_passages
 
@@ -73,14 +71,12 @@ def _unit(vectors: Any) -> Vectors:
 def invented(number: int, passages: int = PER_WORK) -> str:
     """A README of so many passages, each two invented sentences that no other number shares."""
     rng = np.random.default_rng(number)
-    rows = [
-        [
-            f"W{' w'.join(map(str, rng.integers(0, 5000, 36)))} {half}{number}x{row}."
-            for half in "ab"
-        ]
+    sentences = [
+        f"W{' w'.join(map(str, rng.integers(0, 5000, 36)))} x{number}x{row}.{end}"
         for row in range(passages)
+        for end in (" ", "\n\n")
     ]
-    return "\n\n".join(map(" ".join, rows))
+    return "".join(sentences)
 
 
 class GrowingCatalog:
