@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -50,3 +52,18 @@ def test_importing_the_package_loads_no_part_of_it() -> None:
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     )
     assert loaded.stdout.strip() == "[]"
+
+
+def test_the_ten_lines_of_the_readme_answer_and_verify(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = Path(__file__).parents[1]
+    (code,) = re.findall(
+        r"```python\n(from pathlib .*?)```", (root / "README.md").read_text(), re.S
+    )
+    code = code.replace('Path("data")', f"Path({str(tmp_path)!r}), offline=True")
+    monkeypatch.chdir(root)
+    exec(compile(code, "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert printed.startswith("# ")
+    assert printed.endswith("\nTrue\n")
