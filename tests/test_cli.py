@@ -17,6 +17,7 @@ import pytest
 from index.sources.store import SourceStore
 from rag.answer.model import read_answer
 from rag.cli.options import Bars
+from rag.prompt import read_prompt
 from tests.parts.commands import MAIN, ROOT, Output, invoke, run
 from tests.parts.tiny_encoders import write_encoder, write_reranker
 from tests.parts.works import PROMPTS, write
@@ -132,6 +133,16 @@ def test_settings_come_from_the_environment_where_no_option_is_given(
     monkeypatch.setenv("RAG_OFFLINE", "1")
     shown = invoke("index", prompt_files["move"], "--encoder", data_dir.encoder)
     assert "0 fetched, 0 embedded" in shown.err
+
+
+def test_the_script_indexes_what_the_prompts_of_the_repository_list(
+    encoder_folder: Path, tmp_path: Path
+) -> None:
+    program = "import runpy; runpy.run_module('scripts.build_index', run_name='__main__')"
+    options = ("--data-dir", tmp_path, "--encoder", encoder_folder, "--offline")
+    prompts = map(read_prompt, (ROOT / "prompts").glob("*.txt"))
+    works = {(item.name, item.source_ids) for prompt in prompts for item in prompt.listings}
+    assert f"{len(works)} works, " in run(*options, program=program).err.splitlines()[-1]
 
 
 # rag ask

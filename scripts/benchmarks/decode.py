@@ -1,5 +1,9 @@
-"""What quote-bound decoding costs: against the same text token by token, and against generation
-without a grammar. One run, one model, one prompt."""
+"""What quote-bound decoding costs, in one run with one model and one prompt.
+
+Times are of decoding without the prompt, in seconds: with the grammar and forced text at once
+(`bound`), the same tokens with the same grammar one by one (`stepwise`), and as many tokens of free
+text (`free`). `steps` are forward passes after the prompt's.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,6 @@ import typer
 from rag.cli.options import OpenSettings, settings, with_options_of
 from rag.pipeline import Pipeline
 from rag.prompt import read_prompt
-from rag.retrieval.evidence import Evidence
 from rag.writers.extractive import ExtractiveWriter
 from rag.writers.grammar import candidates_of, closing, numbers_in, statement_grammar
 from rag.writers.local.decoding import Tally
@@ -37,15 +40,8 @@ def decode(
     """Quote-bound decoding with forced text fed at once, against the same text token by token
     through `model.generate`, and against as much unconstrained text."""
     pipeline = Pipeline.of(open_settings(), ExtractiveWriter())
+    evidence = pipeline.gather(read_prompt(prompt))
     loaded = load_model(model, offline=pipeline.settings.offline)
-    report(bench_decode(loaded, pipeline.gather(read_prompt(prompt)), statements))
-
-
-def bench_decode(loaded: LoadedModel, evidence: Evidence, statements: int) -> dict[str, Any]:
-    """Write `statements` statements over the evidence. Three times are of decoding without the
-    prompt, in seconds: with the grammar and forced text at once (`bound`), the same tokens with
-    the same grammar one by one through `model.generate` (`stepwise`), and as many tokens of free
-    text (`free`). `steps` are forward passes after the prompt's."""
     writer, vocabulary = LocalWriter(loaded), loaded.vocabulary
     passages = choose_passages(
         evidence,
@@ -84,29 +80,31 @@ def bench_decode(loaded: LoadedModel, evidence: Evidence, statements: int) -> di
     bound = tally.step_seconds + tally.mask_seconds + tally.compile_seconds
     stepwise = sum(_generate(loaded, ids, text, grammar()) for text in texts)
     free = sum(_generate(loaded, ids, text, "") for text in texts)
-    return {
-        "model": loaded.name,
-        "device": loaded.device,
-        "dtype": loaded.dtype,
-        "vocabulary": vocabulary.size,
-        "prompt_tokens": len(ids),
-        "candidates": len(candidates),
-        "statements": statements,
-        "tokens": tokens,
-        "quoted_tokens": quoted,
-        "steps": tally.steps,
-        "quoted_steps": quoted_steps,
-        "mask_ms": 1e3 * tally.mask_seconds / max(1, tally.masks),
-        "mask_ms_per_token": 1e3 * tally.mask_seconds / max(1, tokens),
-        "compile_ms": 1e3 * tally.compile_seconds / statements,
-        "bound": bound,
-        "stepwise": stepwise,
-        "free": free,
-        "steps_per_quoted_token": quoted_steps / max(1, quoted),
-        "speedup_over_stepwise": stepwise / bound,
-        "cost_against_unconstrained": bound / free,
-        "tokens_per_second": tokens / bound,
-    }
+    report(
+        {
+            "model": loaded.name,
+            "device": loaded.device,
+            "dtype": loaded.dtype,
+            "vocabulary": vocabulary.size,
+            "prompt_tokens": len(ids),
+            "candidates": len(candidates),
+            "statements": statements,
+            "tokens": tokens,
+            "quoted_tokens": quoted,
+            "steps": tally.steps,
+            "quoted_steps": quoted_steps,
+            "mask_ms": 1e3 * tally.mask_seconds / max(1, tally.masks),
+            "mask_ms_per_token": 1e3 * tally.mask_seconds / max(1, tokens),
+            "compile_ms": 1e3 * tally.compile_seconds / statements,
+            "bound": bound,
+            "stepwise": stepwise,
+            "free": free,
+            "steps_per_quoted_token": quoted_steps / max(1, quoted),
+            "speedup_over_stepwise": stepwise / bound,
+            "cost_against_unconstrained": bound / free,
+            "tokens_per_second": tokens / bound,
+        }
+    )
 
 
 def _generate(loaded: LoadedModel, ids: Sequence[int], text: Sequence[int], grammar: str) -> float:

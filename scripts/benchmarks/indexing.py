@@ -92,7 +92,6 @@ def _time(papers: Sequence[Path], mirror: Path, encoder: str, repeats: int) -> d
             passages = _build(mirror, papers, Path(data_dir), loaded)
         with theirs:
             chunks = index_with_langchain(papers)
-    say("stages, one after another")
     stages = _stages(loaded, papers)
     return {
         "documents": len(papers),
@@ -184,22 +183,19 @@ def measure_memory(folder: str, encoder: str) -> None:
     with Stopwatch() as stopwatch, ThreadPoolExecutor() as pool:
         building = pool.submit(_build, mirror, papers, data_dir, loaded)
         while wait([building], timeout=0.1).not_done:
-            tasks = Path("/proc/self/task").glob("*/children")
-            workers = max(workers, sum(_peak(child) for task in tasks for child in _words(task)))
-    peaks = {"main": _peak("self") >> 10, "workers": workers >> 10}
-    peaks["together"] = sum(peaks.values())
+            with suppress(OSError):  # a thread has just ended
+                tasks = Path("/proc/self/task").glob("*/children")
+                children = " ".join(task.read_text() for task in tasks).split()
+                workers = max(workers, sum(map(_peak, children)))
+    peaks = {"main": _peak("self"), "workers": workers, "together": _peak("self") + workers}
     figures = {"passages": building.result(), **stopwatch.mean(), "peak_mib": peaks}
     print(json.dumps(figures))  # noqa: T201
 
 
 def _peak(process: str) -> int:
-    """The most memory that a process held, in KiB; 0 for one that has ended. The resource usage of
+    """The most memory that a process held, in MiB; 0 for one that has ended. The resource usage of
     children would count what they were forked from."""
-    words = _words(Path("/proc", process, "status"))
-    return int(words[words.index("VmHWM:") + 1]) if "VmHWM:" in words else 0
-
-
-def _words(path: Path) -> list[str]:
-    with suppress(OSError):  # the process has just ended
-        return path.read_text().split()
-    return []
+    with suppress(OSError, ValueError):
+        words = Path("/proc", process, "status").read_text().split()
+        return int(words[words.index("VmHWM:") + 1]) >> 10
+    return 0
