@@ -151,13 +151,6 @@ def test_when_arxiv_misbehaves_no_paper_is_called_unknown(
     assert {reason(paper) for paper in papers.values()} == {expected}
 
 
-def test_a_busy_arxiv_is_asked_again(server: Server, api: ArxivApi) -> None:
-    server.tell(
-        QUERY, Reply(429, headers={"Retry-After": "0"}), Reply(503), feed(entry("2404.13784v1"))
-    )
-    assert isinstance(api.look_up([link("2404.13784")])["arxiv:2404.13784"], Paper)
-
-
 def paper(comment: str = "", *, pdf: bool = True) -> Paper:
     return Paper("2404.13784", 4, "A title", comment, pdf)
 

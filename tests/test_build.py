@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from index.build import Build, build, outdated
 from index.catalog import Catalog
-from index.encoder import Encoder, LazyEncoder, Vectors, embed
+from index.encoder import Encoder, LazyEncoder, embed
 from index.settings import Settings
 from index.sources.store import SourceStore
 from index.stores.segments import SegmentStore
@@ -19,7 +20,6 @@ from tests.parts.works import LISTED, PROMPTS, prompt, write
 
 EVERYTHING = prompt("colour", sorted(LISTED), []).catalog
 UNREAD = "arxiv:2401.00004v1"
-HTML = b"<!DOCTYPE html><html><body>Please wait.</body></html>"
 
 
 def segments(settings: Settings) -> dict[str, bytes]:
@@ -30,24 +30,6 @@ def touched(folder: Path) -> dict[str, tuple[int, int]]:
     """Which files there are, and what shows that one was written again."""
     stats = ((path, path.stat()) for path in folder.rglob("*") if path.is_file())
     return {str(path): (state.st_ino, state.st_mtime_ns) for path, state in stats}
-
-
-class NoEncoder:
-    """An encoder that may be asked for its name and for nothing else."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    dimension = max_tokens = 0
-
-    def encode_passages(self, texts: Sequence[str]) -> Vectors:
-        raise AssertionError("something is embedded")
-
-    def encode_queries(self, texts: Sequence[str]) -> Vectors:
-        raise AssertionError("something is asked")
-
-    def count_tokens(self, text: str) -> int:
-        raise AssertionError("something is cut")
 
 
 @pytest.fixture
@@ -84,7 +66,8 @@ def test_a_second_build_writes_nothing_and_asks_the_encoder_for_its_name_alone(
     built: Build, own_settings: Settings, encoder: Encoder
 ) -> None:
     before = touched(own_settings.data_dir)
-    again = build(EVERYTHING, own_settings, NoEncoder(encoder.name))
+    name_only = cast(Encoder, SimpleNamespace(name=encoder.name))
+    again = build(EVERYTHING, own_settings, name_only)
     assert touched(own_settings.data_dir) == before
     assert (again.fetched, again.embedded, again.damaged) == (0, 0, ())
     assert again.states == built.states
@@ -165,31 +148,6 @@ def test_another_encoder_makes_other_segments(
     assert outdated(EVERYTHING, own_settings, renamed.name) == ()
     assert before.items() < segments(own_settings).items()
     assert len(segments(own_settings)) == 2 * len(before)
-
-
-@pytest.mark.parametrize(
-    ("data", "reason"),
-    [
-        (bytes(50_000), "begins with zero bytes"),
-        (HTML, "an HTML page came in its place"),
-        (b"", "the file is empty"),
-    ],
-)
-def test_what_is_no_pdf_is_a_ledger_entry_and_the_rest_goes_on(
-    own_settings: Settings, encoder: Encoder, tmp_path: Path, data: bytes, reason: str
-) -> None:
-    mirror = tmp_path / "bad"
-    write(mirror / "arxiv/2401.00002.pdf", data)
-    chosen = replace(own_settings, mirror=mirror)
-    asked = prompt("colour", ["Lantern"], ["Tide"])
-    built = build(asked.catalog, chosen, encoder)
-    failed = {state.source_id: state.reason for state in built.failed}
-    assert reason in failed["arxiv:2401.00002"]
-    entry = SourceStore(chosen.sources).failure("arxiv:2401.00002")
-    assert entry is not None
-    assert reason in entry.reason
-    assert entry.origin == "mirror:arxiv/2401.00002.pdf"
-    assert not built.states[str(asked.listings[0].summary_id)].reason
 
 
 def test_a_pdf_that_cannot_be_read_is_a_ledger_entry_and_is_tried_again(

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.documents.document import Document, Section
-from index.passages import MAXIMUM, MINIMUM, SPLITTER, sentence_spans, split
+from index.passages import MAXIMUM, MINIMUM, sentence_spans, split
 
 SENTENCE = "The encoder maps a sentence to a vector of fixed length, which we compare. "
 
@@ -24,20 +24,10 @@ def document(*parts: tuple[str, str, bool], pages: tuple[int, ...] = ()) -> Docu
     return Document(text, "Title", pages, tuple(sections), "test-1")
 
 
-PARTS = st.lists(
-    st.tuples(
-        st.sampled_from(["", "Method", "3.1 Data"]),
-        st.lists(
-            st.sampled_from(
-                [SENTENCE, SENTENCE * 9, "x" * 700 + " ", "Yes! ", "\n\n", "a, b; " * 150]
-            )
-            | st.text(max_size=30),
-            max_size=12,
-        ).map("".join),
-        st.booleans(),
-    ),
-    max_size=4,
-)
+PHRASES = [SENTENCE, SENTENCE * 9, "x" * 700 + " ", "Yes! ", "\n\n", "a, b; " * 150]
+TEXTS = st.lists(st.sampled_from(PHRASES) | st.text(max_size=30), max_size=12).map("".join)
+HEADINGS = st.sampled_from(["", "Method", "3.1 Data"])
+PARTS = st.lists(st.tuples(HEADINGS, TEXTS, st.booleans()), max_size=4)
 
 
 @given(PARTS, st.integers(20, 700), st.integers(0, 400))
@@ -115,11 +105,6 @@ def test_the_heading_is_kept_beside_the_passage_and_not_in_it() -> None:
     assert not passage.text.startswith("3 Method")
 
 
-def test_the_splitters_name_carries_its_parameters() -> None:
-    assert str(MINIMUM) in SPLITTER
-    assert str(MAXIMUM) in SPLITTER
-
-
 def sentences(text: str) -> list[str]:
     return [text[start:end] for start, end in sentence_spans(text)]
 
@@ -166,27 +151,9 @@ def test_list_items_are_sentences_and_plain_line_breaks_are_white_space() -> Non
     ]
 
 
-PROSE = st.lists(
-    st.sampled_from(
-        [
-            "The cat",
-            "et al.",
-            "Fig.",
-            "3.",
-            "end.",
-            "\n\n",
-            "\n",
-            " ",
-            "[12]",
-            "- x",
-            "。",
-            "?",
-            "(",
-            "A.",
-        ]
-    )
-    | st.text(max_size=4)
-).map(" ".join)
+PIECES = st.sampled_from(["The cat", "et al.", "Fig.", "3.", "end.", "\n\n", "\n", " "])
+MORE = st.sampled_from(["[12]", "- x", "。", "?", "(", "A."])
+PROSE = st.lists(PIECES | MORE | st.text(max_size=4)).map(" ".join)
 
 
 @given(PROSE, st.data())
@@ -209,10 +176,8 @@ def test_every_visible_character_lies_in_exactly_one_sentence(
 def test_a_part_of_a_text_is_cut_as_it_would_be_alone(before: str, text: str) -> None:
     shift = len(before) + 2
     alone = [(left + shift, right + shift) for left, right in sentence_spans(text)]
-    assert (
-        list(sentence_spans(before + "\n\n" + text + "\n\nMore.", shift, shift + len(text)))
-        == alone
-    )
+    whole = before + "\n\n" + text + "\n\nMore."
+    assert list(sentence_spans(whole, shift, shift + len(text))) == alone
 
 
 @pytest.mark.parametrize(

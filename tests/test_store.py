@@ -1,4 +1,5 @@
-"""Bytes are stored once under their hash; the ledger holds every attempt and survives a kill."""
+"""Bytes are refused with a reason that a layman understands, or stored once under their hash; the
+ledger holds every attempt and survives a kill."""
 
 from __future__ import annotations
 
@@ -16,7 +17,16 @@ from hypothesis import strategies as st
 
 from index.errors import SourceError
 from index.files import parts_of, read
-from index.sources.store import Attempt, Source, SourceStore
+from index.sources.store import (
+    PDF_LIMIT,
+    README_LIMIT,
+    Attempt,
+    Source,
+    SourceStore,
+    pdf_error,
+    readme_error,
+    readme_media_type,
+)
 
 ids = st.text(min_size=1, max_size=30)
 contents = st.binary(max_size=60)
@@ -53,26 +63,10 @@ def test_what_was_put_is_got_and_read_also_by_another_store(
         assert (source.sha256, source.size) == (hashlib.sha256(data).hexdigest(), len(data))
 
 
-attempts = st.builds(
-    Attempt,
-    source_id=ids,
-    when=ids,
-    origin=ids,
-    reason=st.text(min_size=1, max_size=20),
-) | st.builds(
-    Attempt,
-    source_id=ids,
-    when=ids,
-    origin=ids,
-    source=st.builds(
-        Source,
-        id=ids,
-        media_type=ids,
-        sha256=contents.map(lambda data: hashlib.sha256(data).hexdigest()),
-        size=st.integers(0, 10**9),
-        origin=ids,
-        version=st.none() | ids,
-    ),
+hashes = contents.map(lambda data: hashlib.sha256(data).hexdigest())
+sources = st.builds(Source, ids, ids, hashes, st.integers(0, 10**9), ids, st.none() | ids)
+attempts = st.builds(Attempt, ids, ids, ids, ids, st.none()) | st.builds(
+    Attempt, ids, ids, ids, st.just(""), sources
 )
 
 
@@ -225,3 +219,50 @@ def test_putting_sweeps_what_a_killed_process_left_half_written(store: SourceSto
     os.utime(parts / ".a.part", (0, 0))
     put(store, b"whole")
     assert list(parts.iterdir()) == []
+
+
+@given(st.binary())
+def test_a_pdf_is_known_by_its_beginning(rest: bytes) -> None:
+    assert pdf_error(b"%PDF-1.4\n" + rest) == ""
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (b"", "not a PDF: the file is empty"),
+        (bytes(4000), "not a PDF: the file begins with zero bytes"),
+        (b"\xef\xbb\xbf\n <!doctype HTML>%PDF-", "not a PDF: an HTML page came in its place"),
+        (b"<html><body>Slow down", "not a PDF: an HTML page came in its place"),
+        (b"PK\x03\x04", "not a PDF: it does not begin with %PDF-"),
+        (b"x" * 1020 + b"%PDF-1.4", "not a PDF: it does not begin with %PDF-"),
+        (b"x" * 1019 + b"%PDF-1.4", ""),
+    ],
+)
+def test_the_error_of_what_is_no_pdf(data: bytes, error: str) -> None:
+    assert pdf_error(data) == error
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (b"# Title", ""),
+        ("# Überschrift".encode("latin-1"), ""),
+        (b'<p align="center"><img src="logo.png"></p>\n# Title', ""),
+        (b" \r\n\t", "the README is empty"),
+        (b"<!DOCTYPE html>\n<title>404", "not a README: an HTML page came in its place"),
+        (b"GIF89a\0\0", "not a README: it is no plain text"),
+    ],
+)
+def test_the_error_of_what_is_no_readme(data: bytes, error: str) -> None:
+    assert readme_error(data) == error
+
+
+def test_too_much_is_refused() -> None:
+    assert "larger than 100 MB" in pdf_error(b"%PDF-" + bytes(PDF_LIMIT))
+    assert "larger than 5 MB" in readme_error(b"x" * (README_LIMIT + 1))
+
+
+def test_the_media_type_follows_the_ending() -> None:
+    names = ["README.md", "readme.MARKDOWN", "README.rst", "README.org", "README", "README.zh"]
+    types = ["markdown", "markdown", "x-rst", "org", "plain", "plain"]
+    assert [readme_media_type(name) for name in names] == [f"text/{kind}" for kind in types]

@@ -195,12 +195,8 @@ class _Worker:
                 self.process.wait(timeout=5)
             code = self.process.returncode
             self.end()
-            if code == -signal.SIGXCPU:
-                return name, ExtractionError(name, slow)
-            death = "and does not answer" if code is None else f"exit code {code}"
-            if code is not None and code < 0:
-                death = f"signal {signal.Signals(-code).name}"
-            return name, ExtractionError(name, f"the reader broke down over it, {death}")
+            broken = f"the reader broke down over it (exit code {code})"
+            return name, ExtractionError(name, slow if code == -signal.SIGXCPU else broken)
         for warning in filter(None, warnings.decode("utf-8", "replace").split("\n")):
             log.warning("%s: %s", name, warning)
         if kind == b"reason":

@@ -241,7 +241,7 @@ def _document(source_id: str, html: str, extractor: str) -> Document:
     headings = sorted((p for p in paragraphs if p.level), key=lambda p: p.level != 1)
     title = headings[0].text if headings else ""
     text = ""
-    sections: list[Section] = []
+    starts: list[tuple[int, str, bool]] = []  # of sections: offset, heading, quotable
     trail: list[tuple[int, str]] = []  # the headings above, outermost first
     for paragraph in paragraphs:
         if level := paragraph.level:
@@ -251,13 +251,10 @@ def _document(source_id: str, html: str, extractor: str) -> Document:
         quotable = not (
             paragraph.table or UNQUOTABLE.fullmatch(own) or BIBTEX.search(paragraph.text)
         )
-        start = len(text) + 2 if text else 0
-        text += ("\n\n" if text else "") + paragraph.text
-        if sections:
-            last = sections.pop()
-            if not level and (last.heading, last.quotable) == (heading, quotable):
-                start = last.start
-            else:
-                sections.append(Section(last.start, start, last.heading, last.quotable))
-        sections.append(Section(start, len(text), heading, quotable))
+        text += "\n\n" if text else ""
+        if level or not starts or starts[-1][1:] != (heading, quotable):
+            starts.append((len(text), heading, quotable))
+        text += paragraph.text
+    ends = [*(start for start, _, _ in starts[1:]), len(text)]
+    sections = (Section(s[0], end, *s[1:]) for s, end in zip(starts, ends, strict=True))
     return Document(text, title, (), tuple(sections), extractor)
