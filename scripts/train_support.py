@@ -108,7 +108,7 @@ def main(
     out: Annotated[Path, typer.Option()],
 ) -> None:
     """Fit both sets of features and write their coefficients."""
-    states = SentenceTransformerTokens.load(encoder)
+    states = SentenceTransformerTokens(encoder)
     examples = list(wice_examples(wice, random.Random(0)))
     rows = [features_of(it.claim, it.evidence, states)[0] for it in tqdm(examples)]
     result: dict[str, Any] = {"version": VERSION, "examples": len(examples)}

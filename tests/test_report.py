@@ -24,7 +24,7 @@ from rag.evaluation.comparison import compare, plot_reports
 from rag.evaluation.fidelity import MismatchedAnswers, mismatched_prompts, try_writer
 from rag.evaluation.report import LINES, Report, evaluate, read_report
 from rag.pipeline import Pipeline
-from rag.support import BuiltinChecker
+from rag.support.builtin import BuiltinChecker
 from rag.writers.base import NOT_SAID
 from tests.parts.works import PROMPTS, PlainWriter, prompt, write, write_prompts
 

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.support import BuiltinChecker, Finding, Support
+from rag.support import Finding, Support
 from rag.support.builtin import (
     LEXICAL,
     SOFT,
+    BuiltinChecker,
     TokenStates,
     coefficients,
     features_of,
@@ -26,7 +27,7 @@ QUOTE = "The encoder has 12 layers, and we train it on ImageNet for 90 epochs."
 class RandomTokens:
     """A token encoder: every word has one random direction, whatever stands beside it."""
 
-    def encode_tokens(self, texts: Sequence[str]) -> list[TokenStates]:
+    def __call__(self, texts: Sequence[str]) -> list[TokenStates]:
         states = []
         for text in texts:
             tokens = tuple(text.lower().split())
@@ -54,7 +55,7 @@ def test_a_finding_is_enough_to_reject_however_probable() -> None:
     assert Support(0.99).holds(0.5) is True
     assert Support(0.4).holds(0.5) is False
     assert Support(None).holds(0.5) is None
-    assert Support(0.99, (Finding("number", "3", "4", 0, 1),)).holds(0.5) is False
+    assert Support(0.99, (Finding(0, 1, "number", "3", "4"),)).holds(0.5) is False
     checker = BuiltinChecker()
     assert checker.check(QUOTE.replace("12", "13"), [QUOTE]).holds(checker.threshold) is False
 
@@ -114,7 +115,7 @@ def test_soft_alignment_by_hand() -> None:
     encoder = RandomTokens()
     same = soft_alignment("deep models learn", ["deep models learn well"], encoder)
     assert same == pytest.approx(1.0, abs=1e-6)
-    (states,) = encoder.encode_tokens(["deep models water"])
+    (states,) = encoder(["deep models water"])
     nearest = max(float(states.vectors[1] @ states.vectors[at]) for at in (0, 2))
     half = soft_alignment("deep models", ["deep water"], encoder)
     assert half == pytest.approx((1 + nearest) / 2, abs=1e-6)

@@ -24,8 +24,9 @@ from rag.evaluation.support import (
     render_json,
     render_markdown,
 )
-from rag.support import BuiltinChecker, Finding, Pair, Support
-from rag.support.text import sentences
+from rag.support import Finding, Pair, Support
+from rag.support.builtin import BuiltinChecker
+from rag.support.text import all_sentences
 
 SHARED = Path(__file__).parents[1] / "../shared/eval"
 LABELS = SHARED / "support/attributionbench_dev.jsonl"
@@ -131,7 +132,7 @@ def test_the_report_counts_by_rule_by_probability_and_either() -> None:
         PerturbedClaim("number", "w", "a", ("e",)), PerturbedClaim("number", "w", "b", ("e",)),
         PerturbedClaim("number", "w", "c", ("e",)), PerturbedClaim("verbatim", "v", "d", ("d",)),
     ]  # fmt: skip
-    found = (Finding("number", "3", "4", 0, 1),)
+    found = (Finding(0, 1, "number", "3", "4"),)
     checker = Scripted(
         {"a": Support(0.9, found), "b": Support(0.1, found), "c": Support(0.2), "d": Support(None)}
     )
@@ -146,7 +147,7 @@ def test_the_report_counts_by_rule_by_probability_and_either() -> None:
 @pytest.mark.skipif(not PAPERS.exists(), reason="needs ../shared/eval/retrieval")
 def test_perturbations_of_real_papers_are_found_and_paraphrases_left_alone() -> None:
     works = {
-        row["id"]: [" ".join(sentence.split()) for sentence in sentences(row["text"])]
+        row["id"]: [" ".join(sentence.split()) for sentence in all_sentences([row["text"]])]
         for row in map(json.loads, PAPERS.read_text(encoding="utf-8").splitlines())
     }
     report = evaluate_perturbations(BuiltinChecker(), perturbation_set(works, per_kind=40))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.support.findings import findings
-from rag.support.text import names, plain, sentences, words
+from rag.support.text import all_sentences, names, plain, words
 
 
 def found_in(statement: str, *evidence: str) -> list[tuple[str, str]]:
@@ -105,7 +105,7 @@ def test_every_span_is_the_statements_own_words() -> None:
 
 def test_sentences_do_not_end_at_abbreviations() -> None:
     text = "Smith et al. Showed it, cf. Fig. 3. It works! Does it? Yes (J. Doe)."
-    assert sentences(text) == [
+    assert all_sentences([text]) == [
         "Smith et al. Showed it, cf. Fig. 3.", "It works!", "Does it?", "Yes (J. Doe).",
     ]  # fmt: skip
 

@@ -9,7 +9,8 @@ import pytest
 
 from rag.answer.compose import NO_RELEVANCE
 from rag.answer.model import Answer, Quote, Reference, Statement
-from rag.support import BuiltinChecker, Finding, Pair, Support
+from rag.support import Finding, Pair, Support
+from rag.support.builtin import BuiltinChecker
 from rag.views.warnings import SupportWarning, default_checker, find_support_warnings
 from tests.parts.answers import EMPTY
 
@@ -60,7 +61,7 @@ def test_verbatim_quotes_and_fixed_sentences_are_not_checked() -> None:
         (Support(0.5), None),
         (Support(None, reason="no words"), None),
         (
-            Support(0.9, (Finding("name", "Ada", "", 0, 3),)),
+            Support(0.9, (Finding(0, 3, "name", "Ada"),)),
             "name: the evidence has nothing that says “Ada”",
         ),
     ],

@@ -27,7 +27,7 @@ from rag.answer.verify import DocumentOf, Verification, verify
 from rag.evaluation.datasets import read_json_lines
 from rag.prompt import Prompt, parse_prompt, works_of
 from rag.retrieval.scoring import Lexicon, order
-from rag.support.checker import premise
+from rag.support import premise
 
 FORMAT: Final = "cited-answer/1"
 

@@ -21,8 +21,7 @@ from pathlib import Path
 from index.errors import DatasetError
 from rag.evaluation.answers import Claim, EvaluatedAnswer
 from rag.evaluation.statistics import CorrectedShare, ItemScore, Measure, corrected_share
-from rag.support import Support, SupportChecker
-from rag.support.checker import premise
+from rag.support import Support, SupportChecker, premise
 
 BEST = 6
 """Passages of all listed works that a statement is held against: about 3,000 characters."""

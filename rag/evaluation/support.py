@@ -18,7 +18,7 @@ from rag.evaluation import statistics
 from rag.evaluation.datasets import LabelledClaim
 from rag.evaluation.perturbation import PerturbedClaim, perturbation_set
 from rag.evaluation.statistics import Estimate, Labels, Values
-from rag.support.checker import Support, SupportChecker
+from rag.support import Support, SupportChecker
 from rag.support.text import content_stems
 
 

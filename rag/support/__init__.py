@@ -1,7 +1,82 @@
-"""How far a statement follows from its evidence: a probability, and what is wrong by name."""
+"""How far a statement follows from its evidence: what a checker is asked, and what it answers.
 
-from rag.support.builtin import BuiltinChecker
-from rag.support.checker import Finding, Pair, Support, SupportChecker
-from rag.support.findings import findings
+A checker gives a probability (learned, and often wrong) and, apart from it, findings: what in the
+statement is wrong by rule, each one checkable by eye.
+"""
 
-__all__ = ["BuiltinChecker", "Finding", "Pair", "Support", "SupportChecker", "findings"]
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+FindingKind = Literal[
+    "number", "unit", "sign", "percentage", "date", "comparison", "negation", "name"
+]
+
+Pair = tuple[str, Sequence[str]]
+"""A statement, and the evidence it is checked against: its quotes or passages, together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Something that stands at `text[start:end]`."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finding(Located):
+    """Something the statement says and the evidence lacks or contradicts: `said` are the
+    statement's own words, `found` is what the evidence has in their place, or ""."""
+
+    kind: FindingKind
+    said: str
+    found: str = ""
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        if self.found:
+            return f"{self.kind}: the statement says “{self.said}”, the evidence “{self.found}”"
+        return f"{self.kind}: the evidence has nothing that says “{self.said}”"
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """`probability` is in [0, 1], or None where the pair was not scored (`reason` says why)."""
+
+    probability: float | None
+    findings: tuple[Finding, ...] = ()
+    checker: str = ""
+    reason: str = ""
+
+    def holds(self, threshold: float) -> bool | None:
+        """Whether there are no findings and the probability reaches the threshold; None where
+        the pair was not scored and there are no findings."""
+        if self.findings:
+            return False
+        return None if self.probability is None else self.probability >= threshold
+
+
+class SupportChecker(Protocol):
+    """Pairs in, support out."""
+
+    @property
+    def name(self) -> str:
+        """Checker and version, for reports and answer files."""
+
+    @property
+    def threshold(self) -> float:
+        """The probability from which a statement counts as supported."""
+
+    def check(self, statement: str, evidence: Sequence[str]) -> Support:
+        """Check one statement."""
+
+    def check_all(self, pairs: Iterable[Pair]) -> list[Support]:
+        """Check many at once, in order, which is faster with a model."""
+
+
+def premise(work: str, text: str) -> str:
+    """A piece of evidence under the name of its work, which is a paragraph of its own."""
+    return f"{work}\n\n{text}" if work else text

@@ -1,5 +1,5 @@
 """The built-in support checker: a logistic regression over a few features of words and, where the
-default encoder is at hand, an alignment of its token states. Fitted by scripts/train_support.py."""
+default encoder can be had, an alignment of its token states. Fitted by scripts/train_support.py."""
 
 from __future__ import annotations
 
@@ -7,25 +7,21 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.settings import DEFAULT_ENCODER
 from index.weights import locate
-from rag.support.checker import Finding, Pair, Support, SupportChecker
+from rag.support import Finding, Pair, Support, SupportChecker
 from rag.support.findings import findings
-from rag.support.text import STOPWORDS, Word, all_sentences, content_stems, words
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+from rag.support.text import STOPWORDS, all_sentences, content_stems, words
 
 SOFT = "soft"
 LEXICAL = (
@@ -47,39 +43,29 @@ _ROOT = 5
 _ALIKE = 0.7
 
 
-@dataclass(frozen=True, slots=True)
-class TokenStates:
+class TokenStates(NamedTuple):
     """`vectors[i]`, of unit length, is the state of `tokens[i]` in its text; no special tokens."""
 
     tokens: tuple[str, ...]
     vectors: NDArray[np.float32]
 
 
-class TokenEncoder(Protocol):
-    """Texts to the states of their tokens, in order."""
-
-    def encode_tokens(self, texts: Sequence[str]) -> list[TokenStates]:
-        """What of a text lies beyond the model's length has no states."""
-        ...
+TokenEncoder = Callable[[Sequence[str]], list[TokenStates]]
+"""Texts to the states of their tokens. What lies beyond the model's length has no states."""
 
 
 class SentenceTransformerTokens:
-    """Token states of a SentenceTransformer, with a cache."""
+    """The TokenEncoder of the SentenceTransformer in `folder`, with a cache."""
 
-    def __init__(self, model: SentenceTransformer) -> None:
-        self._model = model
-        self._cache: dict[str, TokenStates] = {}
-
-    @classmethod
-    def load(cls, folder: Path) -> SentenceTransformerTokens:
-        """From the folder of the default encoder."""
+    def __init__(self, folder: Path) -> None:
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging
 
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        return cls(SentenceTransformer(str(folder)))
+        self._model = SentenceTransformer(str(folder))
+        self._cache: dict[str, TokenStates] = {}
 
-    def encode_tokens(self, texts: Sequence[str]) -> list[TokenStates]:
+    def __call__(self, texts: Sequence[str]) -> list[TokenStates]:
         """See TokenEncoder."""
         if len(self._cache) + len(texts) > _CACHED:
             self._cache.clear()
@@ -103,21 +89,19 @@ class SentenceTransformerTokens:
 def soft_alignment(statement: str, evidence: Sequence[str], encoder: TokenEncoder) -> float:
     """Mean cosine of the statement's content tokens to the nearest token of one chunk of the
     evidence, the best chunk; 0 where either has no tokens."""
-    own, *chunks = encoder.encode_tokens([statement, *_chunks(statement, evidence)])
-    chunks = [chunk for chunk in chunks if chunk.tokens]
-    if not own.tokens or not chunks:
-        return 0.0
+    own, *chunks = encoder([statement, *_chunks(statement, evidence)])
     content = [
         at
         for at, token in enumerate(own.tokens)
         if _READABLE.search(token) and token not in STOPWORDS
     ]
     vectors = own.vectors[content or range(len(own.tokens))]
-    return max(float((vectors @ chunk.vectors.T).max(axis=1).mean()) for chunk in chunks)
+    cosines = [vectors @ chunk.vectors.T for chunk in chunks if own.tokens and chunk.tokens]
+    return max((float(it.max(axis=1).mean()) for it in cosines), default=0.0)
 
 
 def _chunks(statement: str, evidence: Sequence[str]) -> list[str]:
-    sentences = [sentence for sentence in all_sentences(evidence) if _READABLE.search(sentence)]
+    sentences = list(filter(_READABLE.search, all_sentences(evidence)))
     if len(sentences) > _SENTENCES:
         content = content_stems(statement)
         shared = [len(content & content_stems(sentence)) for sentence in sentences]
@@ -132,10 +116,10 @@ def _chunks(statement: str, evidence: Sequence[str]) -> list[str]:
     return chunks
 
 
-def lexical_features(
-    statement: str, evidence: Sequence[str], wrong: Sequence[Finding]
-) -> dict[str, float]:
-    """The features that need no model, named by LEXICAL.
+def features_of(
+    statement: str, evidence: Sequence[str], encoder: TokenEncoder | None
+) -> tuple[dict[str, float], tuple[Finding, ...]]:
+    """The features of a pair, those named by LEXICAL and with an encoder SOFT, and its findings.
 
     `window`: share of the content words met by two neighbouring sentences, the best two;
     `bigrams`: share of the neighbouring word pairs that the evidence has; `novel`: how many
@@ -143,18 +127,19 @@ def lexical_features(
     takes up, the best sentence; lengths are logarithms of word counts; the last three count
     findings, two at most.
     """
-    statement = _CITATION.sub(lambda match: " " * len(match.group()), statement)
-    content = content_stems(statement)
+    wrong = findings(statement, evidence)
+    counts = Counter(_KIND.get(finding.kind, "wrong_numbers") for finding in wrong)
+    unmarked = _CITATION.sub(lambda mark: " " * len(mark[0]), statement)
+    content = content_stems(unmarked)
     sentences = [sentence for sentence in all_sentences(evidence) if words(sentence)]
     stems = [content_stems(sentence) for sentence in sentences]
     met = _met(content, stems)
     windows = [one | two for one, two in pairwise(met)] or met
     shares = [len(its) / max(1, len(all_its)) for its, all_its in zip(met, stems, strict=True)]
-    known = {pair for sentence in sentences for pair in _bigrams(words(sentence))}
-    bigrams = _bigrams(words(statement))
-    counts = Counter(_KIND.get(finding.kind, "wrong_numbers") for finding in wrong)
+    known = set().union(*map(_bigrams, sentences))
+    bigrams = _bigrams(unmarked)
     size = max(1, len(content))
-    return {
+    features = {
         "window": max(map(len, windows), default=0) / size,
         "bigrams": len(bigrams & known) / max(1, len(bigrams)),
         "novel": float(len(content.difference(*met))),
@@ -163,30 +148,25 @@ def lexical_features(
         "statement_length": math.log(size),
         **{name: float(min(2, counts[name])) for name in LEXICAL if name.startswith("wrong_")},
     }
+    if encoder is not None:
+        features[SOFT] = soft_alignment(statement, evidence, encoder)
+    return features, wrong
 
 
-def _bigrams(every: Sequence[Word]) -> set[tuple[str, str]]:
-    return {(one.stem, two.stem) for one, two in pairwise(every)}
+def _bigrams(text: str) -> set[tuple[str, str]]:
+    return {(one.stem, two.stem) for one, two in pairwise(words(text))}
 
 
 def _met(content: set[str], stems: Sequence[set[str]]) -> list[set[str]]:
     """For each sentence, which of the statement's stems it has, if in another form."""
-    by_root: dict[str, set[str]] = {}
-    for stem in set().union(*stems):
-        by_root.setdefault(stem[:_ROOT], set()).add(stem)
-    forms = {
-        stem: {other for other in by_root.get(stem[:_ROOT], ()) if _same_root(stem, other)}
-        for stem in content
-    }
+    every = set().union(*stems)
+    forms = {stem: {other for other in every if _same_root(stem, other)} for stem in content}
     return [{stem for stem in content if forms[stem] & its} for its in stems]
 
 
 def _same_root(one: str, other: str) -> bool:
-    if one == other or min(len(one), len(other)) < _ROOT:
-        return one == other
-    differing = (at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
-    common = next(differing, min(len(one), len(other)))
-    return common >= _ALIKE * max(len(one), len(other))
+    size = max(_ROOT, math.ceil(_ALIKE * max(len(one), len(other))))
+    return one == other or (min(len(one), len(other)) >= size and one[:size] == other[:size])
 
 
 @cache
@@ -194,17 +174,6 @@ def coefficients() -> dict[str, Any]:
     """The file of the training script: version, and for each set intercept, weights, threshold."""
     text = (files("rag.support") / "coefficients.json").read_text(encoding="utf-8")
     return dict(json.loads(text))
-
-
-def features_of(
-    statement: str, evidence: Sequence[str], encoder: TokenEncoder | None
-) -> tuple[dict[str, float], tuple[Finding, ...]]:
-    """All features of a pair that can be had, and its findings."""
-    wrong = findings(statement, evidence)
-    features = lexical_features(statement, evidence, wrong)
-    if encoder is not None:
-        features[SOFT] = soft_alignment(statement, evidence, encoder)
-    return features, wrong
 
 
 class BuiltinChecker:
@@ -223,10 +192,10 @@ class BuiltinChecker:
         self.threshold = float(self._model["threshold"])
 
     def check(self, statement: str, evidence: Sequence[str]) -> Support:
-        """See SupportChecker. Unscored only where one of the two has no words."""
+        """Unscored only where one of the two has no words."""
         if not words(statement):
             return Support(None, checker=self.name, reason="the statement has no words")
-        if not any(words(piece) for piece in evidence):
+        if not any(map(words, evidence)):
             return Support(None, checker=self.name, reason="there is no evidence with words")
         features, wrong = features_of(statement, evidence, self._encoder)
         score = self._model["intercept"] + sum(
@@ -236,7 +205,7 @@ class BuiltinChecker:
 
     def check_all(self, pairs: Iterable[Pair]) -> list[Support]:
         """See SupportChecker."""
-        return [self.check(statement, evidence) for statement, evidence in pairs]
+        return [self.check(*pair) for pair in pairs]
 
 
 def open_checker(
@@ -247,7 +216,7 @@ def open_checker(
     if name:
         from rag.support.nli import CrossEncoderChecker
 
-        return CrossEncoderChecker.load(name, offline=offline)
+        return CrossEncoderChecker(name, offline=offline)
     if not token_states:
         return BuiltinChecker()
-    return BuiltinChecker(SentenceTransformerTokens.load(locate(DEFAULT_ENCODER, offline=offline)))
+    return BuiltinChecker(SentenceTransformerTokens(locate(DEFAULT_ENCODER, offline=offline)))

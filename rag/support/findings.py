@@ -1,8 +1,7 @@
 """Everything in a statement that is wrong by rule: the findings of all kinds, in order.
 
-The same pair is examined twice. By content: what the statement has and the whole evidence has not
-(a number, a name, a comparison where nothing is compared). By place: the statement is aligned with
-the sentence of the evidence it is most like, and the words at the same place are compared.
+A pair is examined by content (what the statement has and the whole evidence has not) and by place:
+aligned with the sentence it is most like, the words at the same place are compared.
 """
 
 from __future__ import annotations
@@ -11,25 +10,27 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from rag.support.checker import Finding, FindingKind
-from rag.support.numbers import mismatch, number_findings
+from rag.support import Finding, Located
+from rag.support.numbers import number_finding, number_findings
 from rag.support.quantities import Quantity, quantities
 from rag.support.text import (
     COMPARATIVES,
     DENIALS,
+    LEXICON,
+    POLES,
     STOPWORDS,
     Name,
     NameIndex,
     Pole,
     Word,
     all_sentences,
-    fold,
+    disjoint,
+    finding_at,
     names,
     negated,
     negations,
     opposed,
-    pole_of,
-    word_set,
+    overlap,
     words,
 )
 
@@ -39,12 +40,7 @@ _COUNTERPART = 0.5
 _ALIKE = 0.6
 # More words than this are another phrase, not another word.
 _PHRASE = 4
-# What a negation seldom denies: auxiliaries and the like.
-_LIGHT = word_set(
-    """need needs needed require requires required use uses used using make makes made be been able
-    any longer yet even necessarily fully always simply directly clear seem seems appear appears
-    find found show shows get gets give given take know known want see"""
-)
+_AUXILIARIES = frozenset(LEXICON["auxiliaries"].split())
 # Families that order two things; before and after, first and last order events.
 _ORDERING = frozenset({"amount", "quality", "speed", "effort", "length", "depth", "width", "cost"})
 # Characters between a comparing word and the name it compares.
@@ -68,33 +64,22 @@ def findings(statement: str, evidence: Sequence[str]) -> tuple[Finding, ...]:
         # "B is slower than A" for "A is faster than B" changes the word and both the names.
         if not (turned and finding.kind in ("comparison", "name"))
     ]
-    found: list[Finding] = []
-    for finding in candidates:
-        if not any(finding.start < other.end and other.start < finding.end for other in found):
-            found.append(finding)
-    return tuple(sorted(found, key=lambda finding: finding.start))
-
-
-def _finding(kind: FindingKind, statement: str, word: Word, found: str) -> Finding:
-    return Finding(kind, statement[word.start : word.end], found, word.start, word.end)
+    return tuple(disjoint(candidates))
 
 
 def _counterparts(statement: str, evidence: Sequence[str]) -> list[str]:
     """The sentences of the evidence that have the statement's content, best first, two at most."""
+    every = words(statement)
     # Opposites differ where a statement was turned round: they do not make sentences unlike.
     content = {
-        word.stem
-        for word in words(statement)
-        if word.folded not in STOPWORDS and pole_of(word) is None
-    } or {word.stem for word in words(statement)}
-    if not content:
-        return []
+        word.stem for word in every if word.folded not in STOPWORDS and word.folded not in POLES
+    } or {word.stem for word in every}
     shares = [
-        (len(content & {word.stem for word in words(sentence)}) / len(content), sentence)
+        (len(content & {word.stem for word in words(sentence)}) / max(1, len(content)), sentence)
         for sentence in all_sentences(evidence)
     ]
-    shares = sorted((it for it in shares if it[0] >= _COUNTERPART), key=lambda it: -it[0])
-    return [sentence for share, sentence in shares[:2] if share >= shares[0][0] - 0.15]
+    best = sorted((it for it in shares if it[0] >= _COUNTERPART), key=lambda it: -it[0])[:2]
+    return [sentence for share, sentence in best if share >= best[0][0] - 0.15]
 
 
 def _unknown_names(statement: str, evidence: Sequence[str]) -> Iterator[Finding]:
@@ -108,8 +93,8 @@ def _unknown_names(statement: str, evidence: Sequence[str]) -> Iterator[Finding]
     for group in groups:
         unknown = [name for name in group if not index.knows(name)]
         if unknown and not index.abbreviates(group):
-            start, end = unknown[0].start, unknown[-1].end
-            yield Finding("name", statement[start:end], "", start, end)
+            place = Located(unknown[0].start, unknown[-1].end)
+            yield finding_at("name", statement, place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,16 +108,16 @@ class _Ordering:
     second: str
     text: str
 
-    def agrees(self, others: Sequence[_Ordering]) -> bool | None:
-        """Whether one of the others says the same of the same two names; None where none is
-        between them."""
-        verdicts = [
-            (self.first == other.first) == (self.pole.direction == other.pole.direction)
-            for other in others
-            if other.pole.row == self.pole.row
-            and {self.first, self.second} == {other.first, other.second}
-        ]
-        return any(verdicts) if verdicts else None
+
+def _agrees(own: _Ordering, others: Sequence[_Ordering]) -> bool | None:
+    """Whether one of the others says the same of the same two names; None where none is between
+    them."""
+    verdicts = [
+        (own.first == other.first) == (own.pole.direction == other.pole.direction)
+        for other in others
+        if other.pole.row == own.pole.row and {own.first, own.second} == {other.first, other.second}
+    ]
+    return any(verdicts) if verdicts else None
 
 
 def _orderings(text: str) -> Iterator[_Ordering]:
@@ -140,11 +125,11 @@ def _orderings(text: str) -> Iterator[_Ordering]:
     named = [(name.start, name.end, name.key) for name in names(text)]
     every = words(text)
     if every and every[0].text[0].isupper() and every[0].folded not in STOPWORDS:
-        opening = every[0]
-        if not any(start <= opening.start < end for start, end, _ in named):
-            named.append((opening.start, opening.end, fold(opening.text)))
-    for at, word in enumerate(every):
-        pole = pole_of(word)
+        start = every[0].start
+        if not any(name[0] <= start < name[1] for name in named):
+            named.append((start, every[0].end, every[0].folded))
+    for word, following in zip(every, (*every[1:], None), strict=False):
+        pole = POLES.get(word.folded)
         if pole is None or pole.family not in _ORDERING:
             continue
         before = [name for name in named if 0 <= word.start - name[1] <= _REACH]
@@ -152,7 +137,7 @@ def _orderings(text: str) -> Iterator[_Ordering]:
         if not before or not after:
             continue
         (start, _, first), (_, end, second) = max(before), min(after)
-        if at + 1 < len(every) and every[at + 1].folded == "by" and word.text.endswith("ed"):
+        if following and following.folded == "by" and word.text.endswith("ed"):
             first, second = second, first
         if first != second:
             yield _Ordering(word, pole, first, second, text[start:end])
@@ -162,33 +147,30 @@ def _comparison_findings(
     statement: str, evidence: Sequence[str], partners: Sequence[str]
 ) -> tuple[list[Finding], bool]:
     """The findings, and whether some comparison was turned round and says the same."""
-    everywhere = [word for piece in evidence for word in words(piece)]
-    known = {(pole.family, pole.direction) for word in everywhere if (pole := pole_of(word))}
+    everywhere = [POLES.get(word.folded) for piece in evidence for word in words(piece)]
+    known = {(pole.family, pole.direction) for pole in everywhere if pole}
     bounds = [quantity.start for quantity in quantities(statement) if quantity.bound]
     own = {ordering.word.start: ordering for ordering in _orderings(statement)}
     others = [ordering for sentence in partners for ordering in _orderings(sentence)]
+    their_words = [word for sentence in partners for word in words(sentence)]
     found = []
     turned = False
     for word in words(statement):
-        pole = pole_of(word)
+        pole = POLES.get(word.folded)
         if pole is None:
             continue
         is_known = (pole.family, pole.direction) in known
-        same = own[word.start].agrees(others) if word.start in own else None
+        same = _agrees(own[word.start], others) if word.start in own else None
         if same is False:
             contrary = next(other for other in others if other.pole.row == pole.row)
-            found.append(_finding("comparison", statement, word, contrary.text))
+            found.append(finding_at("comparison", statement, word, contrary.text))
         turned = turned or (same is True and not is_known)
         # "More than 5": its bound is compared with the quantities.
         if same is not None or is_known or any(0 < start - word.end < 8 for start in bounds):
             continue
-        opposites = (
-            other for sentence in partners for other in words(sentence) if opposed(word, other)
-        )
-        if opposite := next(opposites, None):
-            found.append(_finding("comparison", statement, word, opposite.text))
-        elif word.folded in COMPARATIVES and not known:
-            found.append(_finding("comparison", statement, word, ""))
+        opposite = next((other.text for other in their_words if opposed(word, other)), "")
+        if opposite or (word.folded in COMPARATIVES and not known):
+            found.append(finding_at("comparison", statement, word, opposite))
     return found, turned
 
 
@@ -202,11 +184,11 @@ def _own_negations(
         return
     denied = {word.stem for piece in evidence for _, reach in negated(piece) for word in reach}
     for cue, reach in negated(statement):
-        if not reach or denied & {word.stem for word in reach}:
-            continue
         # Denying the opposite word says the same.
-        if not any(opposed(word, other) for word in reach for other in there):
-            yield _finding("negation", statement, cue, "")
+        if reach and not any(
+            word.stem in denied or any(opposed(word, other) for other in there) for word in reach
+        ):
+            yield finding_at("negation", statement, cue)
 
 
 def _lost_negations(statement: str, partners: Sequence[str]) -> Iterator[Finding]:
@@ -218,16 +200,13 @@ def _lost_negations(statement: str, partners: Sequence[str]) -> Iterator[Finding
         reached = {word.start for _, reach in denials for word in reach}
         plain = {word.stem for word in words(sentence) if word.start not in reached}
         for cue, reach in denials:
+            if not reach or any(word.folded == cue.folded for word in own):
+                continue
             # The word that is most likely denied: the first that is more than an auxiliary.
-            target = next((word for word in reach if word.folded not in _LIGHT), None)
-            target = target or next(iter(reach), None)
-            if target is None or target.stem in denied | plain:
-                continue
-            if any(word.folded == cue.folded for word in own):
-                continue
+            target = next((word for word in reach if word.folded not in _AUXILIARIES), reach[0])
             said = next((word for word in own if word.stem == target.stem), None)
-            if said is not None:
-                yield _finding("negation", statement, said, f"{cue.text} … {target.text}")
+            if said and target.stem not in denied | plain:
+                yield finding_at("negation", statement, said, f"{cue.text} … {target.text}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,62 +227,52 @@ def _tokens(text: str) -> list[_Token]:
     cues = {cue.start for cue in negations(text)}
     tokens: list[_Token] = []
     for word in words(text):
-        quantity = next((it for it in known if word.start < it.end and it.start < word.end), None)
+        quantity = next((it for it in known if overlap(word, it)), None)
         if quantity is None:
-            tokens.append(
-                _Token(word.stem, word, None, word.start in named, denies=word.start in cues)
-            )
+            flags = word.start in named, word.start in cues
+            tokens.append(_Token(word.stem, word, None, *flags))
         elif not tokens or tokens[-1].quantity is not quantity:
             value, unit = quantity.readings[0]
             tokens.append(_Token(f"#{value.normalize()}{unit}", word, quantity))
     return tokens
 
 
-def _aligned_findings(statement: str, sentences: Sequence[str]) -> list[Finding]:
+def _aligned_findings(statement: str, sentences: Sequence[str]) -> Iterator[Finding]:
     """What the statement has in the place of something else in the sentence it is most like."""
     own = _tokens(statement)
-    alignments = []
-    for sentence in sentences:
-        theirs = _tokens(sentence)
-        keys = [token.key for token in own], [token.key for token in theirs]
-        matcher = SequenceMatcher(None, *keys, autojunk=False)
-        alignments.append((matcher.ratio(), matcher, theirs, sentence))
-    if not alignments:
-        return []
-    ratio, matcher, theirs, sentence = max(alignments, key=lambda it: it[0])
+    keys = [token.key for token in own]
+    ratio = 0.0
+    for its_sentence in sentences:
+        tokens = _tokens(its_sentence)
+        alignment = SequenceMatcher(None, keys, [token.key for token in tokens], autojunk=False)
+        if alignment.ratio() > ratio:
+            ratio, matcher, theirs, sentence = alignment.ratio(), alignment, tokens, its_sentence
     if ratio < _ALIKE:
-        return []
+        return
     changes = [
         (own[i1:i2], theirs[j1:j2], i1, j2)
         for tag, i1, i2, j1, j2 in matcher.get_opcodes()
         if tag != "equal" and max(i2 - i1, j2 - j1) <= _PHRASE
     ]
-    found = [
-        finding
-        for mine, its, _, _ in changes
-        if mine and its
-        for finding in _replaced(statement, sentence, mine, its)
-    ]
+    for mine, its, _, _ in changes:
+        yield from _replaced(statement, sentence, mine, its)
     # Where the part of the sentence that the statement keeps has as many negations as it, one was
     # moved ("does not need any", "needs no"), not put in or taken out.
-    blocks = [block for block in matcher.get_matching_blocks() if block.size]
-    kept = theirs[max(0, blocks[0].b - 1) : blocks[-1].b + blocks[-1].size + 1]
-    if sum(token.denies for token in own) == sum(token.denies for token in kept):
-        return found
+    blocks = matcher.get_matching_blocks()[:-1]
+    part = theirs[max(0, blocks[0].b - 1) : blocks[-1].b + blocks[-1].size + 1]
+    if sum(token.denies for token in own) == sum(token.denies for token in part):
+        return
     for mine, its, start, end in changes:
         put_in = [token.word for token in mine if token.denies]
         taken_out = [token.word for token in its if token.denies]
         if any(opposed(one.word, other.word) for one in mine for other in its):
             continue  # "not stable" and "unstable"
         if put_in and not taken_out:
-            found.append(_finding("negation", statement, put_in[0], ""))
+            yield finding_at("negation", statement, put_in[0])
         elif taken_out and not put_in:
             denied = theirs[end].word.text if end < len(theirs) else ""
             at = own[min(start, len(own) - 1)].word
-            found.append(
-                _finding("negation", statement, at, f"{taken_out[0].text} {denied}".strip())
-            )
-    return found
+            yield finding_at("negation", statement, at, f"{taken_out[0].text} {denied}".strip())
 
 
 def _replaced(
@@ -313,16 +282,16 @@ def _replaced(
     for token in mine:
         other = next((other for other in its if opposed(token.word, other.word)), None)
         if other is not None:
-            yield _finding("comparison", statement, token.word, other.word.text)
+            yield finding_at("comparison", statement, token.word, other.word.text)
     own_quantities = [token.quantity for token in mine if token.quantity]
     its_quantities = [token.quantity for token in its if token.quantity]
     for quantity, its_quantity in zip(own_quantities, its_quantities, strict=False):
-        if finding := mismatch(statement, quantity, sentence, its_quantity):
+        if finding := number_finding(statement, quantity, [(sentence, its_quantity)]):
             yield finding
     if len(mine) == len(its):
         for token, other in zip(mine, its, strict=True):
             if token.named and other.named and not _forms_of_one(token.word, other.word):
-                yield _finding("name", statement, token.word, other.word.text)
+                yield finding_at("name", statement, token.word, other.word.text)
 
 
 def _forms_of_one(one: Word, other: Word) -> bool:

@@ -2,7 +2,6 @@
 
 Evidence longer than the model takes is split at sentences, and the part that supports the
 statement best counts, as in MiniCheck (Tang, Laban and Durrett 2024, arXiv 2404.10774).
-The order of the labels is the model's own: read from its config, never assumed.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from index.errors import EncoderError
-from rag.support.checker import Pair, Support
+from rag.support import Pair, Support
 from rag.support.findings import findings
 from rag.support.text import all_sentences
 
@@ -29,28 +28,24 @@ _SHORTEST_PART = 8
 class CrossEncoderChecker:
     """Probability of entailment, the evidence as premise; findings by rule come with it."""
 
-    def __init__(self, model: CrossEncoder, *, name: str, threshold: float = 0.5) -> None:
-        """Raises EncoderError where the model's labels name no entailment."""
-        self._model = model
-        self.name = name
-        self.threshold = threshold
-        self._entailment = _entailment_label(model, name)
-        limit = model.max_seq_length or _LIMIT
-        self._limit = min(int(limit), int(getattr(model.config, "max_position_embeddings", limit)))
+    threshold = 0.5
 
-    @classmethod
-    def load(cls, model: str, *, offline: bool = False) -> CrossEncoderChecker:
-        """By hub id or local path; `offline` takes only what is there already."""
+    def __init__(self, name: str, *, offline: bool = False) -> None:
+        """By hub id or folder; `offline` takes only what is there already. Raises EncoderError
+        where the model cannot be loaded or its labels name no entailment."""
         from sentence_transformers import CrossEncoder
 
         try:
-            loaded = CrossEncoder(model, local_files_only=offline)
+            self._model = CrossEncoder(name, local_files_only=offline)
         except (OSError, ValueError, RuntimeError, KeyError) as error:
             raise EncoderError(
-                f"the support checker {model!r} cannot be loaded ({error}); give the hub id or "
+                f"the support checker {name!r} cannot be loaded ({error}); give the hub id or "
                 "the folder of an NLI cross-encoder, or leave it out to use the built-in checker"
             ) from error
-        return cls(loaded, name=model)
+        self.name = name
+        self._entailment = _entailment_label(self._model, name)
+        limit = int(self._model.max_seq_length or _LIMIT)
+        self._limit = min(limit, getattr(self._model.config, "max_position_embeddings", limit))
 
     def check(self, statement: str, evidence: Sequence[str]) -> Support:
         """Unscored where a text is missing or the statement fills the model."""
@@ -58,37 +53,28 @@ class CrossEncoderChecker:
 
     def check_all(self, pairs: Iterable[Pair]) -> list[Support]:
         """All parts of all pairs go through the model in one batch."""
-        split = [(pair, self._parts(*pair)) for pair in pairs]
+        split = [(*pair, *self._parts(*pair)) for pair in pairs]
         probabilities = iter(
             self._probabilities(
-                [
-                    (part, statement)
-                    for (statement, _), parts in split
-                    if not isinstance(parts, str)
-                    for part in parts
-                ]
+                [(part, statement) for statement, _, parts, _ in split for part in parts]
             )
         )
         supports = []
-        for (statement, evidence), parts in split:
-            wrong = findings(statement, evidence)
-            if isinstance(parts, str):
-                supports.append(Support(None, wrong, self.name, reason=parts))
-            else:
-                best = max(next(probabilities) for _ in parts)
-                supports.append(Support(best, wrong, self.name))
+        for statement, evidence, parts, reason in split:
+            best = max((next(probabilities) for _ in parts), default=None)
+            supports.append(Support(best, findings(statement, evidence), self.name, reason))
         return supports
 
-    def _parts(self, statement: str, evidence: Sequence[str]) -> list[str] | str:
+    def _parts(self, statement: str, evidence: Sequence[str]) -> tuple[list[str], str]:
         """The evidence in pieces that fit beside the statement, or why there are none."""
         sentences = all_sentences(evidence)
         if not statement.strip():
-            return "the statement is empty"
+            return [], "the statement is empty"
         if not sentences:
-            return "there is no evidence"
+            return [], "there is no evidence"
         room = self._limit - self._length(statement) - _SPECIAL
         if room < _SHORTEST_PART:
-            return f"the statement fills the {self._limit} tokens the model takes"
+            return [], f"the statement fills the {self._limit} tokens the model takes"
         parts: list[str] = []
         used = room
         for piece in (piece for sentence in sentences for piece in self._pieces(sentence, room)):
@@ -99,7 +85,7 @@ class CrossEncoderChecker:
             else:
                 parts[-1] += f" {piece}"
                 used += length
-        return parts
+        return parts, ""
 
     def _pieces(self, sentence: str, room: int) -> list[str]:
         """A sentence longer than the room, cut in halves at words until it fits."""
@@ -130,9 +116,9 @@ class CrossEncoderChecker:
 
 
 def _entailment_label(model: CrossEncoder, name: str) -> int | None:
-    """The index of entailment among the model's labels; None for a model with a single score."""
-    named = getattr(model.config, "id2label", None) or {}
-    labels = {int(at): str(label).lower() for at, label in named.items()}
+    """The index of entailment among the labels of the model's config, whatever their order; None
+    for a model with a single score."""
+    labels = {int(at): str(label).lower() for at, label in model.config.id2label.items()}
     if len(labels) == 1:
         return None
     for at, label in sorted(labels.items()):

@@ -1,9 +1,8 @@
 """Compares the quantities and dates of a statement with those of its evidence.
 
-A quantity of the statement stands when the evidence has one of equal value in the same dimension:
-0.5 s is 500 ms, 5 million is 5,000,000, fifty per cent is 50 %, and 50 % is the fraction 0.5
-(written with a point, at most 1). What does not stand is a finding; its kind says how the nearest
-quantity of the evidence differs. Only a statement that says so ("about") may round.
+A quantity stands when the evidence has one of equal value in the same dimension: 0.5 s is 500 ms,
+50 % is the fraction 0.5 (with a point, at most 1). What does not stand is a finding; its kind says
+how the nearest quantity of the evidence differs. Only what says so ("about") may round.
 """
 
 from __future__ import annotations
@@ -13,33 +12,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from rag.support.checker import Finding, FindingKind
+from rag.support import Finding, FindingKind, Located
 from rag.support.quantities import NO_UNIT, Quantity, any_of, numbered, quantities
-from rag.support.text import plain
+from rag.support.text import disjoint, finding_at, overlap, plain
 
 Quantities = Sequence[tuple[str, Quantity]]
 """Quantities of the evidence, each with the piece of text it stands in."""
 
 _CONFLICTS = {">": {"<", "<=", ""}, ">=": {"<", "<="}, "<": {">", ">=", ""}, "<=": {">", ">="}}
-_SINGLE = re.compile(r"\b(?:an?|single|only|sole|each|every|per)\b", re.IGNORECASE)
-_BOTH = re.compile(r"\b(?:both|pair|twin|twice|double|dual|two-\w+)\b", re.IGNORECASE)
+# One is also "a" or "a single", two is also "both".
+_IN_WORDS = {
+    Decimal(1): re.compile(r"\b(?:an?|single|only|sole|each|every|per)\b", re.IGNORECASE),
+    Decimal(2): re.compile(r"\b(?:both|pair|twin|twice|double|dual|two-\w+)\b", re.IGNORECASE),
+}
 _DOWNWARD = re.compile(
     r"\b(?:drop|decreas|declin|reduc|fall|fell|lower|loss|lose|lost|less|worse|degrad)",
     re.IGNORECASE,
 )
 
-_MONTHS = {
-    **numbered("january february march april may june july august september october november "
-                "december", first=1),
-    **numbered("jan feb mar apr may jun jul aug sep oct nov dec", first=1), "sept": 9,
-}  # fmt: skip
+_MONTHS = numbered("months") | numbered("short_months") | {"sept": 9}
 _MONTH = rf"(?P<month>{any_of(_MONTHS)})\.?"
 _YEAR = r"(?P<year>1[0-9]\d\d|20\d\d)(?![\d.]\d)(?!\d)"
 _DAY = r"(?P<day>3[01]|[12]\d|0?[1-9])(?:st|nd|rd|th)?"
 _DATE_FORMS = [
     re.compile(form, re.IGNORECASE)
     for form in (
-        rf"(?<!\w)(?P<year>\d{{4}})-(?P<month_number>0[1-9]|1[0-2])-{_DAY}(?!\w)",
+        rf"(?<!\w)(?P<year>\d{{4}})-(?P<month>0[1-9]|1[0-2])-{_DAY}(?!\w)",
         rf"(?<!\w){_DAY}\s+(?:of\s+)?{_MONTH}(?:,?\s+{_YEAR})?(?!\w)",
         rf"(?<!\w){_MONTH}\s+{_DAY}(?!\d)(?:,?\s+{_YEAR})?(?!\w)",
         rf"(?<!\w){_MONTH},?\s+(?:of\s+)?{_YEAR}(?!\w)",
@@ -48,88 +46,64 @@ _DATE_FORMS = [
 
 
 @dataclass(frozen=True, slots=True)
-class Date:
-    """`text[start:end]` names this day, month or both; `parts` are year, month and day, a part
-    that is not named is 0."""
+class Date(Located):
+    """`parts` are year, month and day; one that is not named is 0."""
 
-    start: int
-    end: int
     parts: tuple[int, int, int]
-
-    def agrees(self, other: Date) -> bool:
-        """Whether every part that both name is the same."""
-        pairs = zip(self.parts, other.parts, strict=True)
-        return all(part == its_part for part, its_part in pairs if part and its_part)
 
 
 def dates(text: str) -> list[Date]:
     """The dates of a text that name a month, in order. A year alone is a number."""
-    found: list[Date] = []
+    every = []
     for match in (match for form in _DATE_FORMS for match in form.finditer(plain(text))):
-        if any(match.start() < date.end and date.start < match.end() for date in found):
-            continue
-        parts = match.groupdict()
-        month = parts.get("month") or ""
-        if month[:1].islower():
-            continue  # "may" is a verb more often than a month
-        number = parts.get("month_number") or _MONTHS[month.lower()]
-        day = int(parts.get("day") or 0)
-        found.append(Date(*match.span(), (int(parts.get("year") or 0), int(number), day)))
-    return sorted(found, key=lambda date: date.start)
-
-
-def _names_month(month: int, text: str) -> bool:
-    return any(name.capitalize() in text for name, number in _MONTHS.items() if number == month)
+        parts = {"year": None, "day": None} | match.groupdict()
+        month = str(parts["month"])
+        if not month[0].islower():  # "may" is a verb more often than a month
+            number = _MONTHS.get(month.lower()) or int(month)
+            every.append(
+                Date(*match.span(), (int(parts["year"] or 0), number, int(parts["day"] or 0)))
+            )
+    return disjoint(every)
 
 
 def number_findings(statement: str, evidence: Sequence[str]) -> list[Finding]:
     """Numbers, units, signs, percentages, dates and their bounds that the evidence lacks."""
     known = [(piece, quantity) for piece in evidence for quantity in quantities(piece)]
-    known_dates = [(piece, date) for piece in evidence for date in dates(piece)]
     own_dates = dates(statement)
-    found = [_check_date(statement, date, known_dates, known, evidence) for date in own_dates]
+    found = [_date_finding(statement, date, known, evidence) for date in own_dates]
     found += [
-        _check(statement, quantity, known, evidence)
+        number_finding(statement, quantity, known, evidence)
         for quantity in quantities(statement)
-        if not any(it.start < quantity.end and quantity.start < it.end for it in own_dates)
+        if not any(overlap(date, quantity) for date in own_dates)
     ]
     return sorted(filter(None, found), key=lambda finding: finding.start)
 
 
-def mismatch(statement: str, quantity: Quantity, sentence: str, other: Quantity) -> Finding | None:
-    """The finding, if any, where these two quantities stand at the same place."""
-    return _check(statement, quantity, [(sentence, other)], [])
-
-
-def _check_date(
-    statement: str,
-    date: Date,
-    known_dates: Sequence[tuple[str, Date]],
-    known: Quantities,
-    evidence: Sequence[str],
+def _date_finding(
+    statement: str, date: Date, known: Quantities, evidence: Sequence[str]
 ) -> Finding | None:
     numbers = {value for _, quantity in known for value, _ in quantity.readings}
     year, month, day = date.parts
-    if not day and year in numbers and any(_names_month(month, piece) for piece in evidence):
+    month_names = [name.capitalize() for name, number in _MONTHS.items() if number == month]
+    in_evidence = any(name in piece for name in month_names for piece in evidence)
+    if not day and year in numbers and in_evidence:
         return None
-    for _, other in known_dates:
-        missing = [
-            part for part, its in zip(date.parts, other.parts, strict=True) if part and not its
-        ]
-        if date.agrees(other) and numbers.issuperset(map(Decimal, missing)):
+    nearest, most = "", -1
+    known_dates = [(piece, other) for piece in evidence for other in dates(piece)]
+    for piece, other in known_dates:
+        pairs = [(part, its) for part, its in zip(date.parts, other.parts, strict=True) if part]
+        missing = [Decimal(part) for part, its in pairs if not its]
+        if all(not its or part == its for part, its in pairs) and numbers.issuperset(missing):
             return None
-    nearest = max(
-        known_dates,
-        key=lambda pair: sum(a == b for a, b in zip(date.parts, pair[1].parts, strict=True) if a),
-        default=None,
-    )
-    there = nearest[0][nearest[1].start : nearest[1].end] if nearest else ""
-    return Finding("date", statement[date.start : date.end], there, date.start, date.end)
+        if (equal := sum(part == its for part, its in pairs)) > most:
+            nearest, most = piece[other.start : other.end], equal
+    return finding_at("date", statement, date, nearest)
 
 
-def _check(
-    statement: str, quantity: Quantity, known: Quantities, evidence: Sequence[str]
+def number_finding(
+    statement: str, quantity: Quantity, known: Quantities, evidence: Sequence[str] = ()
 ) -> Finding | None:
+    """What is wrong with a quantity of the statement, if anything is."""
     equal = [(piece, other) for piece, other in known if _equal(quantity, other)]
     if equal:
         conflicts = _CONFLICTS.get(quantity.bound, set())
@@ -137,18 +111,26 @@ def _check(
         if stands or _entailed(quantity, known):
             return None
         return _bound_finding(statement, quantity, *equal[0])
+    words = _IN_WORDS.get(quantity.value)
     if (
         quantity.vague
         or _entailed(quantity, known)
-        or _in_words(quantity, evidence)
-        or _said_downward(statement, quantity, known)
+        or (words and quantity.unit == NO_UNIT and any(map(words.search, evidence)))
+        or _is_decrease(statement, quantity, known)
     ):
         return None
-    start, end = quantity.start, quantity.end
-    nearest = _nearest(quantity, known)
-    there = nearest[0][nearest[1].start : nearest[1].end].strip() if nearest else ""
-    kind = _kind(quantity, nearest[1] if nearest else None, statement)
-    return Finding(kind, statement[start:end].strip(), there, start, end)
+
+    def likeness(pair: tuple[str, Quantity]) -> tuple[int, Decimal]:
+        other = pair[1]
+        agree = 4 * (other.mantissa == quantity.mantissa) + 2 * (other.unit == quantity.unit)
+        agree += other.unit[0] == quantity.unit[0]
+        return agree, -abs(other.value - quantity.value)
+
+    # What the statement most likely meant.
+    piece, nearest = max(known, key=likeness, default=("", None))
+    there = piece[nearest.start : nearest.end].strip() if nearest else ""
+    said = statement[quantity.start : quantity.end].strip()
+    return Finding(quantity.start, quantity.end, _kind(quantity, nearest, said), said, there)
 
 
 def _bound_finding(statement: str, quantity: Quantity, piece: str, other: Quantity) -> Finding:
@@ -158,7 +140,7 @@ def _bound_finding(statement: str, quantity: Quantity, piece: str, other: Quanti
     bound = plain(piece)[: other.start].split()[-2:] if other.bound else []
     there = " ".join([*bound, piece[other.start : other.end]]).strip()
     said = statement[start : quantity.end].strip()
-    return Finding("comparison", said, there, start, quantity.end)
+    return Finding(start, quantity.end, "comparison", said, there)
 
 
 def _equal(quantity: Quantity, other: Quantity, sign: int = 1) -> bool:
@@ -188,9 +170,7 @@ def _entailed(quantity: Quantity, known: Quantities) -> bool:
     large: within half as much again, so that another quantity does not stand in by chance.
     """
     value, unit = quantity.readings[0]
-    if not quantity.bound or not value:
-        return False
-    return any(
+    return bool(quantity.bound and value) and any(
         its_unit == unit and other.bound in ("", "~") and _follows(quantity.bound, value, its_value)
         for _, other in known
         for its_value, its_unit in other.readings
@@ -199,23 +179,13 @@ def _entailed(quantity: Quantity, known: Quantities) -> bool:
 
 def _follows(bound: str, value: Decimal, its_value: Decimal) -> bool:
     if bound == "~":  # rounded at the last digit that is not a trailing zero
-        exponent = value.normalize().as_tuple().exponent
-        return (
-            isinstance(exponent, int) and its_value.quantize(Decimal(1).scaleb(exponent)) == value
-        )
+        last_digit = Decimal((0, (1,), value.normalize().as_tuple().exponent))
+        return its_value.quantize(last_digit) == value
     ratio = its_value / value
     return 1 < ratio <= Decimal("1.5") if bound in (">", ">=") else Decimal("0.66") <= ratio < 1
 
 
-def _in_words(quantity: Quantity, evidence: Sequence[str]) -> bool:
-    """One is also "a" or "a single", two is also "both"."""
-    if quantity.unit != NO_UNIT or quantity.value not in (1, 2):
-        return False
-    pattern = _SINGLE if quantity.value == 1 else _BOTH
-    return any(pattern.search(piece) for piece in evidence)
-
-
-def _said_downward(statement: str, quantity: Quantity, known: Quantities) -> bool:
+def _is_decrease(statement: str, quantity: Quantity, known: Quantities) -> bool:
     """ "Drops by 0.5" says −0.5."""
     before = statement[max(0, quantity.start - 30) : quantity.start]
     after = statement[quantity.end : quantity.end + 20]
@@ -226,24 +196,11 @@ def _said_downward(statement: str, quantity: Quantity, known: Quantities) -> boo
     )
 
 
-def _nearest(quantity: Quantity, known: Quantities) -> tuple[str, Quantity] | None:
-    """The quantity of the evidence the statement most likely meant."""
-
-    def likeness(pair: tuple[str, Quantity]) -> tuple[int, Decimal]:
-        other = pair[1]
-        agree = 4 * (other.mantissa == quantity.mantissa) + 2 * (other.unit == quantity.unit)
-        agree += other.unit[0] == quantity.unit[0]
-        return agree, -abs(other.value - quantity.value)
-
-    return max(known, key=likeness, default=None)
-
-
-def _kind(quantity: Quantity, nearest: Quantity | None, statement: str) -> FindingKind:
+def _kind(quantity: Quantity, nearest: Quantity | None, said: str) -> FindingKind:
     if nearest is not None and nearest.mantissa == quantity.mantissa:
         if nearest.unit == quantity.unit and nearest.value == -quantity.value:
             return "sign"
         return "percentage" if "%" in (quantity.unit[0], nearest.unit[0]) else "unit"
     if quantity.unit[0] in ("%", "points"):
         return "percentage"
-    digits = statement[quantity.start : quantity.end]
-    return "date" if re.fullmatch(r"(?:1[5-9]|20)\d\d", digits) else "number"
+    return "date" if re.fullmatch(r"(?:1[5-9]|20)\d\d", said) else "number"

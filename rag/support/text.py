@@ -8,39 +8,29 @@ GAN, Armenian is met by Armenia, and an acronym is met by the words it stands fo
 from __future__ import annotations
 
 import re
+import tomllib
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.resources import files
 from itertools import pairwise
+from operator import attrgetter
+from typing import TypeVar
 
 from rag.retrieval.scoring import stemmer
+from rag.support import Finding, FindingKind, Located
 
-_PLAIN = str.maketrans("’‘ʼ“”−–‒‐‑\u00a0\t\n\r∼˜≃≅⩾⩽µ", "'''\"\"-----    ~~≈≈≥≤μ")
-
-
-def word_set(words: str) -> frozenset[str]:
-    """The words of a list that is written as prose."""
-    return frozenset(words.split())
+# The last three are matched by the ASCII letter without case, but are not it in lower case.
+_PLAIN = str.maketrans("’‘ʼ“”−–‒‐‑\u00a0\t\n\r∼˜≃≅⩾⩽µſıİ", "'''\"\"-----    ~~≈≈≥≤μsiI")
 
 
-STOPWORDS = word_set(
-    """a about above after again all also although am an and any are as at be because been before
-    being below between both but by can could did do does doing done down during each either et
-    al etc for from further had has have having he her here hers herself him himself his how
-    however i if in into is it its itself just may me might more most much must my myself of off
-    on once only or other our ours ourselves out over own same shall she should so some such than
-    that the their theirs them themselves then there therefore these they this those through thus
-    to too under until up upon us very was we were what when where whether which while who whom
-    whose why will with within would yet you your yours yourself via i.e e.g s t d ll re ve m"""
-)
-# Words that introduce what a source says, as in "The authors report that ...".
-_LEAD_WORDS = word_set(
-    """author authors paper papers work works study article state states stated report reports
-    reported show shows showed shown note notes noted find finds found say says said according
-    describe describes described explain explains explained propose proposes present presents
-    observe observes claim claims argue argues write writes mention mentions"""
-)
+LEXICON = tomllib.loads((files("rag.support") / "lexicon.toml").read_text(encoding="utf-8"))
+"""The tables of words and units that the rules know."""
+
+
+STOPWORDS = frozenset(LEXICON["stopwords"].split())
+_NO_NAMES = STOPWORDS.union(LEXICON["reporting"].split())
 
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 # A full stop ends a sentence when a space and something that can begin one follow it.
@@ -52,13 +42,34 @@ _NO_END = re.compile(
 )
 
 
+LocatedItem = TypeVar("LocatedItem", bound=Located)
+
+
+def overlap(one: Located, other: Located) -> bool:
+    """Whether two places of a text have a character in common."""
+    return one.start < other.end and other.start < one.end
+
+
+def disjoint(items: Iterable[LocatedItem]) -> list[LocatedItem]:
+    """The items that overlap none of those before them, by their place."""
+    chosen: list[LocatedItem] = []
+    for item in items:
+        if not any(overlap(item, other) for other in chosen):
+            chosen.append(item)
+    return sorted(chosen, key=attrgetter("start"))
+
+
+def finding_at(kind: FindingKind, statement: str, place: Located, found: str = "") -> Finding:
+    """What the statement says at `place`, and what the evidence has instead."""
+    said = statement[place.start : place.end]
+    return Finding(place.start, place.end, kind, said, found)
+
+
 @dataclass(frozen=True, slots=True)
-class Word:
-    """One word of a text: `text[start:end]`; `folded` is without case and accents."""
+class Word(Located):
+    """`folded` is without case and accents."""
 
     text: str
-    start: int
-    end: int
     folded: str
     stem: str
 
@@ -85,7 +96,7 @@ def stem(folded: str) -> str:
 def words(text: str) -> tuple[Word, ...]:
     """The words of a text in order; a hyphen separates, an apostrophe does not."""
     return tuple(
-        Word(match.group(), *match.span(), folded := fold(match.group()), stem(folded))
+        Word(*match.span(), match.group(), folded := fold(match.group()), stem(folded))
         for match in _WORD.finditer(plain(text))
     )
 
@@ -95,21 +106,18 @@ def content_stems(text: str) -> set[str]:
     return {word.stem for word in words(text) if word.folded not in STOPWORDS}
 
 
-def sentences(text: str) -> list[str]:
-    """The sentences of a text, without their offsets."""
-    parts: list[str] = []
-    start = 0
-    for match in _END.finditer(text):
-        sentence = text[start : match.end()].rstrip()
-        if match.group().isspace() or not _NO_END.search(sentence):
-            parts.append(sentence)
-            start = match.end()
-    return [part for part in (*parts, text[start:].strip()) if part]
-
-
-def all_sentences(evidence: Sequence[str]) -> list[str]:
+def all_sentences(evidence: Iterable[str]) -> list[str]:
     """The sentences of every piece of evidence, in order."""
-    return [sentence for piece in evidence for sentence in sentences(piece)]
+    sentences = []
+    for text in evidence:
+        start = 0
+        for match in _END.finditer(text):
+            sentence = text[start : match.end()].rstrip()
+            if match.group().isspace() or not _NO_END.search(sentence):
+                sentences.append(sentence)
+                start = match.end()
+        sentences.append(text[start:].strip())
+    return list(filter(None, sentences))
 
 
 _TOKEN = re.compile(r"[^\W_]+(?:[-'./+&][^\W_]+)*\+*")
@@ -117,20 +125,14 @@ _SENTENCE_START = re.compile(
     r"(?:^|(?<!\b[A-Z])(?<! al)(?<!Mr)(?<!Dr)(?<!gs)\.\s+|[!?:]\s+|\n\s*|[\"'•]\s*)$"
 )
 _JOINERS = re.compile(r"[-'./+&\s]")
-_CALENDAR = word_set(
-    """january february march april may june july august september october november december monday
-    tuesday wednesday thursday friday saturday sunday mr mrs ms dr prof figure fig table section
-    eq equation appendix chapter algorithm theorem lemma"""
-)
+_CAPITALISED = frozenset(LEXICON["capitalised"].split())
 
 
 @dataclass(frozen=True, slots=True)
-class Name:
-    """`text[start:end]`; `key` is equal for the ways of writing one name."""
+class Name(Located):
+    """`key` is equal for the ways of writing one name."""
 
     text: str
-    start: int
-    end: int
     key: str
 
 
@@ -154,16 +156,15 @@ def names(text: str) -> list[Name]:
 
     def is_name(token: str, start: int) -> bool:
         folded = fold(token)
-        if folded in _CALENDAR or token[0].isdigit() or len(token) < 2:
+        if folded in _CAPITALISED or token[0].isdigit() or len(token) < 2:
             return False
         if _has_form_of_name(token):
             return True
-        if title_case or not token[0].isupper() or folded in STOPWORDS or folded in _LEAD_WORDS:
-            return False
-        return not _SENTENCE_START.search(flat[:start])
+        no_name = title_case or not token[0].isupper() or folded in _NO_NAMES
+        return not no_name and not _SENTENCE_START.search(flat[:start])
 
     return [
-        Name(match.group(), *match.span(), _key(match.group()))
+        Name(*match.span(), match.group(), _key(match.group()))
         for match in tokens
         if is_name(match.group(), match.start())
     ]
@@ -183,8 +184,10 @@ class NameIndex:
             self._keys.update(keys, map(_key, parts), (a + b for a, b in pairwise(keys)))
             folded = [part for token in tokens for part in _JOINERS.split(fold(token)) if part]
             self._stems.update(map(stem, folded))
-            self._initials.update(_initials(folded))
-            self._initials.update(_initials([part for part in folded if part not in STOPWORDS]))
+            for run in (folded, [part for part in folded if part not in STOPWORDS]):
+                initials = "".join(part[0] for part in run)
+                starts = range(len(initials) - 1)
+                self._initials |= {initials[at : at + n] for at in starts for n in range(2, 7)}
 
     def knows(self, name: Name) -> bool:
         """Whether the evidence has this name in any of its forms."""
@@ -215,60 +218,6 @@ class NameIndex:
         return key in self._keys or stem(key) in self._stems
 
 
-def _initials(parts: Sequence[str]) -> Iterator[str]:
-    """The initials of every run of two to six words."""
-    letters = "".join(part[0] for part in parts)
-    for length in range(2, 7):
-        for at in range(len(letters) - length + 1):
-            yield letters[at : at + length]
-
-
-# Opposites, "family: one direction / the other". Words of one family and direction may stand for
-# one another ("higher", "increases"); only words of one line contradict each other. No word stands
-# on two lines.
-_OPPOSITES = """
-amount: more most / less least fewer fewest
-amount: higher highest high / lower lowest low
-amount: larger largest greater greatest bigger biggest large big / smaller smallest small
-amount: increase increases increased increasing grow grows grew grown rise rises rose gain gains \
-gained growth raise raises raised boost boosts boosted / decrease decreases decreased decreasing \
-decline declines declined drop drops dropped reduce reduces reduced reducing reduction fall falls \
-fell diminish diminishes diminished shrink
-amount: above exceed exceeds exceeded exceeding / below
-amount: maximum max maximal maximize maximizes maximizing maximise maximises / minimum min minimal \
-minimize minimizes minimizing minimise minimises
-quality: better best / worse worst
-quality: improve improves improved improving improvement / worsen worsens worsened degrade \
-degrades degraded degradation deteriorate deteriorates
-quality: outperform outperforms outperformed outperforming surpass surpasses surpassed / \
-underperform underperforms underperformed underperforming
-quality: superior / inferior
-quality: stronger strongest strong / weaker weakest weak
-speed: faster fastest fast quicker quickly / slower slowest slow slowly
-speed: accelerate accelerates accelerated / decelerate decelerates slows slowed
-time: before earlier earliest prior / after later latest subsequently
-effort: easier easiest easy easily / harder hardest difficult
-effort: simpler simplest simple / complex
-length: longer longest long / shorter shortest short
-depth: deeper deepest deep / shallower shallow
-width: wider widest wide / narrower narrow
-sign: positive positively / negative negatively
-truth: true / false
-frequency: always often frequently / never rarely seldom
-success: succeed succeeds succeeded success / fail fails failed failure
-cost: cheaper cheapest cheap / expensive costlier
-temperature: warmer hotter hot / colder cooler cold
-age: newer newest / older oldest
-place: first / last
-presence: presence present / absence absent
-presence: include includes included including / exclude excludes excluded excluding
-presence: with / without
-share: majority / minority
-likeness: similar similarly same / different differently dissimilar
-permission: allow allows allowed enable enables enabled / prevent prevents prevented forbid forbids
-"""
-
-
 @dataclass(frozen=True, slots=True)
 class Pole:
     """One end of a comparison: `direction` is +1 or -1 on line `row` of the opposites."""
@@ -278,34 +227,18 @@ class Pole:
     direction: int
 
 
-def _read_poles() -> Iterator[tuple[str, Pole]]:
-    for row, line in enumerate(_OPPOSITES.strip().splitlines()):
-        family, _, sides = line.partition(": ")
-        for direction, side in zip((1, -1), sides.split(" / "), strict=True):
-            for word in side.split():
-                yield word, Pole(family, row, direction)
+POLES = {
+    word: Pole(family, row, direction)
+    for row, line in enumerate(LEXICON["opposites"].strip().splitlines())
+    for family, _, sides in [line.partition(": ")]
+    for direction, side in zip((1, -1), sides.split(" / "), strict=True)
+    for word in side.split()
+} | {"upper": Pole("amount", -1, 1)}  # "lower" has another opposite
+"""The end of a comparison that a folded word names."""
+COMPARATIVES = frozenset(LEXICON["comparatives"].split())
 
-
-_POLES = {**dict(_read_poles()), "upper": Pole("amount", -1, 1)}  # "lower" has another opposite
-# A comparison in itself: it is missed where the evidence compares nothing.
-COMPARATIVES = word_set(
-    """more less fewer higher lower larger greater smaller bigger better worse faster slower longer
-    shorter stronger weaker cheaper deeper easier harder outperform outperforms outperformed
-    underperform underperforms underperformed surpass surpasses surpassed exceed exceeds exceeded
-    superior inferior"""
-)
-
-_NEGATIONS = word_set(
-    """not no never none neither nor without cannot nothing nobody nowhere hardly scarcely barely
-    unable lack lacks lacked lacking absence absent fail fails failed failing failure unlikely
-    impossible"""
-)
-# Verbs of the evidence that a statement may render as a negation.
-DENIALS = _NEGATIONS | word_set(
-    """against prohibit prohibits prohibited forbid forbids forbidden ban bans banned refuse refuses
-    refused reject rejects rejected deny denies denied exclude excludes excluded avoid avoids
-    prevent prevents prevented instead stop stops stopped ceased avoided eliminate eliminates"""
-)
+_NEGATIONS = frozenset(LEXICON["negations"].split())
+DENIALS = _NEGATIONS.union(LEXICON["denials"].split())
 _NOT_NEGATING = re.compile(
     r"(?:not\s+(?:only|just|merely)\b(?=[^.]*\b(?:but|also)\b)|no\s+warning|not\s+necessarily"
     r"|whether\s+or\s+not|no\s+(?:more|less|fewer|later|earlier)\s+than|no\.\s*\d"
@@ -319,14 +252,9 @@ _CLAUSE = re.compile(
 )
 
 
-def pole_of(word: Word) -> Pole | None:
-    """The end of a comparison that a word names, if any."""
-    return _POLES.get(word.folded)
-
-
 def opposed(one: Word, other: Word) -> bool:
     """Whether two words contradict each other: faster and slower, supervised and unsupervised."""
-    pole, its_pole = pole_of(one), pole_of(other)
+    pole, its_pole = POLES.get(one.folded), POLES.get(other.folded)
     if pole is not None and its_pole is not None:
         return pole.row == its_pole.row and pole.direction == -its_pole.direction
     short, long = sorted((one.folded, other.folded), key=len)
@@ -355,10 +283,6 @@ def negated(text: str) -> list[tuple[Word, tuple[Word, ...]]]:
         stop = _CLAUSE.search(flat, cue.end)
         limit = stop.start() if stop else len(flat)
         after = every.index(cue) + 1
-        reach = [
-            word
-            for word in every[after : after + 11]
-            if word.start < limit and word.folded not in STOPWORDS
-        ]
-        scopes.append((cue, tuple(reach[:6])))
+        near = (word for word in every[after : after + 11] if word.start < limit)
+        scopes.append((cue, tuple(word for word in near if word.folded not in STOPWORDS)[:6]))
     return scopes

@@ -9,9 +9,8 @@ from math import floor
 
 from rag.answer.compose import FIXED
 from rag.answer.model import Answer
-from rag.support import Support, SupportChecker
+from rag.support import Support, SupportChecker, premise
 from rag.support.builtin import open_checker
-from rag.support.checker import premise
 from rag.views.markdown import is_verbatim, work_of
 
 MAX_FINDINGS = 3

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 
 from rag.retrieval.evidence import FACETS, Evidence, Facet, Span
 from rag.selection.wording import rewritten, short_name
-from rag.support import BuiltinChecker, SupportChecker
+from rag.support import SupportChecker
+from rag.support.builtin import BuiltinChecker
 from rag.writers.base import (
     AS_IT_STANDS,
     NOT_SAID,
