@@ -46,6 +46,8 @@ def read(text: str) -> list[tuple[str, str]]:
         ("by −0.5", [("-0.5", "")]),
         ("2.1x faster", [("2.1", "times")]),
         ("the third layer", [("3", "ordinal")]),
+        ("5 \u017feconds", [("5", "s")]),
+        ("3 m\u0131llion", [("3E+6", "")]),
         ("the range [−1, 1]", [("-1", ""), ("1", "")]),
     ],
 )

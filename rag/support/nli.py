@@ -118,7 +118,8 @@ class CrossEncoderChecker:
 def _entailment_label(model: CrossEncoder, name: str) -> int | None:
     """The index of entailment among the labels of the model's config, whatever their order; None
     for a model with a single score."""
-    labels = {int(at): str(label).lower() for at, label in model.config.id2label.items()}
+    named = getattr(model.config, "id2label", None) or {}
+    labels = {int(at): str(label).lower() for at, label in named.items()}
     if len(labels) == 1:
         return None
     for at, label in sorted(labels.items()):

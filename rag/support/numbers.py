@@ -179,8 +179,8 @@ def _entailed(quantity: Quantity, known: Quantities) -> bool:
 
 def _follows(bound: str, value: Decimal, its_value: Decimal) -> bool:
     if bound == "~":  # rounded at the last digit that is not a trailing zero
-        last_digit = Decimal((0, (1,), value.normalize().as_tuple().exponent))
-        return its_value.quantize(last_digit) == value
+        exponent = int(value.normalize().as_tuple().exponent)
+        return its_value.quantize(Decimal(1).scaleb(exponent)) == value
     ratio = its_value / value
     return 1 < ratio <= Decimal("1.5") if bound in (">", ">=") else Decimal("0.66") <= ratio < 1
 

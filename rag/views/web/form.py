@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from index.catalog import Role
 from index.errors import PromptError
@@ -13,8 +14,6 @@ from rag.prompt import Prompt
 
 MAX_WORKS = 50
 FIELDS = ("name", "role", "paper", "github", "summary")
-
-_SAMPLE = {"model": "A work", "paper": "https://arxiv.org/abs/2401.00001"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,29 +28,28 @@ class WorkFields:
     errors: dict[str, str] = field(default_factory=dict)
 
     @property
-    def blank(self) -> bool:
-        """Whether nothing was typed."""
-        return not (self.name.strip() or self.readable)
-
-    @property
     def readable(self) -> bool:
         """Whether there is a link or a summary."""
-        return any(text.strip() for text in (self.paper, self.github, self.summary))
+        return bool((self.paper + self.github + self.summary).strip())
 
     @property
     def listed_as(self) -> Role:
         """The heading of the prompt document that the work stands under."""
         return "related" if self.role == "related" else "recommended"
 
-    @property
-    def mapping(self) -> dict[str, str | None]:
-        """The work as `Prompt.build` takes it."""
-        return {
-            "model": " ".join(self.name.split()),
-            "paper": self.paper.strip(),
-            "github": self.github.strip(),
-            "summary": self.summary,
+    def check(self) -> dict[str, str]:
+        """What is wrong with each field of the work on its own."""
+        errors = {
+            "name": "" if self.name.strip() else "The name is missing.",
+            "paper": _problem(parse_paper_link, self.paper.strip()),
+            "github": _problem(parse_github_link, self.github.strip()),
         }
+        if not any(errors.values()):
+            # What is left can only be a text that a document would read as something else.
+            errors["name"] = _problem(_build, "A question?", [replace(self, summary="")])
+        if not any(errors.values()):
+            errors["summary"] = _problem(_build, "A question?", [self])
+        return {name: problem for name, problem in errors.items() if problem}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ class PromptForm:
     @classmethod
     def of_prompt(cls, prompt: Prompt) -> PromptForm:
         """The form that `prompt` would have been typed into."""
-        works = tuple(
+        works = (
             WorkFields(
                 item.name,
                 item.role,
@@ -82,7 +80,7 @@ class PromptForm:
             )
             for item in prompt.listings[:MAX_WORKS]
         )
-        return cls(prompt.question, works)
+        return cls(prompt.question, tuple(works))
 
     def with_work(self) -> PromptForm:
         """The same with room for one more work."""
@@ -95,51 +93,40 @@ class PromptForm:
 
     def read(self) -> Prompt | PromptForm:
         """The prompt, or the form with an error beside every field that is to blame."""
-        works = tuple(
-            work if work.blank else replace(work, errors=_work_errors(work)) for work in self.works
-        )
-        errors = {}
-        if not self.question.strip():
-            errors["question"] = "The question is missing."
-        elif problem := _problem(lambda: Prompt.build(self.question, recommended=[_SAMPLE])):
-            errors["question"] = problem
+        typed = [work for work in self.works if work.name.strip() or work.readable]
+        works = tuple(replace(it, errors=it.check()) if it in typed else it for it in self.works)
+        errors = {"question": "The question is missing.", "works": ""}
+        if self.question.strip():
+            sample = WorkFields("A work", summary="It works.")
+            errors["question"] = _problem(_build, self.question, [sample])
         if not any(work.readable for work in works):
             errors["works"] = "There is nothing to read. List a work with a link or a summary."
-        if not errors and not any(work.errors for work in works):
+        if not any(errors.values()) and not any(work.errors for work in works):
             try:
-                return _build(self.question, [work for work in works if not work.blank])
+                return _build(self.question, typed)
             except PromptError as error:
                 errors["works"] = str(error)
-        return replace(self, works=works, errors=errors)
+        return replace(self, works=works, errors={name: it for name, it in errors.items() if it})
 
 
 def _build(question: str, works: Sequence[WorkFields]) -> Prompt:
-    return Prompt.build(
-        question,
-        recommended=[work.mapping for work in works if work.listed_as == "recommended"],
-        related=[work.mapping for work in works if work.listed_as == "related"],
-    )
+    listings: dict[Role, list[dict[str, str | None]]] = {"recommended": [], "related": []}
+    for work in works:
+        listings[work.listed_as].append(
+            {
+                "model": " ".join(work.name.split()),
+                "paper": work.paper.strip(),
+                "github": work.github.strip(),
+                "summary": work.summary,
+            }
+        )
+    return Prompt.build(question, **listings)
 
 
-def _work_errors(work: WorkFields) -> dict[str, str]:
-    """What is wrong with each field of a work on its own."""
-    errors = {
-        "name": "" if work.name.strip() else "The name is missing.",
-        "paper": _problem(lambda: parse_paper_link(work.paper.strip())),
-        "github": _problem(lambda: parse_github_link(work.github.strip())),
-    }
-    if not any(errors.values()):
-        # What is left can only be a text that a document would read as something else.
-        errors["name"] = _problem(lambda: _build("A question?", [replace(work, summary="")]))
-    if not any(errors.values()):
-        errors["summary"] = _problem(lambda: _build("A question?", [work]))
-    return {name: problem for name, problem in errors.items() if problem}
-
-
-def _problem(attempt: Callable[[], object]) -> str:
-    """The PromptError of `attempt` as a sentence; "" where it succeeds."""
+def _problem(attempt: Callable[..., object], *arguments: Any) -> str:
+    """The PromptError of a call as a sentence; "" where it succeeds."""
     try:
-        attempt()
+        attempt(*arguments)
     except PromptError as error:
         return error.message[:1].upper() + error.message[1:] + "."
     return ""

@@ -7,6 +7,7 @@ name an allowed host, and one that changes something must come from a page of th
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import ipaddress
@@ -22,9 +23,6 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-RenderRefusal = Callable[[int, str], str]
-"""`render(status, message)`: the page that says why a request is refused."""
 
 COOKIE = "rag_token"
 OPEN_PATHS = "/static/"
@@ -78,44 +76,40 @@ class Hosts:
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach a server that is bound to `host`."""
-    if host.lower() == "localhost":
-        return True
-    return _is_address(host) and ipaddress.ip_address(host).is_loopback
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host.lower() == "localhost"
 
 
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
 def _names_address(header: str) -> bool:
     """Whether a Host header names an IP address, with or without a port."""
-    try:
-        return "@" not in header and _is_address(urlsplit(f"//{header}").hostname or "")
-    except ValueError:
-        return False
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(urlsplit(f"//{header}").hostname or "")
+        return "@" not in header
+    return False
 
 
 class Guard:
     """The outermost ASGI application. With token "" no token is asked for; `limit` is the size of
-    a request's body in bytes."""
+    a request's body in bytes, `render(status, message)` the page that says why one is refused."""
 
     def __init__(
-        self, app: ASGIApp, *, hosts: Hosts, token: str, limit: int, render: RenderRefusal
+        self,
+        app: ASGIApp,
+        *,
+        hosts: Hosts,
+        token: str,
+        limit: int,
+        render: Callable[[int, str], str],
     ) -> None:
         self._app = RequestBodyLimitMiddleware(app, limit)
         self._trusted = TrustedHostMiddleware(self._authorise, hosts.names, www_redirect=False)
-        self._any_address = hosts.any_address
-        self._token = token
-        self._limit = limit
-        self._render = render
+        self._any_address, self._token = hosts.any_address, token
+        self._limit, self._render = limit, render
         # What the two middlewares refuse with one line of plain text.
         self._reasons = {
             400: "This name does not lead here. Open the address that rag serve printed, or start "
@@ -141,7 +135,11 @@ class Guard:
             if message["type"] == "http.response.start":
                 status, headers = message["status"], MutableHeaders(scope=message)
                 if status == 413:
-                    await _drain(receive, self._limit * DRAINED)
+                    size, more = 0, True
+                    while more and size < self._limit * DRAINED:
+                        part = await receive()
+                        size += len(part.get("body", b""))
+                        more = part.get("more_body", False)
                 if status in self._reasons and headers["content-type"].startswith("text/plain"):
                     replaced = True
                     page = self._refusal(status, self._reasons[status])
@@ -155,10 +153,10 @@ class Guard:
             await self._trusted(scope, receive, guarded)
 
     async def _authorise(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes on what comes from a page of this server and from whoever has the token."""
         await self._next(Request(scope))(scope, receive, send)
 
     def _next(self, request: Request) -> ASGIApp:
+        """Passes on what comes from a page of this server and from whoever has the token."""
         if request.method not in ("GET", "HEAD") and not _same_origin(request.headers):
             return self._refusal(
                 403,
@@ -203,13 +201,3 @@ def _same_origin(headers: Headers) -> bool:
 
 def _equal(value: str, token: str) -> bool:
     return hmac.compare_digest(value.encode("utf-8", "replace"), token.encode())
-
-
-async def _drain(receive: Receive, most: int) -> None:
-    """Read what a client still sends, up to `most` bytes."""
-    size = 0
-    more = True
-    while more and size < most:
-        message = await receive()
-        size += len(message.get("body", b""))
-        more = message.get("more_body", False)

@@ -7,8 +7,9 @@ import asyncio
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, Literal, TypeVar
@@ -82,18 +83,16 @@ class Job:
         self._text = ""
         self._dropped = 0
         self._lock = threading.Lock()
-        self._cancelled = threading.Event()
+        self._cancelled = False
 
     def notify(self, stage: str, done: int, total: int, what: str) -> None:
         """See `index.progress.Notify`. Raises JobCancelled after `cancel`."""
-        self._raise_if_cancelled()
-        with self._lock:
+        with self._working():
             self._stages[stage] = Stage(stage, done, total, what)
 
     def write(self, text: str) -> None:
         """Append text as it is written. Raises JobCancelled after `cancel`."""
-        self._raise_if_cancelled()
-        with self._lock:
+        with self._working():
             self._text += text
             self._drop(len(self._text) - TEXT_LIMIT)
 
@@ -109,7 +108,7 @@ class Job:
 
     def cancel(self) -> None:
         """Let the next `notify` or `write` raise."""
-        self._cancelled.set()
+        self._cancelled = True
 
     def end(self, state: JobState, reason: str = "") -> None:
         """Set the last state, and drop what was stored for readers."""
@@ -123,9 +122,12 @@ class Job:
             self._text = self._text[count:]
             self._dropped += count
 
-    def _raise_if_cancelled(self) -> None:
-        if self._cancelled.is_set():
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        if self._cancelled:
             raise JobCancelled
+        with self._lock:
+            yield
 
 
 class JobQueue:
@@ -133,8 +135,7 @@ class JobQueue:
     returns when the job's answer is stored; at most `places` jobs wait."""
 
     def __init__(self, answer: Callable[[Job], None], *, places: int) -> None:
-        self._answer = answer
-        self._places = places
+        self._answer, self._places = answer, places
         # By id, in the order of their turns, the running one first.
         self._active: dict[str, Job] = {}
         self._ended: OrderedDict[str, Job] = OrderedDict()
@@ -191,23 +192,22 @@ class JobQueue:
             if job.state != "waiting":
                 return
             job.state = "running"
-        state, reason = self._result(job)
-        with self._changed:
-            self._end(job, state, reason)
-
-    def _result(self, job: Job) -> tuple[JobState, str]:
+        state: JobState = "failed"
+        reason = ""
         try:
             self._answer(job)
+            state = "done"
         except JobCancelled:
-            return "cancelled", ""
+            state = "cancelled"
         except (RagError, OSError) as error:
-            return "failed", str(error)
+            reason = str(error)
         except MemoryError:
-            return "failed", "there is not enough memory for this answer"
+            reason = "there is not enough memory for this answer"
         except Exception as error:  # one bad answer must not end all that follow it
             LOG.exception("the answer %s failed", job.id)
-            return "failed", f"something unforeseen: {type(error).__name__}: {error}"
-        return "done", ""
+            reason = f"something unforeseen: {type(error).__name__}: {error}"
+        with self._changed:
+            self._end(job, state, reason)
 
     def _end(self, job: Job, state: JobState, reason: str = "") -> None:
         job.end(state, reason)
@@ -226,12 +226,8 @@ class SingleFlight(Generic[SharedResult]):
     """`work(key)` in a thread, once for all who await the same key at the same time. At most
     `places` keys are in flight; the newest `cached` results are kept. For one event loop."""
 
-    def __init__(
-        self, work: Callable[[str], SharedResult], *, places: int, cached: int = 0
-    ) -> None:
-        self._work = work
-        self._places = places
-        self._cached = cached
+    def __init__(self, work: Callable[[str], SharedResult], *, places: int, cached: int = 0):
+        self._work, self._places, self._cached = work, places, cached
         self._results: OrderedDict[str, SharedResult] = OrderedDict()
         self._in_flight: dict[str, asyncio.Future[SharedResult]] = {}
         self._submitted: set[Future[SharedResult]] = set()
@@ -243,7 +239,15 @@ class SingleFlight(Generic[SharedResult]):
             self._results.move_to_end(key)
             return self._results[key]
         if key not in self._in_flight:
-            self._submit(key)
+            if len(self._in_flight) >= self._places:
+                raise QueueFullError(
+                    "too much of this is being done already; try again in a moment"
+                )
+            work = self._pool.submit(self._work, key)
+            self._submitted.add(work)
+            work.add_done_callback(self._submitted.discard)
+            self._in_flight[key] = asyncio.wrap_future(work)
+            self._in_flight[key].add_done_callback(partial(self._finish, key))
         future = self._in_flight[key]
         try:
             # Shielded: a client that leaves does not cancel the work of the others.
@@ -264,15 +268,6 @@ class SingleFlight(Generic[SharedResult]):
     def idle(self) -> bool:
         """Whether nothing is submitted or runs."""
         return not self._submitted
-
-    def _submit(self, key: str) -> None:
-        if len(self._in_flight) >= self._places:
-            raise QueueFullError("too much of this is being done already; try again in a moment")
-        work = self._pool.submit(self._work, key)
-        self._submitted.add(work)
-        work.add_done_callback(self._submitted.discard)
-        self._in_flight[key] = asyncio.wrap_future(work)
-        self._in_flight[key].add_done_callback(partial(self._finish, key))
 
     def _finish(self, key: str, future: asyncio.Future[SharedResult]) -> None:
         del self._in_flight[key]

@@ -16,6 +16,7 @@ from importlib.resources import files
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from python_multipart.multipart import parse_options_header
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from sse_starlette.sse import SendTimeoutError
@@ -23,15 +24,16 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from index.errors import PromptError, RagError
+from index.errors import AnswerError, PromptError, RagError
 from rag.answer.verify import Verification
 from rag.plaintext import plain, visible
 from rag.prompt import MAX_SIZE, Prompt, decode, parse_prompt
+from rag.views.html import to_fragment, to_html
 from rag.views.markdown import to_markdown
 from rag.views.web.form import FIELDS, MAX_WORKS, PromptForm
 from rag.views.web.guard import policy
 from rag.views.web.jobs import Job, JobSnapshot, QueueFullError
-from rag.views.web.site import GRACE, WATCHERS, Site, moment_of
+from rag.views.web.site import GRACE, WATCHERS, Site, moment_of, new_id
 
 LIMIT = MAX_SIZE + MAX_SIZE // 4
 """Bytes of a request: a prompt document, and what a form adds to it."""
@@ -61,12 +63,8 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "plain": plain,
-        "visible": visible,
-        "short": _short,
-        "moment": moment_of,
-    }
+    filters = {"plain": plain, "visible": visible, "short": _short, "moment": moment_of}
+    environment.filters |= filters
     return environment
 
 
@@ -81,8 +79,8 @@ def _page(template: str, **values: object) -> HTMLResponse:
 
 def message_page(status: int, message: str) -> str:
     """The HTML of a page that says what went wrong."""
-    title = HTTPStatus(status).phrase
-    return _templates().get_template("message.html").render(title=title, message=message)
+    template = _templates().get_template("message.html")
+    return template.render(title=HTTPStatus(status).phrase, message=message)
 
 
 def ask_routes(site: Site) -> APIRouter:
@@ -140,7 +138,9 @@ def ask_routes(site: Site) -> APIRouter:
 
 
 def _ask(site: Site, prompt: Prompt) -> Response:
-    return RedirectResponse(f"/answers/{site.ask(prompt)}", 303)
+    job = Job(new_id(), prompt)
+    site.job_queue.put(job)
+    return RedirectResponse(f"/answers/{job.id}", 303)
 
 
 def _earlier_prompt(site: Site, name: str) -> Prompt | None:
@@ -194,14 +194,10 @@ def answer_routes(site: Site) -> APIRouter:
 
     async def answer_page(name: str, verification: Verification | None = None) -> Response:
         rendered = await site.rendered(name)
-        fragment = await asyncio.to_thread(rendered.fragment)
-        page = _page(
-            "answer.html",
-            name=name,
-            answer=rendered.answer,
-            fragment=fragment,
-            verification=verification,
-        )
+        # Escaped by rag.views.html.
+        fragment = Markup(await asyncio.to_thread(rendered.render, to_fragment))
+        values = {"name": name, "fragment": fragment, "verification": verification}
+        page = _page("answer.html", answer=rendered.answer, **values)
         page.headers["content-security-policy"] = policy(fragment)
         return page
 
@@ -216,7 +212,7 @@ def answer_routes(site: Site) -> APIRouter:
         if job is None or site.store.path(name):
             require_answer(name)
             return await answer_page(name)
-        return _page("job.html", job=job, snapshot=site.snapshot(job))
+        return _page("job.html", job=job, snapshot=job.snapshot(0, site.job_queue.ahead(job)))
 
     @router.get("/{name}/events")
     async def events(request: Request, name: str) -> Response:
@@ -252,7 +248,7 @@ def answer_routes(site: Site) -> APIRouter:
         require_answer(name)
         # Only the file that shows pages of papers has to wait for them to be drawn.
         if form == "html":
-            content = await asyncio.to_thread((await site.rendered(name)).document)
+            content = await asyncio.to_thread((await site.rendered(name)).render, to_html)
         else:
             answer = await asyncio.to_thread(site.store.load, name)
             content = to_markdown(answer) if form == "md" else answer.to_json() + "\n"
@@ -267,13 +263,17 @@ def answer_routes(site: Site) -> APIRouter:
 
 def _list_page(site: Site, before: str) -> Response:
     names = [name for name in site.store.names() if not before or name < before]
-    jobs = [] if before else site.job_queue.active()
-    return _page(
-        "answers.html",
-        jobs=[(job, site.snapshot(job)) for job in jobs],
-        answers=[(name, site.summary(name)) for name in names[:LISTED]],
-        more=names[LISTED - 1] if len(names) > LISTED else "",
-    )
+    queue = site.job_queue
+    jobs = [] if before else [(job, job.snapshot(0, queue.ahead(job))) for job in queue.active()]
+    answers = []
+    for name in names[:LISTED]:
+        try:
+            answer = site.store.load(name)
+            answers.append((name, answer.prompt.question, f"{answer.writer.name} writer"))
+        except AnswerError as error:
+            answers.append((name, "An answer that cannot be read", str(error)))
+    more = names[LISTED - 1] if len(names) > LISTED else ""
+    return _page("answers.html", jobs=jobs, answers=answers, more=more)
 
 
 class _EventStream(EventSourceResponse):
@@ -290,23 +290,19 @@ async def _events(site: Site, job: Job | None, offset: int) -> AsyncIterator[Ser
     try:
         previous: object = None
         while not site.closing:
-            snapshot = (
-                site.snapshot(job, offset) if job else JobSnapshot("done", start=offset, end=offset)
-            )
+            snapshot = JobSnapshot("done", start=offset, end=offset)
+            if job:
+                snapshot = job.snapshot(offset, site.job_queue.ahead(job))
             progress = snapshot.state, snapshot.ahead, snapshot.stages
             if snapshot.text or progress != previous:
-                yield _event(snapshot)
+                data = asdict(snapshot) | {"text": visible(snapshot.text)}
+                for stage in data["stages"]:
+                    stage["what"] = plain(stage["what"])
+                event = "end" if snapshot.ended else None
+                yield ServerSentEvent(json.dumps(data), id=str(snapshot.end), event=event)
                 previous, offset = progress, snapshot.end
             if snapshot.ended:
                 return
             await asyncio.sleep(POLL)
     finally:
         site.watchers -= 1
-
-
-def _event(snapshot: JobSnapshot) -> ServerSentEvent:
-    data = asdict(snapshot) | {"text": visible(snapshot.text)}
-    for stage in data["stages"]:
-        stage["what"] = plain(stage["what"])
-    event = "end" if snapshot.ended else None
-    return ServerSentEvent(json.dumps(data), id=str(snapshot.end), event=event)

@@ -38,8 +38,8 @@ def create_app(site: Site, *, hosts: Hosts, token: str = "") -> Guard:
     app.include_router(ask_routes(site))
     app.include_router(answer_routes(site))
 
-    def page(status: int, message: str) -> Response:
-        return HTMLResponse(message_page(status, message), status)
+    def page(status: int, message: str, **headers: str) -> Response:
+        return HTMLResponse(message_page(status, message), status, headers)
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
@@ -48,9 +48,7 @@ def create_app(site: Site, *, hosts: Hosts, token: str = "") -> Guard:
 
     @app.exception_handler(QueueFullError)
     async def busy(request: Request, error: QueueFullError) -> Response:
-        response = page(503, f"The server is busy: {error}.")
-        response.headers["retry-after"] = "30"
-        return response
+        return page(503, f"The server is busy: {error}.", **{"retry-after": "30"})
 
     @app.exception_handler(AnswerError)
     async def damaged(request: Request, error: AnswerError) -> Response:
@@ -80,15 +78,11 @@ class Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """End the server by SIGINT and SIGTERM."""
-        previous = {
-            number: signal.signal(number, self.handle_exit)
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
-        try:
+        with contextlib.ExitStack() as restored:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                previous = signal.signal(number, self.handle_exit)
+                restored.callback(signal.signal, number, previous)
             yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
 
 
 def serve(
@@ -118,7 +112,11 @@ def serve(
         timeout_graceful_shutdown=int(GRACE),
     )
     server = Server(config, site)
-    announce(_address(host, bound.getsockname()[1], token))
+    # No browser goes to 0.0.0.0: there, the name of this machine.
+    name = socket.gethostname() if host in ("0.0.0.0", "::") else host
+    name = f"[{name}]" if ":" in name else name
+    query = f"?token={token}" if token else ""
+    announce(f"http://{name}:{bound.getsockname()[1]}/{query}")
     server.run(sockets=[bound])
     return server.work_ended
 
@@ -137,10 +135,3 @@ def bind(host: str, port: int) -> socket.socket:
             "--host or --port, or port 0 for any that is free"
         ) from error
     return bound
-
-
-def _address(host: str, port: int, token: str) -> str:
-    """The URL for a browser. None goes to 0.0.0.0: there, the name of this machine."""
-    name = socket.gethostname() if host in ("0.0.0.0", "::") else host
-    name = f"[{name}]" if ":" in name else name
-    return f"http://{name}:{port}/" + (f"?token={token}" if token else "")

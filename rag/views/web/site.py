@@ -4,6 +4,7 @@ rendering and verifying of them."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import secrets
 import time
@@ -13,19 +14,15 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from markupsafe import Markup
-
 from index.errors import AnswerError
 from index.files import parts_of, sweep, write_atomically
 from rag.answer.model import Answer, read_answer
 from rag.answer.verify import Reextraction, Verification, verify
 from rag.pipeline import Pipeline
-from rag.prompt import Prompt
 from rag.support import SupportChecker
 from rag.views.highlight import Pictures, pictures_of
-from rag.views.html import to_fragment, to_html
 from rag.views.warnings import SupportWarning, find_support_warnings
-from rag.views.web.jobs import Job, JobQueue, JobSnapshot, SingleFlight
+from rag.views.web.jobs import Job, JobQueue, SingleFlight
 
 PLACES = 100
 """Prompts that may wait, unless the user says otherwise."""
@@ -49,10 +46,9 @@ def moment_of(answer_id: str) -> datetime:
 
 
 def _is_id(name: str) -> bool:
-    try:
+    with contextlib.suppress(ValueError):  # digits that are no moment
         return bool(_ID.fullmatch(name) and moment_of(name))
-    except ValueError:  # digits that are no moment
-        return False
+    return False
 
 
 class AnswerStore:
@@ -97,15 +93,9 @@ class RenderedAnswer:
     pictures: Pictures
     support_warnings: tuple[SupportWarning, ...]
 
-    def fragment(self) -> Markup:
-        """The answer as a part of a page, escaped by `rag.views.html`."""
-        return Markup(
-            to_fragment(self.answer, self.pictures, support_warnings=self.support_warnings)
-        )
-
-    def document(self) -> str:
-        """The answer as a file that needs no other."""
-        return to_html(self.answer, self.pictures, support_warnings=self.support_warnings)
+    def render(self, view: Callable[..., str]) -> str:
+        """By `to_html`, as a file that needs no other, or `to_fragment`, as a part of a page."""
+        return view(self.answer, self.pictures, support_warnings=self.support_warnings)
 
 
 class Site:
@@ -128,41 +118,24 @@ class Site:
         self.closing = False
         self.watchers = 0
 
-    def ask(self, prompt: Prompt) -> str:
-        """Put `prompt` into the queue; the name of its answer. Raises QueueFullError."""
-        job = Job(new_id(), prompt)
-        self.job_queue.put(job)
-        return job.id
-
-    def snapshot(self, job: Job, since: int = 0) -> JobSnapshot:
-        """The job now, with its text from offset `since` on."""
-        return job.snapshot(since, self.job_queue.ahead(job))
-
     async def close(self) -> bool:
         """Begin nothing more, and wait a little for what runs. Whether it all ended."""
         self.closing = True
-        calls = (self._rendered, self.verified)
-        for call in calls:
-            call.close()
+        self._rendered.close()
+        self.verified.close()
         deadline = time.monotonic() + GRACE
         ended = await asyncio.to_thread(self.job_queue.close, GRACE)
-        while time.monotonic() < deadline and not all(call.idle for call in calls):
+        while not (idle := self._rendered.idle and self.verified.idle):
+            if time.monotonic() >= deadline:
+                break
             await asyncio.sleep(0.05)
-        return ended and all(call.idle for call in calls)
+        return ended and idle
 
     async def rendered(self, answer_id: str) -> RenderedAnswer:
         """Raises QueueFullError, and AnswerError as `store.load` does."""
         path = self.store.path(answer_id)
         # Rendered anew when its file changes.
         return await self._rendered.get(f"{answer_id} {path.stat().st_mtime_ns if path else 0}")
-
-    def summary(self, answer_id: str) -> tuple[str, str]:
-        """The question of an answer and the name of its writer; ("", why) where it is damaged."""
-        try:
-            answer = self.store.load(answer_id)
-        except AnswerError as error:
-            return "", str(error)
-        return answer.prompt.question, answer.writer.name
 
     def _answer(self, job: Job) -> None:
         answer = self._pipeline.ask(job.prompt, notify=job.notify, stream=job.write)
