@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from rag.support import Finding, FindingKind, Located
-from rag.support.quantities import NO_UNIT, Quantity, any_of, numbered, quantities
+from rag.support.quantities import ASCII, NO_UNIT, Quantity, any_of, numbered, quantities
 from rag.support.text import disjoint, finding_at, overlap, plain
 
 Quantities = Sequence[tuple[str, Quantity]]
@@ -55,7 +55,8 @@ class Date(Located):
 def dates(text: str) -> list[Date]:
     """The dates of a text that name a month, in order. A year alone is a number."""
     every = []
-    for match in (match for form in _DATE_FORMS for match in form.finditer(plain(text))):
+    text = plain(text).translate(ASCII)
+    for match in (match for form in _DATE_FORMS for match in form.finditer(text)):
         parts = {"year": None, "day": None} | match.groupdict()
         month = str(parts["month"])
         if not month[0].islower():  # "may" is a verb more often than a month

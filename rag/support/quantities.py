@@ -72,6 +72,8 @@ _ORDINALS = re.compile(
     rf"(?<![\w.-])(?:(\d+)(?:st|nd|rd|th)|({any_of(_ORDINAL_WORDS)}))(?!\w)", re.IGNORECASE
 )
 _FOLD = re.compile(rf"\b({any_of(_FOLDS)})\b", re.IGNORECASE)
+# Letters that a pattern without case takes for an ASCII letter, and lower() does not.
+ASCII = str.maketrans("ſıİ", "siI")
 _SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 _NUMBER = re.compile(
     r"""
@@ -130,7 +132,7 @@ class Quantity(Located):
 def quantities(text: str, *, citations: bool = False) -> tuple[Quantity, ...]:
     """All quantities of a text, in order, without overlaps. Citation marks such as [12] are none
     unless asked for."""
-    flat = plain(text)
+    flat = plain(text).translate(ASCII)
     if not citations:
         flat = _CITATION.sub(
             lambda mark: mark[0] if _INTERVAL.search(flat, 0, mark.start()) else " " * len(mark[0]),

@@ -21,8 +21,7 @@ from typing import TypeVar
 from rag.retrieval.scoring import stemmer
 from rag.support import Finding, FindingKind, Located
 
-# The last three are matched by the ASCII letter without case, but are not it in lower case.
-_PLAIN = str.maketrans("’‘ʼ“”−–‒‐‑\u00a0\t\n\r∼˜≃≅⩾⩽µſıİ", "'''\"\"-----    ~~≈≈≥≤μsiI")
+_PLAIN = str.maketrans("’‘ʼ“”−–‒‐‑\u00a0\t\n\r∼˜≃≅⩾⩽µ", "'''\"\"-----    ~~≈≈≥≤μ")
 
 
 LEXICON = tomllib.loads((files("rag.support") / "lexicon.toml").read_text(encoding="utf-8"))
