@@ -120,7 +120,7 @@ def _build(question: str, works: Sequence[WorkFields]) -> Prompt:
                 "summary": work.summary,
             }
         )
-    return Prompt.build(question, **listings)
+    return Prompt.build(question, recommended=listings["recommended"], related=listings["related"])
 
 
 def _problem(attempt: Callable[..., object], *arguments: Any) -> str:
