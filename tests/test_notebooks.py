@@ -4,6 +4,7 @@ what asking shows in a real kernel."""
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 from typing import Any
 
@@ -116,9 +117,8 @@ def test_an_answer_is_shown_with_bars_that_are_gone_and_errors_in_one_line(
         RAG_MIRROR=str(small_mirror),
     )
     asking, broken, begun, writing, ended = cells
-    assert streamed(cells, "stderr") == ""
-    assert "\rfetch 0/2" in streamed([asking], "stdout")
-    assert last_line(asking) == ""
+    assert streamed(cells, "stderr") == streamed([asking, ended], "stdout") == ""
+    assert shown(asking, "text/plain")[0] == ""  # the bar
     (answer,) = shown(asking, "text/html")
     assert PROMPTS["move"].question in parsed(answer).words
     assert shown(asking, "text/markdown")[0].startswith("# My picture of a lake")
@@ -128,16 +128,19 @@ def test_an_answer_is_shown_with_bars_that_are_gone_and_errors_in_one_line(
     assert error["traceback"] == [f"PromptError: {error['evalue']}"]
     assert "cannot be read" in error["evalue"]
 
-    drawn = streamed([begun], "stdout")
-    assert "fetch 1/3" in drawn
-    assert "a paper[31m" in drawn
-    assert "no <i>model</i>[31m here\n" in drawn
-    assert "\x1b" not in drawn
-    # The text stood there while it was written; the next cell ended it.
-    assert shown(writing, "text/plain") == [""]
-    assert last_line(ended) == ""
+    assert shown(begun, "text/plain") == [""]  # by the last cell
+    assert streamed([begun], "stdout") == "no <i>model</i>[31m here\n"
+    assert shown(writing, "text/plain") == shown(ended, "text/plain") == []
 
 
-def last_line(cell: Any) -> str:
-    """What is left to see of what a cell printed, after its carriage returns."""
-    return streamed([cell], "stdout").split("\n")[-1].split("\r")[-1].strip()
+def test_a_bar_is_drawn_with_the_text_below_it_while_it_lasts(tmp_path: Path) -> None:
+    cell = (
+        "from rag.views.notebook import ProgressBar\nprogress = ProgressBar()\n"
+        "progress('fetch', 1, 3, 'a paper\\x1b[31m')\nprogress('embed', 0, 2, 'b')\n"
+        "import time; time.sleep(0.2)\nprogress.write('word\\x1b[31m by ')"
+    )
+    (drawn,) = executed(of_cells(cell), tmp_path, cwd=tmp_path)
+    (text,) = shown(drawn, "text/plain")
+    bar, words = text.splitlines()
+    assert re.fullmatch(r"embed 0/2 +, b", bar)
+    assert words == "word[31m by"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
@@ -49,56 +50,79 @@ def say(line: str) -> None:
     tqdm.write(plain(line), file=sys.stdout if in_notebook() else sys.stderr)
 
 
+class CellOutput(io.StringIO):
+    """A stream of which a notebook shows the last line, with `text` below it, until it closes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text = self._line = ""
+        self._display: Any = None
+        self._drawn = 0.0
+
+    def write(self, line: str) -> int:
+        """Replace the line; tqdm writes each state of its bar at once."""
+        self._line = line.strip()
+        self.draw()
+        return len(line)
+
+    def draw(self, *, again_after: float = 0.0) -> None:
+        """Show what there is, unless that was done less than `again_after` seconds ago."""
+        content = f"{self._line}\n{self.text}".strip()
+        nothing = not content and self._display is None
+        if nothing or time.monotonic() - self._drawn < again_after:
+            return
+        from IPython.display import display
+
+        if self._display is None:
+            self._display = display({}, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        self._display.update({"text/plain": content}, raw=True)
+        self._drawn = time.monotonic()
+
+
 class ProgressBar:
-    """A `Notify` that draws a bar of the stage at work, and shows text as it is written. Use as a
-    context: both are gone at its end."""
+    """A `Notify` that draws a bar of the stage at work, and in notebooks shows text as it is
+    written. Use as a context: both are gone at its end."""
 
     def __init__(self) -> None:
         from tqdm.std import tqdm
 
-        self._notebook = in_notebook()
+        self._output = CellOutput() if in_notebook() else None
         # disable=None: outside notebooks a bar is drawn on a terminal, and on nothing else.
         self._bar: Any = tqdm(
-            file=sys.stdout if self._notebook else sys.stderr,
-            disable=False if self._notebook else None,
+            file=self._output or sys.stderr,
+            disable=False if self._output else None,
+            ascii=False,
             leave=False,
             delay=1e-3,
             bar_format="{desc} {n_fmt}/{total_fmt} {bar:20}{postfix}",
         )
-        self._stage = self._text = ""
-        self._display: Any = None
-        self._drawn = 0.0
+        self._stage = ""
 
     def __enter__(self) -> ProgressBar:
         return self
 
     def __exit__(self, *error: object) -> None:
         self._bar.close()
-        if self._display is not None:
-            self._display.update({"text/plain": ""}, raw=True)
+        if self._output:
+            self._output.text = ""
+            self._output.write("")
 
     def __call__(self, stage: str, done: int, total: int, what: str) -> None:
         """See `index.build.Notify`."""
         if not total:
             return
+        self._bar.set_postfix_str(plain(what), refresh=False)
         if stage != self._stage:
             self._stage = stage
             self._bar.set_description_str(stage, refresh=False)
             self._bar.reset(total)
-        self._bar.set_postfix_str(plain(what), refresh=False)
         self._bar.update(done - self._bar.n)
 
     def write(self, text: str) -> None:
-        """More text of a writer, shown in notebooks."""
-        self._text += visible(text)
-        if not self._notebook or time.monotonic() - self._drawn < 0.1:
-            return
-        from IPython.display import display
-
-        self._drawn = time.monotonic()
-        if self._display is None:
-            self._display = display({}, raw=True, display_id=True)  # type: ignore[no-untyped-call]
-        self._display.update({"text/plain": self._text}, raw=True)
+        """More text of a writer."""
+        if self._output:
+            self._output.text += visible(text)
+            self._output.draw(again_after=0.1)
 
 
 class SettingsOptions(TypedDict, total=False):
@@ -141,9 +165,10 @@ def ask(
         )
     if prompt is None:
         prompt = Prompt.build(question, recommended=works, related=related)
+    request = as_prompt(prompt)
     pipeline = open_pipeline(**options)
     with ProgressBar() as progress:
-        evidence = pipeline.gather(as_prompt(prompt), notify=progress)
+        evidence = pipeline.gather(request, notify=progress)
         answer = pipeline.answer(evidence, stream=progress.write)
         return _shown(answer, pipeline.settings, progress, evidence)
 
