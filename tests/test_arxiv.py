@@ -155,12 +155,6 @@ def paper(comment: str = "", *, pdf: bool = True) -> Paper:
     return Paper("2404.13784", 4, "A title", comment, pdf)
 
 
-def test_the_pdf_of_the_very_version_is_fetched(server: Server, api: ArxivApi) -> None:
-    server.tell("/pdf/2404.13784v4", Reply(body=PDF))
-    url = server.url + "/pdf/2404.13784v4"
-    assert api.pdf(link("2404.13784"), paper()) == Download(PDF, "application/pdf", url, "v4")
-
-
 @pytest.mark.parametrize(
     ("answer", "comment", "expected"),
     [
@@ -182,10 +176,13 @@ def test_what_is_no_pdf_is_refused_with_the_reason(
     assert (error.value.reason, error.value.source_id) == (expected, "arxiv:2404.13784")
 
 
-def test_a_paper_withdrawn_from_a_venue_is_still_read(server: Server, api: ArxivApi) -> None:
+@pytest.mark.parametrize("comment", ["", "withdrawn from the workshop proceedings"])
+def test_the_pdf_of_the_very_version_is_fetched(
+    server: Server, api: ArxivApi, comment: str
+) -> None:
     server.tell("/pdf/2404.13784v4", Reply(body=PDF))
-    withdrawn = paper("withdrawn from the workshop proceedings")
-    assert api.pdf(link("2404.13784"), withdrawn).data == PDF
+    expected = Download(PDF, "application/pdf", server.url + "/pdf/2404.13784v4", "v4")
+    assert api.pdf(link("2404.13784"), paper(comment)) == expected
 
 
 @pytest.mark.parametrize(

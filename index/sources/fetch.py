@@ -90,9 +90,9 @@ class Fetcher:
                 results[source_id] = source
                 self._progress(source_id, "known")
             elif isinstance(item, str):
-                results[source_id] = self._end(self._summary(source_id, item))
+                results[source_id] = self._end(source_id, self._summary(source_id, item))
             elif result := self._from_mirror(item):
-                results[source_id] = self._end(result)
+                results[source_id] = self._end(source_id, result)
             elif refusal := self._refused_lately(source_id, spare):
                 results[source_id] = refusal
                 self._progress(source_id, "known")
@@ -120,7 +120,7 @@ class Fetcher:
     def _summary(self, source_id: str, text: str) -> Source | Attempt:
         if not text.strip():
             return self._fail_once(source_id, "prompt", "the summary is empty")
-        return self._put(source_id, Download(text.encode(), "text/plain", "prompt"))
+        return self._store.put(source_id, text.encode(), "text/plain", "prompt")
 
     def _from_mirror(self, link: ArxivLink | GithubLink) -> Source | Attempt | None:
         """The first valid file of the mirror. Offline, else, why there is none."""
@@ -137,8 +137,7 @@ class Fetcher:
                 reason = pdf_error(data) if is_paper else readme_error(data)
             if not reason:
                 kind = "application/pdf" if is_paper else readme_media_type(file.path.name)
-                download = Download(data, kind, file.origin, file.version)
-                return self._put(link.source_id, download)
+                return self._store.put(link.source_id, data, kind, file.origin, file.version)
             refused = self._fail_once(link.source_id, file.origin, reason)
         if not self._offline:
             return None
@@ -177,19 +176,10 @@ class Fetcher:
     ) -> Source | Attempt:
         self._progress(source_id, "asking")
         try:
-            result: Source | Attempt = self._put(source_id, download())
+            result: Source | Attempt = self._store.put(source_id, *download())
         except FetchError as error:
             result = self._store.fail(source_id, origin, error.reason)
-        return self._end(result)
-
-    def _put(self, source_id: str, download: Download) -> Source:
-        return self._store.put(
-            source_id,
-            download.data,
-            media_type=download.media_type,
-            origin=download.origin,
-            version=download.version,
-        )
+        return self._end(source_id, result)
 
     def _fail_once(self, source_id: str, origin: str, reason: str) -> Attempt:
         """A failure that involved no network: where it repeats the newest entry of the ledger, no
@@ -199,11 +189,8 @@ class Fetcher:
             return last
         return self._store.fail(source_id, origin, reason)
 
-    def _end(self, result: Source | Attempt) -> Source | Attempt:
-        if isinstance(result, Source):
-            self._progress(result.id, "fetched")
-        else:
-            self._progress(result.source_id, "failed")
+    def _end(self, source_id: str, result: Source | Attempt) -> Source | Attempt:
+        self._progress(source_id, "fetched" if isinstance(result, Source) else "failed")
         return result
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from index import files
 from index.errors import SourceError
@@ -81,8 +81,7 @@ def _is_web_page(head: bytes) -> bool:
     return start.startswith((b"<!doctype html", b"<html"))
 
 
-@dataclass(frozen=True, slots=True)
-class Download:
+class Download(NamedTuple):
     """Accepted bytes, not yet stored. `version` is the arXiv version (`v4`) or the commit, None
     where the origin does not say."""
 
@@ -155,7 +154,6 @@ class SourceStore:
         self,
         source_id: str,
         data: bytes,
-        *,
         media_type: str,
         origin: str,
         version: str | None = None,
