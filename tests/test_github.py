@@ -55,13 +55,7 @@ def refusal(api: GithubApi) -> str:
 
 @pytest.mark.parametrize(
     ("name", "media_type"),
-    [
-        ("README.md", "text/markdown"),
-        ("readme.MD", "text/markdown"),
-        ("README.rst", "text/x-rst"),
-        ("README.txt", "text/plain"),
-        ("README", "text/plain"),
-    ],
+    [("readme.MD", "text/markdown"), ("README.rst", "text/x-rst"), ("README", "text/plain")],
 )
 def test_a_readme_comes_whatever_its_name_with_the_commit_it_is_of(
     server: Server, api: GithubApi, name: str, media_type: str

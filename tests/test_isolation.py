@@ -56,10 +56,6 @@ def test_warnings_of_the_reader_reach_the_log_of_the_caller(
     assert any(record.getMessage().startswith("odd: ") for record in caplog.records)
 
 
-def test_no_tasks_give_no_results() -> None:
-    assert list(extract_isolated([])) == []
-
-
 def test_a_file_without_end_is_stopped_and_the_others_are_read() -> None:
     tasks: list[Task] = [("endless", ENDLESS, PDF), *((f"good{n}", GOOD, PDF) for n in range(3))]
     began = time.monotonic()

@@ -23,28 +23,12 @@ SOURCE = Source("arxiv:2401.00001", "application/pdf", "0" * 64, 1, "mirror:x", 
 
 NONE = np.zeros((0, 384), dtype=np.float32)
 WORDS = st.text(min_size=1, max_size=40)
-PASSAGES = st.lists(
-    st.builds(
-        Passage,
-        start=st.integers(0, 10**9),
-        end=st.integers(0, 10**9),
-        text=WORDS,
-        heading=st.text(max_size=20),
-        pages=st.lists(st.integers(1, 999), max_size=3).map(tuple),
-        sentences=st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**9)), max_size=3).map(
-            tuple
-        ),
-    ),
-    max_size=5,
-).map(tuple)
-DOCUMENTS = st.builds(
-    Document,
-    text=WORDS,
-    title=st.text(max_size=20),
-    page_starts=st.lists(st.integers(0, 999), max_size=3).map(tuple),
-    sections=st.just(()),
-    extractor=WORDS,
-)
+OFFSETS = st.integers(0, 10**9)
+PAGES = st.lists(st.integers(1, 999), max_size=3).map(tuple)
+SPANS = st.lists(st.tuples(OFFSETS, OFFSETS), max_size=3).map(tuple)
+PASSAGE = st.builds(Passage, OFFSETS, OFFSETS, WORDS, st.text(max_size=20), PAGES, SPANS)
+PASSAGES = st.lists(PASSAGE, max_size=5).map(tuple)
+DOCUMENTS = st.builds(Document, WORDS, st.text(max_size=20), PAGES, st.just(()), WORDS)
 
 
 @pytest.fixture(scope="module")
@@ -107,18 +91,13 @@ def test_a_missing_segment_is_named_with_what_to_do(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        b"",
-        b"no line end",
-        b"no JSON\n",
-        b"[]\n",
-        b"{}\n",
-        b'{"format": "segment/0"}\n',
+        *(b"", b"no line end", b"no JSON\n", b"[]\n", b"{}\n", b'{"format": "segment/0"}\n'),
         b'{"format": "segment/3", "passages": 2}\n[]\n',
         b'{"format": "segment/3", "passages": 1, "dimension": 1}\n[[0,1,"x","",[],[]]]\nno index',
         b'{"format": "segment/3", "passages": "many"}\n',
     ],
 )
-def test_a_sealed_file_that_is_no_segment_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_checksummed_file_that_is_no_segment_is_refused(tmp_path: Path, content: bytes) -> None:
     store = SegmentStore(tmp_path)
     write_checksummed(store.path("other"), content)
     with pytest.raises(SegmentError, match=r"other\.segment is not a segment of format segment/3"):

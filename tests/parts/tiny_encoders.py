@@ -18,16 +18,14 @@ WORDS = ["the", "a", "model", "maps", "image", "text", "to", "vector", "and", "w
 
 def tokenizer() -> Any:
     """WordPiece over the words below and single letters."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from tokenizers import processors
     from transformers import PreTrainedTokenizerFast
 
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
     pieces = dict.fromkeys([*special, *WORDS, *letters, *("##" + letter for letter in letters)])
     vocabulary = {piece: number for number, piece in enumerate(pieces)}
-    backend = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    backend.normalizer = normalizers.BertNormalizer()
-    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend = _word_pieces(vocabulary)
     backend.post_processor = processors.BertProcessing(
         ("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"])
     )
@@ -39,6 +37,15 @@ def tokenizer() -> Any:
         sep_token="[SEP]",
         mask_token="[MASK]",
     )
+
+
+def _word_pieces(vocabulary: dict[str, int]) -> Any:
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+    backend = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer()
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return backend
 
 
 def _config(**more: Any) -> Any:
@@ -118,16 +125,12 @@ def write_static_encoder(folder: Path, text: str) -> Path:
     import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
     words = sorted(set(re.findall(r"[a-z]+", text.lower())))
     letters = [chr(code) for code in range(33, 127)]
     vocabulary = ["[PAD]", "[UNK]", *letters, *(f"##{letter}" for letter in letters)]
     vocabulary += [word for word in words if len(word) > 1]
-    ids = {token: number for number, token in enumerate(vocabulary)}
-    tokenizer = Tokenizer(models.WordPiece(vocab=ids, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer = _word_pieces({token: number for number, token in enumerate(vocabulary)})
     generator = torch.Generator().manual_seed(0)
     weights = torch.randn(len(vocabulary), 32, generator=generator)
     embedding = StaticEmbedding(tokenizer, embedding_weights=weights.numpy())
