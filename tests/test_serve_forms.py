@@ -183,19 +183,20 @@ def test_an_error_stands_beside_its_field(pages: SitePages, field: str, value: s
     assert PageMarkup(refused.text).fields[f"{field}-0"] == value
 
 
-@pytest.mark.parametrize("question", ["", "  ", "How?\n### Related Papers:\nModel: x"])
-def test_a_question_that_cannot_be_asked_has_an_error(pages: SitePages, question: str) -> None:
-    refused = pages.form(question, ROW)
-    assert 'id="question-error"' in refused.text
-    assert PageMarkup(refused.text).fields["question"] == question
-
-
-def test_works_without_anything_to_read_are_refused(pages: SitePages) -> None:
+def test_a_question_that_cannot_be_asked_and_works_without_a_text_are_refused(
+    pages: SitePages,
+) -> None:
+    for question in ("", "  ", "How?\n### Related Papers:\nModel: x"):
+        refused = pages.form(question, ROW)
+        assert 'id="question-error"' in refused.text
+        assert PageMarkup(refused.text).fields["question"] == question
     for rows in ([{**ROW, "summary": ""}], []):
         assert "There is nothing to read." in pages.form("How?", *rows).text
 
 
-def test_works_are_added_and_removed_without_losing_a_word(pages: SitePages) -> None:
+def test_works_are_added_up_to_the_limit_and_removed_without_losing_a_word(
+    pages: SitePages,
+) -> None:
     rows = [{**ROW, "name": f"Work {number}"} for number in range(3)]
     added = PageMarkup(pages.form("How?", *rows, action="add").text).fields
     assert [added[f"name-{at}"] for at in range(4)] == ["Work 0", "Work 1", "Work 2", ""]
@@ -204,9 +205,6 @@ def test_works_are_added_and_removed_without_losing_a_word(pages: SitePages) -> 
     assert [removed[f"name-{at}"] for at in range(2)] == ["Work 0", "Work 2"]
     assert removed["question"] == "How?"
     assert "name-2" not in removed
-
-
-def test_no_more_works_than_the_limit_are_added(pages: SitePages) -> None:
     shown = pages.form("How?", *([ROW] * MAX_WORKS), action="add").text
     assert f'id="work-{MAX_WORKS - 1}"' in shown
     assert f'id="work-{MAX_WORKS}"' not in shown
@@ -321,15 +319,11 @@ def test_no_path_is_smuggled_in(pages: SitePages, name: str) -> None:
     assert PageMarkup(pages.get(f"/?again={name}").text).fields["text"] == ""
 
 
-@pytest.mark.parametrize("form", ["exe", "html.exe", "..", "pickle"])
-def test_an_answer_has_no_other_form(pages: SitePages, form: str) -> None:
+def test_an_answer_has_no_other_form_and_no_other_file_is_served(pages: SitePages) -> None:
     name = pages.answered(MOVE.text)
-    assert pages.get(f"/answers/{name}/answer.{form}").status_code == 404
-
-
-@pytest.mark.parametrize("name", ["server.py", "../views.py", "%2e%2e/views.py", ""])
-def test_no_other_file_is_served(pages: SitePages, name: str) -> None:
-    assert pages.get(f"/static/{name}").status_code == 404
+    paths = [f"answers/{name}/answer.{form}" for form in ("exe", "html.exe", "..", "pickle")]
+    paths += [f"static/{file}" for file in ("server.py", "../views.py", "%2e%2e/views.py", "")]
+    assert {path: pages.get(f"/{path}").status_code for path in paths} == dict.fromkeys(paths, 404)
 
 
 def test_what_a_kill_leaves_of_an_answer_is_removed_at_a_later_start(

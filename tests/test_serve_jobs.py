@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -110,15 +110,10 @@ def test_a_closed_queue_takes_nothing_and_cancels_what_is_active(queue: JobQueue
 
 
 def test_close_tells_when_the_running_job_does_not_end() -> None:
-    released = threading.Event()
-
-    def answer(asked: Job) -> None:
-        released.wait(10)
-
-    queue = JobQueue(answer, places=1)
+    begun, released = threading.Event(), threading.Event()
+    queue = JobQueue(lambda _: begun.set() or not released.wait(10), places=1)
     queue.put(job())
-    while queue.active()[0].state != "running":
-        pass
+    assert begun.wait(5)
     assert not queue.close(0.05)
     released.set()
 
@@ -140,7 +135,7 @@ def test_the_texts_of_snapshots_add_up(pieces: list[str], reads: list[bool]) -> 
     assert snapshot.end == len("".join(pieces))
 
 
-def test_of_a_long_text_the_newest_part_is_stored() -> None:
+def test_of_a_long_text_the_newest_part_is_stored_and_an_ended_job_stores_none() -> None:
     long = job()
     for number in range(30):
         long.write(str(number % 10) * (TEXT_LIMIT // 10))
@@ -148,48 +143,22 @@ def test_of_a_long_text_the_newest_part_is_stored() -> None:
     assert (snapshot.start, snapshot.end) == (2 * TEXT_LIMIT, 3 * TEXT_LIMIT)
     assert len(snapshot.text) == TEXT_LIMIT
     assert snapshot.text.endswith("9")
+    for outside in (-1, 10**9):
+        assert long.snapshot(outside) == snapshot
+    long.notify("fetch", 1, 2, "it")
+    assert long.snapshot(0).percent == 50
+    long.end("done")
+    ended = long.snapshot(1)
+    assert (ended.text, ended.stages, ended.end, ended.ended) == ("", (), 3 * TEXT_LIMIT, True)
 
 
-@pytest.mark.parametrize("since", [-1, 4, 10**9])
-def test_an_offset_outside_the_text_gives_all_of_it(since: int) -> None:
-    short = job()
-    short.write("abc")
-    assert short.snapshot(since).text == "abc"
-
-
-def test_an_ended_job_stores_no_text() -> None:
-    ended = job()
-    ended.notify("fetch", 1, 2, "it")
-    ended.write("abc")
-    assert ended.snapshot(0).percent == 50
-    ended.end("done")
-    snapshot = ended.snapshot(1)
-    assert (snapshot.text, snapshot.stages, snapshot.end, snapshot.ended) == ("", (), 3, True)
-
-
-@pytest.mark.parametrize(
-    "report", [lambda it: it.write("x"), lambda it: it.notify("fetch", 0, 1, "")]
-)
-def test_the_work_on_a_cancelled_job_is_stopped(report: Callable[[Job], None]) -> None:
+def test_the_work_on_a_cancelled_job_is_stopped() -> None:
     cancelled = job()
     cancelled.cancel()
     with pytest.raises(JobCancelled):
-        report(cancelled)
-
-
-def test_many_who_await_the_same_key_share_one_call() -> None:
-    calls: list[str] = []
-
-    def work(key: str) -> str:
-        calls.append(key)
-        return key.upper()
-
-    async def results() -> list[str]:
-        shared = SingleFlight(work, places=2)
-        return await asyncio.gather(*(shared.get("ab"[number % 2]) for number in range(50)))
-
-    assert set(asyncio.run(results())) == {"A", "B"}
-    assert sorted(calls) == ["a", "b"]
+        cancelled.write("x")
+    with pytest.raises(JobCancelled):
+        cancelled.notify("fetch", 0, 1, "")
 
 
 @pytest.mark.parametrize(("cached", "expected"), [(2, "abcb"), (0, "abacab")])
@@ -205,22 +174,26 @@ def test_so_many_results_are_cached_and_the_oldest_goes_first(cached: int, expec
     assert "".join(calls) == expected
 
 
-def test_errors_reach_all_who_wait_and_are_not_cached() -> None:
+def test_many_who_await_the_same_key_share_one_call_and_its_error_which_is_not_cached() -> None:
     calls: list[str] = []
 
-    def work(key: str) -> None:
+    def work(key: str) -> str:
         calls.append(key)
-        raise ZeroDivisionError
+        if key == "bad":
+            raise ZeroDivisionError
+        return key.upper()
 
     async def ask() -> None:
-        shared = SingleFlight(work, places=1, cached=1)
-        errors = await asyncio.gather(shared.get("a"), shared.get("a"), return_exceptions=True)
-        assert {type(error) for error in errors} == {ZeroDivisionError}
+        shared = SingleFlight(work, places=2, cached=1)
+        keys = ["a", "bad"] * 25
+        results = await asyncio.gather(*map(shared.get, keys), return_exceptions=True)
+        assert set(results[::2]) == {"A"}
+        assert {type(error) for error in results[1::2]} == {ZeroDivisionError}
         with pytest.raises(ZeroDivisionError):
-            await shared.get("a")
+            await shared.get("bad")
 
     asyncio.run(ask())
-    assert calls == ["a", "a"]
+    assert calls == ["a", "bad", "bad"]
 
 
 def test_a_client_that_leaves_takes_nothing_from_the_others() -> None:

@@ -14,93 +14,60 @@ def found_in(statement: str, *evidence: str) -> list[tuple[str, str]]:
     return [(finding.kind, finding.said) for finding in findings(statement, evidence)]
 
 
-@pytest.mark.parametrize(
-    ("statement", "evidence", "expected"),
-    [
-        # negation
-        ("It does not need labels.", "It needs labels.", ("negation", "not")),
-        ("It needs labels.", "It does not need labels.", ("negation", "labels")),
-        ("It converges without warm-up.", "It converges with warm-up.", ("comparison", "without")),
-        (
-            "The outputs are stable and may not drift over time.",
-            "The outputs are stable and may drift over time.",
-            ("negation", "not"),
-        ),
-        ("Training is unsupervised.", "Training is supervised.", ("comparison", "unsupervised")),
-        # comparison
-        ("It is slower than before.", "It is faster than before.", ("comparison", "slower")),
-        (
-            "The reward falls and the loss falls.",
-            "The reward rises and the loss falls.",
-            ("comparison", "falls"),
-        ),
-        ("It is faster than U-Net.", "It is a variant of U-Net.", ("comparison", "faster")),
-        (
-            "BERT outperforms GPT-4 on SQuAD.",
-            "GPT-4 outperforms BERT on SQuAD.",
-            ("comparison", "outperforms"),
-        ),
-        (
-            "BERT is outperformed by GPT-4.",
-            "BERT outperforms GPT-4.",
-            ("comparison", "outperformed"),
-        ),
-        # names
-        ("It is trained on ImageNet.", "It is trained on CIFAR-10.", ("name", "ImageNet")),
-        ("It was written by Jane Smith.", "It was written by Jane Doe.", ("name", "Smith")),
-        (
-            "The team first trained Alice and then Bob on the data.",
-            "The team first trained Bob and then Alice on the data.",
-            ("name", "Alice"),
-        ),
-        ("It uses GPT-3 as a judge.", "It uses GPT-4 as a judge.", ("name", "GPT-3")),
-        # the same place, another number that stands elsewhere in the evidence
-        (
-            "It has 8 layers and 12 heads in all.",
-            "It has 12 layers and 8 heads in all.",
-            ("number", "8"),
-        ),
-    ],
-)
-def test_names_what_is_wrong(statement: str, evidence: str, expected: tuple[str, str]) -> None:
-    assert expected in found_in(statement, evidence)
+# Statement | evidence | a finding: its kind and the statement's words.
+WRONG = """
+It does not need labels. | It needs labels. | negation: not
+It needs labels. | It does not need labels. | negation: labels
+It converges without warm-up. | It converges with warm-up. | comparison: without
+The outputs are stable and may not drift over time. | \
+The outputs are stable and may drift over time. | negation: not
+Training is unsupervised. | Training is supervised. | comparison: unsupervised
+It is slower than before. | It is faster than before. | comparison: slower
+The reward falls and the loss falls. | The reward rises and the loss falls. | comparison: falls
+It is faster than U-Net. | It is a variant of U-Net. | comparison: faster
+BERT outperforms GPT-4 on SQuAD. | GPT-4 outperforms BERT on SQuAD. | comparison: outperforms
+BERT is outperformed by GPT-4. | BERT outperforms GPT-4. | comparison: outperformed
+It is trained on ImageNet. | It is trained on CIFAR-10. | name: ImageNet
+It was written by Jane Smith. | It was written by Jane Doe. | name: Smith
+The team first trained Alice and then Bob on the data. | \
+The team first trained Bob and then Alice on the data. | name: Alice
+It uses GPT-3 as a judge. | It uses GPT-4 as a judge. | name: GPT-3
+It has 8 layers and 12 heads in all. | It has 12 layers and 8 heads in all. | number: 8
+"""
+# Statement | evidence that it follows from.
+RIGHT = """
+The authors train it end to end. | It does not need labels, and we train it end to end.
+No improvement was seen. | The score did not improve.
+It failed to converge. | It did not converge.
+It is unstable. | It is not stable.
+GPT-4 underperforms BERT. | BERT outperforms GPT-4.
+BERT is outperformed by GPT-4. | GPT-4 outperforms BERT.
+BERT is slower than GPT-4. | GPT-4 is faster than BERT.
+It uses a GAN. | It uses a generative adversarial network.
+It uses a Convolutional Neural Network. | It uses a CNN.
+Two GANs, GPT4 and Pytorch are used. | Two GAN, GPT-4 and PyTorch are used.
+He holds Armenian papers. | He holds papers of Armenia.
+The gain is higher. | The gain increases.
+According to the Authors, it works. | It works.
+It is not only fast but exact. | It is fast and exact.
+"""
 
 
-@pytest.mark.parametrize(
-    ("statement", "evidence"),
-    [
-        (
-            "The authors train it end to end.",
-            "It does not need labels, and we train it end to end.",
-        ),
-        ("No improvement was seen.", "The score did not improve."),
-        ("It failed to converge.", "It did not converge."),
-        ("It is unstable.", "It is not stable."),
-        ("GPT-4 underperforms BERT.", "BERT outperforms GPT-4."),
-        ("BERT is outperformed by GPT-4.", "GPT-4 outperforms BERT."),
-        ("BERT is slower than GPT-4.", "GPT-4 is faster than BERT."),
-        ("It uses a GAN.", "It uses a generative adversarial network."),
-        ("It uses a Convolutional Neural Network.", "It uses a CNN."),
-        ("Two GANs, GPT4 and Pytorch are used.", "Two GAN, GPT-4 and PyTorch are used."),
-        ("He holds Armenian papers.", "He holds papers of Armenia."),
-        ("The gain is higher.", "The gain increases."),
-        ("According to the Authors, it works.", "It works."),
-        ("It is not only fast but exact.", "It is fast and exact."),
-    ],
-)
-def test_leaves_honest_paraphrases_alone(statement: str, evidence: str) -> None:
+@pytest.mark.parametrize("case", WRONG.strip().splitlines())
+def test_names_what_is_wrong(case: str) -> None:
+    statement, evidence, expected = case.split(" | ")
+    assert tuple(expected.split(": ")) in found_in(statement, evidence)
+
+
+@pytest.mark.parametrize("case", RIGHT.strip().splitlines())
+def test_leaves_honest_paraphrases_alone(case: str) -> None:
+    statement, evidence = case.split(" | ")
     assert found_in(statement, evidence) == []
 
 
 def test_a_name_does_not_merely_begin_a_sentence() -> None:
     text = "Training is hard. However, Adam helps ResNet-50 and mAP. See Figure 3."
     assert [name.text for name in names(text)] == ["Adam", "ResNet-50", "mAP"]
-
-
-def test_every_span_is_the_statements_own_words() -> None:
-    statement = "By 2014, BERT did not beat GPT-4 by 3 points on GLUE."
-    for finding in findings(statement, ["By 2013, RoBERTa beat XLNet by 4 points on SQuAD."]):
-        assert statement[finding.start : finding.end] == finding.said
 
 
 def test_sentences_do_not_end_at_abbreviations() -> None:
@@ -121,6 +88,12 @@ def test_plain_keeps_the_length_and_words_are_slices(text: str) -> None:
 def test_any_statement_can_be_examined(statement: str, evidence: list[str]) -> None:
     for finding in findings(statement, evidence):
         assert 0 <= finding.start < finding.end <= len(statement)
+
+
+def test_every_span_is_the_statements_own_words() -> None:
+    statement = "By 2014, BERT did not beat GPT-4 by 3 points on GLUE."
+    wrong = findings(statement, ["By 2013, RoBERTa beat XLNet by 4 points on SQuAD."])
+    assert [statement[it.start : it.end] for it in wrong] == [it.said for it in wrong] != []
 
 
 SENTENCES = [
