@@ -111,7 +111,12 @@ def test_a_closed_queue_takes_nothing_and_cancels_what_is_active(queue: JobQueue
 
 def test_close_tells_when_the_running_job_does_not_end() -> None:
     begun, released = threading.Event(), threading.Event()
-    queue = JobQueue(lambda _: begun.set() or not released.wait(10), places=1)
+
+    def answer(asked: Job) -> None:
+        begun.set()
+        released.wait(10)
+
+    queue = JobQueue(answer, places=1)
     queue.put(job())
     assert begun.wait(5)
     assert not queue.close(0.05)

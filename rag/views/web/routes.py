@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator
 from dataclasses import asdict
 from functools import cache
 from http import HTTPStatus
-from importlib.resources import files
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -46,11 +45,6 @@ POLL = 0.2
 SEND_TIMEOUT = 20.0
 """Seconds a client may take to receive one event."""
 
-_ASSETS = {
-    "style.css": "text/css; charset=utf-8",
-    "page.js": "text/javascript; charset=utf-8",
-    "icon.svg": "image/svg+xml",
-}
 _DOWNLOADS = {"html": "text/html", "json": "application/json", "md": "text/markdown"}
 
 
@@ -84,15 +78,13 @@ def message_page(status: int, message: str) -> str:
 
 
 def ask_routes(site: Site) -> APIRouter:
-    """The pages that put prompts into the queue, and the files that all pages use."""
+    """The pages that put prompts into the queue."""
     router = APIRouter()
 
-    @router.get("/static/{name}")
-    async def asset(name: str) -> Response:
-        if name not in _ASSETS:
-            raise HTTPException(404)
-        content = (files("rag.views.web") / "static" / name).read_bytes()
-        return Response(content, media_type=_ASSETS[name], headers={"cache-control": "no-cache"})
+    def ask(prompt: Prompt) -> Response:
+        job = Job(new_id(), prompt)
+        site.job_queue.put(job)
+        return RedirectResponse(f"/answers/{job.id}", 303)
 
     @router.get("/")
     async def empty_document(again: str = "") -> Response:
@@ -110,7 +102,7 @@ def ask_routes(site: Site) -> APIRouter:
                     raise PromptError(
                         "there is no prompt document here: paste one, or choose a file"
                     )
-                return _ask(site, await asyncio.to_thread(parse_prompt, text))
+                return ask(await asyncio.to_thread(parse_prompt, text))
             except PromptError as error:
                 return _document_page(text, error)
 
@@ -132,15 +124,9 @@ def ask_routes(site: Site) -> APIRouter:
         prompt = await asyncio.to_thread(typed.read)
         if isinstance(prompt, PromptForm):
             return _form_page(prompt)
-        return _document_page(prompt.text) if action == "look" else _ask(site, prompt)
+        return _document_page(prompt.text) if action == "look" else ask(prompt)
 
     return router
-
-
-def _ask(site: Site, prompt: Prompt) -> Response:
-    job = Job(new_id(), prompt)
-    site.job_queue.put(job)
-    return RedirectResponse(f"/answers/{job.id}", 303)
 
 
 def _earlier_prompt(site: Site, name: str) -> Prompt | None:

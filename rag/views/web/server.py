@@ -19,8 +19,9 @@ try:
     from fastapi import FastAPI, Request
     from fastapi.responses import HTMLResponse, Response
     from starlette.exceptions import HTTPException
+    from starlette.staticfiles import StaticFiles
 
-    from rag.views.web.guard import Guard, Hosts, is_loopback
+    from rag.views.web.guard import OPEN_PATHS, Guard, Hosts, is_loopback
     from rag.views.web.routes import LIMIT, answer_routes, ask_routes, message_page
 except ImportError as error:
     raise RagError(
@@ -35,6 +36,7 @@ CONNECTIONS = 1000
 def create_app(site: Site, *, hosts: Hosts, token: str = "") -> Guard:
     """The guarded application over `site`: its routes, and its errors as pages."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.mount(OPEN_PATHS, StaticFiles(packages=[("rag.views.web", "static")]))
     app.include_router(ask_routes(site))
     app.include_router(answer_routes(site))
 
