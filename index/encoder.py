@@ -22,6 +22,7 @@ from index.settings import DEFAULT_ENCODER, Settings
 from index.weights import encoder_name, locate
 
 if TYPE_CHECKING:
+    import torch
     from sentence_transformers import SentenceTransformer
 
 Vectors = npt.NDArray[np.float32]
@@ -96,17 +97,15 @@ class LazyEncoder:
 
     @cached_property
     def _model(self) -> SentenceTransformer:
-        """The model in the quickest precision that this machine computes in hardware."""
         import torch
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging
 
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        cuda = torch.cuda.is_available()
         try:
             model = SentenceTransformer(
                 str(self._folder),
-                device="cuda" if cuda else "cpu",
+                device="cuda" if torch.cuda.is_available() else "cpu",
                 local_files_only=True,
                 trust_remote_code=False,
                 model_kwargs={"use_safetensors": True},
@@ -114,13 +113,7 @@ class LazyEncoder:
         except Exception as error:
             reason = f"the encoder in {self._folder} cannot be loaded: {error}"
             raise EncoderError(reason) from error
-        if cuda:
-            model.to(torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16)
-        else:
-            able = torch.cpu.get_capabilities()
-            bf16 = any(able.get(key) for key in ("avx512_bf16", "amx_bf16", "arm_bf16", "bf16"))
-            # Without bf16 in hardware it is slower than fp32.
-            model.to(torch.bfloat16 if bf16 else torch.float32)
+        model.to(quickest_dtype())
         model.eval()
         preprocess = model.preprocess
 
@@ -276,3 +269,15 @@ def embed(encoder: Encoder, passages: Sequence[Passage]) -> tuple[Vectors, Vecto
     sentences = encoder.encode_passages(texts)
     starts = np.cumsum([0, *(len(passage.sentences) for passage in passages[:-1])])
     return unit(np.add.reduceat(sentences.astype(np.float64), starts, axis=0)), sentences
+
+
+def quickest_dtype() -> torch.dtype:
+    """The quickest precision that this machine computes in hardware: bf16, or on a CPU without it
+    fp32."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    able = torch.cpu.get_capabilities()
+    bf16 = any(able.get(key) for key in ("avx512_bf16", "amx_bf16", "arm_bf16", "bf16"))
+    return torch.bfloat16 if bf16 else torch.float32

@@ -46,7 +46,7 @@ def models(turn: int) -> LoadedModel:
     """Another kind of model at every turn, and of each kind another one."""
     own, rows = bpe_tokenizer(), len(bpe_tokenizer())
     kinds: list[Any] = [
-        lambda: load_model(str(SHARED / "models/stories260K-hf"), dtype="float32", offline=True),
+        lambda: load_model(str(SHARED / "models/stories260K-hf"), offline=True),
         lambda: loaded(llama(rows, seed=turn), own),
         lambda: loaded(qwen(rows, seed=turn), own),
         lambda: loaded(repeats(llama(rows), turn * 7 % rows), own),

@@ -57,7 +57,7 @@ class TestAnyWeights:
 
     @pytest.mark.skipif(not SHARED.exists(), reason="needs the shared models")
     def test_a_trained_model_of_512_tokens_and_a_real_chat_tokenizer(self) -> None:
-        model = load_model(str(SHARED / "models/stories260K-hf"), dtype="float32", offline=True)
+        model = load_model(str(SHARED / "models/stories260K-hf"), offline=True)
         assert model.context == 512
         material = evidence(question="How is a bridge like a kite, and what keeps them both up?")
         draft = writer(model).write(material)
@@ -166,15 +166,14 @@ def test_the_record_says_how_the_draft_was_made() -> None:
     assert min(record.tokens_decoded, record.tokens_forced, record.seconds or 0) > 0
 
 
-def test_streamed_text_has_every_quote_whole_and_marked() -> None:
+def test_the_text_is_streamed_with_its_quotes() -> None:
     pieces: list[str] = []
     material = evidence()
     draft = writer().write(material, stream=pieces.append)
     text = "".join(pieces)
     for item in statements(draft):
         assert item.text in text
-        assert all(f"“{material.text(span)}” [" in text for span in item.quotes)
-    assert '"' not in text
+        assert all(f'"{material.text(span)}" [' in text for span in item.quotes)
 
 
 PLANTED = {
@@ -233,7 +232,6 @@ class TestChatTemplate:
         template = ChatTemplate.of(vocabulary)
         start, end = (vocabulary.markup(token)[0] for token in CONTROL[1:])
         ids = [*template.prefix(vocabulary, "S", "U"), *template.suffix(vocabulary, "T")]
-        assert not template.plain
         assert (ids.count(start), ids.count(end)) == (3, 2)
         assert vocabulary.tokenizer.decode(ids) == (
             "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nUT<|im_end|>\n"
@@ -241,35 +239,27 @@ class TestChatTemplate:
         )
 
     @pytest.mark.parametrize(
-        ("template", "merged", "plain", "after"),
+        ("template", "after"),
         [
             (
                 "{% for m in messages %}{% if m['role'] == 'system' %}"
                 "{{ raise_exception('no system') }}{% endif %}[{{ m['content'] }}]{% endfor %}",
-                True,
-                False,
                 b"]",
             ),
             (
                 "{% for m in messages %}{{ m['content'] }}{% endfor %}"
                 "{{ 'loud' if enable_thinking is not defined or enable_thinking else 'silent' }}",
-                False,
-                False,
                 b"silent",
             ),
-            (None, False, True, b"\n\nAnswer:\n"),
-            ("{{ nothing", False, True, b"\n\nAnswer:\n"),
-            ("always the same", False, True, b"\n\nAnswer:\n"),
+            (None, b"\n\nAnswer:\n"),
+            ("{{ nothing", b"\n\nAnswer:\n"),
+            ("always the same", b"\n\nAnswer:\n"),
         ],
         ids=["no system message", "thinking is switched off", "none", "broken", "constant"],
     )
-    def test_other_templates(
-        self, template: str | None, merged: bool, plain: bool, after: bytes
-    ) -> None:
+    def test_other_templates(self, template: str | None, after: bytes) -> None:
         tokenizer = bpe_tokenizer.__wrapped__()
         tokenizer.chat_template = template
         model = loaded(tokenizer=tokenizer)
-        pieces = ChatTemplate.of(model.vocabulary)
-        assert (pieces.merged, pieces.plain) == (merged, plain)
-        assert model.vocabulary.bytes_of(pieces.after) == after
+        assert model.vocabulary.bytes_of(ChatTemplate.of(model.vocabulary).after) == after
         check_draft(evidence(), writer(model).write(evidence()))

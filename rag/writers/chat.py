@@ -88,13 +88,12 @@ def read_reply(
     dropped: list[tuple[str, str]] = []
     for item in items:
         written, quotes = item.get("text"), item.get("quotes")
-        ids = [str(key) for key in quotes] if isinstance(quotes, list) else []
-        for key in ids:
-            if key not in candidates:
-                # Shown only where it has the form of an id: the rest may be anything.
-                shown = key if _ID.fullmatch(key) else "not of that form"
-                dropped.append(("unknown id", f"the model named a sentence id ({shown})"))
-        known = list(dict.fromkeys(key for key in ids if key in candidates))
+        ids = dict.fromkeys(map(str, quotes if isinstance(quotes, list) else ()))
+        for key in ids.keys() - candidates.keys():
+            # Shown only where it has the form of an id: the rest may be anything.
+            shown = key if _ID.fullmatch(key) else "not of that form"
+            dropped.append(("unknown id", f"the model named a sentence id ({shown})"))
+        known = [key for key in ids if key in candidates]
         plain = plain_statement(written, numbers) if isinstance(written, str) else None
         if plain is None:
             dropped.append(("refused", "a statement that is no plain prose"))
@@ -184,14 +183,19 @@ class _ChatRun(WritingRun):
         while not self.lost:
             form = self.writer.forms[0]
             messages, constraint = self._request(form, request, offered, again=attempt > 0)
-            model = self.writer.model.bind(**constraint) if constraint else self.writer.model
             try:
-                message: Any = model.invoke(messages)
+                message: Any = self.writer.model.invoke(messages, **constraint)
             except Exception as error:  # Every provider raises its own.
                 if form != "free" and getattr(error, "status_code", None) in _REFUSALS:
                     self._step_down(request, form, "refuses it")
                     continue
-                self._lose(error)
+                reason = error_line(error)
+                if not self.answered:
+                    raise WriterError(
+                        f"the chat model {self.writer.name} does not answer: {reason}"
+                    ) from error
+                self.lost = f"the chat model stopped answering: {reason}"
+                self.say(f"\n  ({self.lost}; the rest is taken from the sources)\n")
                 break
             self.answered += 1
             usage = getattr(message, "usage_metadata", None) or {}
@@ -218,39 +222,28 @@ class _ChatRun(WritingRun):
         *,
         again: bool,
     ) -> tuple[list[BaseMessage], dict[str, Any]]:
+        """The messages, and what holds the model to its form."""
         from langchain_core.messages import HumanMessage, SystemMessage
 
-        by_id = form != "grammar"
-        shared = shared_message(
-            self.evidence.prompt, self.passages.shown, ids=self.ids if by_id else None
-        )
-        asked = request_message(request, ids=by_id) + (AGAIN if again else "")
-        human = HumanMessage(f"{shared}\n{asked}" if by_id else f"{shared}{asked}")
-        messages: list[BaseMessage] = [SystemMessage(SYSTEM_IDS if by_id else SYSTEM), human]
-        if form == "free":
-            return messages, {}
+        ids = None if form == "grammar" else self.ids
+        shared = shared_message(self.evidence.prompt, self.passages.shown, ids=ids)
+        asked = request_message(request, ids=ids is not None) + (AGAIN if again else "")
+        system = SystemMessage(SYSTEM if ids is None else SYSTEM_IDS)
+        extra: dict[str, Any] = {}
         if form == "grammar":
             lark = "%llguidance {}\n" + statement_grammar(
                 tuple(offered.values()), self.numbers, characters=_PROSE
             )
             # The names under which vLLM and llama.cpp take a grammar; others ignore them.
-            extra: dict[str, Any] = {"structured_outputs": {"grammar": lark}, "grammar": lark}
-        else:
+            extra = {"structured_outputs": {"grammar": lark}, "grammar": lark}
+        elif form == "schema":
             # Not the client's own argument of this name: with that it would read the JSON itself
             # and fail at a reply that was cut off.
             named = {"name": "statements", "schema": reply_schema(list(offered)), "strict": True}
             extra = {"response_format": {"type": "json_schema", "json_schema": named}}
-        return messages, {"extra_body": extra}
+        messages = [system, HumanMessage(f"{shared}\n{asked}")]
+        return messages, {"extra_body": extra} if extra else {}
 
     def _step_down(self, request: PartRequest, form: ReplyForm, reason: str) -> None:
         self.writer.forms = self.writer.forms[1:]
-        name = "grammar" if form == "grammar" else "JSON schema"
-        self.event(request.label, "fall-back", f"the server was sent a {name}, {reason}")
-
-    def _lose(self, error: Exception) -> None:
-        if not self.answered:
-            raise WriterError(
-                f"the chat model {self.writer.name} does not answer: {error_line(error)}"
-            ) from error
-        self.lost = f"the chat model stopped answering: {error_line(error)}"
-        self.say("\n  (the model stopped answering; the rest is taken from the sources)\n")
+        self.event(request.label, "fall-back", f"the server was sent a {form}, {reason}")

@@ -32,8 +32,8 @@ _CERTAIN = 1e9
 @dataclass(slots=True)
 class Tally:
     """The cost of decoding, added up. `decoded` tokens were chosen by the model, `forced` ones
-    were the only possible ones; `steps` are forward passes after the prompt's; times in
-    seconds; `blind` are the choices at which the model's logits were not numbers."""
+    were the only possible ones; `steps` are forward passes after the prompt's, `blind` the choices
+    at which the model's logits were not numbers."""
 
     prompt: int = 0
     decoded: int = 0
@@ -41,8 +41,6 @@ class Tally:
     steps: int = 0
     masks: int = 0
     mask_seconds: float = 0.0
-    step_seconds: float = 0.0
-    compile_seconds: float = 0.0
     blind: int = 0
 
 
@@ -62,14 +60,13 @@ class Decoder:
     """One model with one cache: of a new prompt only the part is fed that it does not share with
     what was fed last."""
 
-    def __init__(self, model: Any, vocabulary: TokenVocabulary, *, device: str = "cpu") -> None:
+    def __init__(self, model: Any, vocabulary: TokenVocabulary) -> None:
         takes = inspect.signature(model.forward).parameters
         if "past_key_values" not in takes:
             kind = type(model).__name__
             raise WriterError(f"{kind} keeps no key-value cache; take a causal language model")
         self.model = model
         self.vocabulary = vocabulary
-        self.device = device
         self.tally = Tally()
         self._extra: dict[str, Any] = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
         self._fed: list[int] = []
@@ -79,10 +76,9 @@ class Decoder:
     def hold(self, prefix: Sequence[int]) -> None:
         """Feed a prefix that the next prompts share. Where the model's cache cannot be cut back
         (sliding windows, recurrent states) a copy of it is kept to start from again."""
-        if rest := self._align(prefix):
-            self._feed(rest, prompt=True)
-        copied = None if self._croppable() else copy.deepcopy(self._cache)
-        self._base = None if copied is None else (list(self._fed), copied)
+        self._feed(self._align(prefix), prompt=True)
+        croppable = self._croppable()
+        self._base = None if croppable else (list(self._fed), copy.deepcopy(self._cache))
 
     def decode(
         self,
@@ -157,10 +153,8 @@ class Decoder:
     def _matcher(self, grammar: str) -> Any:
         from llguidance import LLMatcher
 
-        began = time.perf_counter()
         matcher = LLMatcher(self.vocabulary.matching, grammar, log_level=0)
         _check(matcher)
-        self.tally.compile_seconds += time.perf_counter() - began
         return matcher
 
     def _allowed(self, matcher: Any, began: float) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -196,7 +190,6 @@ class Decoder:
         """Run the model over `ids`, after what it was fed before; the logits after the last."""
         import torch
 
-        began = time.perf_counter()
         try:
             with torch.inference_mode():
                 if self._cache is None:
@@ -204,26 +197,24 @@ class Decoder:
 
                     self._cache = DynamicCache(config=self.model.config)
                 for start in range(0, len(ids), PREFILL):
-                    piece = torch.tensor([list(ids[start : start + PREFILL])], device=self.device)
+                    piece = torch.tensor(
+                        [list(ids[start : start + PREFILL])], device=self.model.device
+                    )
                     output = self.model(
                         input_ids=piece, past_key_values=self._cache, use_cache=True, **self._extra
                     )
                 logits: torch.Tensor = output.logits[0, -1]
         except Exception as error:
-            self._forget()
+            self._fed, self._cache = [], None
             if not isinstance(error, MemoryError | RuntimeError):
                 raise
-            reason = error_line(error)
-            if "memory" in str(error).lower() or isinstance(error, MemoryError):
-                reason = f"no memory left ({reason}); take a smaller model or fewer passages"
-            raise WriterError(f"the model could not be run: {reason}") from error
+            hint = "; take a smaller model" if "memory" in error_line(error).lower() else ""
+            raise WriterError(f"the model could not be run: {error_line(error)}{hint}") from error
         self._fed.extend(ids)
-        spent = time.perf_counter() - began
         if prompt:
             self.tally.prompt += len(ids)
         else:
             self.tally.steps += 1
-            self.tally.step_seconds += spent
         return logits
 
     def _align(self, prompt: Sequence[int]) -> list[int]:
@@ -239,15 +230,12 @@ class Decoder:
             elif self._base is not None and len(self._base[0]) <= shared:
                 self._fed, self._cache = list(self._base[0]), copy.deepcopy(self._base[1])
             else:
-                self._forget()
+                self._fed, self._cache = [], None
         return list(prompt[len(self._fed) :])
 
     def _croppable(self) -> bool:
         cache = self._cache
         return cache is not None and bool(cache.is_croppable) and not any(cache.is_sliding)
-
-    def _forget(self) -> None:
-        self._fed, self._cache = [], None
 
 
 def _check(matcher: Any) -> None:

@@ -82,18 +82,19 @@ class TokenVocabulary:
         if not ends:  # No end token: one beyond the logits, which can never be chosen.
             ends = [len(tokens)]
             tokens.append(b"<end>")
-        wrapped: Any = _Wrapped(tokens, sorted(unused.union(ends)), ends[0], self._canonical)
+        wrapped: Any = _Wrapped(tokens, sorted(unused.union(ends)), ends[0], self.plain)
         return LLTokenizer(wrapped, eos_token=ends)
 
     def plain(self, text: str) -> list[int]:
         """The text as ordinary tokens that spell it exactly, none of them special."""
         ids: list[int] = self._plain.encode(text, add_special_tokens=False).ids
-        if self._faithful(ids, text):
+        if self.special.isdisjoint(ids) and self.bytes_of(ids) == text.encode():
             return ids
         if len(text) >= _SMALLEST:
             half = len(text) // 2
             cut = max(text.rfind(" ", 1, half), 0) or half
             return self.plain(text[:cut]) + self.plain(text[cut:])
+        # Where the tokenizer changes the text (NFC) any spelling that keeps it will do.
         return list(self.matching.greedy_tokenize(text))
 
     def markup(self, text: str) -> list[int]:
@@ -104,14 +105,6 @@ class TokenVocabulary:
     def bytes_of(self, ids: Sequence[int]) -> bytes:
         """What the tokens spell."""
         return b"".join(self.tokens[number] for number in ids)
-
-    def _faithful(self, ids: Sequence[int], text: str) -> bool:
-        return self.special.isdisjoint(ids) and self.bytes_of(ids) == text.encode()
-
-    def _canonical(self, text: str) -> list[int]:
-        ids: list[int] = self._plain.encode(text, add_special_tokens=False).ids
-        # Where the tokenizer changes the text (NFC) any spelling that keeps it will do.
-        return ids if self._faithful(ids, text) else list(self.matching.greedy_tokenize(text))
 
 
 @dataclass(frozen=True)
@@ -157,14 +150,11 @@ _SILENT = {"enable_thinking": False, "thinking": False}
 
 @dataclass(frozen=True, slots=True)
 class ChatTemplate:
-    """The markup before, between and after the system message and the user's. `merged` where the
-    system message has to stand at the head of the user's; `plain` where there is no template."""
+    """The markup before, between and after the system message and the user's."""
 
     before: tuple[int, ...]
     between: tuple[int, ...]
     after: tuple[int, ...]
-    merged: bool = False
-    plain: bool = False
 
     @classmethod
     def of(cls, vocabulary: TokenVocabulary) -> ChatTemplate:
@@ -174,16 +164,19 @@ class ChatTemplate:
         together = [{"role": "user", "content": f"{_SYSTEM}\n\n{_USER}"}]
         for messages in (apart, together):
             if pieces := _markup(tokenizer, messages):
-                before, between, after = (tuple(vocabulary.markup(piece)) for piece in pieces)
-                return cls(before, between, after, merged=messages is together)
+                return cls(*(tuple(vocabulary.markup(piece)) for piece in pieces))
         start = tokenizer.bos_token_id
         gap, answer = (tuple(vocabulary.plain(text)) for text in ("\n\n", "\n\nAnswer:\n"))
-        return cls(() if start is None else (int(start),), gap, answer, plain=True)
+        return cls(() if start is None else (int(start),), gap, answer)
 
     def prefix(self, vocabulary: TokenVocabulary, system: str, shared: str) -> list[int]:
         """Everything before the part of the user's message that differs between prompts."""
-        system_ids, shared_ids = vocabulary.plain(system), vocabulary.plain(shared)
-        return [*self.before, *system_ids, *self.between, *shared_ids]
+        return [
+            *self.before,
+            *vocabulary.plain(system),
+            *self.between,
+            *vocabulary.plain(shared),
+        ]
 
     def suffix(self, vocabulary: TokenVocabulary, request: str) -> list[int]:
         """The rest of the user's message and the beginning of the model's turn."""
@@ -203,8 +196,7 @@ def _markup(tokenizer: Any, messages: list[dict[str, str]]) -> tuple[str, str, s
         )
     except (jinja2.TemplateError, TypeError, ValueError):
         return None
-    if text.count(_SYSTEM) != 1 or text.count(_USER) != 1:
-        return None
     before, _, rest = text.partition(_SYSTEM)
-    between, mark, after = rest.partition(_USER)
-    return (before, between, after) if mark else None
+    between, _, after = rest.partition(_USER)
+    once = text.count(_SYSTEM) == rest.count(_USER) == 1
+    return (before, between, after) if once else None

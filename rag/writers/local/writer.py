@@ -83,7 +83,7 @@ class LocalWriter:
         self.checker = checker
         self.vocabulary = loaded.vocabulary
         self.template = ChatTemplate.of(loaded.vocabulary)
-        self.decoder = Decoder(loaded.model, loaded.vocabulary, device=loaded.device)
+        self.decoder = Decoder(loaded.model, loaded.vocabulary)
 
     def write(self, evidence: Evidence, *, stream: Callable[[str], None] | None = None) -> Draft:
         """Every part in turn. Raises WriterError where not one passage fits the context."""
@@ -190,8 +190,9 @@ class _LocalRun(WritingRun):
             closing_after=min(self.plan.prose_tokens, settings.prose_tokens),
             temperature=max(settings.temperature, RETRY_TEMPERATURE if attempt else 0.0),
             seed=_seed(settings.seed, question, request.label, len(earlier), attempt),
-            stream=_QuoteMarker(self.say, candidates),
+            stream=self.say,
         )
+        self.say("\n")
         if not decoded.finished:
             return ModelReply(error="it did not end within the model's context")
         statement = parse(decoded.text, candidates)
@@ -206,33 +207,11 @@ class _LocalRun(WritingRun):
             name="local",
             model=loaded.name,
             revision=loaded.revision,
-            dtype=loaded.dtype,
-            device=loaded.device,
+            dtype=str(loaded.model.dtype).removeprefix("torch."),
+            device=str(loaded.model.device),
             tokens_decoded=tally.decoded,
             tokens_forced=tally.forced,
-            note=loaded.note,
         )
-
-
-class _QuoteMarker:
-    """Text on its way to a terminal: prose as it comes, each quote whole, on a line of its own
-    and in curly quotation marks."""
-
-    def __init__(self, stream: Callable[[str], None], candidates: Sequence[QuoteCandidate]) -> None:
-        self.stream = stream
-        self.candidates = candidates
-        self.held = ""
-
-    def __call__(self, text: str) -> None:
-        prose, mark, rest = (self.held + text).partition('"')
-        if prose.strip() or not mark:
-            self.stream(prose)
-        self.held = mark + rest
-        for candidate in self.candidates:
-            if self.held.startswith(candidate.quoted):
-                self.stream(f"\n  “{candidate.text}” [{candidate.number}]\n")
-                self.held = self.held[len(candidate.quoted) :].lstrip(" ")
-                break
 
 
 def _seed(*parts: object) -> int:
