@@ -107,7 +107,7 @@ def _time(papers: Sequence[Path], mirror: Path, encoder: str, repeats: int) -> d
 def _stages(encoder: Encoder, papers: Sequence[Path]) -> dict[str, Any]:
     """The seconds of each stage in this process alone, and what they were spent on."""
     stages = {name: Stopwatch() for name in ("extraction", "splitting", "embedding")}
-    pages = sentences = tokens = 0
+    pages = tokens = 0
     for path in papers:
         with stages["extraction"]:
             document = extract(f"arxiv:{path.stem}", path.read_bytes(), "application/pdf")
@@ -119,11 +119,9 @@ def _stages(encoder: Encoder, papers: Sequence[Path]) -> dict[str, Any]:
             embed(encoder, passages)
         texts = [document.text[slice(*span)] for item in passages for span in item.sentences]
         pages += len(document.page_starts)
-        sentences += len(texts)
         tokens += sum(min(encoder.count_tokens(text), encoder.max_tokens) for text in texts)
     return {
         "pages": pages,
-        "sentences": sentences,
         "tokens": tokens,
         "tokens_per_cpu_second": round(ratio(tokens, stages["embedding"].cpu)),
         "stages_of_rag": {name: stopwatch.mean() for name, stopwatch in stages.items()},

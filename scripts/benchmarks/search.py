@@ -260,24 +260,21 @@ def add(
     beside every work that is there, each of which is looked up and checked. All are synthetic."""
     rows = []
     for size in works or [10, 10_000]:
+        milliseconds: dict[str, list[float]] = {"one_listed_ms": [], "all_listed_ms": []}
         with tempfile.TemporaryDirectory() as folder:
             catalog = GrowingCatalog(Path(folder))
             catalog.grow(size * PER_WORK)
             say(f"a data directory of {size} works")
-            rows.append({"works": size, **_add(catalog, repeats)})
+            present = [catalog.listing(number) for number in range(size)]
+            for number in range(size, size + 2 * repeats):
+                label, others = ("one_listed_ms", []) if number % 2 else ("all_listed_ms", present)
+                listings = [*others, catalog.write(number)]
+                with Stopwatch() as stopwatch:
+                    built = build(Catalog.of(listings), catalog.settings, catalog.encoder)
+                milliseconds[label].append(1000 * stopwatch.wall)
+                if built.failed or built.embedded != 1:
+                    raise RagError(f"{built.embedded} were embedded, failed: {built.failed}")
+        medians = {name: round(float(np.median(times)), 1) for name, times in milliseconds.items()}
+        rows.append({"works": size, **medians})
     growth = ratio(rows[-1]["one_listed_ms"], rows[0]["one_listed_ms"])
     report({"passages_per_work": PER_WORK, "adding": rows, "last_over_first": growth})
-
-
-def _add(catalog: GrowingCatalog, repeats: int) -> dict[str, float]:
-    present = [catalog.listing(number) for number in range(catalog.works)]
-    milliseconds: dict[str, list[float]] = {"one_listed_ms": [], "all_listed_ms": []}
-    for number in range(catalog.works, catalog.works + 2 * repeats):
-        label, others = ("one_listed_ms", []) if number % 2 else ("all_listed_ms", present)
-        listings = [*others, catalog.write(number)]
-        with Stopwatch() as stopwatch:
-            built = build(Catalog.of(listings), catalog.settings, catalog.encoder)
-        milliseconds[label].append(1000 * stopwatch.wall)
-        if built.failed or built.embedded != 1:
-            raise RagError(f"{built.embedded} works were embedded, failed: {built.failed}")
-    return {label: round(float(np.median(values)), 1) for label, values in milliseconds.items()}
