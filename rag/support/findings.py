@@ -99,23 +99,22 @@ def _unknown_names(statement: str, evidence: Sequence[str]) -> Iterator[Finding]
 
 @dataclass(frozen=True, slots=True)
 class _Ordering:
-    """`word` sets `first` against `second`, both name keys, passives turned round; `text` runs
+    """`word` sets `names[0]` against `names[1]`, by their keys, passives turned round; `text` runs
     from the one name to the other."""
 
     word: Word
     pole: Pole
-    first: str
-    second: str
+    names: tuple[str, str]
     text: str
 
 
 def _agrees(own: _Ordering, others: Sequence[_Ordering]) -> bool | None:
-    """Whether one of the others says the same of the same two names; None where none is between
+    """Whether one of the others says the same of the same two names; None where none compares
     them."""
     verdicts = [
-        (own.first == other.first) == (own.pole.direction == other.pole.direction)
+        (own.names == other.names) == (own.pole.direction == other.pole.direction)
         for other in others
-        if other.pole.row == own.pole.row and {own.first, own.second} == {other.first, other.second}
+        if other.pole.row == own.pole.row and set(own.names) == set(other.names)
     ]
     return any(verdicts) if verdicts else None
 
@@ -140,7 +139,7 @@ def _orderings(text: str) -> Iterator[_Ordering]:
         if following and following.folded == "by" and word.text.endswith("ed"):
             first, second = second, first
         if first != second:
-            yield _Ordering(word, pole, first, second, text[start:end])
+            yield _Ordering(word, pole, (first, second), text[start:end])
 
 
 def _comparison_findings(

@@ -75,13 +75,11 @@ class Job:
     """One prompt on its way to an answer. Written by one thread, read by many."""
 
     def __init__(self, job_id: str, prompt: Prompt) -> None:
-        self.id = job_id
-        self.prompt = prompt
+        self.id, self.prompt = job_id, prompt
         self.state: JobState = "waiting"
         self._reason = ""
         self._stages: dict[str, Stage] = {}
-        self._text = ""
-        self._dropped = 0
+        self._text, self._dropped = "", 0
         self._lock = threading.Lock()
         self._cancelled = False
 
