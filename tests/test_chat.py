@@ -282,9 +282,7 @@ class TinyServer:
 
 
 def writer_for(server: TinyServer) -> ChatWriter:
-    writer = open_chat_model(
-        "tiny", base_url=server.url, seconds=20, settings=WritingSettings(tries=0)
-    )
+    writer = open_chat_model("tiny", base_url=server.url, settings=WritingSettings(tries=0))
     writer.checker = FixedChecker(1.0)
     return writer
 
@@ -363,55 +361,32 @@ class TestServer:
         assert "Bearer none" in server.keys
 
 
-class TestTransformersServe:
-    """A real server of somebody else's making, around a model without training."""
-
-    @pytest.fixture
-    def process(self, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-        for package in ("fastapi", "uvicorn", "openai", "accelerate", "langchain_openai"):
-            pytest.importorskip(package, reason="`transformers serve` needs it")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        command = [sys.executable, "-m", "transformers.cli.transformers", "serve"]
-        command += [str(saved(tmp_path)), "--port", str(port), "--host", "127.0.0.1"]
-        process = subprocess.Popen(
-            [*command, "--device", "cpu"],
-            env={**os.environ, "HF_HUB_OFFLINE": "1"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        url = f"http://127.0.0.1:{port}"
+def test_transformers_serve_with_random_weights_ends_in_a_verified_answer(tmp_path: Path) -> None:
+    """A real server of somebody else's making, and its death."""
+    for package in ("fastapi", "uvicorn", "openai", "accelerate", "langchain_openai"):
+        pytest.importorskip(package, reason="`transformers serve` needs it")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        host, port = free.getsockname()
+    command = [sys.executable, "-m", "transformers.cli.transformers", "serve", str(saved(tmp_path))]
+    command += ["--port", str(port), "--host", host, "--device", "cpu"]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    quiet: Any = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    short = WritingSettings(tries=0, reply_tokens=24)
+    writer = open_chat_model(str(tmp_path), base_url=f"http://{host}:{port}/v1", settings=short)
+    with subprocess.Popen(command, env=environment, **quiet) as server:
         try:
             for _ in range(300):
                 with contextlib.suppress(httpx.HTTPError):
-                    if httpx.get(f"{url}/health", timeout=1).is_success:
+                    if httpx.get(f"http://{host}:{port}/health", timeout=1).is_success:
                         break
-                assert process.poll() is None, "the server did not start"
+                assert server.poll() is None, "the server did not start"
                 time.sleep(0.2)
-            yield process, f"{url}/v1"
+            draft = writer.write(evidence())
         finally:
-            process.kill()
-            process.wait()
-
-    def test_random_words_and_its_death_end_in_a_verified_answer(
-        self, process: tuple[subprocess.Popen[bytes], str], tmp_path: Path
-    ) -> None:
-        server, url = process
-        short = WritingSettings(tries=0, reply_tokens=24)
-        writer = open_chat_model(str(tmp_path), base_url=url, settings=short, seconds=60)
-        draft = writer.write(evidence())
-        check_draft(evidence(), draft)
-        assert draft.record.tokens_decoded > 24
-        assert "stopped" not in str(draft.record.events)
-
-        def kill_at_the_second_part(text: str) -> None:
-            if "Input" in text:
-                server.kill()
-                server.wait()
-
-        draft = writer.write(evidence(), stream=kill_at_the_second_part)
-        check_draft(evidence(), draft)
-        assert "the chat model stopped answering" in str(draft.record.events)
-        with pytest.raises(WriterError, match="does not answer"):
-            writer.write(evidence())
+            server.kill()
+    check_draft(evidence(), draft)
+    assert draft.record.tokens_decoded > 24
+    assert "stopped" not in str(draft.record.events)
+    with pytest.raises(WriterError, match="does not answer"):
+        writer.write(evidence())

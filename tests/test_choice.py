@@ -114,12 +114,12 @@ class TestDownload:
 
     @pytest.mark.parametrize(
         ("model", "message"),
-        [("other/model", "the hub cannot give it"), ("no/weights", "no safetensors")],
+        [("other/model", "the hub does not give it"), ("no/weights", "no safetensors")],
     )
     def test_a_model_that_cannot_be_had(self, hub: str, model: str, message: str) -> None:
         with pytest.raises(WriterError, match=message):
             needed_download(model, endpoint=hub)
 
     def test_no_hub_at_all(self) -> None:
-        with pytest.raises(WriterError, match="the hub cannot be reached"):
+        with pytest.raises(WriterError, match="the hub does not give it"):
             needed_download("some/model", endpoint="http://127.0.0.1:9")

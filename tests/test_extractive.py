@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.documents.document import Document, Section
-from index.passages import split
-from rag.prompt import Prompt
-from rag.retrieval.evidence import FACETS, Evidence, Facet, Hit, Reading, Similarity, Span
-from rag.selection.tasks import TASKS
-from rag.writers.base import NOT_SAID, Draft, DraftStatement
+from rag.retrieval.evidence import Span
+from rag.selection.wording import TASKS
+from rag.writers.base import NOT_SAID, DraftStatement
 from rag.writers.extractive import ExtractiveWriter
+from tests.parts.tiny_models import evidence, statements
 
 HUM = (
     "HumSearch finds songs by a hummed melody. "
@@ -45,45 +42,13 @@ QUESTIONS = {
 }
 
 
-def evidence(question: str, works: Mapping[str, str], near: float = 0.3) -> Evidence:
-    """The first work is recommended; every sentence is equally near to everything."""
-    works_listed = [{"model": name, "summary": text} for name, text in works.items()]
-    prompt = Prompt.build(question, recommended=works_listed[:1], related=works_listed[1:])
-    hits = tuple(
-        tuple(
-            Hit(item.source_ids[0], "summary", passage, 1.0)
-            for passage in split(Document(text, "", (), (Section(0, len(text)),), "test"))
-        )
-        for item, text in zip(prompt.listings, works.values(), strict=True)
-    )
-    everything = tuple(hit for own in hits for hit in own)
-    facets: dict[Facet, float] = dict.fromkeys(FACETS, near)
-    return Evidence(
-        prompt=prompt,
-        readings=tuple(
-            Reading(item.source_ids[0], "summary", sha256="0", document_sha256="1", extractor="x")
-            for item in prompt.listings
-        ),
-        facets=dict.fromkeys(FACETS, everything),
-        works=hits,
-        openings=hits,
-        similarities={
-            span: Similarity(near, facets) for hit in everything for span, _ in hit.sentences()
-        },
-    )
-
-
-def statements(draft: Draft) -> list[DraftStatement]:
-    relevance_notes = [item for item in draft.relevance_notes if item is not None]
-    return [*draft.task, *draft.input, *draft.model, *draft.output, *relevance_notes]
-
-
 def first_task_statement(question: str, text: str) -> DraftStatement:
-    return ExtractiveWriter().write(evidence(question, {"Work": text})).task[0]
+    return ExtractiveWriter().write(evidence({"Work": text}, question, near=0.3)).task[0]
 
 
 def test_a_task_without_a_name_is_described_by_the_works_own_sentence() -> None:
-    hummed = evidence("I hummed a tune and the app knew it.", {"HumSearch": HUM, "Prints": PRINTS})
+    question, related = "I hummed a tune and the app knew it.", {"Prints": PRINTS}
+    hummed = evidence({"HumSearch": HUM}, question, related=related, near=0.3)
     draft = ExtractiveWriter().write(hummed)
     assert draft.task[0].text == "HumSearch finds songs by a hummed melody."
     assert "melody first" in draft.output[0].text
@@ -91,7 +56,8 @@ def test_a_task_without_a_name_is_described_by_the_works_own_sentence() -> None:
 
 
 def test_a_task_is_named_by_the_sentence_that_defines_it() -> None:
-    draft = ExtractiveWriter().write(evidence("I rubbed a post out of it.", {"Fill": FILL}))
+    material = evidence({"Fill": FILL}, "I rubbed a post out of it.", near=0.3)
+    draft = ExtractiveWriter().write(material)
     definition = (
         "What you did is called image inpainting: the process of filling in missing regions"
     )
@@ -121,7 +87,7 @@ def test_a_named_task_is_named_by_its_quote_and_meant_by_the_question(
 
 
 def test_works_that_have_nothing_to_do_with_the_question_are_not_quoted() -> None:
-    material = evidence("Why is the sky blue?", {"Prints": PRINTS}, near=-0.1)
+    material = evidence({"Prints": PRINTS}, "Why is the sky blue?", near=-0.1)
     draft = ExtractiveWriter().write(material)
     assert [draft.input, draft.model, draft.output] == [(DraftStatement(NOT_SAID, ()),)] * 3
 
@@ -132,8 +98,13 @@ SENTENCES = st.lists(st.sampled_from((HUM + " " + PRINTS + " " + FILL).split(". 
 @given(works=st.lists(SENTENCES, min_size=1, max_size=4), near=st.floats(-0.2, 0.9))
 @settings(deadline=None, max_examples=60)
 def test_every_quote_is_a_sentence_of_the_evidence(works: list[list[str]], near: float) -> None:
-    texts = {f"Work {n}": ". ".join(texts) + "." for n, texts in enumerate(works)}
-    material = evidence("How is a picture with a hole filled in?", texts, near)
+    first, *others = [". ".join(sentences) + "." for sentences in works]
+    material = evidence(
+        {"Work": first},
+        "How is a picture with a hole filled in?",
+        related={f"Work {n}": text for n, text in enumerate(others)},
+        near=near,
+    )
     draft = ExtractiveWriter().write(material)
     known = {span for hit in material.hits() for span, _ in hit.sentences()}
     for statement in statements(draft):

@@ -15,7 +15,7 @@ from rag.writers.base import AS_IT_STANDS, NOT_SAID
 from rag.writers.grammar import prose_error
 from rag.writers.instruct import WritingSettings, fallback_statement
 from rag.writers.local.loading import LoadedModel, load_model
-from rag.writers.local.tokenizer import ChatTemplate
+from rag.writers.local.tokenizer import chat_markup
 from rag.writers.local.writer import LocalWriter
 from tests.parts.tiny_models import (
     BRIDGES,
@@ -208,10 +208,10 @@ class TestPlantedText:
         )
         used = writer(loaded(model))
         used.write(material)
-        template, special = used.template, used.vocabulary.special
+        (before, between, after), special = used.markup, used.vocabulary.special
         # Each prompt's own markup: three messages begun and two ended; nothing but that.
-        prefix = [token for token in (*template.before, *template.between) if token in special]
-        suffix = [token for token in template.after if token in special]
+        prefix = [token for token in (*before, *between) if token in special]
+        suffix = [token for token in after if token in special]
         special_fed = [token for token in fed if token in special]
         assert prefix
         assert suffix
@@ -229,12 +229,13 @@ class TestPlantedText:
 class TestChatTemplate:
     def test_the_model_s_own_template_is_used(self) -> None:
         vocabulary = loaded().vocabulary
-        template = ChatTemplate.of(vocabulary)
+        before, between, after = chat_markup(vocabulary)
+        system, user = vocabulary.plain("S"), vocabulary.plain("U")
         start, end = (vocabulary.markup(token)[0] for token in CONTROL[1:])
-        ids = [*template.prefix(vocabulary, "S", "U"), *template.suffix(vocabulary, "T")]
+        ids = [*before, *system, *between, *user, *after]
         assert (ids.count(start), ids.count(end)) == (3, 2)
         assert vocabulary.tokenizer.decode(ids) == (
-            "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nUT<|im_end|>\n"
+            "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n"
             "<|im_start|>assistant\n"
         )
 
@@ -261,5 +262,5 @@ class TestChatTemplate:
         tokenizer = bpe_tokenizer.__wrapped__()
         tokenizer.chat_template = template
         model = loaded(tokenizer=tokenizer)
-        assert model.vocabulary.bytes_of(ChatTemplate.of(model.vocabulary).after) == after
+        assert model.vocabulary.bytes_of(chat_markup(model.vocabulary)[2]) == after
         check_draft(evidence(), writer(model).write(evidence()))

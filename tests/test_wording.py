@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rag.retrieval.evidence import Facet
 from rag.retrieval.scoring import terms
 from rag.selection.candidates import readable, standalone_score
-from rag.selection.tasks import tasks_meant, tasks_named
 from rag.selection.wording import (
-    input_of,
-    output_of,
+    phrase_of,
     rewritten,
     short_name,
     shortened,
+    tasks_meant,
+    tasks_named,
     without_asides,
     without_connective,
 )
@@ -98,26 +97,24 @@ def test_standalone_score_falls_with_each_reference() -> None:
 
 
 @pytest.mark.parametrize(
-    ("phrase_of", "sentence", "phrase"),
+    ("facet", "sentence", "phrase"),
     [
-        (input_of, "The model takes an image and a text prompt.", "an image and a text prompt"),
-        (output_of, "It takes an image and generates an edited image.", "an edited image"),
-        (input_of, "The input is a text prompt, which may be short.", "a text prompt"),
-        (input_of, "We map an input image to a corresponding output image.", "an input image"),
-        (input_of, "It takes the noise away little by little.", ""),
-        (output_of, "Our method improves results.", ""),
+        ("input", "The model takes an image and a text prompt.", "an image and a text prompt"),
+        ("output", "It takes an image and generates an edited image.", "an edited image"),
+        ("input", "The input is a text prompt, which may be short.", "a text prompt"),
+        ("input", "We map an input image to a corresponding output image.", "an input image"),
+        ("input", "It takes the noise away little by little.", ""),
+        ("output", "Our method improves results.", ""),
     ],
 )
-def test_the_phrase_for_what_goes_in_or_comes_out(
-    phrase_of: Callable[[str], str], sentence: str, phrase: str
-) -> None:
-    assert phrase_of(sentence) == phrase
+def test_the_phrase_for_what_goes_in_or_comes_out(facet: Facet, sentence: str, phrase: str) -> None:
+    assert phrase_of(facet, sentence) == phrase
 
 
 @given(st.text(max_size=300))
 def test_phrases_of_any_text_are_slices_of_it(text: str) -> None:
-    assert input_of(text) in text
-    assert output_of(text) in text
+    assert phrase_of("input", text) in text
+    assert phrase_of("output", text) in text
 
 
 def test_tasks_named_and_tasks_meant() -> None:

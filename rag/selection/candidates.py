@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 
 from rag.retrieval.evidence import FACETS, Evidence, Facet, Hit, Similarity, Span
 from rag.selection.wording import without_connective
@@ -48,8 +49,6 @@ _TALK = re.compile(
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"\b\d[\d.,]*\b")
-
-
 _CUES: Mapping[Facet, re.Pattern[str]] = {
     "task": re.compile(
         r"\bis the (?:process|task|problem) of\b|\b(?:task|problem|goal|aim) (?:is|of)\b|\baims? (?:to|at)\b"
@@ -107,8 +106,6 @@ _TRIAL = re.compile(
 )
 # A sentence that names its own part of the answer.
 _DECLARED = re.compile(r"(?:The )?(input|output)s? (?:is|are|consists?)\b", re.IGNORECASE)
-
-_NO_SIMILARITY = Similarity(0.0, {})
 
 
 def readable(sentence: str) -> bool:
@@ -190,7 +187,7 @@ def scored_sentences(evidence: Evidence) -> tuple[ScoredSentence, ...]:
             works = [n for n in evidence.listings_of(hit.source_id) if (n, span) not in sentences]
             if not works or not readable(text):
                 continue
-            similarity = evidence.similarities.get(span, _NO_SIMILARITY)
+            similarity = evidence.similarities.get(span, Similarity(0.0, {}))
             merit = _merit(text, hit, opens=opens)
             for work in works:
                 in_summary = hit.source_type == "summary" and work in with_full_source
@@ -204,11 +201,8 @@ def scored_sentences(evidence: Evidence) -> tuple[ScoredSentence, ...]:
                     facets=similarity.facets,
                     cues=frozenset(facet for facet in FACETS if _CUES[facet].search(text)),
                 )
-    order = sorted(
-        sentences.values(),
-        key=lambda item: (-item.merit, item.work, item.span.source_id, item.span.start),
-    )
-    return tuple(order)
+    place = attrgetter("work", "span.source_id", "span.start")
+    return tuple(sorted(sentences.values(), key=lambda item: (-item.merit, *place(item))))
 
 
 def _merit(text: str, hit: Hit, *, opens: bool) -> float:

@@ -1,12 +1,15 @@
-"""Rewrites a sentence of a source as a statement about the source. Pure text, no choice.
+"""What a sentence of a source names (a task, an input, an output), and how it is rewritten as a
+statement about the source. Pure text, no choice.
 
-The words stay the source's own: asides, citations and the first person are removed and the
-author is named, so the sentence always supports the statement.
+The words stay the source's own, so the sentence always supports the statement.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+
+from rag.retrieval.evidence import Facet
 
 # A noun phrase, roughly: up to where a clause, a preposition that is not "of", or a verb begins.
 _PHRASE = (
@@ -19,9 +22,8 @@ _PHRASE = (
 )
 _END = r"(?=\s(?:that|which|to|with|by|in|on|at|for|from|into|is|are|as|so|and|but|using|via|through|under|when|while|can|than|without|within|across|because|where|such)\b|[,.;:!?)—–]|$)"
 
-_INPUTS = tuple(
-    re.compile(pattern + _PHRASE + _END, re.IGNORECASE)
-    for pattern in (
+_LEADS: dict[Facet, tuple[str, ...]] = {
+    "input": (
         r"\bgiven (?:only )?(?=(?:an?|the|some|two|one|only)\s)",
         r"\btakes? (?:as input |in )?(?=(?:an?|the|two|text|images?)\s)",
         r"\b(?:accepts?|receives?|reads?) (?:as input )?(?=(?:an?|the|two|text|images?)\s)",
@@ -31,18 +33,19 @@ _INPUTS = tuple(
         r"\bcondition(?:ed|ing|s)?(?: the (?:model|network|generator|process))?(?: itself)? (?:up)?on (?:both )?",
         r"\bmap(?:s|ping)?(?: from)? (?=(?:an?|the)\s)",
         r"\bfrom (?=an? (?:single |short |written |few )?(?:image|photo|text|prompt|sketch|sentence|description|picture|instruction))",
-    )
-)
-_OUTPUTS = tuple(
-    re.compile(pattern + _PHRASE + _END, re.IGNORECASE)
-    for pattern in (
+    ),
+    "output": (
         r"\bwhat comes out(?: is|:) ",
         r"\bthe output (?:is|consists of) (?=(?:an?|the)\s)",
         r"\b(?:in)?to (?=(?:an?|the) (?:corresponding )?(?:output|target|edited) )",
         r"\b(?:generat|synthesi[sz]|produc|output|return|reconstruct|creat|render)(?:es?|s|ing)? ",
         r"\b(?:predict|yield|restor)(?:es?|s|ing)? ",
-    )
-)
+    ),
+}
+_NAMING_PHRASES = {
+    facet: tuple(re.compile(lead + _PHRASE + _END, re.IGNORECASE) for lead in leads)
+    for facet, leads in _LEADS.items()
+}
 _THING = re.compile(
     r"\b(?:images?|photos?|photographs?|pictures?|portraits?|faces?|texts?|prompts?|instructions?|words?"
     r"|descriptions?|sentences?|questions?|quer(?:y|ies)|passages?|documents?|pages?|answers?|tokens?"
@@ -66,18 +69,9 @@ _NO_END = re.compile(
 )
 
 
-def input_of(sentence: str) -> str:
-    """The phrase of the sentence that names the input, "" where there is none."""
-    return _first(_INPUTS, sentence)
-
-
-def output_of(sentence: str) -> str:
-    """The phrase of the sentence that names the output, "" where there is none."""
-    return _first(_OUTPUTS, sentence)
-
-
-def _first(patterns: tuple[re.Pattern[str], ...], sentence: str) -> str:
-    for pattern in patterns:
+def phrase_of(facet: Facet, sentence: str) -> str:
+    """The phrase of the sentence that names the input or the output, "" where there is none."""
+    for pattern in _NAMING_PHRASES[facet]:
         for match in pattern.finditer(sentence):
             phrase = match["np"].strip()
             before, _, after = phrase.partition(",")
@@ -189,3 +183,95 @@ def short_name(name: str) -> str:
 
 def _capitalized(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedTask:
+    """`named` matches its name in a source. `meant` matches its everyday words in a question: it
+    chooses between tasks and is never evidence."""
+
+    name: str
+    named: re.Pattern[str]
+    meant: re.Pattern[str]
+
+
+_NAMED = {
+    "image inpainting": r"(?:image )?inpainting|image completion|object removal",
+    "face swapping": r"face[- ]swap\w*|swapping faces",
+    "image restoration": r"(?:image|photo|face) restoration|restoration of",
+    "super-resolution": r"super-resolution|upsampling",
+    "image colorization": r"(?:image )?coloriz\w+|colouris\w+",
+    "image-to-image translation": r"image-to-image translation",
+    "instruction-based image editing": r"instruction-based image edit\w+|edit\w* images? (?:from|by|with|following) .{0,20}instructions?|image editing instructions?|follow\w* image editing",
+    "image editing": r"(?:image|photo) editing|editing (?:an|the)? ?images?",
+    "3D editing": r"3D editing|editing of 3D",
+    "novel view synthesis": r"novel[- ]view synthesis",
+    "text-to-image generation": r"text-to-image|turns? an? (?:written )?(?:description|text|prompt) into an? (?:picture|image)|generat\w+ images? from (?:a )?(?:text|natural language)|text[- ]conditional image",
+    "portrait generation": r"portrait (?:fidelity )?generation|face (?:image )?generation|generat\w+ .{0,20}\bportraits?",
+    "image matting": r"(?:image )?matting",
+    "semantic segmentation": r"segmentation",
+    "image quality assessment": r"(?:image )?quality assessment",
+    "image recognition": r"image (?:recognition|classification)|object recognition|classif\w+ images?",
+    "object detection": r"object detection",
+    "open-domain question answering": r"open[- ]domain question answering|open-domain QA|question answering",
+    "machine translation": r"machine translation",
+    "summarization": r"summari[sz]ation",
+    "image captioning": r"image captioning|caption generation",
+    "speech recognition": r"speech recognition",
+    "speech synthesis": r"speech synthesis|text-to-speech",
+    "video generation": r"video generation|text-to-video",
+    "style transfer": r"style transfer|styli[sz]ation",
+    "code generation": r"code generation|program synthesis",
+    "dialogue": r"dialogue|conversational|chatbot",
+    "following instructions": r"follow(?:ing)? (?:the )?(?:user )?instructions",
+    "recommendation": r"recommend(?:ation|er) systems?",
+    "anomaly detection": r"anomaly detection|outlier detection",
+}
+_MEANT = {
+    "image inpainting": r"\b(?:rubbed|erased?|removed?|wiped) .{0,30}\b(?:out|away|from|off)\b|\bfill(?:ed|s)? in|\bbehind it\b|\binstead\b.*\bmarked|\bmarked\b|\bpainted (?:over|out)",
+    "face swapping": r"\b(?:swap|exchang|replac)\w* .{0,12}\bfaces?\b|\bface[- ]swap",
+    "image restoration": r"\brestor|\bold (?:family )?(?:photo|picture)|\bfaded|\brepair|\bscratch",
+    "super-resolution": r"\bsharper|\benlarg|\bupscal|\bblur",
+    "image colorization": r"black[- ]and[- ]white|\bcolou?ri[sz]",
+    "image-to-image translation": r"\bsame (?:street|place|scene|house|picture)|\bat night\b|\bday(?:time|light)?\b.*\bnight|\bsketch|\bturn(?:ed|s)? (?:a|my|the) .{0,40}\binto\b",
+    "instruction-based image editing": r"\btold (?:it|the app)|\basked (?:it|the app|for)\b|\binstruct|\bturn (?:my|the|a)\b",
+    "image editing": r"\bedit|\bchang(?:e|ed) (?:the|my)",
+    "3D editing": r"\b3D\b.*\bedit|\bwalk(?:ed)? around",
+    "novel view synthesis": r"\bother (?:side|angle)|\bfrom (?:every|all|another) (?:side|angle)",
+    "text-to-image generation": r"\btyp(?:ed?|ing)\b|\bprompt|\b(?:few|four|five|one) words?\b|\bone sentence|\bdescri(?:bed|ption)",
+    "portrait generation": r"\bportrait|\bselfie|\bfaces?\b|\bfacial|\bphoto of (?:me|us|my)",
+    "image matting": r"\bhair\b|\bcut(?:ting)? .{0,15}out\b|\bbackground",
+    "semantic segmentation": r"\boutlin|\bwhich pixels|\bcell",
+    "image quality assessment": r"\bhow good\b|\bquality\b|\blook(?:s|ed)? (?:good|better)|\bjudge",
+    "image recognition": r"\bsort(?:ed|s)?\b|\brecogni[sz]|\btell .{0,20}apart|\bbreed|\bidentif|\bwhat (?:is|was) (?:on|in) the",
+    "object detection": r"\bfinds? (?:every|all|the) .{0,20}\bin\b.*(?:photo|picture)",
+    "open-domain question answering": r"\banswer(?:ed|s)?\b.*\b(?:question|page|source)|\basked .{0,40}question",
+    "machine translation": r"\btranslat\w+ .{0,40}\b(?:English|French|German|language|text|letter)",
+    "summarization": r"\bsummar",
+    "image captioning": r"\bcaption|\bdescribed (?:the|my) (?:photo|picture)",
+    "speech recognition": r"\bdictat|\bwrote down what I said|\bspoke\b",
+    "speech synthesis": r"\bread .{0,20}aloud|\bvoice",
+    "video generation": r"\bvideo|\bclip\b",
+    "style transfer": r"\bin the style of|\blike a (?:painting|van Gogh)|\bpainting",
+    "code generation": r"\bcode\b|\bprogram",
+    "dialogue": r"\bchat|\bconversation",
+    "following instructions": r"\bassistant|\bunderst(?:ood|ands?) what I",
+    "recommendation": r"\bsuggest|\brecommend",
+    "anomaly detection": r"\bunusual|\bfraud",
+}
+TASKS = tuple(
+    NamedTask(
+        name, re.compile(rf"\b(?:{named})", re.IGNORECASE), re.compile(_MEANT[name], re.IGNORECASE)
+    )
+    for name, named in _NAMED.items()
+)
+
+
+def tasks_meant(question: str) -> tuple[NamedTask, ...]:
+    """The tasks that the everyday words of a question point to, in the order of the table."""
+    return tuple(task for task in TASKS if task.meant.search(question))
+
+
+def tasks_named(sentence: str) -> tuple[NamedTask, ...]:
+    """The tasks that a sentence names, in the order of the table."""
+    return tuple(task for task in TASKS if task.named.search(sentence))

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
 from index.errors import WriterError
@@ -68,12 +68,11 @@ def reply_schema(ids: Sequence[str]) -> dict[str, Any]:
 
 def sentence_ids(candidates: Sequence[QuoteCandidate]) -> dict[str, QuoteCandidate]:
     """Each candidate under its id: the number of its passage, and its place there."""
-    places: Counter[int] = Counter()
-    ids = {}
-    for candidate in candidates:
-        places[candidate.number] += 1
-        ids[f"{candidate.number}.{places[candidate.number]}"] = candidate
-    return ids
+    return {
+        f"{number}.{place}": candidate
+        for number, own in groupby(candidates, key=lambda candidate: candidate.number)
+        for place, candidate in enumerate(own, 1)
+    }
 
 
 def read_reply(
@@ -89,7 +88,7 @@ def read_reply(
     for item in items:
         written, quotes = item.get("text"), item.get("quotes")
         ids = dict.fromkeys(map(str, quotes if isinstance(quotes, list) else ()))
-        for key in ids.keys() - candidates.keys():
+        for key in [key for key in ids if key not in candidates]:
             # Shown only where it has the form of an id: the rest may be anything.
             shown = key if _ID.fullmatch(key) else "not of that form"
             dropped.append(("unknown id", f"the model named a sentence id ({shown})"))

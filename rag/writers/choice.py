@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -105,7 +106,6 @@ def open_chat_model(
     *,
     base_url: str | None = None,
     settings: WritingSettings = DEFAULT_SETTINGS,
-    seconds: float = 120.0,
 ) -> ChatWriter:
     """The writer for an OpenAI-compatible server at `base_url`, or for what LangChain's
     `init_chat_model` makes of `model` (`ollama:qwen3`, `anthropic:…`). The key is read from the
@@ -132,7 +132,7 @@ def open_chat_model(
         "temperature": settings.temperature,
         "seed": settings.seed,
         "max_tokens": settings.reply_tokens,
-        "timeout": seconds,
+        "timeout": 120.0,
         "max_retries": 1,
     }
     return ChatWriter(ChatOpenAI(**options), name=model, forms=FORMS, settings=settings)
@@ -142,17 +142,15 @@ def needed_download(model: str, *, endpoint: str | None = None) -> str:
     """The files of this hub model that are not in the cache, "" where none is missing, as
     "NAME: 5 files, 4.01 GiB". Raises WriterError where they cannot be had."""
     from huggingface_hub import HfApi, try_to_load_from_cache
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    from huggingface_hub.errors import HFValidationError
 
     try:
         info = HfApi(endpoint).model_info(model, files_metadata=True, timeout=10)
     except HFValidationError as error:
         raise WriterError(f"{model} is neither a folder nor the id of a hub model") from error
     except Exception as error:  # The hub's HTTP client raises its own kinds of connection errors.
-        failure = "give it" if isinstance(error, HfHubHTTPError) else "be reached"
-        raise WriterError(
-            f"{model} is not in the model cache, and the hub cannot {failure}: {error_line(error)}"
-        ) from error
+        reason = f"the hub does not give it: {error_line(error)}"
+        raise WriterError(f"{model} is not in the model cache, and {reason}") from error
     # The files that loading reads: no other format's weights, no sub-folders.
     kinds = (".safetensors", ".json", ".jinja", ".model", ".txt")
     files = {
@@ -162,9 +160,6 @@ def needed_download(model: str, *, endpoint: str | None = None) -> str:
     }
     if not any(name.endswith(".safetensors") for name in files):
         raise WriterError(f"{model} has no safetensors weights; take another model")
-    sizes = [
-        size
-        for name, size in files.items()
-        if not isinstance(try_to_load_from_cache(model, name, revision=info.sha), str)
-    ]
+    cached = partial(try_to_load_from_cache, model, revision=info.sha)
+    sizes = [size for name, size in files.items() if not isinstance(cached(name), str)]
     return f"{model}: {len(sizes)} files, {sum(sizes) / 2**30:.2f} GiB" if sizes else ""

@@ -13,8 +13,14 @@ from collections.abc import Callable
 from rag.retrieval.evidence import FACETS, Evidence, Facet
 from rag.retrieval.scoring import terms
 from rag.selection.candidates import ScoredSentence, scored_sentences
-from rag.selection.tasks import NamedTask, tasks_meant, tasks_named
-from rag.selection.wording import input_of, output_of, rewritten, short_name
+from rag.selection.wording import (
+    NamedTask,
+    phrase_of,
+    rewritten,
+    short_name,
+    tasks_meant,
+    tasks_named,
+)
 from rag.writers.base import SILENCE, Draft, DraftStatement, WriterRecord
 
 # For each part: the most sentences, and the least score of each.
@@ -151,16 +157,14 @@ class _SentenceChoice:
 
     def _phrase(self, facet: Facet) -> list[DraftStatement]:
         """ "What goes in: …" or "What comes out: …", in the words of the best sentence."""
-        find, lead = (
-            (input_of, "What goes in") if facet == "input" else (output_of, "What comes out")
-        )
+        lead = "What goes in" if facet == "input" else "What comes out"
         for item in self._ranked(facet):
             if self._score(item, facet) < _LIMITS[facet][1]:
                 break
             known = item.work in self.recommended or item.work in self.on_task
             if not known or item.merit < _PLAIN or _COLLECTION.search(item.text):
                 continue
-            if phrase := find(item.text):
+            if phrase := phrase_of(facet, item.text):
                 self.used.append(item)
                 return [DraftStatement(f"{lead}: {phrase}.", (item.span,))]
         return []

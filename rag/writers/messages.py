@@ -6,9 +6,9 @@ they spell is never encoded as a control token (`rag.writers.local.tokenizer`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import zip_longest
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, zip_longest
 from typing import Literal
 
 from rag.prompt import Prompt
@@ -67,26 +67,19 @@ def choose_passages(
     for hit, listing in firsts.values():
         if not chosen:  # No share was enough for a sentence: the first one that fits at all.
             left -= add(hit, listing, room)
-    for hit in _by_rank(evidence):
+    rankings = [*(evidence.facets.get(facet, ()) for facet in FACETS), *evidence.works]
+    for hit in filter(None, chain.from_iterable(zip_longest(*rankings))):
         listings = evidence.listings_of(hit.source_id)
         if len(chosen) < most and _place(hit) not in chosen and listings:
             price = cost(hit, hit.text)
             if price <= left:
                 chosen[_place(hit)] = ShownPassage(0, hit, hit.sentences(), listings[0])
                 left -= price
-    shown = tuple(
-        ShownPassage(number, item.hit, item.sentences, item.listing)
-        for number, item in enumerate(sorted(chosen.values(), key=lambda item: item.listing), 1)
-    )
+    in_order = sorted(chosen.values(), key=lambda item: item.listing)
+    shown = tuple(replace(item, number=number) for number, item in enumerate(in_order, 1))
     seen = {listing for item in shown for listing in evidence.listings_of(item.hit.source_id)}
     unseen = (n for n, hits in enumerate(evidence.works) if hits and n not in seen)
     return PassageChoice(shown, tuple(unseen))
-
-
-def _by_rank(evidence: Evidence) -> Iterator[Hit]:
-    lists = [*(evidence.facets.get(facet, ()) for facet in FACETS), *evidence.works]
-    for rank in zip_longest(*lists):
-        yield from (hit for hit in rank if hit is not None)
 
 
 def _place(hit: Hit) -> _Place:

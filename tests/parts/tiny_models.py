@@ -25,7 +25,7 @@ from rag.answer.compose import compose
 from rag.answer.model import Answer
 from rag.answer.verify import verify
 from rag.prompt import Prompt
-from rag.retrieval.evidence import FACETS, Evidence, Hit, Reading
+from rag.retrieval.evidence import FACETS, Evidence, Hit, Reading, Similarity
 from rag.support import Support
 from rag.writers.base import NOT_SAID, Draft, DraftStatement
 from rag.writers.grammar import numbers_in, prose_error
@@ -148,16 +148,19 @@ def document(text: str) -> Document:
 
 
 def evidence(
-    works: Mapping[str, str] | None = None, question: str = "How does it work?"
+    works: Mapping[str, str] | None = None,
+    question: str = "How does it work?",
+    *,
+    related: Mapping[str, str] | None = None,
+    near: float | None = None,
 ) -> Evidence:
-    """Works by name and text, each listed with its text as the summary."""
+    """Recommended and related works by name and text, each listed with its text as the summary;
+    every sentence has the similarity `near` to everything."""
     works = {"Bridges": BRIDGES, "Kites": KITES} if works is None else works
-    recommended = [
-        {"model": name, "summary": " ".join(text.split()) or None} for name, text in works.items()
-    ]
-    prompt = Prompt.build(question, recommended=recommended)
+    prompt = Prompt.build(question, recommended=_listed(works), related=_listed(related or {}))
     hits_of_works = [hits(str(item.summary_id), item.summary or "") for item in prompt.listings]
     everything: Sequence[Hit] = [hit for work in hits_of_works for hit in work]
+    spans = [] if near is None else [span for hit in everything for span, _ in hit.sentences()]
     return Evidence(
         prompt=prompt,
         readings=tuple(
@@ -173,7 +176,17 @@ def evidence(
         ),
         facets={facet: (*everything[n:], *everything[:n]) for n, facet in enumerate(FACETS)},
         works=tuple(hits_of_works),
+        openings=() if near is None else tuple(hits_of_works),
+        similarities={
+            span: Similarity(near or 0.0, dict.fromkeys(FACETS, near or 0.0)) for span in spans
+        },
     )
+
+
+def _listed(works: Mapping[str, str]) -> list[dict[str, str | None]]:
+    return [
+        {"model": name, "summary": " ".join(text.split()) or None} for name, text in works.items()
+    ]
 
 
 def statements(draft: Draft) -> list[DraftStatement]:

@@ -148,39 +148,17 @@ _SYSTEM, _USER = "\ue000\ue001", "\ue002\ue003"
 _SILENT = {"enable_thinking": False, "thinking": False}
 
 
-@dataclass(frozen=True, slots=True)
-class ChatTemplate:
-    """The markup before, between and after the system message and the user's."""
-
-    before: tuple[int, ...]
-    between: tuple[int, ...]
-    after: tuple[int, ...]
-
-    @classmethod
-    def of(cls, vocabulary: TokenVocabulary) -> ChatTemplate:
-        """The template of this tokenizer; a plain layout where it has none that can be used."""
-        tokenizer: Any = vocabulary.tokenizer
-        apart = [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": _USER}]
-        together = [{"role": "user", "content": f"{_SYSTEM}\n\n{_USER}"}]
-        for messages in (apart, together):
-            if pieces := _markup(tokenizer, messages):
-                return cls(*(tuple(vocabulary.markup(piece)) for piece in pieces))
-        start = tokenizer.bos_token_id
-        gap, answer = (tuple(vocabulary.plain(text)) for text in ("\n\n", "\n\nAnswer:\n"))
-        return cls(() if start is None else (int(start),), gap, answer)
-
-    def prefix(self, vocabulary: TokenVocabulary, system: str, shared: str) -> list[int]:
-        """Everything before the part of the user's message that differs between prompts."""
-        return [
-            *self.before,
-            *vocabulary.plain(system),
-            *self.between,
-            *vocabulary.plain(shared),
-        ]
-
-    def suffix(self, vocabulary: TokenVocabulary, request: str) -> list[int]:
-        """The rest of the user's message and the beginning of the model's turn."""
-        return [*vocabulary.plain(request), *self.after]
+def chat_markup(vocabulary: TokenVocabulary) -> tuple[list[int], ...]:
+    """The markup before, between and after a system message and a user's; a plain layout where
+    the tokenizer has no template that can be used."""
+    apart = [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": _USER}]
+    together = [{"role": "user", "content": f"{_SYSTEM}\n\n{_USER}"}]
+    for messages in (apart, together):
+        if pieces := _markup(vocabulary.tokenizer, messages):
+            return tuple(map(vocabulary.markup, pieces))
+    start: Any = vocabulary.tokenizer.bos_token_id
+    before = [] if start is None else [int(start)]
+    return before, vocabulary.plain("\n\n"), vocabulary.plain("\n\nAnswer:\n")
 
 
 def _markup(tokenizer: Any, messages: list[dict[str, str]]) -> tuple[str, str, str] | None:

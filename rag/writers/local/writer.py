@@ -26,7 +26,7 @@ from rag.writers.grammar import (
 from rag.writers.instruct import DEFAULT_SETTINGS, ModelReply, WritingRun, WritingSettings
 from rag.writers.local.decoding import Decoder, Tally
 from rag.writers.local.loading import LoadedModel
-from rag.writers.local.tokenizer import ChatTemplate
+from rag.writers.local.tokenizer import chat_markup
 from rag.writers.messages import (
     SYSTEM,
     SYSTEM_BRIEF,
@@ -82,7 +82,7 @@ class LocalWriter:
         self.settings = settings
         self.checker = checker
         self.vocabulary = loaded.vocabulary
-        self.template = ChatTemplate.of(loaded.vocabulary)
+        self.markup = chat_markup(loaded.vocabulary)
         self.decoder = Decoder(loaded.model, loaded.vocabulary)
 
     def write(self, evidence: Evidence, *, stream: Callable[[str], None] | None = None) -> Draft:
@@ -91,13 +91,15 @@ class LocalWriter:
 
     def prefix(self, evidence: Evidence, passages: PassageChoice, plan: ContextPlan) -> list[int]:
         """The tokens with which the prompts of all parts begin."""
+        before, between, _ = self.markup
+        system = self.vocabulary.plain(SYSTEM_BRIEF if plan.brief else SYSTEM)
         shared = shared_message(evidence.prompt, passages.shown, brief=plan.brief)
-        system = SYSTEM_BRIEF if plan.brief else SYSTEM
-        return self.template.prefix(self.vocabulary, system, shared)
+        return [*before, *system, *between, *self.vocabulary.plain(shared)]
 
     def suffix(self, request: PartRequest, plan: ContextPlan) -> list[int]:
-        """The tokens of one part's request."""
-        return self.template.suffix(self.vocabulary, request_message(request, brief=plan.brief))
+        """The rest of the user's message, one part's request, and the start of the model's turn."""
+        asked = self.vocabulary.plain(request_message(request, brief=plan.brief))
+        return [*asked, *self.markup[2]]
 
     def _plan(self, evidence: Evidence) -> tuple[ContextPlan, PassageChoice]:
         """The first plan under which every work is shown, else the one that shows most works."""
