@@ -217,6 +217,8 @@ def test_a_bad_pdf_and_a_web_page_are_entries_with_a_reason(
 
 
 def test_verify_counts_what_it_proved(answers: Mapping[str, Path], data_dir: DataDir) -> None:
+    for name, path in answers.items():
+        assert read_answer(path).prompt.text == PROMPTS[name].text
     shown = invoke("verify", *answers.values(), "--data-dir", data_dir.folder)
     quotes = sum(len(list(read_answer(path).quotes())) for path in answers.values())
     listings = sum(len(prompt.listings) for prompt in PROMPTS.values())

@@ -276,4 +276,6 @@ class TestTokenVocabulary:
     @given(st.text(st.characters(codec="utf-8"), max_size=80))
     @settings(max_examples=150)
     def test_every_text_is_spelled_exactly(self, text: str) -> None:
-        assert VOCABULARY.bytes_of(VOCABULARY.plain(text)).decode() == text
+        ids = VOCABULARY.plain(text)
+        assert VOCABULARY.bytes_of(ids).decode() == text
+        assert VOCABULARY.special.isdisjoint(ids)

@@ -63,6 +63,8 @@ def test_any_question_is_shown_as_it_is(text: str) -> None:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", ["colour", "remove", "move"])
 def test_an_answer_shows_every_part(answers: Mapping[str, Answer], name: str, form: str) -> None:
+    statements = [each for it in answers.values() for _, each in it.statements()]
+    assert any(map(is_verbatim, statements))
     answer = answers[name]
     words = parsed(FORMS[form](answer)).words
     assert plain(answer.prompt.question) in words

@@ -7,18 +7,27 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
-from index.encoder import quickest_dtype
 from index.errors import WriterError
+from rag.writers.instruct import WritingSettings
 from rag.writers.local.loading import load_model
-from tests.parts.tiny_models import llama, saved
+from rag.writers.local.writer import LocalWriter
+from tests.parts.tiny_models import FixedChecker, check_draft, evidence, llama, saved
 
 
-def test_a_folder_is_loaded_and_named_by_its_weights(tmp_path: Path) -> None:
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_folder_is_loaded_named_by_its_weights_and_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: str
+) -> None:
+    monkeypatch.setattr("rag.writers.local.loading.quickest_dtype", lambda: getattr(torch, dtype))
     model = load_model(str(saved(tmp_path)), offline=True)
-    assert (model.model.dtype, model.context) == (quickest_dtype(), 4096)
+    assert (model.model.dtype, model.context) == (getattr(torch, dtype), 4096)
     assert str(model.revision).startswith("sha256:")
+    short = WritingSettings(prose_tokens=8, tries=0, statements=1)
+    writer = LocalWriter(model, settings=short, checker=FixedChecker(1.0))
+    check_draft(evidence(), writer.write(evidence()))
 
 
 def without_a_weight(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from rag.writers.base import WriterRecord
 from tests.parts.values import JSON, Steps, at, changed, nodes
 
 NUMBERS = st.none() | st.floats(allow_nan=False, allow_infinity=False)
-# The other fields follow from their types.
-ANSWERS = st.builds(Answer, writer=st.builds(WriterRecord, seconds=NUMBERS))
+# The other fields follow from their types: those with a default only where `...` asks for it.
+FIELDS: dict[str, Any] = {field.name: ... for field in fields(WriterRecord)}
+WRITERS = st.builds(WriterRecord, **FIELDS | {"seconds": NUMBERS})
+ANSWERS = st.builds(Answer, writer=WRITERS)
 
 
 @pytest.fixture(scope="module")
@@ -159,8 +162,9 @@ def test_what_is_no_number_is_refused(raw: Any, word: str) -> None:
 
 
 def test_a_lone_surrogate_is_refused(raw: Any) -> None:
-    with pytest.raises(AnswerError):
-        Answer.from_json(json.dumps(changed(raw, ("prompt", "question"), "\ud800")))
+    for path in (("prompt", "question"), ("sections", "references", 0, "name")):
+        with pytest.raises(AnswerError):
+            Answer.from_json(json.dumps(changed(raw, path, "\ud800")))
 
 
 def test_a_key_given_twice_is_refused(raw: Any) -> None:

@@ -207,7 +207,11 @@ one.
     assert (c.role, c.summary) == ("recommended", "The last\n\none.")
 
 
-@pytest.mark.parametrize("related", ["", "\n### Related Papers:\n", "### Related Papers: None\n"])
+HEADING = "\n### Related Papers:"
+RELATED = ["", f"{HEADING}\n", f"{HEADING}\nNone\n", f"{HEADING} None\n"]
+
+
+@pytest.mark.parametrize("related", RELATED)
 def test_there_may_be_no_related_papers(related: str) -> None:
     prompt = parse_prompt(f"{PREAMBLE}### Recommended AI Models:\nModel: A\n{related}\nAnswer:")
     assert [x.name for x in prompt.recommended] == ["A"]
@@ -403,6 +407,11 @@ def test_what_a_document_could_not_say_cannot_be_built(
         Prompt.build(question, related=[work])
 
 
+def test_a_prompt_without_works_cannot_be_built() -> None:
+    with pytest.raises(PromptError, match="no work is listed"):
+        Prompt.build("How?")
+
+
 # --- properties -----------------------------------------------------------------------------
 
 words = st.text(st.characters(codec="utf-8"), max_size=30) | st.sampled_from(
@@ -444,6 +453,18 @@ def test_what_can_be_built_is_read_back_as_it_was_given(
     assert len(prompt.requests) == len(requests)
     for listed, works_given in ((prompt.recommended, recommended), (prompt.related, related)):
         assert {x.name for x in listed} == {(work["model"] or "").strip() for work in works_given}
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=8))
+def test_the_order_of_the_blocks_is_kept(recommended: list[bool]) -> None:
+    blocks = [
+        f"### {'Recommended AI Models' if first else 'Related Papers'}:\nModel: {number}\n"
+        for number, first in enumerate(recommended)
+    ]
+    expected = [(str(n), "recommended" if r else "related") for n, r in enumerate(recommended)]
+    prompt = parse_prompt(PREAMBLE + "\n".join(blocks))
+    for read in (prompt, parse_prompt(render_prompt(prompt))):
+        assert [(item.name, item.role) for item in read.listings] == expected
 
 
 pieces = st.sampled_from([*DOCUMENT.split("\n"), "", "Paper: https://github.com/o/r", "“", "\r"])

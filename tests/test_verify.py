@@ -159,10 +159,17 @@ WITHOUT_QUOTE = {"text": "It matters.", "quotes": []}
 GRANDFATHER = PROMPTS["colour"].text.replace("grandmother", "grandfather")
 TAMPERINGS: Mapping[str, tuple[Change, str]] = {
     "a quote's word": (quote("text", lambda t: t.replace("a", "e", 1)), "task: "),
+    "a quote's case": (quote("text", str.lower), "says something else"),
     "a quote's start": (quote("start", lambda n: n + 1), "says something else"),
+    "a quote's end": (quote("end", lambda n: n - 1), "says something else"),
     "an empty quote": (quote("end", lambda _: 0), "lies outside the text"),
+    "a far end": (quote("end", lambda _: 10**9), "lies outside the text"),
+    "a negative start": (quote("start", lambda n: n - 10**9), "lies outside"),
     "a quote's page": (quote("pages", lambda _: [2]), "stands on page 1 of arxiv:"),
+    "another page": (quote("pages", lambda pages: [*pages, 2]), "not 1, 2"),
     "no page": (quote("pages", lambda _: []), "not none"),
+    "a quote's source": (quote("source_id", lambda _: "arxiv:2401.00002"), "task: "),
+    "no source id": (quote("source_id", lambda _: ""), "is not a listed source"),
     "an unread source": (
         quote("source_id", lambda _: "arxiv:2401.00004v1"),
         "arxiv:2401.00004v1 is not a listed source that was read",
@@ -174,18 +181,26 @@ TAMPERINGS: Mapping[str, tuple[Change, str]] = {
         reference(0, "paper", "http://arxiv.org/pdf/2401.00001v3.pdf"),
         "references[0]: paper is",
     ),
+    "a role": (reference(1, "role", "recommended"), "references[1]: role is"),
+    "no paper link": (reference(0, "paper", None), "references[0]: paper is None"),
+    "a link's case": (
+        reference(0, "github", "https://github.com/lantern-lab/lantern"),
+        "references[0]: GitHub is",
+    ),
     "a link in place of None": (
         reference(1, "github", "https://github.com/tide/tide"),
         "references[1]: GitHub is 'https://github.com/tide/tide', the prompt gives None",
     ),
     "a work's sources": (reference(0, "sources", []), "references[0]: sources is"),
     "a listing dropped": (references(list.pop), "references: 2 works, the prompt lists 3"),
+    "the first listing dropped": (references(lambda items: items.pop(0)), "references[0]: name is"),
     "two listings swapped": (references(list.reverse), "references[0]: name is"),
     "a listing added": (
         references(lambda items: items.append({**items[-1], "name": "Another"})),
         "references: 4 works, the prompt lists 3",
     ),
     "the prompt's text": (setting("prompt", "text", to=GRANDFATHER), "prompt: the text does not"),
+    "the prompt's hash": (setting("prompt", "sha256", to="0" * 64), "prompt: the text does not"),
     "the question": (setting("prompt", "question", to="Why?"), "prompt: the question"),
     "another question asked": (asking(GRANDFATHER), "prompt: the question is not"),
     "no prompt at all": (asking("What?"), "prompt: the text is no prompt document"),
@@ -211,6 +226,10 @@ TAMPERINGS: Mapping[str, tuple[Change, str]] = {
         task("See https://example.org/more."),
         "task: the prompt gives no link 'https://example.org/more.'",
     ),
+    "a bare link in a relevance": (
+        setting("sections", "references", 0, "relevance", "text", to="See www.example.org"),
+        "references[0]: the prompt gives no link 'www.example.org'",
+    ),
     "a link without scheme": (
         setting("sections", "workflow", "model", 0, "text", to="Get it at bit.co/x now"),
         "workflow.model: the prompt gives no link 'bit.co/x'",
@@ -232,12 +251,14 @@ TAMPERINGS: Mapping[str, tuple[Change, str]] = {
         )
         for typed in ("“We lied.”", '"We lied."', "«We lied.»", "„We lied.“")
     },
+    "an invisible statement": (task("\u200b\u2800."), "task: a statement is empty"),
     "an invisible relevance": (
         reference(0, "relevance", UNSEEN),
         "references[0]: a statement is empty",
     ),
     "a reason of white space": (unread(" "), "was neither read nor is there a reason why not"),
     "a link in the note": (setting("writer", "note", to="http://x.y"), "writer: the"),
+    "a link in the model": (setting("writer", "model", to="http://x.y"), "writer: the"),
     "a link in an event": (
         setting("writer", "events", to=[{"part": "a", "kind": "b", "detail": "ftp://x"}]),
         "writer: the prompt gives no link 'ftp://x'",
@@ -303,7 +324,8 @@ def test_only_the_fixed_sentences_need_no_quote(
     honest = replace(answer, task=(Statement(NOT_SAID, ()),))
     assert verify(honest, reextraction).verified
     close = replace(answer, task=(Statement(NOT_SAID + " ", ()),))
-    assert failures(verify(close, reextraction)).startswith("task: no quote stands behind")
+    expected = f"task: no quote stands behind {NOT_SAID + ' '!r}, expected {NOT_SAID!r}"
+    assert failures(verify(close, reextraction)) == expected
     lost = prompt("colour", ["Lantern"]).text.replace("2401.00002", "2401.99999")
     unread = pipeline.ask(parse_prompt(lost))
     assert unread.references[1].relevance == Statement(NOTHING_READ, ())
