@@ -93,6 +93,7 @@ def test_a_repository_that_is_not_there_is_said_to_be_missing(
     [
         Reply(403, headers={"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1760000000"}),
         Reply(429, headers={"X-RateLimit-Remaining": "0"}),
+        Reply(429, headers={"X-RateLimit-Remaining": "30", "Retry-After": "60"}),
         Reply(403, headers={"Retry-After": "60"}),
         Reply(429),
         Reply(503),

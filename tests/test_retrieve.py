@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from index.encoder import Encoder
-from index.errors import EncoderError, SourceError
+from index.errors import EncoderError, SegmentError, SourceError
 from index.stores.segments import Segment
 from rag.pipeline import Pipeline
 from rag.retrieval.evidence import FACETS, Evidence, Hit, Span
@@ -273,3 +273,5 @@ def test_a_damaged_segment_is_named_and_the_others_are_searched(
     hits = look(indexed, *names)
     assert {hit.source_id for hit in hits} == {"arxiv:2401.00001v2", "github:other/noise"}
     assert "github:some/edge is not searched" in caplog.text
+    with pytest.raises(SegmentError, match="is damaged"):
+        look(indexed, "github:some/edge")

@@ -96,7 +96,8 @@ def test_only_own_names_of_this_machine_are_answered(app: Guard, host: str, stat
 def test_bound_to_all_addresses_addresses_and_allowed_names_are_answered(open_app: Guard) -> None:
     for host in ("192.168.0.7:8765", "[fe80::1]:8765", "lab.example", "localhost"):
         assert get(open_app, "/static/style.css", Host=host).status_code == 200
-    for host in ("evil.example", "127.0.0.1.evil.example", "127.0.0.1@evil.example", "[::1", "*"):
+    names = ("evil.example", "127.0.0.1.evil.example", "127.0.0.1@evil.example", "[::1", "*")
+    for host in (*names, "127.0.0.1/evil.example", "127.0.0.1?x", "127.0.0.1:x", "[::1]x"):
         assert get(open_app, "/static/style.css", Host=host).status_code == 400
 
 

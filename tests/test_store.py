@@ -114,8 +114,10 @@ def test_a_line_of_garbage_is_skipped_with_a_warning(
     with store.ledger("arxiv:1").open("ab") as file:
         file.write(b"\xff\x00 garbage\n[]\nnull\n{}\n")
         file.write(ledger(store).replace(source.sha256.encode(), b"../../etc/passwd"))
+        file.write(ledger(store).split(b"\n")[0].replace(b"arxiv:1", b"arxiv:2") + b"\n")
     failure = store.fail("arxiv:1", "there", "away")
     assert store.get("arxiv:1") == source
+    assert store.attempts("arxiv:1")[1:] == [failure], "no entry of another source counts"
     caplog.clear()
     with caplog.at_level(logging.WARNING):
         (*_, last) = SourceStore(store.folder).attempts("arxiv:1")
@@ -174,6 +176,18 @@ def test_changed_bytes_are_refused_and_putting_them_again_heals(store: SourceSto
     (store.folder / source.sha256).unlink()
     with pytest.raises(SourceError, match="cannot be read"):
         store.read(source)
+
+
+def test_a_failure_needs_a_reason(store: SourceStore) -> None:
+    with pytest.raises(ValueError, match="reason"):
+        store.fail("arxiv:1", "there", "")
+
+
+def test_a_deleted_ledger_is_noticed(store: SourceStore) -> None:
+    source = put(store, b"one")
+    store.ledger("arxiv:1").unlink()
+    assert store.get("arxiv:1") is None
+    assert put(store, b"one") == source == store.get("arxiv:1")
 
 
 def _write_many(folder: Path, writer: int) -> None:

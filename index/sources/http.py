@@ -102,6 +102,13 @@ def retry_after(value: str, now: datetime) -> float:
     return max(0.0, (when - now).total_seconds())
 
 
+def _is_quota(status: int, headers: Mapping[str, str]) -> bool:
+    """Whether a host that counts requests, as GitHub does, declines because of how much was asked:
+    waiting for minutes is no use."""
+    left = headers.get("x-ratelimit-remaining", "")
+    return status == 429 and (left == "0" or (left != "" and "retry-after" in headers))
+
+
 def origin_of(url: httpx.URL | str) -> str:
     """Scheme, host and port: what the allow-list holds and what a token may be shown to."""
     url = httpx.URL(url)
@@ -208,8 +215,7 @@ class Http:
         try:
             with self._client.stream("GET", url, headers=headers) as answer:
                 status, received = answer.status_code, dict(answer.headers)
-                # Where a quota is used up, waiting for minutes is no use.
-                if status in _BUSY and received.get("x-ratelimit-remaining") != "0":
+                if status in _BUSY and not _is_quota(status, received):
                     wait = retry_after(received.get("retry-after", ""), datetime.now(UTC))
                     raise _RetryableError(f"{site} asked to wait", "busy", wait=wait)
                 content = self._read(answer, site, limit) if status == 200 else b""

@@ -174,7 +174,9 @@ class SourceStore:
         return source
 
     def fail(self, source_id: str, origin: str, reason: str) -> Attempt:
-        """Write down that the bytes did not come, and why (never "")."""
+        """Write down that the bytes did not come, and why. Raises ValueError without a reason."""
+        if not reason:
+            raise ValueError("a failure has a reason")
         attempt = Attempt(source_id, _now(), origin, reason)
         self._append(attempt)
         return attempt
@@ -215,7 +217,8 @@ class SourceStore:
 
     def attempts(self, source_id: str) -> Sequence[Attempt]:
         """Every attempt for this id, oldest first."""
-        return files.read(self.ledger(source_id), Attempt.from_json)
+        attempts = files.read(self.ledger(source_id), Attempt.from_json)
+        return [attempt for attempt in attempts if attempt.source_id == source_id]
 
     def ledger(self, source_id: str) -> Path:
         """The file of the attempts for this id: fanned out, so that no folder becomes large."""

@@ -225,7 +225,7 @@ def search_data_dir(
     `encoder`, or of the `works` named (a source id, a link, or a part of an id), best first.
     Fetches and indexes nothing. Text that several sources share is searched once, under the first
     of their ids. Raises SourceError where a name fits nothing, EncoderError where nothing was
-    indexed with this encoder."""
+    indexed with this encoder, SegmentError where everything there is to search is damaged."""
     store = SegmentStore(settings.index)
     names: dict[str, str] = {}  # segment → source id
     for source in sorted(_named(works, SourceStore(settings.sources)), key=lambda item: item.id):
@@ -239,15 +239,20 @@ def search_data_dir(
             "data directory with --data-dir"
         )
 
+    damaged: list[SegmentError] = []
+
     def segments() -> Iterator[tuple[str, Segment]]:
         for done, (name, source_id) in enumerate(names.items(), 1):
             try:
                 yield source_id, store.load(name)
             except SegmentError as error:
                 log.warning("%s is not searched: %s", source_id, error)
+                damaged.append(error)
             notify("search", done, len(names), "")
 
     (ranking,) = rank(segments(), [query], encoder.encode_queries([query]))
+    if len(damaged) == len(names):
+        raise damaged[0]
     name_of = {source_id: name for name, source_id in names.items()}
     passages = cache(lambda source_id: store.load(name_of[source_id]).passages)
     hits = ranking.hits(passages, max(count, DEPTH) if reranker else count)

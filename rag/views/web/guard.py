@@ -11,11 +11,12 @@ import contextlib
 import hashlib
 import hmac
 import ipaddress
+import re
 import socket
 from base64 import b64encode
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
@@ -31,6 +32,7 @@ DRAINED = 32
 """So many times the limit is read before a request is refused as too large: a browser that is cut
 off while it sends shows its own error and not the page."""
 
+_ADDRESS = re.compile(r"(?:\[([0-9a-f:.]+)\]|([0-9.]+))(?::[0-9]{1,5})?", re.IGNORECASE)
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -86,10 +88,10 @@ def _bracketed(host: str) -> str:
 
 
 def _names_address(header: str) -> bool:
-    """Whether a Host header names an IP address, with or without a port."""
+    """Whether a Host header names an IP address, with or without a port, and nothing else."""
     with contextlib.suppress(ValueError):
-        ipaddress.ip_address(urlsplit(f"//{header}").hostname or "")
-        return "@" not in header
+        match = _ADDRESS.fullmatch(header)
+        return bool(match and ipaddress.ip_address(match[1] or match[2]))
     return False
 
 

@@ -176,5 +176,5 @@ def _markup(tokenizer: Any, messages: list[dict[str, str]]) -> tuple[str, str, s
         return None
     before, _, rest = text.partition(_SYSTEM)
     between, _, after = rest.partition(_USER)
-    once = text.count(_SYSTEM) == rest.count(_USER) == 1
+    once = text.count(_SYSTEM) == text.count(_USER) == rest.count(_USER) == 1
     return (before, between, after) if once else None
