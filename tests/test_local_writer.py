@@ -255,8 +255,19 @@ class TestChatTemplate:
             (None, b"\n\nAnswer:\n"),
             ("{{ nothing", b"\n\nAnswer:\n"),
             ("always the same", b"\n\nAnswer:\n"),
+            (
+                "{{ messages[-1].content }}{% for m in messages %}{{ m.content }}{% endfor %}",
+                b"\n\nAnswer:\n",
+            ),
         ],
-        ids=["no system message", "thinking is switched off", "none", "broken", "constant"],
+        ids=[
+            "no system message",
+            "thinking is switched off",
+            "none",
+            "broken",
+            "constant",
+            "repeating",
+        ],
     )
     def test_other_templates(self, template: str | None, after: bytes) -> None:
         tokenizer = bpe_tokenizer.__wrapped__()
