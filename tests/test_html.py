@@ -14,8 +14,7 @@ from rag.answer.model import Answer, Statement
 from rag.plaintext import plain
 from rag.retrieval.evidence import Span
 from rag.views.highlight import Highlight, PageImage, Pictures, Rectangle
-from rag.views.html import to_fragment, to_html
-from rag.views.html.crop import LEAST, crop_of
+from rag.views.html import LEAST, crop_of, to_fragment, to_html
 from rag.views.markdown import ROLES, is_link, is_verbatim, place, work_of
 from rag.views.warnings import SupportWarning
 from tests.parts.answers import EMPTY, fill, warn_of_all

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pypdf import PdfReader
 from pypdf.generic import ContentStream, DecodedStreamObject
 
-from index.documents.pdf.operators import Operation, read_operations
+from index.documents.pdf.pages import Operation, read_operations
 from tests.parts.pdfs import pdf, text
 
 
