@@ -8,11 +8,9 @@ import pytest
 
 from rag.evaluation.answers import Citation, Claim, EvaluatedAnswer
 from rag.evaluation.citations import (
-    citation_measures,
-    citation_precisions,
-    citation_recall,
     judge_claims,
-    unsupported_measures,
+    recall_and_precisions,
+    verdict_measures,
 )
 from rag.support import Pair, Support
 
@@ -63,11 +61,10 @@ def test_citation_recall_and_precision_follow_their_definition(
 ) -> None:
     checker = Scripted({"S": enough})
 
-    def supports(statement: str, evidence: tuple[str, ...]) -> bool | None:
-        return checker.check(statement, evidence).holds(checker.threshold)
+    def supports(evidence: tuple[str, ...]) -> bool | None:
+        return checker.check("S", evidence).holds(checker.threshold)
 
-    assert citation_recall("S", tuple(citations), supports) == recalled
-    assert citation_precisions("S", tuple(citations), supports) == precise
+    assert recall_and_precisions(tuple(citations), supports) == (recalled, list(precise))
 
 
 def evaluated(
@@ -81,9 +78,7 @@ def evaluated(
 
 
 def counts(checker: Scripted, *answers: EvaluatedAnswer) -> dict[str, tuple[float, int, int]]:
-    verdicts = judge_claims(checker, answers)
-    measures = [*citation_measures(verdicts), *unsupported_measures(verdicts)]
-    return {item.key: (item.numerator, item.denominator, item.unscored) for item in measures}
+    return {item.key: item.counts() for item in verdict_measures(judge_claims(checker, answers))}
 
 
 def test_the_checker_is_asked_everything_at_once_and_nothing_twice() -> None:

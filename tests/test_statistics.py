@@ -30,7 +30,7 @@ def width(estimate: Estimate) -> float:
 
 
 def measure(*values: tuple[str, float | None]) -> Measure:
-    return Measure("m", 2, "m", "higher", tuple(ItemScore(*item) for item in values))
+    return Measure("m", 2, "m", "higher", "", tuple(ItemScore(*item) for item in values))
 
 
 def test_the_interval_is_that_of_the_closed_form_over_clusters() -> None:
@@ -60,9 +60,10 @@ def test_every_item_is_scored_or_counted_as_unscored(
     values: list[tuple[str, float | None]],
 ) -> None:
     item = measure(*values)
-    assert item.denominator + item.unscored == len(values)
+    _, scored, unscored = item.counts()
+    assert scored + unscored == len(values)
     estimate = item.estimate()
-    assert (estimate.value is None) == (item.denominator == 0)
+    assert (estimate.value is None) == (scored == 0)
     if estimate.low is not None and estimate.high is not None:
         assert 0 <= estimate.low <= estimate.high <= 1
 

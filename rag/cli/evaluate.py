@@ -35,6 +35,8 @@ Perturbed = Annotated[
 Output = Annotated[
     Path | None, typer.Option(help="A folder for the result as text, JSON and a plot.")
 ]
+# Typer takes no list of literals.
+BaselineName = StrEnum("BaselineName", ["langchain", "bm25"])
 
 
 @app.command()
@@ -61,7 +63,6 @@ def answers(
     from rag.evaluation.fidelity import MismatchedAnswers
     from rag.support.builtin import open_checker
 
-    label_of = read_labels(labels) if labels else None
     opened = open_checker(checker, offline=offline)
     report = _evaluate(
         name,
@@ -69,7 +70,7 @@ def answers(
         paths,
         data_dir,
         mismatched=MismatchedAnswers(read_answers([mismatched])[0]) if mismatched else None,
-        labels=label_of,
+        labels=read_labels(labels) if labels else None,
         validity=_on_labels(opened, validity or ()),
         perturbed_per_kind=perturbed,
     )
@@ -142,7 +143,6 @@ def writers(
     on_labels = _on_labels(opened, validity or ())
     kinds: tuple[WriterKind, ...] = ("extractive", "local")
     reports: list[Report] = []
-    page = ["# Reports", ""]
     notes = []
     for kind in kinds:
         try:
@@ -168,11 +168,11 @@ def writers(
         )
         _write(report, output / kind)
         reports.append(report)
-        page.append(f"- [{kind}]({kind}/report.md)")
     if len(reports) > 1:
         _compare(reports, output)
-    lines = "\n".join([*page, "", *notes]).rstrip()
-    write_atomically(output / "README.md", f"{lines}\n".encode())
+    links = [f"- [{report.name}]({report.name}/report.md)" for report in reports]
+    page = "\n".join(["# Reports", "", *links, "", *notes]).rstrip()
+    write_atomically(output / "README.md", f"{page}\n".encode())
 
 
 @app.command()
@@ -202,24 +202,18 @@ def sheet(
 @app.command()
 def convert(
     question: Annotated[str, typer.Argument(help="The question that was answered.")],
-    path: Annotated[Path, typer.Argument(help="Prose with [n], then lines that begin with [n].")],
+    path: Annotated[
+        Path,
+        typer.Argument(
+            help="Prose with [n], then lines that begin with [n].", exists=True, dir_okay=False
+        ),
+    ],
 ) -> None:
     """Turn an answer in plain text into a line of the form that `rag evaluate answers` reads."""
-    from index.errors import AnswerError
     from rag.evaluation.answers import from_marked_text
 
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise AnswerError(f"{path} cannot be read: {error}") from None
+    text = path.read_text(encoding="utf-8", errors="replace")
     typer.echo(from_marked_text(question, text).to_json())
-
-
-class BaselineName(StrEnum):
-    """What retrieval is compared with (Typer takes no list of literals)."""
-
-    langchain = "langchain"
-    bm25 = "bm25"
 
 
 @app.command()
@@ -238,17 +232,15 @@ def retrieval(
     from index.encoder import load_encoder
     from index.files import write_atomically
     from rag.evaluation.datasets import read_evaluation_set
-    from rag.evaluation.retrieval import evaluate_retrieval, require_packages
+    from rag.evaluation.retrieval import evaluate_retrieval
     from rag.retrieval.reranker import load_reranker
 
-    baselines = [item.value for item in baseline or ()]
-    require_packages(baselines)
     data = read_evaluation_set(folder)
     with Bars() as bars:
         report = evaluate_retrieval(
             data,
             load_encoder(encoder, offline=offline),
-            baselines=baselines,
+            baselines=baseline or (),
             reranker=load_reranker(reranker, offline=offline) if reranker else None,
             notify=bars,
         )
@@ -297,19 +289,19 @@ def _on_labels(checker: SupportChecker, files: Sequence[Path]) -> list[SupportRe
 
 
 def _write(report: Report, folder: Path) -> None:
-    from rag.evaluation.comparison import write_report
+    from rag.evaluation.report import write_report
 
     _say_written(folder, drawn=write_report(report, folder))
 
 
 def _compare(reports: Sequence[Report], output: Path | None) -> None:
     """Show the first beside each other one, and write it where a folder is named."""
-    from rag.evaluation import comparison
+    from rag.evaluation.report import compare, write_comparisons
 
-    comparisons = [comparison.compare(reports[0], other) for other in reports[1:]]
+    comparisons = [compare(reports[0], other) for other in reports[1:]]
     typer.echo("\n".join(each.to_markdown() for each in comparisons), nl=False)
     if output is not None:
-        _say_written(output, drawn=comparison.write_comparisons(reports, comparisons, output))
+        _say_written(output, drawn=write_comparisons(reports, comparisons, output))
 
 
 def _say_written(folder: Path, *, drawn: bool) -> None:

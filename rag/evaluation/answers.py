@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +23,7 @@ from index.documents.document import Document
 from index.errors import AnswerError, PromptError, RagError
 from index.passages import Passage, sentence_spans, split
 from rag.answer.compose import ABSTENTIONS, FIXED
-from rag.answer.model import Answer, Quote, Statement, read_answer
+from rag.answer.model import Answer, Quote, read_answer
 from rag.answer.verify import DocumentOf, Verification, verify
 from rag.evaluation.datasets import read_json_lines
 from rag.prompt import Prompt, parse_prompt, works_of
@@ -94,8 +95,18 @@ class CheckedAnswer:
     verification: Verification
 
 
-def check_answer(answer: Answer, document_of: DocumentOf) -> CheckedAnswer:
-    """The answer beside its prompt and its sources, both read again."""
+def evaluated_answers(
+    answers: Mapping[str, Answer], document_of: DocumentOf
+) -> tuple[list[EvaluatedAnswer], list[CheckedAnswer]]:
+    """Answers of this project by name, as what is judged, and as what was checked."""
+    checked = [_checked(answer, document_of) for answer in answers.values()]
+    documents = {d.sha256: d for item in checked for d in item.documents.values() if d}
+    passages = {sha256: split(document) for sha256, document in documents.items()}
+    named = zip(answers, checked, strict=True)
+    return [_evaluated(name, item, passages) for name, item in named], checked
+
+
+def _checked(answer: Answer, document_of: DocumentOf) -> CheckedAnswer:
     try:
         prompt = parse_prompt(answer.prompt.text)
     except PromptError:
@@ -103,27 +114,12 @@ def check_answer(answer: Answer, document_of: DocumentOf) -> CheckedAnswer:
     documents: dict[str, Document | None] = {}
     for record in answer.sources:
         if not record.reason:
-            try:
+            documents[record.id] = None
+            with suppress(RagError):
                 document = document_of(record)
-            except RagError:
-                documents[record.id] = None
-            else:
-                same = document.sha256 == record.document_sha256
-                documents[record.id] = document if same else None
+                if document.sha256 == record.document_sha256:
+                    documents[record.id] = document
     return CheckedAnswer(answer, prompt, documents, verify(answer, document_of))
-
-
-def evaluated_answers(
-    answers: Mapping[str, Answer], document_of: DocumentOf
-) -> tuple[list[EvaluatedAnswer], list[CheckedAnswer]]:
-    """Answers of this project by name, as what is judged, and as what was checked."""
-    checked = [check_answer(answer, document_of) for answer in answers.values()]
-    documents = [d for item in checked for d in item.documents.values() if d is not None]
-    passages = {hash_: split(d) for hash_, d in {d.sha256: d for d in documents}.items()}
-    evaluated = [
-        _evaluated(name, item, passages) for name, item in zip(answers, checked, strict=True)
-    ]
-    return evaluated, checked
 
 
 Passages = Mapping[str, Sequence[Passage]]
@@ -138,36 +134,24 @@ def _evaluated(name: str, checked: CheckedAnswer, passages: Passages) -> Evaluat
         if document is not None and source_id in works
         for passage in passages[document.sha256]
     )
-    claims = tuple(
-        Claim(
-            part,
-            statement.text,
-            tuple(_citation(quote, works, checked, passages) for quote in statement.quotes),
-            fixed=_is_fixed(statement),
-        )
-        for part, statement in checked.answer.statements()
-    )
+    claims = []
+    for part, statement in checked.answer.statements():
+        citations = [_citation(quote, works, checked, passages) for quote in statement.quotes]
+        abstains = statement.text in ABSTENTIONS
+        fixed = not statement.quotes if abstains else statement.text in FIXED
+        claims.append(Claim(part, statement.text, tuple(citations), fixed))
     complete = None not in checked.documents.values()
-    return EvaluatedAnswer(
-        name, checked.answer.prompt.question, claims, tuple(premises), complete=complete
-    )
-
-
-def _is_fixed(statement: Statement) -> bool:
-    if statement.text in ABSTENTIONS:
-        return not statement.quotes
-    return statement.text in FIXED
+    question = checked.answer.prompt.question
+    return EvaluatedAnswer(name, question, tuple(claims), tuple(premises), complete)
 
 
 def _citation(
     quote: Quote, works: Mapping[str, str], checked: CheckedAnswer, passages: Passages
 ) -> Citation:
-    if quote.source_id not in works or quote.source_id not in checked.documents:
-        return Citation("", "", "does not stand")
-    document = checked.documents[quote.source_id]
-    if document is None:
+    document = checked.documents.get(quote.source_id)
+    if document is None and quote.source_id in works and quote.source_id in checked.documents:
         return Citation("", "", "not read")
-    if not stands(quote, document):
+    if document is None or quote.source_id not in works or not stands(quote, document):
         return Citation("", "", "does not stand")
     around = [
         passage.text
@@ -220,20 +204,19 @@ class ExternalAnswer:
 
     def evaluated(self, name: str) -> EvaluatedAnswer:
         """As what is judged. A quote that is no part of its passage does not stand."""
-        claims = tuple(
-            Claim(f"statements[{number}]", statement.text, tuple(map(_cited, statement.citations)))
-            for number, statement in enumerate(self.statements)
-        )
-        cited = [item.passage for one in self.statements for item in one.citations]
-        passages = tuple(dict.fromkeys((*self.passages, *cited)))
-        return EvaluatedAnswer(name, self.question, claims, passages)
-
-
-def _cited(cited: CitedPassage) -> Citation:
-    quote = cited.quote or cited.passage
-    if not quote.strip() or quote not in cited.passage:
-        return Citation("", "", "does not stand")
-    return Citation(quote, cited.passage)
+        claims = []
+        passages = dict.fromkeys(self.passages)
+        for number, statement in enumerate(self.statements):
+            citations = []
+            for cited in statement.citations:
+                passages[cited.passage] = None
+                quote = cited.quote or cited.passage
+                true = quote.strip() and quote in cited.passage
+                citations.append(
+                    Citation(quote, cited.passage) if true else Citation("", "", "does not stand")
+                )
+            claims.append(Claim(f"statements[{number}]", statement.text, tuple(citations)))
+        return EvaluatedAnswer(name, self.question, tuple(claims), tuple(passages))
 
 
 def read_external(path: Path) -> list[EvaluatedAnswer]:
@@ -279,21 +262,16 @@ def _numbers(marker: str) -> Iterator[int]:
         yield from range(int(first), int(last[0] if last else first) + 1)
 
 
-def answer_files(paths: Sequence[Path]) -> list[Path]:
-    """The files, and those of the folders: a writer's answers are in `answers/`."""
+def read_answers(paths: Sequence[Path]) -> tuple[dict[str, Answer], list[EvaluatedAnswer]]:
+    """The answers of this project by name, and those of external systems (`.jsonl`), in these
+    files and folders: a writer's answers are in its folder's `answers/`."""
     files: list[Path] = []
     for path in paths:
         folder = path / "answers" if (path / "answers").is_dir() else path
         inside = sorted((*folder.glob("*.json"), *folder.glob("*.jsonl")))
         files += inside if path.is_dir() else [path]
-    return files
-
-
-def read_answers(paths: Sequence[Path]) -> tuple[dict[str, Answer], list[EvaluatedAnswer]]:
-    """The answers of this project by name, and those of external systems (`.jsonl`)."""
     own: dict[str, Answer] = {}
     external: list[EvaluatedAnswer] = []
-    files = answer_files(paths)
     stems = [path.stem for path in files]
     for path in files:
         if path.suffix == ".jsonl":

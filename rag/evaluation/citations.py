@@ -20,47 +20,69 @@ from pathlib import Path
 
 from index.errors import DatasetError
 from rag.evaluation.answers import Claim, EvaluatedAnswer
-from rag.evaluation.statistics import CorrectedShare, ItemScore, Measure, corrected_share
-from rag.support import Support, SupportChecker, premise
+from rag.evaluation.statistics import (
+    CorrectedShare,
+    Declared,
+    Measure,
+    Scores,
+    corrected_share,
+    measures_of,
+)
+from rag.support import SupportChecker, premise
 
 BEST = 6
 """Passages of all listed works that a statement is held against: about 3,000 characters."""
 
+DECLARED: tuple[Declared, ...] = (
+    ("recall_quote", 2, "citation recall, from the quote alone", "higher",
+     "of all statements; without a quote: 0"),
+    ("precision_quote", 2, "citation precision, from the quote alone", "higher",
+     "of all quotes of statements"),
+    ("recall_passage", 2, "citation recall, from the passage around it", "higher",
+     "of all statements; without a quote: 0"),
+    ("precision_passage", 2, "citation precision, from the passage around it", "higher",
+     "of all quotes of statements"),
+    ("recall_gap", 2, "recall: quote minus passage", "",
+     "above 0: supported by the quote, not by the text it was taken from"),
+    ("unsupported", 3, "unsupported statements", "lower",
+     "of all statements, held against every listed work"),
+    ("answers_unsupported", 3, "answers with an unsupported statement", "lower",
+     "of the answers with at least one statement"),
+)  # fmt: skip
+
 Truth = bool | None
 """None is what could not be scored."""
-Supports = Callable[[str, tuple[str, ...]], Truth]
-"""(statement, premises together) → whether they support it."""
+Supports = Callable[[tuple[str, ...]], Truth]
+"""Premises → whether they, together, support the statement in question."""
+
+
+def _without(texts: tuple[str, ...], at: int) -> tuple[str, ...]:
+    return texts[:at] + texts[at + 1 :]
 
 
 def premise_sets(citations: tuple[str, ...]) -> list[tuple[str, ...]]:
     """Every set of citations that recall and precision ask about: all, each, all but each."""
     alone = [(citation,) for citation in citations]
-    others = [citations[:at] + citations[at + 1 :] for at in range(len(citations))]
+    others = [_without(citations, at) for at in range(len(citations))]
     return [each for each in dict.fromkeys([citations, *alone, *others]) if each]
 
 
-def citation_recall(statement: str, citations: tuple[str, ...], supports: Supports) -> Truth:
-    """Whether all citations together support the statement."""
-    return supports(statement, citations) if citations else False
-
-
-def citation_precisions(
-    statement: str, citations: tuple[str, ...], supports: Supports
-) -> tuple[Truth, ...]:
-    """For each citation whether it is precise."""
-    recalled = citation_recall(statement, citations, supports)
+def recall_and_precisions(
+    citations: tuple[str, ...], supports: Supports
+) -> tuple[Truth, list[Truth]]:
+    """Whether all citations together support the statement, and whether each is precise."""
+    recalled = supports(citations) if citations else False
     if not recalled:
-        return (recalled,) * len(citations)
+        return recalled, [recalled] * len(citations)
     precise: list[Truth] = []
     for at, citation in enumerate(citations):
-        others = citations[:at] + citations[at + 1 :]
-        alone = supports(statement, (citation,))
-        without = supports(statement, others) if others else False
-        if alone or without is False:
+        alone = supports((citation,))
+        others = supports(_without(citations, at)) if len(citations) > 1 else False
+        if alone or others is False:
             precise.append(True)
         else:
-            precise.append(None if alone is None or without is None else False)
-    return tuple(precise)
+            precise.append(None if alone is None or others is None else False)
+    return True, precise
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,129 +105,88 @@ class Verdict:
     wrong: tuple[str, ...] = ()
 
 
-_Evidence = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
-"""What a claim is held against: quotes and the passages around them, of the citations that stand
-in their source, and the best passages of all listed works."""
-
-
 def judge_claims(checker: SupportChecker, answers: Sequence[EvaluatedAnswer]) -> list[Verdict]:
     """A verdict for every statement that claims something, in the answers' order. The checker is
     asked everything at once, which is faster for a model, and nothing twice."""
-    tasks = [
-        (answer, claim, _evidence(answer, claim))
-        for answer in answers
-        for claim in answer.claims
-        if not claim.fixed
-    ]
+    tasks = []
+    for answer in answers:
+        for claim in answer.claims:
+            if not claim.fixed:
+                true = [item for item in claim.citations if item.state == "stands"]
+                quotes = tuple(premise(item.work, item.text) for item in true)
+                passages = tuple(premise(item.work, item.passage) for item in true)
+                tasks.append((answer, claim, quotes, passages, answer.best(claim.text, BEST)))
     pairs = dict.fromkeys(
         (claim.text, texts)
-        for _, claim, (quotes, passages, best) in tasks
+        for _, claim, quotes, passages, best in tasks
         for texts in (*premise_sets(quotes), *premise_sets(passages), best)
         if texts
     )
     support = dict(zip(pairs, checker.check_all(list(pairs)), strict=True))
-    return [_verdict(*task, support, checker.threshold) for task in tasks]
+    verdicts = []
+    for answer, claim, quotes, passages, best in tasks:
+
+        def supports(texts: tuple[str, ...], statement: str = claim.text) -> Truth:
+            return support[statement, texts].holds(checker.threshold)
+
+        opinions = [supports(texts) for texts in (quotes, passages, best) if texts]
+        unknown = None in opinions or not answer.complete
+        shown = quotes or best
+        verdicts.append(
+            Verdict(
+                answer.key(claim),
+                answer.name,
+                answer.prompt,
+                claim.part,
+                claim.text,
+                len(claim.citations),
+                *_of_claim(claim, quotes, supports),
+                *_of_claim(claim, passages, supports),
+                supported=True if any(opinions) else None if unknown else False,
+                wrong=tuple(map(str, support[claim.text, shown].findings)) if shown else (),
+            )
+        )
+    return verdicts
 
 
-def _evidence(answer: EvaluatedAnswer, claim: Claim) -> _Evidence:
-    true = [item for item in claim.citations if item.state == "stands"]
-    return (
-        tuple(premise(item.work, item.text) for item in true),
-        tuple(premise(item.work, item.passage) for item in true),
-        answer.best(claim.text, BEST),
+def _of_claim(
+    claim: Claim, texts: tuple[str, ...], supports: Supports
+) -> tuple[Truth, tuple[Truth, ...]]:
+    """Recall and precisions of all citations, where `texts` are those that stand in a source."""
+    if any(item.state == "not read" for item in claim.citations):
+        return None, (None,) * len(claim.citations)
+    recall, precisions = recall_and_precisions(texts, supports)
+    precise = iter(precisions)
+    return recall, tuple(
+        next(precise) if item.state == "stands" else False for item in claim.citations
     )
 
 
-def _verdict(
-    answer: EvaluatedAnswer,
-    claim: Claim,
-    evidence: _Evidence,
-    support: Mapping[tuple[str, tuple[str, ...]], Support],
-    threshold: float,
-) -> Verdict:
-    def supports(statement: str, texts: tuple[str, ...]) -> Truth:
-        return support[statement, texts].holds(threshold)
-
-    def recall_and_precisions(texts: tuple[str, ...]) -> tuple[Truth, tuple[Truth, ...]]:
-        if any(item.state == "not read" for item in claim.citations):
-            return None, (None,) * len(claim.citations)
-        precise = iter(citation_precisions(claim.text, texts, supports))
-        return citation_recall(claim.text, texts, supports), tuple(
-            next(precise) if item.state == "stands" else False for item in claim.citations
-        )
-
-    quotes, passages, best = evidence
-    opinions = [supports(claim.text, texts) for texts in evidence if texts]
-    unknown = None in opinions or not answer.complete
-    shown = quotes or best
-    return Verdict(
-        answer.key(claim),
-        answer.name,
-        answer.prompt,
-        claim.part,
-        claim.text,
-        len(claim.citations),
-        *recall_and_precisions(quotes),
-        *recall_and_precisions(passages),
-        supported=True if any(opinions) else None if unknown else False,
-        wrong=tuple(map(str, support[claim.text, shown].findings)) if shown else (),
-    )
-
-
-def citation_measures(verdicts: Sequence[Verdict]) -> list[Measure]:
-    """Line 2."""
-    recalls: list[tuple[ItemScore, ...]] = []
-    measures = []
-    for kind, source in (("quote", "the quote alone"), ("passage", "the passage around it")):
-        recalls.append(
-            tuple(_score(item.prompt, getattr(item, f"{kind}_recall")) for item in verdicts)
-        )
-        precisions = tuple(
-            _score(item.prompt, value)
-            for item in verdicts
-            for value in getattr(item, f"{kind}_precisions")
-        )
-        measures += [
-            Measure(f"recall_{kind}", 2, f"citation recall, from {source}", "higher", recalls[-1],
-                    "of all statements; without a quote: 0"),
-            Measure(f"precision_{kind}", 2, f"citation precision, from {source}", "higher",
-                    precisions, "of all quotes of statements"),
-        ]  # fmt: skip
-    gaps = tuple(
-        ItemScore(
-            one.prompt,
-            None if one.value is None or other.value is None else one.value - other.value,
-        )
-        for one, other in zip(*recalls, strict=True)
-    )
-    note = "above 0: supported by the quote, not by the text it was taken from"
-    return [*measures, Measure("recall_gap", 2, "recall: quote minus passage", "", gaps, note)]
-
-
-def unsupported_measures(verdicts: Sequence[Verdict]) -> list[Measure]:
-    """Line 3."""
-    statements = tuple(_score(item.prompt, _not(item.supported)) for item in verdicts)
+def verdict_measures(verdicts: Sequence[Verdict]) -> list[Measure]:
+    """Lines 2 and 3."""
     by_answer: dict[tuple[str, str], list[Truth]] = {}
+    gaps: list[tuple[str, float | None]] = []
     for item in verdicts:
-        by_answer.setdefault((item.answer, item.prompt), []).append(_not(item.supported))
-    answers = tuple(
-        _score(prompt, True if True in values else None if None in values else False)
-        for (_, prompt), values in by_answer.items()
-    )
-    return [
-        Measure("unsupported", 3, "unsupported statements", "lower", statements,
-                "of all statements, held against every listed work"),
-        Measure("answers_unsupported", 3, "answers with an unsupported statement", "lower",
-                answers, "of the answers with at least one statement"),
-    ]  # fmt: skip
-
-
-def _score(prompt: str, value: Truth) -> ItemScore:
-    return ItemScore(prompt, None if value is None else float(value))
-
-
-def _not(value: Truth) -> Truth:
-    return None if value is None else not value
+        by_answer.setdefault((item.prompt, item.answer), []).append(item.supported)
+        quote, passage = item.quote_recall, item.passage_recall
+        known = quote is not None and passage is not None
+        gaps.append((item.prompt, quote - passage if known else None))
+    scores: Scores = {
+        "recall_quote": [(item.prompt, item.quote_recall) for item in verdicts],
+        "precision_quote": [(v.prompt, one) for v in verdicts for one in v.quote_precisions],
+        "recall_passage": [(item.prompt, item.passage_recall) for item in verdicts],
+        "precision_passage": [(v.prompt, one) for v in verdicts for one in v.passage_precisions],
+        "recall_gap": gaps,
+        "unsupported": [
+            (item.prompt, None if item.supported is None else not item.supported)
+            for item in verdicts
+        ],
+        "answers_unsupported": [
+            (prompt, 1.0 if False in values else None if None in values else 0.0)
+            for (prompt, _), values in by_answer.items()
+        ],
+    }
+    return measures_of(DECLARED, scores)
 
 
 COLUMNS = ("id", "question", "statement", "quotes", "passages", "supported")
@@ -236,14 +217,11 @@ def write_sheet(drawn: Sequence[tuple[EvaluatedAnswer, Claim]]) -> str:
         quotes = [item.text for item in claim.citations if item.text]
         around = [item.passage for item in claim.citations if item.passage]
         passages = dict.fromkeys((*around, *answer.best(claim.text, 3)))
-        texts = (claim.text, "\n\n".join(quotes), "\n\n".join(passages))
-        writer.writerow([_cell(text) for text in (answer.key(claim), answer.prompt, *texts, "")])
+        texts = (answer.prompt, claim.text, "\n\n".join(quotes), "\n\n".join(passages))
+        # A text of a paper must not become a formula where the sheet is opened.
+        safe = ["'" + text if text[:1] in tuple("=+-@\t\r") else text for text in texts]
+        writer.writerow([answer.key(claim), *safe, ""])
     return sheet.getvalue()
-
-
-def _cell(text: str) -> str:
-    """A text of a paper must not become a formula where the sheet is opened."""
-    return "'" + text if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 def read_labels(path: Path) -> dict[str, bool]:
@@ -261,14 +239,14 @@ def read_labels(path: Path) -> dict[str, bool]:
         )
     labels: dict[str, bool] = {}
     for row in rows:
-        word = (row["supported"] or "").strip().lower()
-        if not word:
-            continue
-        where = f"{path}:{rows.line_num}"
-        if word not in _WORDS:
-            raise DatasetError(f"{where}: supported is {word[:40]!r}, expected yes, no or nothing")
-        if labels.setdefault(row["id"], _WORDS[word]) is not _WORDS[word]:
-            raise DatasetError(f"{where}: {row['id']!r} has two different labels")
+        if word := (row["supported"] or "").strip().lower():
+            where = f"{path}:{rows.line_num}: "
+            if word not in _WORDS:
+                raise DatasetError(
+                    f"{where}supported is {word[:40]!r}, expected yes, no or nothing"
+                )
+            if labels.setdefault(row["id"], _WORDS[word]) is not _WORDS[word]:
+                raise DatasetError(f"{where}{row['id']!r} has two different labels")
     return labels
 
 

@@ -82,11 +82,9 @@ class _DocumentRecord:
     sections: tuple[tuple[int, str], ...] = ()
 
     def document(self) -> Document:
-        starts = list(self.sections)
-        if not starts or starts[0][0] > 0:
-            starts.insert(0, (0, ""))
-        ends = [offset for offset, _ in starts[1:]] + [len(self.text)]
-        if any(start > end for (start, _), end in zip(starts, ends, strict=True)):
+        starts = [(0, ""), *self.sections]
+        ends = [offset for offset, _ in self.sections] + [len(self.text)]
+        if ends != sorted(ends):
             raise ValueError("sections are not in order, or begin behind the end of the text")
         sections = tuple(
             Section(start, end, heading)
@@ -119,11 +117,10 @@ def read_evaluation_set(folder: Path) -> EvaluationSet:
             raise DatasetError(f"{where}: {error}") from None
     questions = []
     for where, question in read_json_lines(folder / "questions.jsonl", EvaluationQuestion, form):
-        document = documents.get(question.document_id)
-        if document is None:
+        if question.document_id not in documents:
             raise DatasetError(f"{where}: there is no document {question.document_id!r}")
         for start, end in question.gold_spans:
-            if not 0 <= start < end <= len(document.text):
+            if not 0 <= start < end <= len(documents[question.document_id].text):
                 raise DatasetError(f"{where}: gold span [{start}, {end}] is not in the document")
         if question.gold_spans:
             questions.append(question)

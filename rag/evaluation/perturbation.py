@@ -29,11 +29,6 @@ class PerturbedClaim:
     statement: str
     evidence: tuple[str, ...]
 
-    @property
-    def perturbed(self) -> bool:
-        """Whether a checker should object."""
-        return self.kind in PERTURBED
-
 
 _NUMBER = re.compile(r"(?<![\w.,/^-])\d+(?:,\d{3})*(?:\.\d+)?(?![\w/^-]|[.,]\d|\s?%|\s?per\s?cent)")
 _PERCENT = re.compile(r"(?<![\w.,-])(\d+(?:\.\d+)?)(\s?%|\spercent\b|\sper cent\b)")
@@ -171,13 +166,11 @@ def _replace(
 
     def apply(sentence: str, rng: random.Random) -> str | None:
         matches = list(pattern.finditer(sentence))
-        if not matches:
+        match = rng.choice(matches) if matches else None
+        words = replacement(match, rng) if match else None
+        if match is None or words is None:
             return None
-        match = rng.choice(matches)
-        words = replacement(match, rng)
-        return (
-            None if words is None else sentence[: match.start()] + words + sentence[match.end() :]
-        )
+        return sentence[: match.start()] + words + sentence[match.end() :]
 
     return apply
 
@@ -231,11 +224,8 @@ def _clause_dropped(sentence: str, rng: random.Random) -> str | None:
 
 def _rewritten(sentence: str, rng: random.Random) -> str | None:
     """The same number in another notation."""
-    for pattern, notation in _NOTATIONS:
-        rewritten = re.sub(pattern, notation, sentence, count=1)
-        if rewritten != sentence:
-            return rewritten
-    return None
+    rewritten = (re.sub(pattern, put, sentence, count=1) for pattern, put in _NOTATIONS)
+    return next((one for one in rewritten if one != sentence), None)
 
 
 _NOTATIONS: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (

@@ -1,9 +1,10 @@
-"""The report on one system's answers: six lines, and everything that is wrong by name."""
+"""The report on one system's answers: six lines, and everything that is wrong by name; and systems
+side by side on the same questions."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,25 +12,22 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from index.errors import DatasetError
+from index.files import write_atomically
 from rag.answer.model import Answer
 from rag.answer.verify import DocumentOf
 from rag.evaluation.answers import CheckedAnswer, EvaluatedAnswer, evaluated_answers
-from rag.evaluation.citations import (
-    Verdict,
-    citation_measures,
-    correct,
-    judge_claims,
-    unsupported_measures,
-)
+from rag.evaluation.citations import Verdict, correct, judge_claims, verdict_measures
 from rag.evaluation.datasets import first_error
-from rag.evaluation.fidelity import (
-    MismatchedAnswers,
-    abstention_measures,
-    coverage_measures,
-    fidelity_measures,
-    missing_works,
+from rag.evaluation.fidelity import MismatchedAnswers, coverages, exact_measures
+from rag.evaluation.statistics import (
+    Better,
+    CorrectedShare,
+    Estimate,
+    Measure,
+    PairedDifference,
+    markdown_table,
+    plot_estimates,
 )
-from rag.evaluation.statistics import CorrectedShare, Estimate, Measure
 from rag.evaluation.support import (
     PerturbationReport,
     SupportReport,
@@ -93,16 +91,9 @@ class Report:
     def to_json(self) -> str:
         """Every field, and the estimate of each measure; the inverse of `read_report`."""
         raw: dict[str, Any] = {"format": FORMAT, **asdict(self)}
-        raw["measures"] = [
-            {
-                **asdict(item.estimate()),
-                "numerator": item.numerator,
-                "denominator": item.denominator,
-                "unscored": item.unscored,
-                **asdict(item),
-            }
-            for item in self.measures
-        ]
+        for item, one in zip(raw["measures"], self.measures, strict=True):
+            counts = zip(("numerator", "denominator", "unscored"), one.counts(), strict=True)
+            item.update({**asdict(one.estimate()), **dict(counts)})
         return json.dumps(raw, ensure_ascii=False, indent=2) + "\n"
 
     def to_markdown(self) -> str:
@@ -120,24 +111,13 @@ class Report:
         if self.prompts == 1:
             lines += ["Only one question: there are no intervals.", ""]
         elif 1 < self.prompts < 10:
-            lines += [
-                f"Only {self.prompts} questions: the intervals are rough, and too narrow.", ""
-            ]  # fmt: skip
-        lines += [
-            "| | figure | 95 % interval | counted | could not be scored | better | |",
-            "| --- | --- | --- | --- | --- | --- | --- |",
-        ]
+            rough = "the intervals are rough, and too narrow."
+            lines += [f"Only {self.prompts} questions: {rough}", ""]
+        rows: list[Sequence[str]] = []
         for number, title in LINES.items():
-            rows = [_row(item) for item in self.measures if item.line == number]
-            if number == 3 and self.corrected is not None:
-                rows.append(_corrected_row(self.corrected))
-            if number == 6:
-                labelled = "below" if self.validity else "no labelled file was given"
-                changed = "below" if self.perturbations else "not tried"
-                rows.append(f"| on people's labels: {labelled} | | | | | | |")
-                rows.append(f"| on perturbed sentences: {changed} | | | | | | |")
-            none = "| not measured here | — | — | — | — | | |"
-            lines += [f"| **{number}. {title}** | | | | | | |", *(rows or [none])]
+            rows += [[f"**{number}. {title}**"], *self._rows(number)]
+        header = ("", "figure", "95 % interval", "counted", "could not be scored", "better", "")
+        lines += markdown_table(header, rows)
         if self.validity or self.perturbations:
             tables = render_markdown(self.validity, self.perturbations).strip()
             lines += ["", f"## {LINES[6]}", "", tables]
@@ -151,6 +131,51 @@ class Report:
         if len(self.problems) > _SHOWN:
             lines.append(f"- and {len(self.problems) - _SHOWN} more, in the JSON")
         return "\n".join(lines) + "\n"
+
+    def _rows(self, line: int) -> list[list[str]]:
+        if line == 6:
+            labelled = "below" if self.validity else "no labelled file was given"
+            changed = "below" if self.perturbations else "not tried"
+            return [[f"on people's labels: {labelled}"], [f"on perturbed sentences: {changed}"]]
+        rows = []
+        for item in self.measures:
+            if item.line == line:
+                total, scored, unscored = item.counts()
+                # A gap is a mean of differences: its numerator says nothing.
+                gap = item.key == "recall_gap"
+                counted = f"over {scored}" if gap else f"{total:g} of {scored}"
+                rows.append(
+                    [item.label, *_figure(item.estimate(), signed=gap), counted, str(unscored),
+                     item.better or "—", item.note]
+                )  # fmt: skip
+        if line == 3 and (share := self.corrected):
+            note = f"{share.labelled} labelled and {share.others} other statements"
+            if share.ignored:
+                note += f"; {share.ignored} labels belong to no statement here"
+            rows.append(
+                ["unsupported statements, corrected by labels (PPI)", *_figure(share.estimate),
+                 note, "", "lower", "normal interval, statements as independent"]
+            )  # fmt: skip
+        return rows or [["not measured here", *"————"]]
+
+
+def _figure(estimate: Estimate, *, signed: bool = False) -> tuple[str, str]:
+    """The value and the interval in per cent."""
+    if estimate.low is None or estimate.high is None:
+        return percent(estimate.value, signed=signed), "—"
+    ends = f"{100 * estimate.low:.1f} – {100 * estimate.high:.1f} %"
+    return percent(estimate.value, signed=signed), ends
+
+
+def percent(value: float | None, *, signed: bool = False) -> str:
+    """A share in per cent, or a dash where there is none."""
+    return "—" if value is None else f"{100 * value:{'+' if signed else ''}.1f} %"
+
+
+def cell(text: str) -> str:
+    """Words of a file as Markdown that shows exactly them, in a table too."""
+    escaped = escape(text)
+    return escaped if "\\|" in escaped else escaped.replace("|", "\\|")
 
 
 def evaluate(
@@ -172,14 +197,9 @@ def evaluate(
     own, checked = evaluated_answers(answers, document_of)
     evaluated = [*own, *external]
     verdicts = judge_claims(checker, evaluated)
-    measures = [*citation_measures(verdicts), *unsupported_measures(verdicts)]
+    measures = verdict_measures(verdicts)
     if checked:
-        measures = [
-            *fidelity_measures(checked),
-            *measures,
-            *coverage_measures(checked),
-            *abstention_measures(list(answers.values()), mismatched),
-        ]
+        measures += exact_measures(checked, mismatched)
     made = [answer.writer for answer in answers.values()]
     written_by = {" ".join(filter(None, (writer.name, writer.model))) for writer in made}
     documents = {
@@ -196,91 +216,154 @@ def evaluate(
         prompts=len({answer.prompt for answer in evaluated}),
         statements=len(verdicts),
         fixed=sum(len(answer.claims) for answer in evaluated) - len(verdicts),
-        measures=tuple(measures),
+        measures=tuple(sorted(measures, key=lambda item: item.line)),
         verdicts=tuple(verdicts),
         problems=tuple(_problems(answers, checked, verdicts)),
         validity=tuple(validity),
-        perturbations=try_on_documents(checker, documents.items(), per_kind=perturbed_per_kind),
+        perturbations=try_on_documents(checker, documents, per_kind=perturbed_per_kind),
         corrected=None if labels is None else correct(verdicts, labels),
     )
 
 
 def _problems(
     answers: Mapping[str, Answer], checked: Sequence[CheckedAnswer], verdicts: Sequence[Verdict]
-) -> list[Problem]:
+) -> Iterator[Problem]:
     """What verification found, then works that are missing, then what is wrong in statements."""
-    problems = []
     for name, item in zip(answers, checked, strict=True):
-        problems += [Problem(name, 1, f.part, f.message) for f in item.verification.failures]
-        problems += [
-            Problem(name, 4, "references", f"{work!r} is listed and nothing is said of it")
-            for work in missing_works(item)
-        ]
-    for verdict in verdicts:
-        where = verdict.answer, verdict.part
-        shown = repr(verdict.text[:80])
-        for finding in verdict.wrong:
-            problems.append(Problem(where[0], 2, where[1], f"{finding} ({shown})"))
-        if verdict.supported is False:
-            problems.append(Problem(where[0], 3, where[1], f"no listed work supports {shown}"))
-        elif verdict.quote_recall is False and not verdict.wrong:
-            why = "its quotes do not support" if verdict.citations else "no quote stands behind"
-            problems.append(Problem(where[0], 2, where[1], f"{why} {shown}"))
-    return problems
+        for failure in item.verification.failures:
+            yield Problem(name, 1, failure.part, failure.message)
+        for work, coverage in coverages(item):
+            if coverage == "missing":
+                message = f"{work!r} is listed and nothing is said of it"
+                yield Problem(name, 4, "references", message)
+    for one in verdicts:
+        shown = repr(one.text[:80])
+        for finding in one.wrong:
+            yield Problem(one.answer, 2, one.part, f"{finding} ({shown})")
+        if one.supported is False:
+            yield Problem(one.answer, 3, one.part, f"no listed work supports {shown}")
+        elif one.quote_recall is False and not one.wrong:
+            why = "its quotes do not support" if one.citations else "no quote stands behind"
+            yield Problem(one.answer, 2, one.part, f"{why} {shown}")
 
 
 def read_report(path: Path) -> Report:
     """The report in a JSON file. Raises DatasetError."""
-    advice = "`rag evaluate answers --output` writes one"
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+        raw = TypeAdapter(dict[str, Any]).validate_json(path.read_bytes())
+        if raw.get("format") != FORMAT:
             raise ValueError(f"expected the format {FORMAT!r}")
         return TypeAdapter(Report).validate_python(raw)
-    except ValidationError as error:
-        raise DatasetError(f"{path}: not a report ({first_error(error)}); {advice}") from None
     except (OSError, ValueError) as error:
-        raise DatasetError(f"{path}: not a report ({error}); {advice}") from error
+        why = first_error(error) if isinstance(error, ValidationError) else error
+        advice = "`rag evaluate answers --output` writes one"
+        raise DatasetError(f"{path}: not a report ({why}); {advice}") from None
 
 
-def _row(item: Measure) -> str:
-    estimate = item.estimate()
-    counted = f"{item.numerator:g} of {item.denominator}"
-    if item.key == "recall_gap":  # a mean of differences: its numerator says nothing
-        counted = f"over {item.denominator}"
-    return (
-        f"| {item.label} | {percent(estimate.value, signed=item.key == 'recall_gap')} "
-        f"| {interval(estimate)} | {counted} | {item.unscored} | {item.better or '—'} "
-        f"| {item.note} |"
-    )
+def write_report(report: Report, folder: Path) -> bool:
+    """Write the report as Markdown, JSON and a plot; False where it could not be drawn."""
+    write_atomically(folder / "report.md", report.to_markdown().encode())
+    write_atomically(folder / "report.json", report.to_json().encode())
+    title = f"{report.name}: {report.answers} answers, {report.statements} statements"
+    return plot_reports([report], folder / "report.png", title=title)
 
 
-def _corrected_row(share: CorrectedShare) -> str:
-    note = f"{share.labelled} labelled and {share.others} other statements"
-    if share.ignored:
-        note += f"; {share.ignored} labels belong to no statement here"
-    return (
-        "| unsupported statements, corrected by labels (PPI) "
-        f"| {percent(share.estimate.value)} | {interval(share.estimate)} | {note} | | lower "
-        "| normal interval, statements as independent |"
-    )
+@dataclass(frozen=True, slots=True)
+class ComparedMeasure:
+    """One measure of two systems; `difference` is first minus second, question by question."""
+
+    key: str
+    line: int
+    label: str
+    better: Better
+    first: float | None
+    second: float | None
+    difference: PairedDifference
 
 
-def percent(value: float | None, *, signed: bool = False) -> str:
-    """A share in per cent, or a dash where there is none."""
-    if value is None:
-        return "—"
-    return f"{100 * value:+.1f} %" if signed else f"{100 * value:.1f} %"
+@dataclass(frozen=True, slots=True)
+class ReportComparison:
+    """The first system beside the second, for each measure that both have."""
+
+    first: str
+    second: str
+    checkers: tuple[str, str]
+    rows: tuple[ComparedMeasure, ...]
+
+    def to_markdown(self) -> str:
+        """A row for each measure."""
+        first, second, *checkers = map(cell, (self.first, self.second, *self.checkers))
+        lines = [f"## {first} against {second}", ""]
+        if self.checkers[0] != self.checkers[1]:
+            judged = f"Judged by two checkers ({'; '.join(checkers)})"
+            lines += [f"{judged}: lines 2 and 3 cannot be compared.", ""]
+        rows: list[Sequence[str]] = []
+        for number, title in LINES.items():
+            own = [_compared(row) for row in self.rows if row.line == number]
+            rows += [[f"**{number}. {title}**"], *own] if own else []
+        header = ("", first, second, "difference, by question", "95 % interval", "p", "questions",
+                  "better")  # fmt: skip
+        lines += markdown_table(header, rows)
+        lines += [
+            "",
+            "The difference is the mean over the questions that both scored, each counting once; "
+            "p is of a sign-flip test over questions, not corrected for the number of rows. With n "
+            "questions it cannot fall below 2 in 2^n.",
+        ]
+        return "\n".join(lines) + "\n"
 
 
-def interval(estimate: Estimate) -> str:
-    """The two ends in per cent, or a dash."""
-    if estimate.low is None or estimate.high is None:
-        return "—"
-    return f"{100 * estimate.low:.1f} – {100 * estimate.high:.1f} %"
+def _compared(row: ComparedMeasure) -> list[str]:
+    change = row.difference
+    ends = p = "—"
+    if change.low is not None and change.high is not None:
+        ends = f"{100 * change.low:+.1f} – {100 * change.high:+.1f}"
+    if change.p is not None:
+        p = f"{change.p:.3f}"
+    shares = [percent(row.first), percent(row.second), percent(change.mean, signed=True)]
+    return [cell(row.label), *shares, ends, p, str(change.clusters), row.better or "—"]
 
 
-def cell(text: str) -> str:
-    """Words of a file as Markdown that shows exactly them, in a table too."""
-    escaped = escape(text)
-    return escaped if "\\|" in escaped else escaped.replace("|", "\\|")
+def compare(first: Report, second: Report) -> ReportComparison:
+    """Every measure that both have."""
+    rows = [
+        ComparedMeasure(
+            *(item.key, item.line, item.label, item.better),
+            *(item.estimate().value, other.estimate().value),
+            item.minus(other),
+        )
+        for item in first.measures
+        if (other := second.measure(item.key)) is not None
+    ]
+    return ReportComparison(first.name, second.name, (first.checker, second.checker), tuple(rows))
+
+
+def write_comparisons(
+    reports: Sequence[Report], comparisons: Sequence[ReportComparison], folder: Path
+) -> bool:
+    """Write the comparisons of these reports as Markdown, as one JSON list and as a plot; False
+    where it could not be drawn."""
+    page = "\n".join(each.to_markdown() for each in comparisons)
+    data = json.dumps([asdict(each) for each in comparisons], ensure_ascii=False, indent=2)
+    write_atomically(folder / "comparison.md", page.encode())
+    write_atomically(folder / "comparison.json", f"{data}\n".encode())
+    return plot_reports(reports, folder / "comparison.png", title="Side by side")
+
+
+def plot_reports(reports: Sequence[Report], path: Path, *, title: str) -> bool:
+    """Draw every share with its interval, a panel for each line. An arrow at a label points to
+    where better is. False where matplotlib is not installed."""
+    arrows = {"higher": " →", "lower": " ←", "": ""}
+    panels: dict[str, dict[str, list[tuple[Estimate, str]]]] = {}
+    items = {item.key: item for report in reports for item in report.measures}
+    # A difference is no share: it has no place on an axis from 0 to 1.
+    items.pop("recall_gap", None)
+    for key, item in sorted(items.items(), key=lambda pair: pair[1].line):
+        measures = [report.measure(key) for report in reports]
+        panel = panels.setdefault(f"{item.line}. {LINES[item.line]}", {})
+        panel[item.label + arrows[item.better]] = [
+            (each.estimate(), f" ({each.counts()[1]})") if each else (Estimate(None), "")
+            for each in measures
+        ]
+    axis = "share; bars: 95 % interval over questions; in brackets: how many"
+    return plot_estimates(panels, [report.name for report in reports], path, title, axis)

@@ -22,7 +22,6 @@ from index.encoder import Encoder, embed
 from index.errors import DatasetError
 from index.passages import split
 from index.stores.segments import make_segment
-from rag.evaluation.comparison import plot_estimates
 from rag.evaluation.datasets import EvaluationSet, Offsets
 from rag.evaluation.statistics import (
     Estimate,
@@ -30,6 +29,7 @@ from rag.evaluation.statistics import (
     Values,
     mean_estimate,
     paired_difference,
+    plot_estimates,
 )
 from rag.retrieval.reranker import Reranker
 from rag.retrieval.retrieve import search
@@ -171,13 +171,13 @@ def _ours(document: Document, encoder: Encoder, reranker: Reranker | None) -> tu
 
 def _bm25(document: Document) -> tuple[Ranker, int]:
     passages = split(document)
-    spans = [(passage.start, passage.end) for passage in passages]
     lexicon = Lexicon([passage.text for passage in passages])
 
     def rank(questions: Sequence[str]) -> list[RankedSpans]:
-        return [[spans[row] for row in order(lexicon.scores(q))] for q in questions]
+        orders = [order(lexicon.scores(question)) for question in questions]
+        return [[(passages[row].start, passages[row].end) for row in rows] for rows in orders]
 
-    return rank, len(spans)
+    return rank, len(passages)
 
 
 def _langchain(document: Document, encoder: Encoder) -> tuple[Ranker, int]:
@@ -188,24 +188,16 @@ def _langchain(document: Document, encoder: Encoder) -> tuple[Ranker, int]:
         chunk_size=1000, chunk_overlap=200, add_start_index=True
     )
     chunks = splitter.create_documents([document.text])
+    texts = [chunk.page_content for chunk in chunks]
     starts = [int(chunk.metadata["start_index"]) for chunk in chunks]
-    spans = [(at, at + len(chunk.page_content)) for at, chunk in zip(starts, chunks, strict=True)]
-    vectors = encoder.encode_passages([chunk.page_content for chunk in chunks])
+    spans = [(at, at + len(text)) for at, text in zip(starts, texts, strict=True)]
+    vectors = encoder.encode_passages(texts)
 
     def rank(questions: Sequence[str]) -> list[RankedSpans]:
         queries = encoder.encode_queries(questions)
         return [[spans[row] for row in order(similarities(vectors, q))] for q in queries]
 
     return rank, len(spans)
-
-
-def require_packages(baselines: Sequence[str]) -> None:
-    """Raise DatasetError where a package that the evaluation needs is not installed."""
-    needed = ["ir_measures", *(["langchain_text_splitters"] if "langchain" in baselines else [])]
-    if missing := [name for name in needed if find_spec(name) is None]:
-        raise DatasetError(
-            f"this evaluation needs {', '.join(missing)}: pip install 'grounded-rag[evaluate]'"
-        )
 
 
 def evaluate_retrieval(
@@ -216,8 +208,13 @@ def evaluate_retrieval(
     reranker: Reranker | None = None,
     notify: Notify = silent,
 ) -> RetrievalReport:
-    """Run this project's configuration and each baseline over the same questions."""
-    require_packages(baselines)
+    """Run this project's configuration and each baseline over the same questions. Raises
+    DatasetError where a package that this needs is not installed."""
+    needed = ["ir_measures", *(["langchain_text_splitters"] if "langchain" in baselines else [])]
+    if missing := [name for name in needed if find_spec(name) is None]:
+        raise DatasetError(
+            f"this evaluation needs {', '.join(missing)}: pip install 'grounded-rag[evaluate]'"
+        )
     build: dict[str, Callable[[Document], tuple[Ranker, int]]] = {
         "rag": lambda document: _ours(document, encoder, reranker),
         "langchain": lambda document: _langchain(document, encoder),
@@ -248,9 +245,8 @@ def evaluate_retrieval(
             m: paired_difference(values["rag"][m], values[name][m], clusters)
             for m in (MEASURES if systems else ())
         }
-        systems.append(
-            RetrievalSystem(name, passages, build_seconds, query_seconds, measures, differences)
-        )
+        costs = (passages, build_seconds, query_seconds)
+        systems.append(RetrievalSystem(name, *costs, measures, differences))
     model = reranker.name if reranker else None
     sizes = (len(data.documents), len(golds))
     return RetrievalReport(data.name, *sizes, encoder.name, model, tuple(systems))

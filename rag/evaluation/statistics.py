@@ -1,4 +1,4 @@
-"""Estimates with intervals, paired differences and corrections by labels, for every report.
+"""Estimates with intervals, paired differences, corrections by labels; their tables and plots.
 
 An interval is a 95 % percentile bootstrap over clusters (Field and Welsh 2007): whole clusters are
 drawn, because the statements of one question, or the questions about one document, are right or
@@ -8,13 +8,16 @@ scored is counted apart and enters no mean. Seeds are fixed: the same input give
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from rag.plaintext import plain
 
 Values = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.bool_]
@@ -77,28 +80,18 @@ class Measure:
     line: int
     label: str
     better: Better
+    note: str
     scores: tuple[ItemScore, ...]
-    note: str = ""
 
     @property
-    def scored(self) -> tuple[tuple[str, float], ...]:
+    def scored(self) -> list[tuple[str, float]]:
         """(prompt, value) of each item that could be scored."""
-        return tuple((item.prompt, item.value) for item in self.scores if item.value is not None)
+        return [(item.prompt, item.value) for item in self.scores if item.value is not None]
 
-    @property
-    def numerator(self) -> float:
-        """The sum of the scores."""
-        return sum(value for _, value in self.scored)
-
-    @property
-    def denominator(self) -> int:
-        """How many items were scored."""
-        return len(self.scored)
-
-    @property
-    def unscored(self) -> int:
-        """How many items could not be scored."""
-        return len(self.scores) - self.denominator
+    def counts(self) -> tuple[float, int, int]:
+        """The sum of the scores, how many there are, and how many items could not be scored."""
+        values = [value for _, value in self.scored]
+        return sum(values), len(values), len(self.scores) - len(values)
 
     def estimate(self) -> Estimate:
         """The mean of the scores, with its interval over prompts."""
@@ -116,6 +109,24 @@ class Measure:
         for prompt, value in self.scored:
             values.setdefault(prompt, []).append(value)
         return {prompt: sum(each) / len(each) for prompt, each in values.items()}
+
+
+Declared = tuple[str, int, str, Better, str]
+"""A measure without its scores: the fields of `Measure` in order."""
+Scores = Mapping[str, Iterable[tuple[str, float | None]]]
+"""(prompt, value) of each item, by the key of the measure."""
+
+
+def measures_of(declared: Iterable[Declared], scores: Scores) -> list[Measure]:
+    """The declared measures that have an entry in `scores`, be it an empty one."""
+    return [
+        Measure(
+            *one,
+            tuple(ItemScore(p, None if v is None else float(v)) for p, v in scores[one[0]]),
+        )
+        for one in declared
+        if one[0] in scores
+    ]
 
 
 def bootstrap(
@@ -221,3 +232,65 @@ def corrected_share(
     half = NormalDist().inv_cdf(0.975) * variance**0.5
     estimate = Estimate(value, value - half, value + half) if len(truth) > 1 else Estimate(value)
     return CorrectedShare(len(truth), len(rest), ignored, estimate)
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a table; a short row is filled up with empty cells."""
+    padded = [[*row, *[""] * (len(header) - len(row))] for row in rows]
+    lines = [header, ["---"] * len(header), *padded]
+    return ["|" + "|".join(f" {cell} " if cell else " " for cell in line) + "|" for line in lines]
+
+
+Panels = Mapping[str, Mapping[str, Sequence[tuple[Estimate, str]]]]
+"""panel → row → for each system the estimate, in [0, 1], and what is written behind it."""
+
+
+def plot_estimates(
+    panels: Panels, systems: Sequence[str], path: Path, title: str, axis: str
+) -> bool:
+    """Draw a dot and a bar for each estimate, a colour for each system; False where matplotlib is
+    not installed. The kind of picture follows from the suffix of `path`."""
+    try:
+        from matplotlib.figure import Figure
+        from matplotlib.lines import Line2D
+    except ImportError:
+        return False
+    heights = [len(rows) * len(systems) for rows in panels.values()] or [1]
+    size = (10, 1.6 + 0.55 * len(heights) + 0.30 * sum(heights))
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)
+    for axes, (name, rows) in zip(grid[:, 0], panels.items(), strict=False):
+        for row, estimates in enumerate(rows.values()):
+            for place, (estimate, note) in enumerate(estimates):
+                at = row + 0.8 * (place - (len(systems) - 1) / 2) / len(systems)
+                style = {"va": "center", "fontsize": 8, "color": f"C{place}"}
+                if estimate.value is None:
+                    axes.text(0.0, at, "not measured", **style)
+                    continue
+                if estimate.low is not None:
+                    ends = [estimate.low, estimate.high]
+                    axes.plot(ends, [at, at], color=f"C{place}", linewidth=2.5, alpha=0.5)
+                axes.plot([estimate.value], [at], "o", color=f"C{place}", markersize=6)
+                axes.text(1.03, at, f"{estimate.value:.2f}{note}", **style)
+        axes.set_yticks(range(len(rows)), list(map(_drawn, rows)))
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.set_title(name, loc="left", fontsize=10, fontweight="bold")
+        axes.grid(axis="x", alpha=0.3)
+    grid[-1, 0].set(xlim=(-0.02, 1.14), xticks=[0, 0.25, 0.5, 0.75, 1], xlabel=axis)
+    if len(systems) > 1:
+        handles = [
+            Line2D([], [], color=f"C{place}", marker="o", label=_drawn(system))
+            for place, system in enumerate(systems)
+        ]
+        where = {"loc": "outside upper center", "ncols": min(4, len(handles))}
+        figure.legend(handles=handles, title=_drawn(title), **where)
+    else:
+        figure.suptitle(_drawn(title))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+    return True
+
+
+def _drawn(name: str) -> str:
+    """A name from a file, in which a dollar sign would begin a formula."""
+    return plain(name).replace("$", "\\$")

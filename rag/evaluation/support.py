@@ -7,7 +7,7 @@ the checker's own, fixed on the data it was fitted on, never on the data it is m
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -16,8 +16,8 @@ from index.documents.document import Document
 from index.passages import split
 from rag.evaluation import statistics
 from rag.evaluation.datasets import LabelledClaim
-from rag.evaluation.perturbation import PerturbedClaim, perturbation_set
-from rag.evaluation.statistics import Estimate, Labels, Values
+from rag.evaluation.perturbation import PERTURBED, PerturbedClaim, perturbation_set
+from rag.evaluation.statistics import Estimate, Labels, Values, markdown_table
 from rag.support import Support, SupportChecker
 from rag.support.text import content_stems
 
@@ -77,15 +77,12 @@ def evaluate_labels(
     """Measure a checker on labelled claims; one part for each source where there are several."""
     answers = checker.check_all([(claim.claim, claim.evidence) for claim in claims])
     answered = list(zip(claims, answers, strict=True))
-    report = _report(checker, answered, data, resamples)
     sources = sorted({claim.source or "" for claim in claims})
-    if len(sources) < 2:
-        return report
-    parts = [
+    parts = tuple(
         _report(checker, [a for a in answered if (a[0].source or "") == source], source, resamples)
-        for source in sources
-    ]
-    return replace(report, parts=tuple(parts))
+        for source in (sources if len(sources) > 1 else ())
+    )
+    return replace(_report(checker, answered, data, resamples), parts=parts)
 
 
 def _report(
@@ -128,21 +125,22 @@ def evaluate_perturbations(
 ) -> PerturbationReport:
     """Count, kind by kind, what the checker objects to."""
     answers = checker.check_all([(claim.statement, claim.evidence) for claim in claims])
-    rows = []
-    for kind in dict.fromkeys(claim.kind for claim in claims):
-        own = [answer for claim, answer in zip(claims, answers, strict=True) if claim.kind == kind]
-        flagged = [bool(answer.findings) for answer in own]
-        low = [a.probability is not None and a.probability < checker.threshold for a in own]
-        either = [one or other for one, other in zip(flagged, low, strict=True)]
-        perturbed = next(claim.perturbed for claim in claims if claim.kind == kind)
-        counts = (len(own), sum(flagged), sum(low), sum(either))
-        rows.append(PerturbationCounts(kind, perturbed, *counts))
+    objections: dict[str, list[tuple[bool, bool]]] = {}
+    for claim, answer in zip(claims, answers, strict=True):
+        low = answer.probability is not None and answer.probability < checker.threshold
+        objections.setdefault(claim.kind, []).append((bool(answer.findings), low))
+    rows = [
+        PerturbationCounts(
+            kind, kind in PERTURBED, len(own), *map(sum, zip(*own, strict=True)), sum(map(any, own))
+        )
+        for kind, own in objections.items()
+    ]
     works = len({claim.work for claim in claims})
     return PerturbationReport(checker.name, works, checker.threshold, tuple(rows))
 
 
 def try_on_documents(
-    checker: SupportChecker, documents: Iterable[tuple[str, Document]], *, per_kind: int
+    checker: SupportChecker, documents: Mapping[str, Document], *, per_kind: int
 ) -> PerturbationReport | None:
     """The checker on sentences of these documents (by source id), as they are and perturbed; None
     where there are no such sentences."""
@@ -152,7 +150,7 @@ def try_on_documents(
             for passage in split(document)
             for start, end in passage.sentences
         ]
-        for source_id, document in (sorted(documents) if per_kind else ())
+        for source_id, document in (documents.items() if per_kind else ())
     }
     claims = perturbation_set(works, per_kind=per_kind)
     return evaluate_perturbations(checker, claims) if claims else None
@@ -164,40 +162,33 @@ def render_markdown(
     """Tables for a person, every figure with its denominator."""
     lines: list[str] = []
     if reports:
-        lines += [
-            "| data | checker | claims (scored) | clusters | supported | AUROC | word overlap "
-            "| balanced accuracy | F1 | threshold |",
-            "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-        ]
-        for report in reports:
-            lines.append(_row(report, report.data))
-            lines += [_row(part, f"— {part.data or 'no source'}") for part in report.parts]
+        header = ("data", "checker", "claims (scored)", "clusters", "supported", "AUROC",
+                  "word overlap", "balanced accuracy", "F1", "threshold")  # fmt: skip
+        rows = []
+        for whole in reports:
+            rows.append(_row(whole, whole.data))
+            rows += [_row(part, f"— {part.data or 'no source'}") for part in whole.parts]
+        lines += markdown_table(header, rows)
     if perturbations is not None:
-        lines += [
-            "",
-            f"Perturbed and unchanged sentences of {perturbations.works} works, "
-            f"{perturbations.checker}, threshold {perturbations.threshold:.2f}:",
-            "",
-            "| kind | | cases | by rule | by probability | either |",
-            "| --- | --- | --- | --- | --- | --- |",
-        ]
+        about = f"Perturbed and unchanged sentences of {perturbations.works} works"
+        judged = f"{perturbations.checker}, threshold {perturbations.threshold:.2f}"
+        lines += ["", f"{about}, {judged}:", ""]
+        header = ("kind", "", "cases", "by rule", "by probability", "either")
+        rows = []
         for row in perturbations.rows:
-            counts = " | ".join(
-                f"{count} ({100 * count / row.total:.1f} %)"
-                for count in (row.by_finding, row.by_probability, row.by_either)
-            )
+            counts = (row.by_finding, row.by_probability, row.by_either)
+            shares = [f"{count} ({100 * count / row.total:.1f} %)" for count in counts]
             meaning = "detected" if row.perturbed else "false alarms"
-            lines.append(f"| {row.kind} | {meaning} | {row.total} | {counts} |")
+            rows.append([row.kind, meaning, str(row.total), *shares])
+        lines += markdown_table(header, rows)
     return "\n".join(lines) + "\n"
 
 
-def _row(report: SupportReport, data: str) -> str:
+def _row(report: SupportReport, data: str) -> list[str]:
     share = "—" if report.supported_share is None else f"{report.supported_share:.2f}"
-    return (
-        f"| {data} | {report.checker} | {report.total} ({report.scored}) | {report.clusters} "
-        f"| {share} | {report.auroc} | {report.overlap} "
-        f"| {report.balanced_accuracy} | {report.f1} | {report.threshold:.2f} |"
-    )
+    counts = [f"{report.total} ({report.scored})", str(report.clusters), share]
+    figures = (report.auroc, report.overlap, report.balanced_accuracy, report.f1)
+    return [data, report.checker, *counts, *map(str, figures), f"{report.threshold:.2f}"]
 
 
 def render_json(reports: Sequence[SupportReport]) -> str:
