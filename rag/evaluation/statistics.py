@@ -282,8 +282,10 @@ def plot_estimates(
             Line2D([], [], color=f"C{place}", marker="o", label=_drawn(system))
             for place, system in enumerate(systems)
         ]
-        where = {"loc": "outside upper center", "ncols": min(4, len(handles))}
-        figure.legend(handles=handles, title=_drawn(title), **where)
+        columns = min(4, len(handles))
+        figure.legend(
+            handles=handles, title=_drawn(title), loc="outside upper center", ncols=columns
+        )
     else:
         figure.suptitle(_drawn(title))
     path.parent.mkdir(parents=True, exist_ok=True)

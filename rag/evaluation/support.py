@@ -129,12 +129,11 @@ def evaluate_perturbations(
     for claim, answer in zip(claims, answers, strict=True):
         low = answer.probability is not None and answer.probability < checker.threshold
         objections.setdefault(claim.kind, []).append((bool(answer.findings), low))
-    rows = [
-        PerturbationCounts(
-            kind, kind in PERTURBED, len(own), *map(sum, zip(*own, strict=True)), sum(map(any, own))
-        )
-        for kind, own in objections.items()
-    ]
+    rows = []
+    for kind, own in objections.items():
+        flagged, below = (sum(column) for column in zip(*own, strict=True))
+        counts = (len(own), flagged, below, sum(map(any, own)))
+        rows.append(PerturbationCounts(kind, kind in PERTURBED, *counts))
     works = len({claim.work for claim in claims})
     return PerturbationReport(checker.name, works, checker.threshold, tuple(rows))
 
@@ -173,14 +172,14 @@ def render_markdown(
         about = f"Perturbed and unchanged sentences of {perturbations.works} works"
         judged = f"{perturbations.checker}, threshold {perturbations.threshold:.2f}"
         lines += ["", f"{about}, {judged}:", ""]
-        header = ("kind", "", "cases", "by rule", "by probability", "either")
         rows = []
         for row in perturbations.rows:
             counts = (row.by_finding, row.by_probability, row.by_either)
             shares = [f"{count} ({100 * count / row.total:.1f} %)" for count in counts]
             meaning = "detected" if row.perturbed else "false alarms"
             rows.append([row.kind, meaning, str(row.total), *shares])
-        lines += markdown_table(header, rows)
+        columns = ("kind", "", "cases", "by rule", "by probability", "either")
+        lines += markdown_table(columns, rows)
     return "\n".join(lines) + "\n"
 
 
