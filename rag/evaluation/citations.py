@@ -169,8 +169,8 @@ def verdict_measures(verdicts: Sequence[Verdict]) -> list[Measure]:
     for item in verdicts:
         by_answer.setdefault((item.prompt, item.answer), []).append(item.supported)
         quote, passage = item.quote_recall, item.passage_recall
-        known = quote is not None and passage is not None
-        gaps.append((item.prompt, quote - passage if known else None))
+        gap = None if quote is None or passage is None else quote - passage
+        gaps.append((item.prompt, gap))
     scores: Scores = {
         "recall_quote": [(item.prompt, item.quote_recall) for item in verdicts],
         "precision_quote": [(v.prompt, one) for v in verdicts for one in v.quote_precisions],
