@@ -94,7 +94,7 @@ def build(
     load: bool = False,
 ) -> Build:
     """Bring the index up to date with `catalog`, vectors by `encoder`. With `retry` off, a source
-    that could not be had a moment ago is not asked for again. With `load`, the segments are
+    that could not be fetched a moment ago is not asked for again. With `load`, the segments are
     returned too. Whatever is wrong with a single source stands in its state, and is not raised."""
     result = Build()
     store, segments = SourceStore(settings.sources), SegmentStore(settings.index)

@@ -133,7 +133,7 @@ def dropped_quotes(raw: Any) -> None:
     ("change", "line", "named", "keys"),
     [
         (unlisted_quote, 1, "arxiv:9999.00001v1 is not a listed source", {"exact", "wrong_work"}),
-        (others_words, 1, "says something else", {"exact", "wrong_work", "pages"}),
+        (others_words, 1, "read otherwise", {"exact", "wrong_work", "pages"}),
         (shifted_page, 1, "stands on page 1 of arxiv:2401.00001v2, not 2", {"pages"}),
         (other_link, 1, "https://github.com/somebody/else", {"links"}),
         (link_in_words, 1, "the prompt gives no link 'https://example.org/more'", {"links"}),

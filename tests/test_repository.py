@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
@@ -86,3 +87,19 @@ def test_the_wheel_holds_index_and_rag_with_all_their_data() -> None:
     assert {path for path in files if path.suffix not in (".py", ".pyc")} == packaged
     # Setuptools finds no package in a folder without an __init__.py.
     assert all((ROOT / name).with_name("__init__.py").exists() for name in PRODUCT)
+
+
+def test_documents_name_files_that_exist() -> None:
+    documents = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    for document in documents:
+        paths = re.findall(
+            r"`((?:index|rag|scripts|tests|docs|notebooks)/[\w./]+)`", document.read_text()
+        )
+        # Superseded decisions keep the names of their time.
+        gone = [path for path in paths if not (ROOT / path).exists()]
+        assert not gone, f"{document.name} names {gone}"
+
+
+def test_no_figure_is_left_out_of_the_documents() -> None:
+    for document in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
+        assert not re.findall(r"@[A-Z]+@", document.read_text()), document

@@ -159,12 +159,12 @@ WITHOUT_QUOTE = {"text": "It matters.", "quotes": []}
 GRANDFATHER = PROMPTS["colour"].text.replace("grandmother", "grandfather")
 TAMPERINGS: Mapping[str, tuple[Change, str]] = {
     "a quote's word": (quote("text", lambda t: t.replace("a", "e", 1)), "task: "),
-    "a quote's case": (quote("text", str.lower), "says something else"),
-    "a quote's start": (quote("start", lambda n: n + 1), "says something else"),
-    "a quote's end": (quote("end", lambda n: n - 1), "says something else"),
-    "an empty quote": (quote("end", lambda _: 0), "lies outside the text"),
-    "a far end": (quote("end", lambda _: 10**9), "lies outside the text"),
-    "a negative start": (quote("start", lambda n: n - 10**9), "lies outside"),
+    "a quote's case": (quote("text", str.lower), "read otherwise"),
+    "a quote's start": (quote("start", lambda n: n + 1), "read otherwise"),
+    "a quote's end": (quote("end", lambda n: n - 1), "read otherwise"),
+    "an empty quote": (quote("end", lambda _: 0), "lie outside the text"),
+    "a far end": (quote("end", lambda _: 10**9), "lie outside the text"),
+    "a negative start": (quote("start", lambda n: n - 10**9), "lie outside"),
     "a quote's page": (quote("pages", lambda _: [2]), "stands on page 1 of arxiv:"),
     "another page": (quote("pages", lambda pages: [*pages, 2]), "not 1, 2"),
     "no page": (quote("pages", lambda _: []), "not none"),

@@ -242,7 +242,7 @@ class Http:
         for chunk in answer.iter_bytes():
             content += chunk
             if max(announced, len(content)) > limit:
-                raise HttpError(f"{site} sent more than {limit / 1_000_000:g} MB: not kept")
+                raise HttpError(f"{site} sent more than {limit / 1_000_000:g} MB: not stored")
             if time.monotonic() > deadline:
                 # No further try: a host this slow would be so again.
                 raise HttpError(f"{site} sent too slowly: gave up after {total:g} s")

@@ -54,7 +54,7 @@ def pdf_error(data: bytes) -> str:
     if not data:
         return "not a PDF: the file is empty"
     if len(data) > PDF_LIMIT:
-        return f"larger than {PDF_LIMIT // 1_000_000} MB: not kept"
+        return f"larger than {PDF_LIMIT // 1_000_000} MB: not stored"
     if _is_web_page(head):
         return "not a PDF: an HTML page came in its place"
     if b"%PDF-" in head:
@@ -69,7 +69,7 @@ def readme_error(data: bytes) -> str:
     if not data.strip():
         return "the README is empty"
     if len(data) > README_LIMIT:
-        return f"larger than {README_LIMIT // 1_000_000} MB: not kept"
+        return f"larger than {README_LIMIT // 1_000_000} MB: not stored"
     if _is_web_page(data[:1024]):
         return "not a README: an HTML page came in its place"
     return "not a README: it is no plain text" if b"\0" in data else ""

@@ -230,6 +230,8 @@ def read_answer(path: Path) -> Answer:
     """The answer in a file. Raises AnswerError where there is none."""
     try:
         return Answer.from_json(path.read_text(encoding="utf-8"))
+    except AnswerError as error:
+        raise AnswerError(f"{path}: {error}") from None
     except OSError as error:
         raise AnswerError(
             f"{path}: cannot be read ({error.strerror or error}); expected an answer file (JSON)"

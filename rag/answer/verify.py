@@ -239,9 +239,9 @@ def _quote_problem(quote: Quote, document: Document | None) -> str:
     if quote.source_type != source_type_of(source):
         return f"{source} is not of source type {quote.source_type!r}"
     if not 0 <= start < end <= len(document.text):
-        return f"[{start}, {end}) lies outside the text of {source}"
+        return f"characters {start} to {end} lie outside the text of {source}"
     if document.text[start:end] != quote.text:
-        return f"[{start}, {end}) of {source} says something else"
+        return f"characters {start} to {end} of {source} read otherwise"
     pages = document.pages(start, end)
     if quote.pages != pages:
         return f"stands on page {_numbers(pages)} of {source}, not {_numbers(quote.pages)}"

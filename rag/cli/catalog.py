@@ -39,7 +39,7 @@ def _row(listing: Listing, store: SourceStore) -> tuple[str, str, str]:
         if source_id.startswith("summary:"):
             continue
         source, failure = store.get(source_id), store.failure(source_id)
-        if source is not None:
+        if source is not None and failure is None:
             available.append(f"{source_type_of(source_id)} {(source.version or '')[:12]}".strip())
         if failure is not None:
             missing.append(f"{source_id}: {failure.reason}")

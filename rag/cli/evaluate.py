@@ -21,7 +21,7 @@ app = typer.Typer(no_args_is_help=True, help="Measure answers, retrieval and the
 
 Paths = Annotated[
     list[Path],
-    typer.Argument(metavar="ANSWER…", help="Answer files, or external systems' (JSON lines)."),
+    typer.Argument(metavar="ANSWER", help="Answer files, or external systems' (JSON lines)."),
 ]
 CheckerName = Annotated[
     str, typer.Option("--checker", help="An NLI cross-encoder, name or folder; else built in.")
@@ -83,7 +83,7 @@ def answers(
 def compare(
     folders: Annotated[
         list[Path],
-        typer.Argument(metavar="A/ B/…", help="Folders with a report.json, or with answers."),
+        typer.Argument(metavar="REPORT", help="Folders with a report.json, or with answers."),
     ],
     checker: CheckerName = "",
     output: Output = None,
@@ -205,7 +205,9 @@ def convert(
     path: Annotated[
         Path,
         typer.Argument(
-            help="Prose with [n], then lines that begin with [n].", exists=True, dir_okay=False
+            help=r"Prose with markers \[n], then lines that begin with \[n].",
+            exists=True,
+            dir_okay=False,
         ),
     ],
 ) -> None:
@@ -229,8 +231,9 @@ def retrieval(
 ) -> None:
     """Measure how well passages that answer a question are found, with intervals clustered by
     document and a paired test against each baseline."""
-    from index.encoder import load_encoder
+    from index.encoder import LazyEncoder
     from index.files import write_atomically
+    from index.settings import Settings
     from rag.evaluation.datasets import read_evaluation_set
     from rag.evaluation.retrieval import evaluate_retrieval
     from rag.retrieval.reranker import load_reranker
@@ -239,7 +242,7 @@ def retrieval(
     with Bars() as bars:
         report = evaluate_retrieval(
             data,
-            load_encoder(encoder, offline=offline),
+            LazyEncoder(Settings(encoder=encoder, offline=offline)),
             baselines=baseline or (),
             reranker=load_reranker(reranker, offline=offline) if reranker else None,
             notify=bars,
@@ -252,7 +255,7 @@ def retrieval(
 
 @app.command()
 def support(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Labelled claims.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Labelled claims.")],
     checker: CheckerName = "",
     offline: options.Offline = False,
     output: Annotated[Path | None, typer.Option(help="Also written here, as JSON.")] = None,

@@ -10,7 +10,7 @@ from rag.cli.options import Bars, OpenSettings, Prompts, say, settings, with_opt
 @with_options_of(settings)
 def run(open_settings: OpenSettings, prompts: Prompts) -> None:
     """Download, read and embed the works that PROMPT… list. What is there already is left alone;
-    what could not be had is tried again. Where works have to be embedded anew, for another
+    what could not be fetched is tried again. Where works have to be embedded anew, for another
     encoder or by a newer version of this program, it says so first."""
     from index.build import build, outdated
     from index.catalog import Catalog

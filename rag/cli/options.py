@@ -30,7 +30,7 @@ DATA_DIR = Path("data")
 ENCODER = DEFAULT_ENCODER
 
 Prompts = Annotated[
-    list[Path], typer.Argument(help="Prompt documents.", show_default=False, metavar="PROMPT…")
+    list[Path], typer.Argument(help="Prompt documents.", show_default=False, metavar="PROMPT")
 ]
 DataDir = Annotated[
     Path, typer.Option(envvar="RAG_DATA_DIR", help="Where everything that is built is stored.")
@@ -76,8 +76,8 @@ def open_pipeline(
     base_url: Annotated[
         str | None, typer.Option(help="An OpenAI-compatible server, for --writer chat.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="For sampling.")] = 0,
-    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="For sampling (local, chat).")] = 0,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy (local, chat).")] = 0.0,
     threshold: Annotated[
         float | None,
         typer.Option(
@@ -87,7 +87,9 @@ def open_pipeline(
             show_default=False,
         ),
     ] = None,
-    tries: Annotated[int, typer.Option(min=0, help="How often a statement is written again.")] = 2,
+    tries: Annotated[
+        int, typer.Option(min=0, help="How often a statement is written again (local, chat).")
+    ] = 2,
     data_dir: DataDir = DATA_DIR,
     mirror: Mirror = None,
     offline: Offline = False,

@@ -22,7 +22,7 @@ def run(
         typer.Argument(
             help="Prompt documents, to search what they list and nothing else.",
             show_default=False,
-            metavar="[PROMPT…]",
+            metavar="PROMPT",
         ),
     ] = None,
     work: Annotated[

@@ -11,7 +11,7 @@ from rag.cli.options import DATA_DIR, DataDir, say, settings
 
 
 def run(
-    paths: Annotated[list[Path], typer.Argument(help="Answer files (JSON).", metavar="ANSWER…")],
+    paths: Annotated[list[Path], typer.Argument(help="Answer files (JSON).", metavar="ANSWER")],
     data_dir: DataDir = DATA_DIR,
 ) -> None:
     """Check every quote, page, link and listing of each ANSWER against the stored sources, which

@@ -22,7 +22,8 @@ def read_json_lines(path: Path, kind: type[Record], form: str) -> Iterator[tuple
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path} cannot be read ({error}); expected {form}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise DatasetError(f"{path} cannot be read ({reason}); expected {form}") from error
     adapter = TypeAdapter(kind)
     for number, line in enumerate(lines, start=1):
         if line.strip():

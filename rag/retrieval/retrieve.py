@@ -235,8 +235,8 @@ def search_data_dir(
     if not names:
         raise EncoderError(
             f"{', '.join(works) or settings.data_dir}: nothing here is indexed by this version "
-            f"with the encoder {encoder.name}: run `rag index PROMPT…` first, or name another "
-            "data directory with --data-dir"
+            f"with the encoder {settings.encoder} ({encoder.name}): run `rag index PROMPT…` "
+            "first, or name another data directory with --data-dir"
         )
 
     damaged: list[SegmentError] = []

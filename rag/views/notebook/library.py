@@ -37,7 +37,8 @@ _MARKERS = ("o", "^", "s", "D")
 
 def look(*prompts: Asked, **options: Unpack[SettingsOptions]) -> Library:
     """The works that `prompts` list, with their passages; works that are not indexed yet are
-    indexed first. Options as for `settings_here`."""
+    indexed first. `data_dir`, `mirror`, `offline` and `encoder` are as for
+    `rag.ask`."""
     from rag.chain import as_prompt
 
     catalog = Catalog.of(item for prompt in prompts for item in as_prompt(prompt).listings)

@@ -84,7 +84,7 @@ class Job:
         self._cancelled = False
 
     def notify(self, stage: str, done: int, total: int, what: str) -> None:
-        """See `index.progress.Notify`. Raises JobCancelled after `cancel`."""
+        """See `index.build.Notify`. Raises JobCancelled after `cancel`."""
         with self._working():
             self._stages[stage] = Stage(stage, done, total, what)
 
