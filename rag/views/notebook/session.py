@@ -155,9 +155,9 @@ def ask(
     name) and any of `paper`, `github` and `summary`; `related` are works beside those.
 
     Options: `writer` ("auto", "extractive", "local" or "chat"), `model` and `base_url` as in `rag
-    ask`; `data_dir` is where everything built is stored, `mirror` a folder that is read before the
-    network, `offline` never touches the network, `encoder` names a sentence-transformers model. What is
-    not given comes from `RAG_DATA_DIR`, `RAG_MIRROR` and `RAG_OFFLINE`."""
+    ask`. `data_dir` is where everything built is stored, `mirror` a folder that is read before the
+    network, `encoder` names a sentence-transformers model, and `offline` never touches the network.
+    What is not given comes from `RAG_DATA_DIR`, `RAG_MIRROR` and `RAG_OFFLINE`."""
     from rag.chain import as_prompt
 
     if (prompt is None) == (not question) or (prompt is not None and (works or related)):
