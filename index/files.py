@@ -97,9 +97,10 @@ def read(path: Path, parse: Callable[[bytes], Entry]) -> list[Entry]:
     """The entries of a file of lines, oldest first; [] where there is no file. A line that `parse`
     refuses by a ValueError is skipped with a warning. The last line may be torn, or be in the
     middle of being written: it counts if it can be parsed."""
-    if not path.exists():
+    try:
+        *lines, tail = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
         return []
-    *lines, tail = path.read_bytes().split(b"\n")
     entries: list[Entry] = []
     for line in filter(bytes.strip, lines):
         try:
