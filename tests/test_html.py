@@ -116,7 +116,7 @@ def test_what_could_not_be_read_or_is_weakly_supported_comes_first(
     warning = SupportWarning("task", statement.text, "the number 7")
     words = parsed(to_html(answer, support_warnings=[warning])).words
     first = words[: words.index("1. What you were doing")]
-    assert "1 paper could not be read" in first
+    assert "Missing: 1 paper" in first
     assert "1 statement says more than its quotes seem to" in first
     assert "It has 7 colours. Weakly supported: the number 7." in words
     assert "offline, and not in the mirror" in words

@@ -119,11 +119,11 @@ def test_an_answer_shows_every_part(answers: Mapping[str, Answer], name: str) ->
 
 def test_what_could_not_be_read_comes_first_with_the_reason(answers: Mapping[str, Answer]) -> None:
     markdown = to_markdown(answers["colour"])
-    assert markdown.index("1 paper could not be read") < markdown.index("## 1.")
+    assert markdown.index("Missing: 1 paper") < markdown.index("## 1.")
     shown = words(markdown)
     assert "Read: summary in the prompt; not read: paper (offline, and not in the mirror)" in shown
     assert "Read: full text, README, summary in the prompt" in shown
-    assert "could not be read" not in to_markdown(answers["move"])
+    assert "Missing:" not in to_markdown(answers["move"])
 
 
 def test_the_place_of_a_quote_names_its_pages() -> None:

@@ -32,7 +32,7 @@ def to_markdown(answer: Answer) -> str:
     lines = [f"# {escape(answer.prompt.question)}", ""]
     if unread := what_could_not_be_read(answer):
         lines += [
-            f"> **Not everything could be read:** {unread} could not be read; section 3 says why. "
+            f"> **Not everything could be read.** Missing: {unread}; section 3 says why. "
             "What follows rests on the rest.",
             "",
         ]
