@@ -136,7 +136,7 @@ def test_an_interrupt_ends_the_workers_too() -> None:
 
 def test_a_worker_imports_nothing_heavy() -> None:
     script = (
-        "import sys, index.documents.extract, index.documents.extract\n"
+        "import sys, index.documents.extract\n"
         "index.documents.extract.extract('a', b'Hello.', 'text/plain')\n"
         "print([name for name in ('torch', 'numpy', 'transformers') if name in sys.modules])"
     )

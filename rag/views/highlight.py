@@ -151,7 +151,7 @@ def _source(
     source = store.find(record.id, record.sha256)
     if source is None:
         raise SourceError(record.id, f"its bytes are not in {settings.sources}")
-    if source.media_type.partition(";")[0].strip().lower() != PDF:
+    if source.media_type != PDF:
         raise SourceError(record.id, "it is not a PDF")
     document = cached_document(source, settings)
     if document is None or document.sha256 != record.document_sha256:

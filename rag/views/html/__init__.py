@@ -122,8 +122,6 @@ def _render(template: str, answer: Answer, pictures: Pictures, support_warnings:
         support_warnings,
         [hashlib.sha256(page.data).digest() for page in pages],
     )
-    style = (files(__name__) / "templates" / "style.css").read_text(encoding="utf-8").strip()
-    digest = b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return (
         _environment()
         .get_template(template)
@@ -138,10 +136,23 @@ def _render(template: str, answer: Answer, pictures: Pictures, support_warnings:
             page_numbers={key: number for number, key in enumerate(shown, start=1)},
             next_number=count(1).__next__,
             key="a" + hashlib.sha256(repr(content).encode("utf-8", "replace")).hexdigest()[:10],
-            style=Markup(style),
-            policy=f"{_POLICY}'sha256-{digest}'",
+            style=_style(),
+            policy=_POLICY + style_source(),
         )
     )
+
+
+@cache
+def _style() -> Markup:
+    style = (files(__name__) / "templates" / "style.css").read_text(encoding="utf-8")
+    return Markup(style.strip())
+
+
+@cache
+def style_source() -> str:
+    """The hash of the stylesheet in every document and fragment, as a content security policy
+    names a source."""
+    return f"'sha256-{b64encode(hashlib.sha256(_style().encode()).digest()).decode()}'"
 
 
 def _crops(quote: Quote, pictures: Pictures) -> list[Crop]:

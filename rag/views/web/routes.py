@@ -27,7 +27,7 @@ from index.errors import AnswerError, PromptError, RagError
 from rag.answer.verify import Verification
 from rag.plaintext import plain, visible
 from rag.prompt import MAX_SIZE, Prompt, decode, parse_prompt
-from rag.views.html import to_fragment, to_html
+from rag.views.html import style_source, to_fragment, to_html
 from rag.views.markdown import to_markdown
 from rag.views.web.form import FIELDS, MAX_WORKS, PromptForm
 from rag.views.web.guard import policy
@@ -184,7 +184,7 @@ def answer_routes(site: Site) -> APIRouter:
         fragment = Markup(await asyncio.to_thread(rendered.render, to_fragment))
         values = {"name": name, "fragment": fragment, "verification": verification}
         page = _page("answer.html", answer=rendered.answer, **values)
-        page.headers["content-security-policy"] = policy(fragment)
+        page.headers["content-security-policy"] = policy(style_source())
         return page
 
     @router.get("")
