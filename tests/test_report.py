@@ -161,6 +161,17 @@ def test_a_damaged_answer_is_named_and_counted(
         assert became < was if better == "higher" else became > was, key
 
 
+def test_words_about_links_are_no_link(
+    good: Mapping[str, Answer], before: Report, reextraction: Reextraction
+) -> None:
+    def change(raw: Any) -> None:
+        first(raw).update(text="The prompt gives no link here.", quotes=[])
+
+    after = report({**good, "colour": changed(good["colour"], change)}, reextraction)
+    assert any("gives no link" in one.message for one in after.problems if one.line == 1)
+    assert after.measure("links") == before.measure("links")
+
+
 def test_a_quote_that_is_none_is_no_evidence_even_for_its_own_words(
     good: Mapping[str, Answer], reextraction: Reextraction
 ) -> None:

@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple, dataclass, replace
 from itertools import chain
+from typing import Literal
 
 from index.catalog import Listing
 from index.documents.document import Document
@@ -29,6 +30,9 @@ from rag.writers.base import NOT_SAID
 DocumentOf = Callable[[SourceRecord], Document]
 """Extracts the document of a source again from its bytes. Raises RagError where it cannot."""
 
+FailureKind = Literal["unlisted link", "other"]
+"""The kinds of failures that evaluation tells apart."""
+
 _CLAUSE_BEGINS = re.compile(r"[,;:.!?。；—–]\s+\Z|\n\s*\Z")
 _CLAUSE_ENDS = re.compile(r"[,;:.!?。；—–]\Z")
 # A scheme, "www.", or a host and a path. Each begins where a word does: no text takes long.
@@ -45,6 +49,7 @@ class Failure:
 
     part: str
     message: str
+    kind: FailureKind = "other"
 
     def __str__(self) -> str:
         return f"{self.part}: {self.message}"
@@ -136,7 +141,7 @@ def _urls(answer: Answer, prompt: Prompt) -> Iterator[Failure]:
         # As it is shown: invisible characters within a link hide it from no reader.
         for url in _URL.findall(plain(unicodedata.normalize("NFKC", text))):
             if url.rstrip(".,;:)]}>'\"") not in allowed:
-                yield Failure(part, f"the prompt gives no link {url!r}")
+                yield Failure(part, f"the prompt gives no link {url!r}", "unlisted link")
 
 
 def _sources(

@@ -76,8 +76,8 @@ def exact_measures(
             add(answer, "pages", *_pages(quote, item))
             for kind in get_args(SourceType):
                 add(answer, f"source_type_{kind.replace(' ', '_')}", quote.source_type == kind)
-        unlisted = [f for f in item.verification.failures if "prompt gives no link" in f.message]
-        add(answer, "links", *_links(item), *[0.0 for _ in unlisted])
+        unlisted = [0.0 for one in item.verification.failures if one.kind == "unlisted link"]
+        add(answer, "links", *_links(item), *unlisted)
         add(answer, "no_quotes", not quotes)
         for _, coverage in coverages(item):
             for each in get_args(Coverage):
