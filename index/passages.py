@@ -14,7 +14,7 @@ from index.documents.document import Document, Section
 
 Span = tuple[int, int]
 
-_PARAGRAPH = re.compile(r"\n[^\S\n]*\n\s*|\Z")
+_PARAGRAPH_END = re.compile(r"\n[^\S\n]*\n\s*|\Z")
 _LETTER_RUN = re.compile(r"\S+\Z")
 
 # A place where a sentence may end: terminators, closing quotes and brackets, then citations
@@ -128,12 +128,10 @@ def sentence_spans(text: str, start: int = 0, end: int | None = None) -> tuple[S
     end = len(text) if end is None else min(end, len(text))
     spans: list[Span] = []
     begin = start
-    while begin < end:
-        boundary = _PARAGRAPH.search(text, begin, end)
-        stop = boundary.start() if boundary else end
-        trimmed = (_trim(text, span) for span in _sentences(text, begin, stop))
+    for paragraph_end in _PARAGRAPH_END.finditer(text, start, end):
+        trimmed = (_trim(text, span) for span in _sentences(text, begin, paragraph_end.start()))
         spans += [span for span in trimmed if span[0] < span[1]]
-        begin = boundary.end() if boundary and boundary.end() > stop else end
+        begin = paragraph_end.end()
     return tuple(spans)
 
 
