@@ -101,8 +101,8 @@ class Vocabulary:
 
 
 def joined(before: str, after: str, vocabulary: Vocabulary) -> str:
-    """What stands between two lines of a paragraph is a space, a hyphen or nothing: returns the
-    end of `before` that goes and what is put in its place, applied."""
+    """`before`, a line of a paragraph, with what joins it to the line `after` it in running text:
+    a space, or at a hyphen the hyphen or nothing."""
     if before[-1:] in HYPHENS and before[-2:-1].isalnum():
         if before.endswith("\u00ad") or not vocabulary.keeps_hyphen(before[:-1], after):
             return before[:-1]

@@ -1,1 +1,1 @@
-"""Where segments are stored and searched."""
+"""Segments on disk."""
