@@ -80,7 +80,7 @@ def outdated(catalog: Catalog, settings: Settings, encoder: str) -> tuple[str, .
         for source_id in catalog.source_ids
         if (source := store.get(source_id))
         and not store.failure(source_id)
-        and not segments.path(_segment_name(source, encoder)).exists()
+        and not segments.path(current_segment_name(source, encoder)).exists()
     )
 
 
@@ -107,7 +107,7 @@ def build(
         if isinstance(source, Attempt):
             result.states[source_id] = SourceState(source_id, reason=source.reason)
             continue
-        name = _segment_name(source, encoder.name)
+        name = current_segment_name(source, encoder.name)
         result.states[source_id] = SourceState(source_id, source, name)
         if name in result.segments or name in missing:
             continue
@@ -140,13 +140,14 @@ def build(
             store.fail(source.id, source.origin, document.reason)
             for state in list(result.states.values()):
                 if state.segment == name:
-                    failed = replace(state, source=source, segment="", reason=document.reason)
+                    failed = replace(state, segment="", reason=document.reason)
                     result.states[state.source_id] = failed
         notify("read and embed", done, len(missing), source.id)
     return result
 
 
-def _segment_name(source: Source, encoder: str) -> str:
+def current_segment_name(source: Source, encoder: str) -> str:
+    """The name of the segment that this version of the program makes of a source."""
     return segment_name(source, extractor_of(source.media_type), encoder)
 
 

@@ -16,16 +16,15 @@ from itertools import chain
 
 import numpy as np
 
-from index.build import Notify, silent
+from index.build import Notify, current_segment_name, silent
 from index.catalog import Listing
-from index.documents.extract import extractor_of
 from index.encoder import Encoder, Vectors
 from index.errors import EncoderError, LinkError, SegmentError, SourceError
 from index.links import parse_github_link, parse_paper_link
 from index.passages import Passage
 from index.settings import Settings
 from index.sources.store import Source, SourceStore, source_type_of
-from index.stores.segments import Segment, SegmentStore, segment_name
+from index.stores.segments import Segment, SegmentStore
 from rag.prompt import Prompt
 from rag.retrieval.evidence import FACETS, Evidence, Facet, Hit, Reading, Similarity, Span
 from rag.retrieval.reranker import DEPTH, Reranker, rerank
@@ -229,7 +228,7 @@ def search_data_dir(
     store = SegmentStore(settings.index)
     names: dict[str, str] = {}  # segment → source id
     for source in sorted(_named(works, SourceStore(settings.sources)), key=lambda item: item.id):
-        name = segment_name(source, extractor_of(source.media_type), encoder.name)
+        name = current_segment_name(source, encoder.name)
         if store.path(name).exists():
             names.setdefault(name, source.id)
     if not names:

@@ -18,16 +18,16 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from index.build import build
+from index.build import build, current_segment_name
 from index.catalog import Catalog, GithubLink, Listing
-from index.documents.extract import document_path, extract, extractor_of
+from index.documents.extract import document_path, extract
 from index.encoder import Vectors, embed
 from index.errors import RagError
 from index.files import append
 from index.passages import split
 from index.settings import Settings
 from index.sources.store import Attempt, Source, SourceStore
-from index.stores.segments import SegmentStore, segment_name
+from index.stores.segments import SegmentStore
 from rag.cli.options import say
 from rag.pipeline import Pipeline
 from rag.prompt import Prompt
@@ -147,7 +147,7 @@ class GrowingCatalog:
 
     def _files(self, source: Source) -> tuple[Path, Path, Path]:
         """The bytes, the text and the segment of a work."""
-        name = segment_name(source, extractor_of(source.media_type), self.encoder.name)
+        name = current_segment_name(source, self.encoder.name)
         segment = SegmentStore(self.settings.index).path(name)
         return self._store.folder / source.sha256, document_path(source, self.settings), segment
 

@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from index.build import current_segment_name
 from index.documents.document import Document, Section
 from index.documents.extract import extractor_of
 from index.encoder import Encoder, embed
 from index.passages import Passage
 from index.settings import Settings
 from index.sources.store import Source, SourceStore
-from index.stores.segments import Segment, SegmentStore, make_segment, segment_name
+from index.stores.segments import Segment, SegmentStore, make_segment
 from rag.retrieval.scoring import HEADING_WEIGHT, K1, NEIGHBOURS, B, terms
 from tests.parts.tiny_encoders import WordEncoder
 
@@ -59,7 +60,7 @@ class IndexedWorks:
 
     def name(self, source: Source) -> str:
         """The name of the source's segment."""
-        return segment_name(source, extractor_of(source.media_type), ENCODER.name)
+        return current_segment_name(source, ENCODER.name)
 
 
 def bm25(texts: Sequence[str], query: str) -> list[float]:
