@@ -79,6 +79,11 @@ class Hit:
         )
 
 
+def best_first(hit: Hit) -> tuple[float, tuple[str, int]]:
+    """The sort key of the hits of one query: by descending score, ties by place."""
+    return -hit.score, hit.key
+
+
 @dataclass(frozen=True, slots=True)
 class Similarity:
     """Cosines of one sentence: with the question, and with each facet's own query."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from index.errors import EncoderError
 from index.weights import locate
-from rag.retrieval.evidence import Hit
+from rag.retrieval.evidence import Hit, best_first
 from rag.retrieval.scoring import Scores, standardise
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def rerank(reranker: Reranker, query: str, hits: Sequence[Hit]) -> tuple[Hit, ..
     rescored = [
         replace(hit, score=float(floor + own)) for hit, own in zip(best, scores, strict=True)
     ]
-    return (*sorted(rescored, key=lambda hit: (-hit.score, hit.key)), *hits[DEPTH:])
+    return (*sorted(rescored, key=best_first), *hits[DEPTH:])
 
 
 class CrossEncoderReranker:

@@ -26,7 +26,16 @@ from index.settings import Settings
 from index.sources.store import Source, SourceStore, source_type_of
 from index.stores.segments import Segment, SegmentStore
 from rag.prompt import Prompt
-from rag.retrieval.evidence import FACETS, Evidence, Facet, Hit, Reading, Similarity, Span
+from rag.retrieval.evidence import (
+    FACETS,
+    Evidence,
+    Facet,
+    Hit,
+    Reading,
+    Similarity,
+    Span,
+    best_first,
+)
 from rag.retrieval.reranker import DEPTH, Reranker, rerank
 from rag.retrieval.scoring import HEADING_WEIGHT, Lexicon, Scores, fuse, order, similarities
 
@@ -178,14 +187,10 @@ def _by_listing(hits: Sequence[Hit], listings: Sequence[Listing]) -> list[list[H
     return [
         sorted(
             chain.from_iterable(own.get(sid, ()) for sid in set(listing.source_ids)),
-            key=_best_first,
+            key=best_first,
         )
         for listing in listings
     ]
-
-
-def _best_first(hit: Hit) -> tuple[float, tuple[str, int]]:
-    return -hit.score, hit.key
 
 
 def _with_every_work(

@@ -10,7 +10,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,7 @@ _FUNCTION_WORDS = (
 _STOP = frozenset(_FUNCTION_WORDS.split())
 
 
-@lru_cache(maxsize=1)
+@cache
 def stemmer() -> Any:
     """Snowball's English stemmer, the only one of the program."""
     import Stemmer

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from operator import attrgetter
 
 from rag.retrieval.evidence import FACETS, Evidence, Facet, Hit, Similarity, Span
 from rag.selection.wording import without_connective
@@ -179,10 +178,10 @@ def scored_sentences(evidence: Evidence) -> tuple[ScoredSentence, ...]:
         if hit.source_type != "summary"
         for work in evidence.listings_of(hit.source_id)
     }
-    openings = {(hit.source_id, hit.passage.start) for hits in evidence.openings for hit in hits}
+    openings = {hit.key for hits in evidence.openings for hit in hits}
     sentences: dict[tuple[int, Span], ScoredSentence] = {}
     for hit in evidence.hits():
-        opens = (hit.source_id, hit.passage.start) in openings
+        opens = hit.key in openings
         for span, text in hit.sentences():
             works = [n for n in evidence.listings_of(hit.source_id) if (n, span) not in sentences]
             if not works or not readable(text):
@@ -201,8 +200,12 @@ def scored_sentences(evidence: Evidence) -> tuple[ScoredSentence, ...]:
                     facets=similarity.facets,
                     cues=frozenset(facet for facet in FACETS if _CUES[facet].search(text)),
                 )
-    place = attrgetter("work", "span.source_id", "span.start")
-    return tuple(sorted(sentences.values(), key=lambda item: (-item.merit, *place(item))))
+    return tuple(
+        sorted(
+            sentences.values(),
+            key=lambda item: (-item.merit, item.work, item.span.source_id, item.span.start),
+        )
+    )
 
 
 def _merit(text: str, hit: Hit, *, opens: bool) -> float:

@@ -139,9 +139,7 @@ class _SentenceChoice:
         item, task = max(pairs, key=lambda pair: score(*pair))
         self.used.append(item)
         tasks = {task, *meant}
-        self.on_task = frozenset(
-            other.work for other in self.sentences if tasks.intersection(tasks_named(other.text))
-        )
+        self.on_task = frozenset(other.work for other, named in pairs if named in tasks)
         definition = _IS_THE.match(item.text)
         if task not in meant:
             return [self._statement(item)]

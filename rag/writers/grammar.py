@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rag.retrieval.evidence import Hit, Span
-from rag.writers.base import NOT_SAID, DraftStatement
+from rag.writers.base import NOT_SAID, SILENCE, DraftStatement
 
 # Longer sentences are offered clause by clause; shorter pieces say nothing alone ("See Fig.").
 LONGEST_QUOTE, SHORTEST_QUOTE = 320, 24
@@ -175,7 +175,7 @@ def parse(text: str, candidates: Sequence[QuoteCandidate]) -> DraftStatement | N
     if not mark:
         if text != NOT_SAID:
             raise ValueError(f"neither a statement with a quote nor {NOT_SAID!r}: {text!r}")
-        return DraftStatement(NOT_SAID, ())
+        return SILENCE
     rest = mark + rest
     spans: dict[Span, None] = {}
     while rest:

@@ -16,8 +16,6 @@ from rag.retrieval.evidence import FACETS, Evidence, Facet, Hit
 from rag.writers.base import NOT_SAID
 from rag.writers.grammar import QuoteCandidate, ShownPassage
 
-_Place = tuple[str, int, int]
-
 
 @dataclass(frozen=True, slots=True)
 class PassageChoice:
@@ -29,9 +27,9 @@ class PassageChoice:
 
     def for_facet(self, evidence: Evidence, facet: Facet) -> tuple[ShownPassage, ...]:
         """The shown passages among the hits of this facet, best first; all where none is."""
-        by_place = {_place(item.hit): item for item in self.shown}
-        places = map(_place, evidence.facets.get(facet, ()))
-        return tuple(by_place[place] for place in places if place in by_place) or self.shown
+        shown = {item.hit.key: item for item in self.shown}
+        hits = evidence.facets.get(facet, ())
+        return tuple(shown[hit.key] for hit in hits if hit.key in shown) or self.shown
 
     def for_work(self, evidence: Evidence, listing: int) -> tuple[ShownPassage, ...]:
         """The shown passages of one work's own sources."""
@@ -45,21 +43,21 @@ def choose_passages(
     """At most `most` passages that together cost at most `room`; `cost` is that of showing a text
     of a hit. First the best passage of every work, cut to its first sentences where all of them
     would not fit; then the hits of the facets and the works, rank by rank."""
-    chosen: dict[_Place, ShownPassage] = {}
+    chosen: dict[tuple[str, int], ShownPassage] = {}
 
     def add(hit: Hit, listing: int, share: int) -> int:
         """Show as many of the first sentences as fit into the share; their cost."""
         for end in range(len(hit.sentences()), 0, -1):
             passage = ShownPassage(0, hit, hit.sentences()[:end], listing)
             if (price := cost(hit, passage.text)) <= share:
-                chosen[_place(hit)] = passage
+                chosen[hit.key] = passage
                 return price
         return 0
 
-    firsts: dict[_Place, tuple[Hit, int]] = {}
+    firsts: dict[tuple[str, int], tuple[Hit, int]] = {}
     for listing, hits in enumerate(evidence.works):
         if hits:
-            firsts.setdefault(_place(hits[0]), (hits[0], listing))
+            firsts.setdefault(hits[0].key, (hits[0], listing))
     all_fit = sum(cost(hit, hit.text) for hit, _ in firsts.values()) <= room
     left = room
     for position, (hit, listing) in enumerate(firsts.values()):
@@ -70,20 +68,16 @@ def choose_passages(
     rankings = [*(evidence.facets.get(facet, ()) for facet in FACETS), *evidence.works]
     for hit in filter(None, chain.from_iterable(zip_longest(*rankings))):
         listings = evidence.listings_of(hit.source_id)
-        if len(chosen) < most and _place(hit) not in chosen and listings:
+        if len(chosen) < most and hit.key not in chosen and listings:
             price = cost(hit, hit.text)
             if price <= left:
-                chosen[_place(hit)] = ShownPassage(0, hit, hit.sentences(), listings[0])
+                chosen[hit.key] = ShownPassage(0, hit, hit.sentences(), listings[0])
                 left -= price
     in_order = sorted(chosen.values(), key=lambda item: item.listing)
     shown = tuple(replace(item, number=number) for number, item in enumerate(in_order, 1))
     seen = {listing for item in shown for listing in evidence.listings_of(item.hit.source_id)}
     unseen = (n for n, hits in enumerate(evidence.works) if hits and n not in seen)
     return PassageChoice(shown, tuple(unseen))
-
-
-def _place(hit: Hit) -> _Place:
-    return hit.source_id, hit.passage.start, hit.passage.end
 
 
 AnswerPart = Facet | Literal["relevance"]
