@@ -7,15 +7,9 @@ import unicodedata
 
 # What CommonMark and GitHub's tables, strikes, formulas and bare links are made of.
 _MARKUP = re.compile(r"([\\`*_\[\]<>#|~$@]|:(?=//)|(?<=www)\.)", re.IGNORECASE)
-
-
 _LINE_START = re.compile(r"^(\d+(?=[.)])|(?=[-+=]))")
-
-
 # Control characters, format characters (bidirectional overrides, invisible tags) and surrogates.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs"})
-
-
 _SPACE = re.compile(r"\s+")
 
 

@@ -300,7 +300,7 @@ class Reextraction:
         are not there, were changed, or hold no text."""
         key = _key(record)
         if key not in self._results:
-            self.ahead([replace(record, reason="")])
+            self.ahead([key])
         result = self._results[key]
         if isinstance(result, SourceError):
             raise result
