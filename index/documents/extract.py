@@ -24,7 +24,7 @@ from index.documents.document import Document, Section
 from index.documents.pdf.pages import pdf_extractor
 from index.documents.pdf.paper import extract_pdf
 from index.documents.readme import MARKDOWN, RST, extract_markdown, extract_rst
-from index.documents.repair import encodable
+from index.documents.repair import decoded
 from index.errors import ExtractionError, SegmentError
 from index.files import read_checksummed, write_checksummed
 from index.settings import Settings
@@ -42,8 +42,7 @@ PLAIN = "plain-1"
 
 def extract_plain(source_id: str, data: bytes) -> Document:
     """The text exactly as it is, but for line ends and what cannot be encoded."""
-    text = encodable(data.decode("utf-8-sig", "replace"))
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = decoded(data)
     if not text.strip():
         raise ExtractionError(source_id, "the file holds no text")
     return Document(text, "", (), (Section(0, len(text)),), PLAIN)

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 from typing import NamedTuple
 
 from index.documents.document import Document, Section
-from index.documents.repair import encodable
+from index.documents.repair import decoded, encodable
 from index.errors import ExtractionError
 
 MARKDOWN = "markdown-1"
@@ -75,8 +75,7 @@ def extract_rst(source_id: str, data: bytes) -> Document:
 
 
 def _decoded(data: bytes) -> str:
-    text = data.decode("utf-8-sig", "replace")
-    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+    return decoded(data).replace("\0", "")
 
 
 def html_of_rst(source: str) -> str:

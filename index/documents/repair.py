@@ -1,4 +1,4 @@
-"""Characters as they should read: ligatures, accents, control characters, line ends. Pure text."""
+"""Text as it should read: encoding, line ends, ligatures, accents, control characters."""
 
 from __future__ import annotations
 
@@ -34,6 +34,12 @@ SECONDS = {"aware", "based", "driven", "free", "level", "scale", "shot", "specif
 LONGEST_WORD = 20  # letters: longer ones are compounds, such as expectation-maximization
 HYPHENS = "-\u00ad\u2010"
 WORD = re.compile(r"[^\W\d_]+(?:[-’'][^\W\d_]+)*")
+
+
+def decoded(data: bytes) -> str:
+    """UTF-8 with or without its mark, every line end a line feed, what cannot be read U+FFFD."""
+    text = data.decode("utf-8-sig", "replace")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def encodable(text: str) -> str:

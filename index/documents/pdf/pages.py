@@ -16,6 +16,8 @@ from index.documents.pdf.graphics import Face, Matrix, Run
 from index.errors import ExtractionError
 from index.sources.store import pdf_error
 
+log = logging.getLogger(__name__)
+
 Operation = tuple[list[Any], bytes]
 
 # Quantifiers are possessive: no stream, however hostile, is read twice.
@@ -132,7 +134,6 @@ def _unescaped(match: re.Match[bytes]) -> bytes:
     return match[0] if code is None else bytes([code])
 
 
-LOG = logging.getLogger(__name__)
 for name in ("pypdf", "index"):  # where no log is set up, warnings must not reach the terminal
     logging.getLogger(name).addHandler(logging.NullHandler())
 MAX_PAGES = 2000
@@ -210,7 +211,7 @@ def _page(page: Any, faces: Faces) -> Page:
         try:
             return operations(form)
         except PyPdfError as error:  # a drawing that cannot be read must not cost the page
-            LOG.warning("A form of the page is passed over: %s", error)
+            log.warning("A form of the page is passed over: %s", error)
             return []
 
     def face(resources: Any, name: str) -> Face | None:
