@@ -79,8 +79,8 @@ def outdated(catalog: Catalog, settings: Settings, encoder: str) -> tuple[str, .
         source_id
         for source_id in catalog.source_ids
         if (source := store.get(source_id))
-        and not store.failure(source_id)
         and not segments.path(current_segment_name(source, encoder)).exists()
+        and not store.failure(source_id)
     )
 
 

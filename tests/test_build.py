@@ -184,6 +184,19 @@ def test_equal_bytes_under_two_ids_are_one_segment(
     assert built.embedded == 2  # the one paper, and Kite's summary
 
 
+def test_equal_bytes_that_cannot_be_read_are_each_id_s_own(
+    own_settings: Settings, encoder: Encoder, tmp_path: Path
+) -> None:
+    mirror = tmp_path / "mirror"
+    for name in ("2401.00002", "2401.00003v1"):
+        write(mirror / f"arxiv/{name}.pdf", b"%PDF-1.5\n" + bytes(2000))
+    asked = prompt("move", ["Tide", "Kite"], [])
+    built = build(asked.catalog, replace(own_settings, mirror=mirror), encoder)
+    failed = {state.source_id: state.source for state in built.failed}
+    assert len(failed) == 2
+    assert all(source and source.id == source_id for source_id, source in failed.items())
+
+
 def test_progress_names_each_source_once_a_stage(
     own_settings: Settings, encoder: Encoder, tmp_path: Path
 ) -> None:
