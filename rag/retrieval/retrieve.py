@@ -121,13 +121,23 @@ def search(
     reranker: Reranker | None = None,
 ) -> tuple[tuple[Hit, ...], ...]:
     """For each query all passages of the works in `segments` (by source id), best first."""
-    if not any(segment.passages for segment in segments.values()):
-        return tuple(() for _ in queries)
-    rankings = rank(sorted(segments.items()), queries, encoder.encode_queries(queries))
-    hits = (ranking.hits(lambda source_id: segments[source_id].passages) for ranking in rankings)
+    _, hits = _search(segments, encoder, queries)
     if reranker is None:
-        return tuple(hits)
+        return hits
     return tuple(rerank(reranker, query, own) for query, own in zip(queries, hits, strict=True))
+
+
+def _search(
+    segments: Mapping[str, Segment], encoder: Encoder, queries: Sequence[str]
+) -> tuple[Vectors, tuple[tuple[Hit, ...], ...]]:
+    """The vectors of the queries, [q, d], and the hits for each. Where there is no passage to
+    find, no query is encoded."""
+    if not any(segment.passages for segment in segments.values()):
+        return np.zeros((len(queries), 0), dtype=np.float32), tuple(() for _ in queries)
+    vectors = encoder.encode_queries(queries)
+    rankings = rank(sorted(segments.items()), queries, vectors)
+    hits = (ranking.hits(lambda source_id: segments[source_id].passages) for ranking in rankings)
+    return vectors, tuple(hits)
 
 
 def retrieve(
@@ -140,7 +150,7 @@ def retrieve(
     over all listed works, and every listed work gets its chance in each of them."""
     generic = [FACET_QUERIES[facet] for facet in FACETS]
     queries = [prompt.question, *(f"{prompt.question} {query}" for query in generic), *generic]
-    rankings = search(segments, encoder, queries)
+    vectors, rankings = _search(segments, encoder, queries)
     own = _by_listing(rankings[0], prompt.listings)
     evidence = Evidence(
         prompt=prompt,
@@ -152,13 +162,15 @@ def retrieve(
         works=tuple(tuple(hits[:PER_WORK]) for hits in own),
         openings=tuple(map(_opening, own, prompt.listings)),
     )
-    return replace(evidence, similarities=_similarities(evidence, segments, encoder))
+    alone = np.vstack((vectors[:1], vectors[-len(FACETS) :]))  # the question, and each of `generic`
+    return replace(evidence, similarities=_similarities(evidence, segments, alone))
 
 
 def _similarities(
-    evidence: Evidence, segments: Mapping[str, Segment], encoder: Encoder
+    evidence: Evidence, segments: Mapping[str, Segment], queries: Vectors
 ) -> dict[Span, Similarity]:
-    """Every sentence of the evidence, compared with what is looked for."""
+    """Every sentence of the evidence, compared with `queries`, [1 + facets, d]: the vectors of the
+    question and of each facet's own query."""
     spans = dict.fromkeys(span for hit in evidence.hits() for span, _ in hit.sentences())
     if not spans:
         return {}
@@ -171,8 +183,7 @@ def _similarities(
             strict=True,
         )
     }
-    queries = [evidence.prompt.question, *(FACET_QUERIES[facet] for facet in FACETS)]
-    cosines = np.stack([vectors[span] for span in spans]) @ encoder.encode_queries(queries).T
+    cosines = np.stack([vectors[span] for span in spans]) @ queries.T
     return {
         span: Similarity(row[0], dict(zip(FACETS, row[1:], strict=True)))
         for span, row in zip(spans, cosines.tolist(), strict=True)
