@@ -47,8 +47,9 @@ def choose_passages(
 
     def add(hit: Hit, listing: int, share: int) -> int:
         """Show as many of the first sentences as fit into the share; their cost."""
-        for end in range(len(hit.sentences()), 0, -1):
-            passage = ShownPassage(0, hit, hit.sentences()[:end], listing)
+        sentences = hit.sentences()
+        for end in range(len(sentences), 0, -1):
+            passage = ShownPassage(0, hit, sentences[:end], listing)
             if (price := cost(hit, passage.text)) <= share:
                 chosen[hit.key] = passage
                 return price
