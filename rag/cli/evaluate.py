@@ -127,7 +127,6 @@ def writers(
     prompt's works; write a report on each, and a comparison where there are several."""
     from index.errors import WriterError
     from index.files import write_atomically
-    from rag.answer.verify import Reextraction
     from rag.evaluation.fidelity import try_writer
     from rag.evaluation.report import evaluate
     from rag.pipeline import Pipeline
@@ -161,7 +160,7 @@ def writers(
             kind,
             opened,
             answers=own,
-            document_of=Reextraction(chosen),
+            document_of=options.reextraction(own.values(), chosen),
             mismatched=mismatched,
             validity=on_labels,
             perturbed_per_kind=perturbed,
@@ -186,14 +185,14 @@ def sheet(
     """Draw statements of the ANSWERs at random and write the sheet to label: in the column
     `supported`, yes where the listed works say it, no where they do not."""
     from index.files import write_atomically
-    from rag.answer.verify import Reextraction
     from rag.evaluation.answers import evaluated_answers, read_answers
     from rag.evaluation.citations import draw, write_sheet
 
     if output.exists():
         raise typer.BadParameter(f"{output} is there already: labels in it would be lost")
     own, external = read_answers(paths)
-    evaluated, _ = evaluated_answers(own, Reextraction(options.settings(data_dir)))
+    document_of = options.reextraction(own.values(), options.settings(data_dir))
+    evaluated, _ = evaluated_answers(own, document_of)
     drawn = draw([*evaluated, *external], size, seed=seed)
     write_atomically(output, write_sheet(drawn).encode())
     say(f"{len(drawn)} statements → {output}")
@@ -275,12 +274,11 @@ def support(
 def _evaluate(
     name: str, checker: SupportChecker, paths: Sequence[Path], data_dir: Path, **more: Any
 ) -> Report:
-    from rag.answer.verify import Reextraction
     from rag.evaluation.answers import read_answers
     from rag.evaluation.report import evaluate
 
     own, external = read_answers(paths)
-    document_of = Reextraction(options.settings(data_dir))
+    document_of = options.reextraction(own.values(), options.settings(data_dir))
     return evaluate(name, checker, answers=own, external=external, document_of=document_of, **more)
 
 

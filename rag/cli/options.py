@@ -5,7 +5,7 @@ Progress and messages go to stderr, so that stdout holds answers alone.
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -24,6 +24,8 @@ from index.settings import DEFAULT_ENCODER, Settings
 from rag.plaintext import plain
 
 if TYPE_CHECKING:
+    from rag.answer.model import Answer
+    from rag.answer.verify import Reextraction
     from rag.pipeline import Pipeline
 
 DATA_DIR = Path("data")
@@ -105,6 +107,13 @@ def open_pipeline(
     lazy_encoder = LazyEncoder(chosen)
     choice = WriterChoice(writer, model, base_url, offline, temperature, seed, threshold, tries)
     return Pipeline(chosen, lazy_encoder, open_writer(choice, announce=say))
+
+
+def reextraction(answers: Iterable["Answer"], chosen: Settings) -> "Reextraction":
+    """The sources of these answers, all extracted again together."""
+    from rag.answer.verify import Reextraction
+
+    return Reextraction(chosen).ahead(record for answer in answers for record in answer.sources)
 
 
 def with_options_of(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rag.cli.options import DATA_DIR, DataDir, say, settings
+from rag.cli.options import DATA_DIR, DataDir, reextraction, say, settings
 
 
 def run(
@@ -18,7 +18,7 @@ def run(
     are extracted again from their bytes. Exit 0 and one line of counts, or 1 and each failure."""
     from index.errors import AnswerError
     from rag.answer.model import read_answer
-    from rag.answer.verify import Reextraction, verify
+    from rag.answer.verify import verify
 
     failures, answers = [], {}
     for path in paths:
@@ -26,9 +26,7 @@ def run(
             answers[path] = read_answer(path)
         except AnswerError as error:
             failures.append(f"{path}: {str(error).removeprefix(f'{path}: ')}")
-    document_of = Reextraction(settings(data_dir)).ahead(
-        record for answer in answers.values() for record in answer.sources
-    )
+    document_of = reextraction(answers.values(), settings(data_dir))
     verifications = {path: verify(answer, document_of) for path, answer in answers.items()}
     for path, verification in verifications.items():
         failures += [f"{path}: {failure}" for failure in verification.failures]
