@@ -99,11 +99,11 @@ class Report:
     def to_markdown(self) -> str:
         """The six lines with denominators and intervals, then what is wrong by name."""
         lines = [
-            f"# {cell(self.name)}",
+            f"# {escape(self.name)}",
             "",
             f"{self.answers} answers to {self.prompts} questions, {self.statements} statements; "
             f"{self.fixed} fixed sentences that claim nothing are left out of lines 2 and 3. "
-            f"Support checker: {cell(self.checker)}, threshold {self.threshold:.2f}. "
+            f"Support checker: {escape(self.checker)}, threshold {self.threshold:.2f}. "
             "Intervals: 95 %, bootstrap over questions; none with fewer than two. What could not "
             "be scored enters no share.",
             "",
@@ -123,7 +123,7 @@ class Report:
             lines += ["", f"## {LINES[6]}", "", tables]
         lines += ["", "## What is wrong", ""]
         lines += [
-            f"- line {one.line}, {cell(one.answer)}, {cell(one.part)}: {cell(one.message)}"
+            f"- line {one.line}, {escape(one.answer)}, {escape(one.part)}: {escape(one.message)}"
             for one in self.problems[:_SHOWN]
         ]
         if not self.problems:
@@ -170,12 +170,6 @@ def _figure(estimate: Estimate, *, signed: bool = False) -> tuple[str, str]:
 def percent(value: float | None, *, signed: bool = False) -> str:
     """A share in per cent, or a dash where there is none."""
     return "—" if value is None else f"{100 * value:{'+' if signed else ''}.1f} %"
-
-
-def cell(text: str) -> str:
-    """Words of a file as Markdown that shows exactly them, in a table too."""
-    escaped = escape(text)
-    return escaped if "\\|" in escaped else escaped.replace("|", "\\|")
 
 
 def evaluate(
@@ -292,7 +286,7 @@ class ReportComparison:
 
     def to_markdown(self) -> str:
         """A row for each measure."""
-        first, second, *checkers = map(cell, (self.first, self.second, *self.checkers))
+        first, second, *checkers = map(escape, (self.first, self.second, *self.checkers))
         lines = [f"## {first} against {second}", ""]
         if self.checkers[0] != self.checkers[1]:
             judged = f"Judged by two checkers ({'; '.join(checkers)})"
@@ -321,7 +315,7 @@ def _compared(row: ComparedMeasure) -> list[str]:
     if change.p is not None:
         p = f"{change.p:.3f}"
     shares = [percent(row.first), percent(row.second), percent(change.mean, signed=True)]
-    return [cell(row.label), *shares, ends, p, str(change.clusters), row.better or "—"]
+    return [escape(row.label), *shares, ends, p, str(change.clusters), row.better or "—"]
 
 
 def compare(first: Report, second: Report) -> ReportComparison:
