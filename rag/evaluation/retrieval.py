@@ -38,8 +38,6 @@ from rag.retrieval.scoring import Lexicon, order, similarities
 BUDGETS = (2000, 5000)
 MEASURES = ("hit@1", "hit@3", "hit@5", "hit@10", "MRR", "nDCG@10", "recall@2000c", "recall@5000c")
 
-BASELINES = ("langchain", "bm25")
-
 RankedSpans = Sequence[Offsets]
 """All passages of a document, as offsets into its text, best first."""
 Ranker = Callable[[Sequence[str]], list[RankedSpans]]
