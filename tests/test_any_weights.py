@@ -24,8 +24,8 @@ from rag.writers.grammar import numbers_in, prose_error
 from rag.writers.instruct import WritingSettings
 from rag.writers.local.loading import LoadedModel, load_model
 from rag.writers.local.writer import LocalWriter
+from tests.parts import SHARED
 from tests.parts.tiny_models import (
-    SHARED,
     FixedChecker,
     bpe_tokenizer,
     llama,

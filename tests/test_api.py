@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import rag
+from tests.parts import ROOT
+from tests.parts.commands import run
 
 
 def test_the_public_names_are_these() -> None:
@@ -48,21 +48,17 @@ def test_another_name_is_missing() -> None:
 
 def test_importing_the_package_loads_no_part_of_it() -> None:
     program = "import rag, sys; print([m for m in sys.modules if m.startswith(('rag.', 'index'))])"
-    loaded = subprocess.run(
-        [sys.executable, "-c", program], check=True, capture_output=True, text=True
-    )
-    assert loaded.stdout.strip() == "[]"
+    assert run(program=program).out == "[]\n"
 
 
 def test_the_ten_lines_of_the_readme_answer_and_verify(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root = Path(__file__).parents[1]
     (code,) = re.findall(
-        r"```python\n(from pathlib .*?)```", (root / "README.md").read_text(), re.S
+        r"```python\n(from pathlib .*?)```", (ROOT / "README.md").read_text(), re.S
     )
     code = code.replace('Path("data")', f"Path({str(tmp_path)!r}), offline=True")
-    monkeypatch.chdir(root)
+    monkeypatch.chdir(ROOT)
     exec(compile(code, "README.md", "exec"), {})
     printed = capsys.readouterr().out
     assert printed.startswith("# ")

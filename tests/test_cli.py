@@ -18,7 +18,8 @@ from index.sources.store import SourceStore
 from rag.answer.model import read_answer
 from rag.cli.options import Bars
 from rag.prompt import read_prompt
-from tests.parts.commands import MAIN, ROOT, Output, invoke, run
+from tests.parts import ROOT
+from tests.parts.commands import MAIN, Output, invoke, run
 from tests.parts.tiny_encoders import write_encoder, write_reranker
 from tests.parts.works import PROMPTS, write
 

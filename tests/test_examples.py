@@ -4,14 +4,14 @@ an answer where nothing else can be read."""
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from index.catalog import Listing
 from rag.prompt import Prompt, read_prompt, render_prompt
+from tests.parts import ROOT
 
-EXAMPLES = sorted((Path(__file__).parents[1] / "prompts").glob("*.txt"))
+EXAMPLES = sorted((ROOT / "prompts").glob("*.txt"))
 
 WORKS = {
     ("Txt2Img-StableDiffusionV1-QGO-PromptingReal", "recommended"): (

@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import logging
 import random
-import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from pypdf import PdfReader, PdfWriter
 from index.documents.document import Document
 from index.documents.extract import extract
 from index.errors import ExtractionError
+from tests.parts.commands import Output, run
 from tests.parts.invariants import assert_invariants
 from tests.parts.pdfs import HEIGHT, WIDTH, assembled, lines, pdf, text, wrapped
 
@@ -165,10 +164,9 @@ def test_pypdf_warns_in_the_log_and_not_on_the_terminal(
     assert any(record.name.startswith("pypdf") for record in caplog.records)
     path = tmp_path / "odd.pdf"
     path.write_bytes(data)
-    reading = f"extract('x', open({str(path)!r}, 'rb').read(), {PDF!r})"
-    script = f"from index.documents.extract import extract; {reading}"
-    folder = Path(__file__).parents[1]
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=folder, capture_output=True, check=True
-    )
-    assert done.stdout + done.stderr == b""
+    script = f"""
+from pathlib import Path
+from index.documents.extract import extract
+extract("x", Path({str(path)!r}).read_bytes(), {PDF!r})
+"""
+    assert run(program=script) == Output("", "")

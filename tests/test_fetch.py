@@ -3,8 +3,6 @@ and the ledger says why something is missing."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -15,9 +13,10 @@ from index.errors import RagError
 from index.sources.fetch import Endpoints, Fetcher, Mirror, Step
 from index.sources.http import Http, RetryPolicy
 from index.sources.store import Attempt, Source, SourceStore
+from tests.parts import SHARED
+from tests.parts.commands import run
 from tests.parts.servers import HTML, PDF, Reply, Request, Server, commits, entry, feed, readme
 
-SHARED = Path(__file__).parents[1] / "../shared"
 TEXT = b"# Name\n\nIt explains itself.\n"
 SHA = "0123456789abcdef0123456789abcdef01234567"
 
@@ -173,11 +172,7 @@ fetcher = Fetcher(SourceStore(Path({str(store.folder)!r})), mirror=Path({str(mir
 fetcher.fetch(Catalog.of([listing]))
 print(sorted({{"httpx", "arxiv", "requests"}} & set(sys.modules)))
 """
-    root = Path(__file__).parents[1]
-    run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root
-    )
-    assert run.stdout.strip() == "[]"
+    assert run(program=code).out == "[]\n"
 
 
 def test_a_failure_is_tried_again_by_the_next_run(

@@ -12,8 +12,6 @@ import random
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -34,6 +32,7 @@ from rag.answer.model import Answer, Quote, SourceRecord, Statement
 from rag.pipeline import Pipeline
 from rag.views.drawing import draw, drawn_pages
 from rag.views.highlight import NO_PICTURES, Highlight, Pictures, highlights_of, pictures_of
+from tests.parts.commands import run
 from tests.parts.pdfs import LOREM, OTHER, body, lines, oversized, pdf, read, text, upright, wrapped
 from tests.parts.processes import children
 from tests.parts.witness import covered, folded
@@ -281,11 +280,7 @@ def test_asking_for_pictures_loads_no_pdf_library_into_the_caller() -> None:
         "import sys, rag.views.highlight\n"
         "print([name for name in ('pypdfium2', 'PIL', 'torch') if name in sys.modules])"
     )
-    folder = Path(__file__).parents[1]
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, cwd=folder, check=True
-    )
-    assert done.stdout == b"[]\n"
+    assert run(program=script).out == "[]\n"
 
 
 def quotes_of_pdfs(answer: Answer) -> list[Quote]:

@@ -11,9 +11,10 @@ import pytest
 from index.documents.extract import extract
 from index.passages import split
 from rag.views.highlight import highlights_of
+from tests.parts import SHARED
 from tests.parts.witness import covered, folded, words
 
-PAPERS = sorted((Path(__file__).parents[1] / "../shared/mirror/arxiv").glob("*.pdf"))
+PAPERS = sorted((SHARED / "mirror/arxiv").glob("*.pdf"))
 pytestmark = pytest.mark.skipif(not PAPERS, reason="the shared mirror is not here")
 # Signs of formulas that pdfium reads as letters, each next to what it is.
 FORMULAS = {"1502.03167": 1, "1706.03762": 1, "2203.02155": 1}

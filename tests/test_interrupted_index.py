@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from rag.prompt import Prompt
+from tests.parts import ROOT
 from tests.parts.works import paper, write
 
-ROOT = Path(__file__).parents[1]
 PAPERS = 12
 
 # Loading the libraries takes longer than the index, and is not what is to be killed: this program

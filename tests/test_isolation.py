@@ -10,13 +10,14 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from index.documents.document import Document
 from index.documents.extract import Task, extract, extract_isolated
 from index.errors import ExtractionError
+from tests.parts import ROOT
+from tests.parts.commands import run
 from tests.parts.pdfs import lines, oversized, pdf, text, wrapped
 from tests.parts.processes import children
 
@@ -124,8 +125,7 @@ def test_an_interrupt_ends_the_workers_too() -> None:
         except KeyboardInterrupt:
             sys.exit(len(children()))
     """)
-    folder = Path(__file__).parents[1]
-    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=folder)
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=ROOT)
     assert process.stdout is not None
     assert process.stdout.readline() == b"begun\n"
     assert process.stdout.readline() == b"one\n"
@@ -140,8 +140,4 @@ def test_a_worker_imports_nothing_heavy() -> None:
         "index.documents.extract.extract('a', b'Hello.', 'text/plain')\n"
         "print([name for name in ('torch', 'numpy', 'transformers') if name in sys.modules])"
     )
-    folder = Path(__file__).parents[1]
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, cwd=folder, check=True
-    )
-    assert done.stdout == b"[]\n"
+    assert run(program=script).out == "[]\n"

@@ -17,11 +17,11 @@ from rag.writers.instruct import WritingSettings, fallback_statement
 from rag.writers.local.loading import LoadedModel, load_model
 from rag.writers.local.tokenizer import chat_markup
 from rag.writers.local.writer import LocalWriter
+from tests.parts import SHARED
 from tests.parts.tiny_models import (
     BRIDGES,
     CONTROL,
     KITES,
-    SHARED,
     FixedChecker,
     bpe_tokenizer,
     check_draft,

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from scripts.make_pictures import CHROMIUM, run
+from tests.parts import ROOT
 
-ROOT = Path(__file__).parents[1]
 PICTURES = ("notebook.png", "page.png")
 
 

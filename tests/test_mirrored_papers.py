@@ -11,9 +11,9 @@ import pytest
 from index.documents.document import Document
 from index.documents.extract import extract
 from index.errors import ExtractionError
+from tests.parts import SHARED
 from tests.parts.invariants import assert_invariants
 
-SHARED = Path(__file__).parents[1] / "../shared"
 MIRROR = SHARED / "mirror"
 pytestmark = pytest.mark.skipif(not MIRROR.is_dir(), reason="the shared mirror is not here")
 

@@ -11,7 +11,8 @@ from typing import Any
 import nbformat
 import pytest
 
-from tests.parts.kernels import ROOT, executed, of_cells, shown, streamed
+from tests.parts import ROOT
+from tests.parts.kernels import executed, of_cells, shown, streamed
 from tests.parts.markup import parsed
 from tests.parts.works import PROMPTS
 

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from index.catalog import Listing
 from index.errors import LinkError, PromptError
 from rag.prompt import MAX_SIZE, REQUESTS, Prompt, parse_prompt, read_prompt, render_prompt
-
-SHARED = Path(__file__).parents[1] / "../shared/prompts"
+from tests.parts import SHARED
 
 PREAMBLE = """\
 You are an AI scientist.
@@ -93,7 +92,9 @@ def test_a_document_is_read_into_question_requests_and_listings() -> None:
     assert set(prompt.catalog.listings) == set(prompt.listings)
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared prompts are not beside the project")
+@pytest.mark.skipif(
+    not (SHARED / "prompts").is_dir(), reason="the shared prompts are not beside the project"
+)
 @pytest.mark.parametrize(
     ("name", "works"),
     [
@@ -109,7 +110,7 @@ def test_a_document_is_read_into_question_requests_and_listings() -> None:
 def test_the_shared_prompts_are_read_and_written_back_byte_for_byte(
     name: str, works: tuple[int, int]
 ) -> None:
-    path = SHARED / f"{name}.txt"
+    path = SHARED / f"prompts/{name}.txt"
     prompt = read_prompt(path)
     assert (len(prompt.recommended), len(prompt.related)) == works
     assert prompt.requests == REQUESTS

@@ -22,9 +22,9 @@ from rag.evaluation.retrieval import (
     question_measures,
 )
 from rag.retrieval.reranker import load_reranker
+from tests.parts import SHARED
 from tests.parts.tiny_encoders import WordEncoder, write_encoder, write_reranker
 
-SHARED = Path(__file__).parents[1] / "../shared/eval/retrieval"
 TOPICS = ["noise", "editing", "matting", "portraits", "inpainting", "upsampling"]
 SPANS = st.lists(
     st.tuples(st.integers(0, 60), st.integers(1, 20)).map(lambda s: (s[0], s[0] + s[1])), max_size=8
@@ -141,10 +141,12 @@ def test_what_does_not_fit_is_refused_with_its_line(
     assert message in str(error.value)
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/eval/retrieval")
+@pytest.mark.skipif(
+    not (SHARED / "eval/retrieval").is_dir(), reason="needs ../shared/eval/retrieval"
+)
 @pytest.mark.parametrize(("name", "questions"), [("qasper", 86), ("covidqa", 559)])
 def test_the_shared_sets_are_read(name: str, questions: int) -> None:
-    assert len(read_evaluation_set(SHARED / name).questions) == questions
+    assert len(read_evaluation_set(SHARED / "eval/retrieval" / name).questions) == questions
 
 
 def test_all_systems_answer_the_same_questions(tmp_path: Path) -> None:

@@ -4,12 +4,9 @@ leave, its memory, and its end."""
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +24,8 @@ from rag.prompt import Prompt
 from rag.views.web.jobs import TEXT_LIMIT
 from rag.views.web.routes import LISTED
 from rag.views.web.site import new_id
-from tests.parts.served import AT_LENGTH, BROKEN, DEAFLY, PACED, ROOT, SLOWLY, Served, served
+from tests.parts.commands import run
+from tests.parts.served import AT_LENGTH, BROKEN, DEAFLY, PACED, SLOWLY, Served, served
 from tests.parts.works import LISTED as WORKS
 from tests.parts.works import PROMPTS, prompt, write
 
@@ -331,15 +329,6 @@ def test_a_second_server_on_the_port_is_refused_with_a_sentence(
 @pytest.mark.parametrize("missing", ["fastapi", "uvicorn", "python_multipart", "sse_starlette"])
 def test_where_the_extra_is_missing_it_says_what_to_install(tmp_path: Path, missing: str) -> None:
     program = f"import sys; sys.modules[{missing!r}] = None; from rag.cli.main import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", program, "serve", "--data-dir", str(tmp_path), "--offline"],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert done.stderr.startswith("rag: rag serve needs the extra `serve` (")
-    assert "pip install 'grounded-rag[serve]'" in done.stderr
+    shown = run("serve", "--data-dir", tmp_path, "--offline", program=program, code=2)
+    assert shown.err.startswith("rag: rag serve needs the extra `serve` (")
+    assert "pip install 'grounded-rag[serve]'" in shown.err

@@ -22,9 +22,9 @@ from rag.pipeline import Pipeline
 from rag.prompt import Prompt, read_prompt
 from rag.views.highlight import pictures_of
 from rag.writers.extractive import ExtractiveWriter
+from tests.parts import SHARED
 from tests.parts.witness import covered, folded, words
 
-SHARED = Path(__file__).parents[1] / "../shared"
 MIRROR = SHARED / "mirror"
 NAMES = sorted(path.stem for path in (SHARED / "prompts").glob("*.txt"))
 FULL_TEXT = [name for name in NAMES if name.startswith("full-text-")]

@@ -27,10 +27,10 @@ from rag.evaluation.support import (
 from rag.support import Finding, Pair, Support
 from rag.support.builtin import BuiltinChecker
 from rag.support.text import all_sentences
+from tests.parts import SHARED
 
-SHARED = Path(__file__).parents[1] / "../shared/eval"
-LABELS = SHARED / "support/attributionbench_dev.jsonl"
-PAPERS = SHARED / "retrieval/qasper/documents.jsonl"
+LABELS = SHARED / "eval/support/attributionbench_dev.jsonl"
+PAPERS = SHARED / "eval/retrieval/qasper/documents.jsonl"
 
 
 @dataclass

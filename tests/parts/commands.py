@@ -6,14 +6,13 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import typer
 from typer.testing import CliRunner
 
 from rag.cli.main import app
+from tests.parts import ROOT
 
-ROOT = Path(__file__).parents[2]
 MAIN = "from rag.cli.main import main; main()"
 
 

@@ -25,8 +25,8 @@ from index.settings import Settings
 from rag.retrieval.evidence import Evidence
 from rag.writers.base import Draft
 from rag.writers.extractive import ExtractiveWriter
+from tests.parts import ROOT
 
-ROOT = Path(__file__).parents[2]
 COMMAND = ("-c", "from rag.cli.main import main; main()", "serve", "--writer", "extractive")
 PACED = ("-m", "tests.parts.served")
 

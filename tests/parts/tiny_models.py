@@ -30,8 +30,8 @@ from rag.support import Support
 from rag.writers.base import NOT_SAID, Draft, DraftStatement
 from rag.writers.grammar import numbers_in, prose_error
 from rag.writers.local.loading import LoadedModel
+from tests.parts import SHARED
 
-SHARED = Path(__file__).parents[2] / "../shared"
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + "
     "message['content'] + '<|im_end|>\n' }}{% endfor %}"
