@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from index.documents.document import Document, Section
+from index.documents.document import Document, Section, is_complete
 
 Span = tuple[int, int]
 
@@ -151,7 +151,8 @@ _CUTS = tuple(
 @dataclass(frozen=True, slots=True)
 class Passage:
     """`sentences` are the spans of its sentences, as offsets in the document like `start` and
-    `end`; the first begins at `start`, the last ends at `end`. `pages` are 1-based."""
+    `end`; the first begins at `start`, the last ends at `end`. `pages` are 1-based. `lost` are the
+    offsets in the document at which the extraction left something out (`Document.lost`)."""
 
     start: int
     end: int
@@ -159,6 +160,12 @@ class Passage:
     heading: str = ""
     pages: tuple[int, ...] = ()
     sentences: tuple[Span, ...] = ()
+    lost: tuple[int, ...] = ()
+
+    @property
+    def complete_sentences(self) -> tuple[Span, ...]:
+        """The sentences that lack nothing: no other may be quoted."""
+        return tuple(span for span in self.sentences if is_complete(self.lost, *span))
 
 
 def _halve(text: str, span: Span, limit: int, fits: Callable[[str], bool]) -> list[Span]:
@@ -268,5 +275,6 @@ def split(
             for group in _fitting(text, whole, fits):
                 start, end = group[0][0], group[-1][1]
                 where = section.heading, document.pages(start, end)
-                passages.append(Passage(start, end, text[start:end], *where, group))
+                lost = tuple(offset for offset in document.lost if start < offset < end)
+                passages.append(Passage(start, end, text[start:end], *where, group, lost))
     return tuple(passages)

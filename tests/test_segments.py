@@ -26,7 +26,8 @@ WORDS = st.text(min_size=1, max_size=40)
 OFFSETS = st.integers(0, 10**9)
 PAGES = st.lists(st.integers(1, 999), max_size=3).map(tuple)
 SPANS = st.lists(st.tuples(OFFSETS, OFFSETS), max_size=3).map(tuple)
-PASSAGE = st.builds(Passage, OFFSETS, OFFSETS, WORDS, st.text(max_size=20), PAGES, SPANS)
+LOST = st.lists(OFFSETS, max_size=3).map(tuple)
+PASSAGE = st.builds(Passage, OFFSETS, OFFSETS, WORDS, st.text(max_size=20), PAGES, SPANS, LOST)
 PASSAGES = st.lists(PASSAGE, max_size=5).map(tuple)
 DOCUMENTS = st.builds(Document, WORDS, st.text(max_size=20), PAGES, st.just(()), WORDS)
 
@@ -92,15 +93,15 @@ def test_a_missing_segment_is_named_with_what_to_do(tmp_path: Path) -> None:
     "content",
     [
         *(b"", b"no line end", b"no JSON\n", b"[]\n", b"{}\n", b'{"format": "segment/0"}\n'),
-        b'{"format": "segment/3", "passages": 2}\n[]\n',
-        b'{"format": "segment/3", "passages": 1, "dimension": 1}\n[[0,1,"x","",[],[]]]\nno index',
-        b'{"format": "segment/3", "passages": "many"}\n',
+        b'{"format": "segment/4", "passages": 2}\n[]\n',
+        b'{"format": "segment/4", "passages": 1, "dimension": 1}\n[[0,1,"","",[],[],[]]]\nno index',
+        b'{"format": "segment/4", "passages": "many"}\n',
     ],
 )
 def test_a_checksummed_file_that_is_no_segment_is_refused(tmp_path: Path, content: bytes) -> None:
     store = SegmentStore(tmp_path)
     write_checksummed(store.path("other"), content)
-    with pytest.raises(SegmentError, match=r"other\.segment is not a segment of format segment/3"):
+    with pytest.raises(SegmentError, match=r"other\.segment is not a segment of format segment/4"):
         store.load("other")
 
 
@@ -135,6 +136,6 @@ def test_a_segment_holds_no_pickle(tmp_path: Path) -> None:
         make_segment("n", document, (Passage(0, 3, "one"),), np.eye(1, dtype="f4"), NONE[:, :1])
     )
     header, passage, index = read_checksummed(path).split(b"\n", 2)
-    assert json.loads(header)["format"] == "segment/3"
+    assert json.loads(header)["format"] == "segment/4"
     assert json.loads(passage)[0][2] == "one"
     assert index.startswith(b"IxFI")  # FAISS's own mark of a flat inner-product index

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -23,6 +23,11 @@ def pages_of(page_starts: tuple[int, ...], start: int, end: int) -> tuple[int, .
     first = max(1, bisect_right(page_starts, start))
     last = max(first, bisect_right(page_starts, max(start, end - 1)))
     return tuple(range(first, last + 1))
+
+
+def is_complete(lost: tuple[int, ...], start: int, end: int) -> bool:
+    """Whether none of the ascending offsets `lost` lies within the half-open span."""
+    return bisect_right(lost, start) == bisect_left(lost, end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,9 @@ class Document:
     """Invariants: `sections` are in order, do not overlap and together cover `text`;
     `page_starts[i]` is the offset at which page i + 1 begins, ascending, the first 0, and ()
     where the source has no pages; `text` holds no lone surrogates and can be encoded; `lines` are
-    in order and do not overlap; `page_sizes` are (width, height) in points."""
+    in order and do not overlap; `page_sizes` are (width, height) in points; `lost` are the offsets,
+    ascending, where something that stands in the source's text is not in this one: a formula, a
+    sign that cannot be read, a picture within a line."""
 
     text: str
     title: str
@@ -63,6 +70,11 @@ class Document:
     extractor: str
     lines: tuple[TextLine, ...] = ()
     page_sizes: tuple[tuple[float, float], ...] = ()
+    lost: tuple[int, ...] = ()
+
+    def is_complete(self, start: int, end: int) -> bool:
+        """Whether nothing that the source shows within the half-open span was left out of it."""
+        return is_complete(self.lost, start, end)
 
     def pages(self, start: int, end: int) -> tuple[int, ...]:
         """The 1-based pages that the half-open span touches."""
@@ -91,7 +103,8 @@ class Document:
 
     def to_json(self) -> str:
         """Canonical JSON: equal documents give equal strings."""
-        return _canonical(self._content() | {"lines": self.lines, "page_sizes": self.page_sizes})
+        places = {"lines": self.lines, "page_sizes": self.page_sizes, "lost": self.lost}
+        return _canonical(self._content() | places)
 
     @classmethod
     def from_json(cls, data: str) -> Document:
@@ -104,12 +117,13 @@ class Document:
             for page, start, end, bottom, top, edges in raw.get("lines", ())
         )
         raw["page_sizes"] = tuple(map(tuple, raw.get("page_sizes", ())))
+        raw["lost"] = tuple(raw.get("lost", ()))
         return cls(**raw)
 
     @property
     def sha256(self) -> str:
-        """What an answer records to name this very text: the hash of everything but the lines and
-        the sizes of the pages."""
+        """What an answer records to name this very text: the hash of everything but the lines,
+        the sizes of the pages and what was lost."""
         return hashlib.sha256(_canonical(self._content()).encode()).hexdigest()
 
     def _content(self) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from index.passages import SPLITTER, Passage
 if TYPE_CHECKING:
     from index.sources.store import Source
 
-FORMAT = "segment/3"
+FORMAT = "segment/4"
 
 SentenceVectors = npt.NDArray[np.float16]
 
@@ -130,7 +130,9 @@ def _pack(segment: Segment) -> bytes:
         "passages": len(segment.passages),
         "dimension": segment.vectors.shape[1],
     }
-    passages = [[p.start, p.end, p.text, p.heading, p.pages, p.sentences] for p in segment.passages]
+    passages = [
+        [p.start, p.end, p.text, p.heading, p.pages, p.sentences, p.lost] for p in segment.passages
+    ]
     lines = [json.dumps(part, ensure_ascii=False) + "\n" for part in (header, passages)]
     vectors = segment.sentences.tobytes() + faiss.serialize_index(flat).tobytes()
     return "".join(lines).encode() + vectors
@@ -144,8 +146,16 @@ def _unpack(name: str, content: bytes) -> Segment:
     if header["format"] != FORMAT:
         raise ValueError(f"format {header['format']!r}")
     passages = tuple(
-        Passage(start, end, text, heading, tuple(pages), tuple((a, b) for a, b in sentences))
-        for start, end, text, heading, pages, sentences in json.loads(body)
+        Passage(
+            start,
+            end,
+            text,
+            heading,
+            tuple(pages),
+            tuple((a, b) for a, b in sentences),
+            tuple(lost),
+        )
+        for start, end, text, heading, pages, sentences, lost in json.loads(body)
     )
     count, dimension = _sentence_count(passages), header["dimension"]
     offset = len(head) + len(body) + 2

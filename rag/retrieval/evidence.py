@@ -71,11 +71,12 @@ class Hit:
         return self.source_id, self.passage.start
 
     def sentences(self) -> tuple[tuple[Span, str], ...]:
-        """Every sentence of the passage: where it stands, and its words."""
+        """Every sentence of the passage that may be quoted: where it stands, and its words. Of
+        one that the extraction took a part from (a formula), neither."""
         first = self.passage.start
         return tuple(
             (Span(self.source_id, start, end), self.passage.text[start - first : end - first])
-            for start, end in self.passage.sentences
+            for start, end in self.passage.complete_sentences
         )
 
 

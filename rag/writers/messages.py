@@ -69,7 +69,7 @@ def choose_passages(
     rankings = [*(evidence.facets.get(facet, ()) for facet in FACETS), *evidence.works]
     for hit in filter(None, chain.from_iterable(zip_longest(*rankings))):
         listings = evidence.listings_of(hit.source_id)
-        if len(chosen) < most and hit.key not in chosen and listings:
+        if len(chosen) < most and hit.key not in chosen and listings and hit.sentences():
             price = cost(hit, hit.text)
             if price <= left:
                 chosen[hit.key] = ShownPassage(0, hit, hit.sentences(), listings[0])

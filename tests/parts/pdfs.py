@@ -32,6 +32,10 @@ FONTS = {
     b"/BaseEncoding /WinAnsiEncoding /Differences [1 /fi /fl /ffi] >> >>",
     "F4": b"<< /Type /Font /Subtype /Type1 /BaseFont /ABCDEF+CMMI10 /FirstChar 0 /LastChar 255 "
     b"/Widths [" + b"600 " * 256 + b"] /Encoding /WinAnsiEncoding >>",
+    # Its letter A is a sign with a name that says nothing.
+    "F5": b"<< /Type /Font /Subtype /Type1 /BaseFont /ABCDEF+Signs /FirstChar 0 /LastChar 255 "
+    b"/Widths [" + b"600 " * 256 + b"] /Encoding << /Type /Encoding "
+    b"/BaseEncoding /WinAnsiEncoding /Differences [65 /g65] >> >>",
 }
 
 

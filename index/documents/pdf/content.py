@@ -172,15 +172,18 @@ class Interpreter:
         left, foot, right, head = box
         corners = self._points([left, foot, right, foot, right, head, left, head])
         self.ground.paint([corners], None, odd=False)
+        xs, ys = zip(*corners, strict=True)
+        self.runs.append(Run("", min(xs), max(xs), min(ys), max(ys) - min(ys), "", figure=True))
 
     def _next_line(self, x: float, y: float) -> None:
         self.tm = self.line = times((1, 0, 0, 1, x, y), self.line)
 
     def _show(self, items: Any) -> None:
         state, face = self.state, self.state.font
-        if face is None:
-            return
         matrix = times(self.tm, state.ctm)
+        if face is None:  # nothing tells how wide it is
+            self._note_unread(matrix[4], matrix[5], abs(state.size) * math.hypot(*matrix[2:4]))
+            return
         parts: list[tuple[float, Shown]] = []
         advance = start = 0.0  # in unscaled text space
         for item in items:
@@ -217,14 +220,19 @@ class Interpreter:
         upright = a > 0 and abs(b) < 0.05 * a and d != 0
         size = abs(state.size) * math.hypot(c, d)
         width = abs(state.size * state.scale) * math.hypot(a, b)
-        if not text or not upright or min(size, width) < UNREADABLE:
+        if not upright or min(size, width) < UNREADABLE:
             return
         left = c * state.rise + e
         x0, x1 = a * start + left, a * end + left
         y = b * start + d * state.rise + f
         if not self._seen(x0, x1, y, size):
             return
+        for begin, shown in parts:
+            for extent in shown.unread:
+                self._note_unread(a * (begin + state.advance(extent)) + left, y, size)
         stops: list[tuple[int, float]] = []
+        if not text:
+            return
         if " " in text:
             length = 0
             for begin, shown in parts:
@@ -232,6 +240,10 @@ class Interpreter:
                     stops.append((length + offset, a * (begin + state.advance(extent)) + left))
                 length += len(shown.text)
         self.runs.append(Run(text, x0, max(x0, x1), y, size, font, self.depth > 0, stops))
+
+    def _note_unread(self, x: float, y: float, size: float) -> None:
+        if self._seen(x, x, y, size):
+            self.runs.append(Run("", x, x + 0.5 * size, y, size, "", self.depth > 0))
 
     def _seen(self, x0: float, x1: float, y: float, size: float) -> bool:
         state = self.state

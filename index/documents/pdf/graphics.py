@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -16,12 +17,15 @@ Point = tuple[float, float]
 IDENTITY: Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 # Knuth's font of large signs has an encoding of its own, and old files do not say which.
 LARGE_SIGNS = dict(zip("PQRXYZpqrs", "∑∏∫∑∏∫√√√√", strict=True))
+# Nothing, the name of a glyph, a character for private use or the one that stands for none.
+UNREAD = re.compile("|/.+|[\ue000-\uf8ff\ufffd]")
 
 
 class Run(NamedTuple):
     """Text painted in one go. Coordinates are points of the page as shown, `y` the baseline;
     `figure` where it stands in a form, as the text of drawings does. `stops` are offsets in the
-    text with their x: both edges of each space."""
+    text with their x: both edges of each space. Without text it is a sign that cannot be read, or
+    as `figure` a picture, `size` high."""
 
     text: str
     x0: float
@@ -55,11 +59,12 @@ class Extent(NamedTuple):
 
 class Shown(NamedTuple):
     """A string as it reads. `stops` are offsets in the text, at both edges of each space, with
-    the extent up to there."""
+    the extent up to there; `unread` are the extents up to signs that cannot be read."""
 
     text: str
     extent: Extent
     stops: Sequence[tuple[int, Extent]]
+    unread: Sequence[Extent] = ()
 
 
 @dataclass(slots=True)
@@ -89,18 +94,21 @@ class Face:
             codes = data.decode("latin-1")
         text, width, spaces = "", 0.0, 0
         stops: list[tuple[int, Extent]] = []
+        unread: list[Extent] = []
         for count, code in enumerate(codes):
             if code not in self.codes:
                 self.codes[code] = self._read(code, encoding)
             part, em = self.codes[code]
             if part == " ":
                 stops.append((len(text), Extent(width, count, spaces)))
+            if em > 0 and UNREAD.fullmatch(part):
+                unread.append(Extent(width, count, spaces))
             text += part
             width += em
             spaces += code == " "
             if part == " ":
                 stops.append((len(text), Extent(width, count + 1, spaces)))
-        return Shown(text, Extent(width, len(codes), spaces), stops)
+        return Shown(text, Extent(width, len(codes), spaces), stops, unread)
 
     def _read(self, code: str, encoding: Any) -> tuple[str, float]:
         name = code if isinstance(encoding, str) else encoding.get(ord(code), code)

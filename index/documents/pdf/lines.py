@@ -258,15 +258,17 @@ def _text(
     return text, marked, stops
 
 
-def lines_of(pages: Sequence[Page]) -> list[list[Line]]:
-    """The lines of each page, in reading order."""
+def lines_of(pages: Sequence[Page]) -> tuple[list[list[Line]], list[Line]]:
+    """The lines of each page, in reading order; and the text of drawings, which is left out."""
     painted = [list(_painted_lines(page, number)) for number, page in enumerate(pages, start=1)]
-    drawn = sum(len(line.text) for page in painted for line in page if line.figure)
+    drawn = [line for page in painted for line in page if line.figure]
     total = sum(len(line.text) for page in painted for line in page)
     gutter = _gutter(painted, pages)
-    if drawn <= 0.7 * total:  # otherwise whole pages are forms
+    if sum(len(line.text) for line in drawn) <= 0.7 * total:
         painted = [[line for line in page if not line.figure] for page in painted]
-    return [list(_with_cells(_in_order(page, gutter), gutter)) for page in painted]
+    else:  # whole pages are forms
+        drawn = []
+    return [list(_with_cells(_in_order(page, gutter), gutter)) for page in painted], drawn
 
 
 def _gutter(pages: Sequence[Sequence[Line]], sizes: Sequence[Page]) -> float | None:

@@ -14,6 +14,7 @@ from index.documents.pdf.layout import (
     BIBLIOGRAPHY,
     CONTENTS,
     ENDS,
+    EQUATION_NUMBER,
     NAMED_HEADING,
     NUMBERED,
     Block,
@@ -23,6 +24,7 @@ from index.documents.pdf.layout import (
     measures_of,
 )
 from index.documents.pdf.lines import Line, lines_of
+from index.documents.pdf.losses import Fragment, FragmentKind, lost_offsets
 from index.documents.pdf.pages import Page, pdf_extractor, read_pdf
 from index.documents.repair import HYPHENS, Vocabulary, joined
 from index.errors import ExtractionError
@@ -45,21 +47,48 @@ FLOATS = {"caption", "footnote", "aside"}
 BREAK = "\n\n"
 # Of a line's size, from its baseline: Latin letters and brackets stand between these.
 DEPTH, HEIGHT = 0.22, 0.75
+LARGEST_IN_LINE = 100.0  # points: larger pictures are figures
 
 
 def extract_pdf(source_id: str, data: bytes) -> Document:
     """The clean text of a PDF and its places on the pages. Raises ExtractionError."""
     pages, claimed_title = read_pdf(source_id, data)
-    lines = without_furniture(lines_of(pages), pages)
+    lines, drawn = lines_of(pages)
+    lines = without_furniture(lines, pages)
     usual = measures_of(lines)
     vocabulary = Vocabulary(line.text for page in lines for line in page)
     title = title_of(lines[0], usual, vocabulary) or claimed_title
-    paragraphs = flowing(blocks_of(lines, usual))
+    blocks = blocks_of(lines, usual)
+    paragraphs = flowing(blocks)
     mark_sections(paragraphs, vocabulary)
-    document = composed(paragraphs, pages, title, vocabulary)
+    fragments = left_out(pages, drawn, blocks)
+    document = composed(paragraphs, pages, title, vocabulary, fragments)
     if not document.text:
         raise ExtractionError(source_id, "no text can be read from the PDF: only numbers or signs")
     return document
+
+
+def left_out(
+    pages: Sequence[Page], drawn: Sequence[Line], blocks: Sequence[Block]
+) -> list[Fragment]:
+    """What is painted and does not become running text: formulas, tables, the words of drawings
+    (`drawn`), signs that cannot be read, and pictures that could stand in a line."""
+    lines = [*drawn]
+    for block in blocks:
+        if block.kind in ("aside", "formula"):
+            lines += block.lines
+    fragments = [
+        # A number alone is the mark of a note, but within a line the part of a fraction.
+        Fragment(line.page, line.x0, line.x1, line.y, "sign" if line.text.isdigit() else "line")
+        for line in lines
+        if re.search(r"\w", line.text) and not EQUATION_NUMBER.fullmatch(line.text)
+    ]
+    for number, page in enumerate(pages, start=1):
+        for run in page.runs:
+            if not run.text and max(run.size, run.x1 - run.x0) < LARGEST_IN_LINE:
+                kind: FragmentKind = "picture" if run.figure else "sign"
+                fragments.append(Fragment(number, run.x0, run.x1, run.y, kind))
+    return fragments
 
 
 def without_furniture(pages: Sequence[Sequence[Line]], sizes: Sequence[Page]) -> list[list[Line]]:
@@ -235,12 +264,17 @@ def _written(lines: Sequence[Line], vocabulary: Vocabulary) -> list[str]:
 
 
 def composed(
-    paragraphs: Sequence[Paragraph], pages: Sequence[Page], title: str, vocabulary: Vocabulary
+    paragraphs: Sequence[Paragraph],
+    pages: Sequence[Page],
+    title: str,
+    vocabulary: Vocabulary,
+    fragments: Sequence[Fragment],
 ) -> Document:
-    """Write the paragraphs down one after the other."""
+    """Write the paragraphs down one after the other; `fragments` are what is left out."""
     parts: list[str] = []
     length = 0
     lines: list[TextLine] = []
+    running: list[TextLine] = []
     sections: list[Section] = []
     first: dict[int, int] = {}  # the offset of the first line of each page
     for item in paragraphs:
@@ -254,14 +288,16 @@ def composed(
         for line, part in zip(item.lines, _written(item.lines, vocabulary), strict=True):
             first.setdefault(line.page, length)
             lines.append(_placed(line, length, length + len(part.rstrip()), pages[line.page - 1]))
+            running += lines[-1:] * item.quotable
             parts.append(part)
             length += len(part)
     starts = [first.get(page, length) for page in range(2, len(pages) + 1)]
     for n in reversed(range(len(starts) - 1)):  # a page without text begins where the next does
         starts[n] = min(starts[n], starts[n + 1])
     ends = [*(section.start for section in sections), length][1:]
+    text = "".join(parts)
     return Document(
-        text="".join(parts),
+        text=text,
         title=title,
         page_starts=(0, *starts),
         sections=tuple(
@@ -271,6 +307,7 @@ def composed(
         extractor=pdf_extractor(),
         lines=tuple(lines),
         page_sizes=tuple((page.width, page.height) for page in pages),
+        lost=lost_offsets(text, running, fragments),
     )
 
 
