@@ -1,9 +1,34 @@
-"""The few things a user may set, in one place."""
+"""The few things a user may set, in one place: as an option, in the environment, or in a file.
+
+An option comes before its variable of the environment, and that before the file."""
 
 from __future__ import annotations
 
+import json
+import os
+import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+
+from index.errors import RagError
+from index.files import write_atomically
+
+CONFIGURABLE: Mapping[str, str] = MappingProxyType(
+    {
+        "data-dir": "where everything that is built is stored",
+        "mirror": "a folder with papers and READMEs, read before the network",
+        "offline": "true: never use the network",
+        "encoder": "the sentence-transformers model: name or folder",
+        "device": "where models compute: cpu, cuda, cuda:1, mps",
+        "writer": "who writes: auto, local, extractive, chat",
+        "model": "the instruct model: name or folder; for chat the name the server knows",
+        "base-url": "an OpenAI-compatible server, for the writer chat",
+    }
+)
+"""What the file may hold; the variable of `data-dir` is RAG_DATA_DIR, and so on."""
+_FOLDERS = ("data-dir", "mirror")
 
 DEFAULT_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -34,3 +59,49 @@ class Settings:
     def index(self) -> Path:
         """Segments, named by content."""
         return self.data_dir / "index"
+
+
+def config_path() -> Path:
+    """The file of settings: RAG_CONFIG, or else the usual place."""
+    usual = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config") / "grounded-rag" / "config.toml"
+    return Path(os.environ.get("RAG_CONFIG") or usual).expanduser()
+
+
+def read_config() -> dict[str, str]:
+    """What the file sets, by key; a folder in it counts from the file's own. Raises RagError."""
+    path = config_path()
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except (OSError, ValueError) as error:
+        raise RagError(f"{path} cannot be read: {error}; `rag config` writes such a file") from None
+    for key, value in raw.items():
+        if key not in CONFIGURABLE:
+            known = ", ".join(CONFIGURABLE)
+            raise RagError(f"{path}: there is no setting {key!r}; expected one of {known}")
+        if isinstance(value, bool) != (key == "offline") or not isinstance(value, str | bool):
+            expected = "true or false" if key == "offline" else 'text in quotes: "…"'
+            raise RagError(f"{path}: {key} is {value!r}; expected {expected}")
+        if key in _FOLDERS:
+            raw[key] = str(path.parent / Path(str(value)).expanduser())
+    return {key: str(value) for key, value in raw.items()}
+
+
+def write_config(values: Mapping[str, str]) -> None:
+    """The inverse of `read_config`. Raises RagError for what the file cannot hold."""
+    lines = []
+    for key, value in values.items():
+        if key == "offline" and value.lower() not in ("true", "false"):
+            raise RagError(f"offline is {value!r}; expected true or false")
+        text = str(Path(value).expanduser().absolute()) if key in _FOLDERS else value
+        lines.append(f"{key} = {text.lower() if key == 'offline' else json.dumps(text)}\n")
+    write_atomically(config_path(), "".join(lines).encode())
+
+
+def variable(key: str) -> str:
+    """The name of a setting in the environment."""
+    return "RAG_" + key.upper().replace("-", "_")
+
+
+def configured(key: str) -> str:
+    """What environment or file say of a setting; "" where neither does."""
+    return os.environ.get(variable(key)) or read_config().get(key, "")

@@ -4,7 +4,11 @@ The names of `__all__` are the public API. Each is imported at its first use, so
 is quick.
 """
 
+import sys
 from importlib import import_module
+from importlib.machinery import PathFinder
+from importlib.util import module_from_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -55,6 +59,23 @@ _MODULES = {
     "rag.views.notebook": "ask look",
     "rag.writers.choice": "WriterChoice open_writer",
 }
+
+
+def _bind_index() -> None:
+    """Make `index` the package beside this one: a user's own index.py in the working folder comes
+    before it in the path of scripts and notebooks (docs/decisions/0071-names-in-the-path.md)."""
+    spec = PathFinder.find_spec("index", [str(Path(__file__).parents[1])])
+    if spec is None or spec.origin is None or spec.loader is None:
+        raise ImportError(f"the package index is missing beside {Path(__file__).parent}: reinstall")
+    present = sys.modules.get("index")
+    if present is None or Path(present.__file__ or "").resolve() != Path(spec.origin).resolve():
+        for name in [name for name in sys.modules if name.startswith("index.")]:
+            del sys.modules[name]
+        sys.modules["index"] = module_from_spec(spec)
+        spec.loader.exec_module(sys.modules["index"])
+
+
+_bind_index()
 
 
 def __getattr__(name: str) -> Any:

@@ -24,6 +24,8 @@ hypothesis.settings.load_profile("any machine")
 # The tests' models are small, and the workers of pytest share the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Not the settings of whoever runs the tests.
+os.environ["RAG_CONFIG"] = os.devnull
 
 
 @pytest.fixture(scope="session")

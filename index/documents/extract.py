@@ -171,7 +171,8 @@ class _Worker:
             "from index.documents.extract import work; work(*sys.argv[1:5])"
         )
         arguments = [str(theirs.fileno()), str(seconds), str(memory_bytes), job]
-        path = [part or str(Path.cwd()) for part in sys.path]
+        # This package's own folder first: the working folder may hold another `index`.
+        path = [str(Path(__file__).parents[2]), *(part or str(Path.cwd()) for part in sys.path)]
         self.process = subprocess.Popen(
             [sys.executable, "-c", code, *arguments, *path],
             stdin=subprocess.DEVNULL,

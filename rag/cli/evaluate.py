@@ -114,7 +114,7 @@ def writers(
     output: Annotated[Path, typer.Option(help="A folder for answers and reports.")] = Path(
         "data/reports"
     ),
-    model: Annotated[str, typer.Option(help="The local instruct model: name or folder.")] = "",
+    model: options.Model = "",
     checker: CheckerName = "",
     validity: Validity = None,
     perturbed: Perturbed = 25,

@@ -5,29 +5,65 @@ A sub-command is one thin file, which imports what it needs when it runs: `rag -
 
 from __future__ import annotations
 
+import importlib.metadata
 import io
 import logging
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from index.errors import RagError
-from rag.cli import ask, catalog, evaluate, index, search, serve, verify
-from rag.cli.options import say
+from index.settings import read_config
+from rag.cli import ask, catalog, config, evaluate, index, search, serve, verify
+from rag.cli.options import say, with_verbosity
 
 app = typer.Typer(
     name="rag",
     help="Explains an AI effect from the works a prompt lists, with quotes that are chosen from "
     "the source and never typed.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="What no option says is taken from the environment (RAG_DATA_DIR, RAG_MIRROR, "
+    "RAG_OFFLINE, RAG_MODEL, …) and then from a file of settings: see rag config.",
 )
-for module in (index, ask, serve, verify, catalog, search):
+for module in (index, ask, serve, verify, catalog, search, config):
     app.command(module.__name__.rpartition(".")[2])(module.run)
 app.add_typer(evaluate.app, name="evaluate")
+for registered in (*app.registered_commands, *evaluate.app.registered_commands):
+    if registered.callback:
+        registered.callback = with_verbosity(registered.callback)
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and end, where it is wanted."""
+    if wanted:
+        typer.echo(f"rag {importlib.metadata.version('grounded-rag')}")
+        raise typer.Exit
+
+
+@app.callback()
+def start(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=show_version, help="Show the version."),
+    ] = False,
+) -> None:
+    """Make the file of settings the defaults of every command."""
+    if context.invoked_subcommand != "config":
+        values = {key.replace("-", "_"): value for key, value in read_config().items()}
+        context.default_map = _for_each(context.command, values)
+
+
+def _for_each(command: Any, values: Mapping[str, str]) -> dict[str, Any]:
+    """These defaults for a command, or for each of a group."""
+    commands = getattr(command, "commands", {})
+    return {name: _for_each(inner, values) for name, inner in commands.items()} or dict(values)
 
 
 # Arguments and --help are those of the benchmarks.
@@ -43,10 +79,12 @@ def bench(context: typer.Context) -> None:
     repository = Path(__file__).parents[2]
     if not (repository / "scripts" / "benchmarks").is_dir():
         raise RagError("the benchmarks are not installed: run `rag bench` in a checkout")
-    # `scripts` is above `rag` in the layers: a new process instead of an import.
+    # `scripts` is above `rag` in the layers: a new process instead of an import, whose path does
+    # not begin with the working folder, which may hold other `scripts`.
     path = os.pathsep.join(filter(None, (str(repository), os.environ.get("PYTHONPATH"))))
     arguments = [sys.executable, "-m", "scripts.benchmarks", *context.args]
-    os.execve(sys.executable, arguments, {**os.environ, "PYTHONPATH": path})
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
+    os.execve(sys.executable, arguments, environment)
 
 
 def main(commands: typer.Typer = app) -> None:
@@ -62,12 +100,15 @@ def main(commands: typer.Typer = app) -> None:
         logging.basicConfig(level=level.upper(), format="%(levelname)s %(name)s: %(message)s")
         commands()
     except RagError as error:
-        say(f"rag: {error}")
+        say(f"rag: {error}", always=True)
         sys.exit(2)
     except SystemExit as end:
         # Typer turns an interrupt into this code and prints nothing.
         if end.code == 130:
-            say("rag: interrupted. What was done is stored: the same command continues from there.")
+            say(
+                "rag: interrupted. What was done is stored: the same command continues from there.",
+                always=True,
+            )
         raise
     except OSError as error:
         # What could not be written is dropped: Python would try to write it once more at exit.
@@ -76,5 +117,5 @@ def main(commands: typer.Typer = app) -> None:
             sys.exit(1)
         # A full disk, a read-only folder, a file where a folder should be.
         where = f"{error.filename}: " if error.filename else ""
-        say(f"rag: {where}{error.strerror or error}")
+        say(f"rag: {where}{error.strerror or error}", always=True)
         sys.exit(2)

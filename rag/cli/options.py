@@ -4,8 +4,11 @@ Progress and messages go to stderr, so that stdout holds answers alone.
 """
 
 import inspect
+import logging
 import sys
+import time
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -45,10 +48,20 @@ Mirror = Annotated[
     ),
 ]
 Offline = Annotated[
-    bool, typer.Option("--offline", envvar="RAG_OFFLINE", help="Never use the network.")
+    bool, typer.Option("--offline/--online", envvar="RAG_OFFLINE", help="Never use the network.")
 ]
 EncoderName = Annotated[
-    str, typer.Option("--encoder", help="A sentence-transformers model: name or folder.")
+    str,
+    typer.Option(
+        "--encoder", envvar="RAG_ENCODER", help="A sentence-transformers model: name or folder."
+    ),
+]
+Model = Annotated[
+    str,
+    typer.Option(
+        envvar="RAG_MODEL",
+        help="The instruct model: name or folder; for --writer chat the name the server knows.",
+    ),
 ]
 OpenSettings = Callable[[], Settings]
 OpenPipeline = Callable[[], "Pipeline"]
@@ -70,13 +83,15 @@ def open_pipeline(
     writer: Annotated[
         Literal["auto", "local", "extractive", "chat"],
         typer.Option(
+            envvar="RAG_WRITER",
             help="Who writes: a local instruct model, a chat server, or no model at all; auto is "
-            "local where a model can be loaded."
+            "local where a model can be loaded.",
         ),
     ] = "auto",
-    model: Annotated[str, typer.Option(help="The instruct model: name or folder.")] = "",
+    model: Model = "",
     base_url: Annotated[
-        str | None, typer.Option(help="An OpenAI-compatible server, for --writer chat.")
+        str | None,
+        typer.Option(envvar="RAG_BASE_URL", help="An OpenAI-compatible server, for --writer chat."),
     ] = None,
     seed: Annotated[int, typer.Option(help="For sampling (local, chat).")] = 0,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy (local, chat).")] = 0.0,
@@ -140,15 +155,57 @@ def with_options_of(
     return decorate
 
 
-def say(line: str) -> None:
-    """Print one line on stderr. Control characters, which may stem from a source, are removed."""
-    print(plain(line), file=sys.stderr, flush=True)  # noqa: T201
+_quiet = ContextVar("quiet", default=False)
+
+
+def with_verbosity(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command -q and -v."""
+
+    def run(
+        quiet: Annotated[
+            bool, typer.Option("--quiet", "-q", help="Say nothing but results and errors.")
+        ] = False,
+        verbose: Annotated[
+            int,
+            typer.Option(
+                "--verbose", "-v", count=True, help="Say what is done; -vv: libraries too."
+            ),
+        ] = 0,
+        **arguments: Any,
+    ) -> None:
+        _quiet.set(quiet)
+        for name in ("index", "rag"):
+            logging.getLogger(name).setLevel(logging.INFO if verbose else logging.NOTSET)
+        if verbose > 1:
+            logging.getLogger().setLevel(logging.DEBUG)
+        command(**arguments)
+
+    *common, _ = inspect.signature(run).parameters.values()
+    own = inspect.signature(command, eval_str=True).parameters.values()
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [item.replace(kind=inspect.Parameter.KEYWORD_ONLY) for item in (*own, *common)]
+    )
+    return run
+
+
+def say(line: str, *, always: bool = False) -> None:
+    """Print one line on stderr, unless `--quiet` forbids what need not be said `always`. Control
+    characters, which may stem from a source, are removed."""
+    if always or not _quiet.get():
+        print(plain(line), file=sys.stderr, flush=True)  # noqa: T201
+
+
+_PAUSE = 5.0
+"""Seconds between two lines of progress where there is no terminal."""
 
 
 class Bars(Progress):
-    """A `Notify` that draws a bar for each stage on a terminal, and prints lines elsewhere."""
+    """A `Notify` that draws a bar for each stage on a terminal. Elsewhere it prints a line every
+    few seconds; what failed and why is said by who called."""
 
     def __init__(self) -> None:
+        self._said = time.monotonic()
         console = Console(stderr=True)
         super().__init__(
             TextColumn("{task.description:>16}"),
@@ -159,7 +216,7 @@ class Bars(Progress):
             TextColumn("{task.fields[what]}", markup=False),
             console=console,
             transient=True,
-            disable=not console.is_terminal,
+            disable=not console.is_terminal or _quiet.get(),
         )
 
     def __call__(self, stage: str, done: int, total: int, what: str) -> None:
@@ -168,5 +225,6 @@ class Bars(Progress):
             ids = {task.description: task.id for task in self.tasks}
             task_id = ids[stage] if stage in ids else self.add_task(stage, what="")
             self.update(task_id, completed=done, total=total, what=plain(what))
-        elif total and what:
+        elif total and what and time.monotonic() - self._said >= _PAUSE:
+            self._said = time.monotonic()
             say(f"{stage} {done}/{total}: {what}")

@@ -31,7 +31,7 @@ def run(
     for path, verification in verifications.items():
         failures += [f"{path}: {failure}" for failure in verification.failures]
     for failure in failures:
-        say(failure)
+        say(failure, always=True)
     outcome = _count(len(failures), "failure") if failures else "verified"
     counts = (
         f"{sum(getattr(each, name) for each in verifications.values())} {name}"

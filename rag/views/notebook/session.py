@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
 import time
 import warnings
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack, get_args
 
 from index.encoder import Encoder, LazyEncoder
 from index.errors import PromptError, RagError, WriterError
-from index.settings import DEFAULT_ENCODER, Settings
+from index.settings import DEFAULT_ENCODER, Settings, configured
 from rag.answer.model import Answer, read_answer
 from rag.pipeline import Pipeline
 from rag.plaintext import plain, visible
@@ -157,7 +156,7 @@ def ask(
     Options: `writer` ("auto", "extractive", "local" or "chat"), `model` and `base_url` as in `rag
     ask`. `data_dir` is where everything built is stored, `mirror` a folder that is read before the
     network, `encoder` names a sentence-transformers model, and `offline` never touches the network.
-    What is not given comes from `RAG_DATA_DIR`, `RAG_MIRROR` and `RAG_OFFLINE`."""
+    What is not given comes from `RAG_DATA_DIR` and its like, or from the file of `rag config`."""
     from rag.chain import as_prompt
 
     if (prompt is None) == (not question) or (prompt is not None and (works or related)):
@@ -191,21 +190,21 @@ def settings_here(
     encoder: str = DEFAULT_ENCODER,
 ) -> Settings:
     """The settings of this notebook. Defaults come from the environment (`RAG_DATA_DIR`,
-    `RAG_MIRROR`, `RAG_OFFLINE`); `data_dir` is otherwise the folder `data` of the project that
-    the working directory is in, or of the working directory."""
-    folder = data_dir or os.environ.get("RAG_DATA_DIR")
+    `RAG_MIRROR`, `RAG_OFFLINE`) and the file of `rag config`; `data_dir` is otherwise the folder
+    `data` of the project that the working directory is in, or of the working directory."""
+    folder = data_dir or configured("data-dir")
     if not folder:
         here = Path.cwd()
         projects = (each for each in (here, *here.parents) if (each / "pyproject.toml").is_file())
         folder = next(projects, here) / "data"
-    mirror = mirror or os.environ.get("RAG_MIRROR") or None
+    mirror = mirror or configured("mirror") or None
     if mirror is not None and not Path(mirror).is_dir():
         raise RagError(
             f"the mirror {mirror} is no folder; expected one with arxiv/<id>.pdf and "
             "github/<owner>/<repo>/README*"
         )
     if offline is None:
-        offline = os.environ.get("RAG_OFFLINE", "") not in ("", "0")
+        offline = configured("offline").lower() not in ("", "0", "false")
     papers = Path(mirror) if mirror is not None else None
     return Settings(Path(folder), mirror=papers, offline=offline, encoder=encoder)
 
