@@ -98,8 +98,8 @@ class TestReplies:
 
     def test_an_empty_list_says_that_nothing_is_said(self) -> None:
         draft = draft_of('{"statements": []}', evidence())
-        assert [item.text for item in statements(draft)] == [NOT_SAID] * 4
-        assert draft.relevance_notes == (None, None)
+        assert [item.text for item in statements(draft)] == [*[NOT_SAID] * 4, "", ""]
+        assert all(note and not note.relevant for note in draft.relevance_notes)
         assert draft.record.events == ()
 
     @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from rag.answer.compose import NO_RELEVANCE, NOTHING_READ, compose
+from rag.answer.compose import NO_RELEVANCE, NOTHING_READ, QUOTED_ELSEWHERE, compose
 from rag.answer.model import Answer, Statement
 from rag.answer.verify import Reextraction
 from rag.pipeline import Pipeline
 from rag.retrieval.evidence import Evidence, Span
-from rag.writers.base import NOT_SAID, Draft, DraftStatement, WriterRecord
+from rag.writers.base import NOT_SAID, Draft, DraftStatement, WorkNote, WriterRecord
 from tests.parts.works import PROMPTS
 
 
@@ -31,7 +31,7 @@ def span(evidence: Evidence) -> Span:
     )
 
 
-def draft(span: Span, *relevance_notes: DraftStatement | None) -> Draft:
+def draft(span: Span, *relevance_notes: WorkNote | None) -> Draft:
     nothing = (DraftStatement(NOT_SAID, ()),)
     task = (DraftStatement("It says so.", (span,)),)
     notes = relevance_notes or (None,) * 3
@@ -76,19 +76,25 @@ def test_every_listing_and_source_is_there_with_its_links_exactly(
         assert all(read) != bool(source.reason)
 
 
-def test_a_work_is_relevant_by_a_quote_and_otherwise_says_whether_it_was_read(
+def test_a_work_says_by_a_quote_how_it_is_relevant_or_what_it_is_or_whether_it_was_read(
     evidence: Evidence, span: Span
 ) -> None:
     lost = tuple(
         replace(reading, reason="lost") if reading.source_id == "arxiv:2401.00002" else reading
         for reading in evidence.readings
     )
+    evidence = replace(evidence, readings=lost)
     note = DraftStatement("It is about this.", (span,))
-    answer = compose(replace(evidence, readings=lost), draft(span, note, None, None))
-    first, *others = (reference.relevance for reference in answer.references)
-    assert first.quotes[0].text == evidence.text(span)
-    assert others == [Statement(NOTHING_READ, ()), Statement(NO_RELEVANCE, ())]
-    assert [reference.relevant for reference in answer.references] == [True, False, False]
+    for relevant, words in ((True, note.text), (False, NO_RELEVANCE)):
+        answer = compose(evidence, draft(span, WorkNote(note, relevant), None, None))
+        first, *others = answer.references
+        assert (first.relevance.text, first.relevant) == (words, relevant)
+        assert first.relevance.quotes[0].text == evidence.text(span)
+        notes = [other.relevance for other in others]
+        assert notes == [Statement(NOTHING_READ, ()), Statement(NO_RELEVANCE, ())]
+        assert not any(other.relevant for other in others)
+    above = compose(evidence, draft(span)).references[0]
+    assert (above.relevance, above.relevant) == (Statement(QUOTED_ELSEWHERE, ()), True)
 
 
 @pytest.mark.parametrize("name", PROMPTS)

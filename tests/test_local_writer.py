@@ -10,10 +10,8 @@ from typing import Any
 import pytest
 
 from index.errors import WriterError
-from rag.retrieval.evidence import Span
-from rag.writers.base import AS_IT_STANDS, NOT_SAID
-from rag.writers.grammar import prose_error
-from rag.writers.instruct import WritingSettings, fallback_statement
+from rag.writers.base import NOT_SAID, DraftStatement
+from rag.writers.instruct import WritingSettings
 from rag.writers.local.loading import LoadedModel, load_model
 from rag.writers.local.tokenizer import chat_markup
 from rag.writers.local.writer import LocalWriter
@@ -92,7 +90,7 @@ class TestSupport:
         assert kinds == ["rewritten", "rewritten", "replaced"]
         assert len(set(checker.statements[:3])) == 3
         (task,) = draft.task
-        assert task == fallback_statement(material, task.quotes[0])
+        assert task == DraftStatement("", task.quotes[:1])
 
     @pytest.mark.parametrize("probability", [0.9, None])
     def test_a_statement_that_is_supported_or_was_not_scored_stays(
@@ -107,22 +105,6 @@ class TestSupport:
         draft = writer(checker=None).write(material)
         check_draft(material, draft)
         assert {event.kind for event in draft.record.events} == {"replaced"}
-
-    @pytest.mark.parametrize(
-        ("text", "expected"),
-        [
-            ("We train a net on 12 images.", "12 images"),
-            ('See https://a.example "now" and then.', AS_IT_STANDS),
-            ("no sentence at all but many words", AS_IT_STANDS),
-        ],
-    )
-    def test_fallback_statement(self, text: str, expected: str) -> None:
-        material = evidence({"Kites": text})
-        span = Span(str(material.prompt.listings[0].summary_id), 0, len(text))
-        statement = fallback_statement(material, span)
-        assert expected in statement.text
-        assert prose_error(statement.text, {"12"}) == ""
-        assert statement.quotes == (span,)
 
 
 class TestContext:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from rag.answer.compose import NOTHING_READ
 from rag.answer.model import Answer, Reference, Statement
 from rag.plaintext import escape, plain
 from rag.views.markdown import place, to_markdown, what_was_read, work_of
@@ -133,7 +134,8 @@ def test_the_place_of_a_quote_names_its_pages() -> None:
 
 
 def test_a_work_without_any_source_has_nothing_to_read(answers: Mapping[str, Answer]) -> None:
-    bare = Reference("A", "related", None, None, (), relevant=False, relevance=Statement("", ()))
+    nothing = Statement(NOTHING_READ, ())
+    bare = Reference("A", "related", None, None, (), False, nothing, ())
     assert what_was_read(bare, {}) == "Nothing was given to read"
     assert "Nothing was given to read" in to_markdown(
         replace(answers["move"], references=(bare,), sources=())

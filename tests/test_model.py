@@ -40,7 +40,7 @@ def test_loading_after_saving_is_the_identity(answer: Answer) -> None:
 
 def test_the_form_is_the_documented_one(raw: Any) -> None:
     assert list(raw) == ["format", "prompt", "writer", "sections", "sources"]
-    assert raw["format"] == FORMAT == "grounded-answer/2"
+    assert raw["format"] == FORMAT == "grounded-answer/3"
     assert list(raw["prompt"]) == ["question", "sha256", "text"]
     assert list(raw["sections"]) == ["task", "workflow", "references"]
     assert list(raw["sections"]["workflow"]) == ["input", "model", "output"]
@@ -48,7 +48,7 @@ def test_the_form_is_the_documented_one(raw: Any) -> None:
     assert list(statement) == ["text", "quotes"]
     quote = "source_id source_type start end text pages"
     assert list(statement["quotes"][0]) == quote.split()
-    reference = "name role paper github sources relevant relevance"
+    reference = "name role paper github sources relevant relevance mentions"
     assert list(raw["sections"]["references"][0]) == reference.split()
     source = "id source_type sha256 extractor document_sha256 version reason"
     assert list(raw["sources"][0]) == source.split()
@@ -150,7 +150,7 @@ def test_a_file_that_is_no_answer_is_refused(data: str, tmp_path: Path) -> None:
 
 def test_the_format_of_an_older_version_is_refused_with_what_to_do(raw: Any) -> None:
     with pytest.raises(AnswerError, match=r"older version.*ask the prompt again with `rag ask`"):
-        Answer.from_json(json.dumps(changed(raw, ("format",), "grounded-answer/1")))
+        Answer.from_json(json.dumps(changed(raw, ("format",), "grounded-answer/2")))
 
 
 @pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity", "1e999"])

@@ -19,7 +19,7 @@ from index.errors import AnswerError, SourceError
 from index.passages import split
 from index.settings import Settings
 from index.sources.store import SourceStore
-from rag.answer.compose import NO_RELEVANCE, NOTHING_READ
+from rag.answer.compose import NOTHING_READ, QUOTED_ELSEWHERE
 from rag.answer.model import Answer, Quote, SourceRecord, Statement
 from rag.answer.verify import Reextraction, Verification, on_sentence_boundaries, verify
 from rag.pipeline import Pipeline
@@ -153,6 +153,17 @@ def another_relevance(raw: Any) -> None:
     raw["sections"]["references"][1]["relevant"] = True
 
 
+def note_quote(raw: Any, number: int = 1) -> Any:
+    return raw["sections"]["references"][number]["relevance"]["quotes"][0]
+
+
+def mention(text: str, number: int) -> Change:
+    """Let the quote of that work's note be a mention of the first work."""
+    return lambda raw: raw["sections"]["references"][0]["mentions"].append(
+        {"text": text, "quotes": [note_quote(raw, number)]}
+    )
+
+
 DENIED = {"sha256": "", "extractor": "", "document_sha256": "", "version": None}
 UNSEEN = {"text": "\u200b", "quotes": []}
 WITHOUT_QUOTE = {"text": "It matters.", "quotes": []}
@@ -277,7 +288,7 @@ TAMPERINGS: Mapping[str, tuple[Change, str]] = {
         for part in ("input", "model", "output")
     },
     "no task": (setting("sections", "task", to=[]), "task: says nothing"),
-    "a relevance denied": (reference(0, "relevant", to=False), "references[0]: a work"),
+    "a relevance denied": (reference(0, "relevant", to=False), "references[0]: whether"),
     "a relevance without quote": (
         reference(0, "relevance", WITHOUT_QUOTE),
         "references[0]: no quote stands behind 'It matters.'",
@@ -288,8 +299,26 @@ TAMPERINGS: Mapping[str, tuple[Change, str]] = {
                 relevant=False, relevance={"text": NOTHING_READ, "quotes": []}
             )
         ),
-        f"expected {NO_RELEVANCE!r}",
+        f"expected {QUOTED_ELSEWHERE!r}",
     ),
+    "a quotation with a second quote": (
+        lambda raw: raw["sections"]["task"][0].update(
+            text="", quotes=[*raw["sections"]["task"][0]["quotes"], note_quote(raw)]
+        ),
+        "task: a statement is empty",
+    ),
+    "a statement that only repeats its quote": (
+        lambda raw: raw["sections"]["task"][0].update(text=first_quote(raw)["text"].upper()),
+        "task: only repeats its quote",
+    ),
+    "a sentence quoted twice": (
+        lambda raw: raw["sections"]["workflow"]["input"][0].update(quotes=[first_quote(raw)]),
+        "is quoted twice",
+    ),
+    "a silence with a quote": (task(NOT_SAID), f"task: {NOT_SAID!r} stands with 1 quotes"),
+    "a mention with words": (mention("It is said.", 1), "references[0].mentions: is not one"),
+    "a mention by the work itself": (mention("", 0), "which is no source of another listed work"),
+    "a mention that names nothing": (mention("", 1), "does not name 'Lantern"),
     "a quote of another work": (another_relevance, "references[1]: quotes"),
 }
 

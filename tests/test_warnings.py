@@ -76,7 +76,7 @@ def test_the_name_of_the_work_counts_as_evidence() -> None:
     answer = answer_with(statement("The authors of Lantern trained a network on 40 photographs."))
     work = Reference(
         "Lantern", "related", None, None, ("arxiv:1",), relevant=False,
-        relevance=Statement(NO_RELEVANCE, ()),
+        relevance=Statement(NO_RELEVANCE, ()), mentions=(),
     )  # fmt: skip
     listed = replace(answer, references=(work,))
     for each, named in ((answer, True), (listed, False)):

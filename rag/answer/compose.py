@@ -6,6 +6,7 @@ No writer touches a link, a name, a page or a quote's words: this module puts th
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 
 from rag.answer.model import (
     Answer,
@@ -17,12 +18,13 @@ from rag.answer.model import (
     Workflow,
 )
 from rag.retrieval.evidence import Evidence
-from rag.writers.base import AS_IT_STANDS, NOT_SAID, Draft, DraftStatement
+from rag.selection.mentions import mentions_of
+from rag.writers.base import NOT_SAID, Draft, DraftStatement, WorkNote
 
 NOTHING_READ = "Nothing of this work could be read, so nothing here rests on it."
 NO_RELEVANCE = "Nothing that was read of this work answers the question."
-ABSTENTIONS = frozenset((NOT_SAID, NO_RELEVANCE, NOTHING_READ))
-FIXED = ABSTENTIONS | {AS_IT_STANDS}
+QUOTED_ELSEWHERE = "What was read of this work is quoted elsewhere in this answer."
+FIXED = frozenset((NOT_SAID, NO_RELEVANCE, NOTHING_READ, QUOTED_ELSEWHERE))
 """Sentences that claim nothing about the works: there is nothing in them to support."""
 
 
@@ -50,26 +52,39 @@ def compose(evidence: Evidence, draft: Draft) -> Answer:
     def statements(written: Iterable[DraftStatement]) -> tuple[Statement, ...]:
         return tuple(map(statement, written))
 
-    def fallback(source_ids: Iterable[str]) -> Statement:
+    def relevance(note: WorkNote | None, source_ids: Iterable[str]) -> Statement:
+        if note is not None:
+            told = statement(note.statement)
+            return told if note.relevant else Statement(NO_RELEVANCE, told.quotes)
+        if any(span.source_id in source_ids for span in used):
+            return Statement(QUOTED_ELSEWHERE, ())
         return Statement(NO_RELEVANCE if read.intersection(source_ids) else NOTHING_READ, ())
 
+    parts = (draft.task, draft.input, draft.model, draft.output)
+    noted = (note.statement for note in draft.relevance_notes if note)
+    used = {span for written in chain(*parts, noted) for span in written.quotes}
+    references = (
+        Reference(
+            name=listing.name,
+            role=listing.role,
+            paper=listing.paper.written if listing.paper else None,
+            github=listing.github.written if listing.github else None,
+            sources=listing.source_ids,
+            relevant=(told := relevance(note, listing.source_ids)).text
+            not in (NO_RELEVANCE, NOTHING_READ),
+            relevance=told,
+            mentions=statements(DraftStatement("", (span,)) for span in mentions),
+        )
+        for listing, note, mentions in zip(
+            prompt.listings, draft.relevance_notes, mentions_of(evidence, used), strict=True
+        )
+    )
     return Answer(
         prompt=PromptRecord(prompt.question, prompt.sha256, prompt.text),
         writer=draft.record,
         task=statements(draft.task),
-        workflow=Workflow(*map(statements, (draft.input, draft.model, draft.output))),
-        references=tuple(
-            Reference(
-                name=listing.name,
-                role=listing.role,
-                paper=listing.paper.written if listing.paper else None,
-                github=listing.github.written if listing.github else None,
-                sources=listing.source_ids,
-                relevant=note is not None,
-                relevance=statement(note) if note else fallback(listing.source_ids),
-            )
-            for listing, note in zip(prompt.listings, draft.relevance_notes, strict=True)
-        ),
+        workflow=Workflow(*map(statements, parts[1:])),
+        references=tuple(references),
         sources=tuple(
             SourceRecord(
                 id=reading.source_id,

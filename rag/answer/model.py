@@ -73,7 +73,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-FORMAT = "grounded-answer/2"
+FORMAT = "grounded-answer/3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,8 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What is said, and the quotes that support it."""
+    """The writer's own words, and the quotes that support them. `text` is "" where a quotation
+    speaks for itself: then there is exactly one quote."""
 
     text: str
     quotes: tuple[Quote, ...]
@@ -99,7 +100,8 @@ class Statement:
 @dataclass(frozen=True, slots=True)
 class Reference:
     """One listed work in section 3. `paper` and `github` are the links exactly as provided, None
-    where there is none. `relevance` has a quote exactly when the work is `relevant`."""
+    where there is none. The quote of `relevance` shows how the work is `relevant`, or what it is;
+    `mentions` are sentences in which other listed works name it."""
 
     name: str
     role: Role
@@ -108,6 +110,7 @@ class Reference:
     sources: tuple[str, ...]
     relevant: bool
     relevance: Statement
+    mentions: tuple[Statement, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +165,8 @@ class Answer:
                 yield f"workflow.{part}", statement
         for number, reference in enumerate(self.references):
             yield f"references[{number}]", reference.relevance
+            for mention in reference.mentions:
+                yield f"references[{number}].mentions", mention
 
     def quotes(self) -> Iterator[tuple[str, Quote]]:
         """Every quote with the part it stands in, in reading order."""
@@ -183,7 +188,7 @@ class Answer:
         except ValueError as error:
             raise AnswerError(f"not JSON: {error}") from None
         version = value.get("format") if isinstance(value, dict) else value
-        if version == "grounded-answer/1":
+        if version in ("grounded-answer/1", "grounded-answer/2"):
             raise AnswerError(
                 f"the answer has the format {version!r} of an older version, and this one reads "
                 f"{FORMAT!r}: ask the prompt again with `rag ask`"

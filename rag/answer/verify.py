@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass, replace
 from itertools import chain
 from typing import Literal
@@ -21,11 +21,12 @@ from index.errors import ExtractionError, PromptError, RagError, SourceError
 from index.passages import MAXIMUM, sentence_spans
 from index.settings import Settings
 from index.sources.store import SourceStore, source_type_of
-from rag.answer.compose import NO_RELEVANCE, NOTHING_READ
+from rag.answer.compose import FIXED, NO_RELEVANCE, NOTHING_READ, QUOTED_ELSEWHERE
 from rag.answer.model import Answer, Quote, SourceRecord, Statement
 from rag.plaintext import plain
 from rag.prompt import Prompt, parse_prompt
-from rag.writers.base import NOT_SAID
+from rag.selection.mentions import names_of
+from rag.writers.base import NOT_SAID, only_repeats
 
 DocumentOf = Callable[[SourceRecord], Document]
 """Extracts the document of a source again from its bytes. Raises RagError where it cannot."""
@@ -99,6 +100,8 @@ def _failures(answer: Answer, document_of: DocumentOf) -> Iterator[Failure]:
     documents: dict[str, Document] = {}
     yield from _sources(answer, prompt, document_of, documents)
     yield from _statements(answer)
+    yield from _repetitions(answer)
+    yield from _mentions(answer, prompt, documents)
     for part, quote in answer.quotes():
         if problem := _quote_problem(quote, documents.get(quote.source_id)):
             yield Failure(part, f"{problem} (quote {quote.text[:60]!r})")
@@ -208,33 +211,72 @@ def _statements(answer: Answer) -> Iterator[Failure]:
         for statement in statements:
             yield from _statement(part, statement, NOT_SAID)
     read = {source.id for source in answer.sources if not source.reason}
+    listed = {source_id for reference in answer.references for source_id in reference.sources}
+    told = {quote.source_id for part, quote in answer.quotes() if not part.endswith("mentions")}
     for number, reference in enumerate(answer.references):
-        part, note = f"references[{number}]", reference.relevance
-        if reference.relevant != bool(note.quotes):
-            yield Failure(part, "a work is relevant to the question exactly when a quote shows it")
-        fallback = NO_RELEVANCE if read.intersection(reference.sources) else NOTHING_READ
+        part, note, own = f"references[{number}]", reference.relevance, set(reference.sources)
+        silence = NO_RELEVANCE if read & own else NOTHING_READ
+        fallback = QUOTED_ELSEWHERE if told & own else silence
+        if reference.relevant != (note.text not in (NO_RELEVANCE, NOTHING_READ)):
+            yield Failure(part, "whether the work is relevant is not what its note says")
         yield from _statement(part, note, fallback)
         for quote in note.quotes:
-            if quote.source_id not in reference.sources:
+            if quote.source_id not in own:
                 yield Failure(part, f"quotes {quote.source_id}, which is no source of this work")
+        for mention in reference.mentions:
+            if mention.text or len(mention.quotes) != 1:
+                yield Failure(f"{part}.mentions", "is not one quotation")
+            for quote in mention.quotes:
+                if quote.source_id not in listed - own:
+                    message = f"quotes {quote.source_id}, which is no source of another listed work"
+                    yield Failure(f"{part}.mentions", message)
 
 
 def _statement(part: str, statement: Statement, fallback: str) -> Iterator[Failure]:
-    """It has words; without a quote it is `fallback`; and words between quotation marks, which
-    pass for a quote, stand in a quote behind it."""
-    if not any(map(str.isalnum, statement.text)):
+    """It is one quotation; or it has words, which no quote merely repeats; without a quote it is
+    `fallback`; and words between quotation marks, which pass for a quote, stand in a quote behind
+    it."""
+    text, quotes = statement.text, statement.quotes
+    if not text and len(quotes) == 1:
+        return
+    if not any(map(str.isalnum, text)):
         yield Failure(part, "a statement is empty")
-    elif not statement.quotes and statement.text != fallback:
-        yield Failure(
-            part, f"no quote stands behind {statement.text[:80]!r}, expected {fallback!r}"
-        )
-    chosen = [plain(quote.text) for quote in statement.quotes]
-    for match in _QUOTED.finditer(plain(statement.text)):
+    elif not quotes and text != fallback:
+        yield Failure(part, f"no quote stands behind {text[:80]!r}, expected {fallback!r}")
+    elif text in FIXED and quotes and (text != NO_RELEVANCE or len(quotes) > 1):
+        yield Failure(part, f"{text!r} stands with {len(quotes)} quotes")
+    elif any(only_repeats(text, quote.text) for quote in quotes):
+        yield Failure(part, f"only repeats its quote: {text[:80]!r}")
+    chosen = [plain(quote.text) for quote in quotes]
+    for match in _QUOTED.finditer(plain(text)):
         words = "".join(match.groups("")).strip(" .,;:!?")
-        if not any(words in text for text in chosen):
+        if not any(words in shown for shown in chosen):
             yield Failure(
                 part, f"{match[0][:60]!r} passes for a quote, and stands in none behind it"
             )
+
+
+def _mentions(
+    answer: Answer, prompt: Prompt, documents: Mapping[str, Document]
+) -> Iterator[Failure]:
+    """Each names its work, by a name that the listing or the work's own text gives it."""
+    for number, (item, listing) in enumerate(zip(answer.references, prompt.listings, strict=False)):
+        own = [documents[sid].text for sid in listing.source_ids if sid in documents]
+        names = names_of(listing, own) if item.mentions else None
+        for quote in chain.from_iterable(mention.quotes for mention in item.mentions):
+            if not (names and names.search(quote.text)):
+                shown = f"{quote.text[:60]!r} does not name {listing.name!r}"
+                yield Failure(f"references[{number}].mentions", shown)
+
+
+def _repetitions(answer: Answer) -> Iterator[Failure]:
+    """No part of a source is quoted twice."""
+    last: dict[str, Quote] = {}
+    for part, quote in sorted(answer.quotes(), key=lambda item: item[1].start):
+        if (before := last.get(quote.source_id)) and quote.start < before.end:
+            yield Failure(part, f"is quoted twice in this answer (quote {quote.text[:60]!r})")
+        if not before or quote.end > before.end:
+            last[quote.source_id] = quote
 
 
 def _quote_problem(quote: Quote, document: Document | None) -> str:

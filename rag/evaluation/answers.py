@@ -22,7 +22,7 @@ from pydantic import ConfigDict, with_config
 from index.documents.document import Document
 from index.errors import AnswerError, PromptError, RagError
 from index.passages import Passage, sentence_spans, split
-from rag.answer.compose import ABSTENTIONS, FIXED
+from rag.answer.compose import FIXED, NO_RELEVANCE
 from rag.answer.model import Answer, Quote, read_answer
 from rag.answer.verify import DocumentOf, Verification, verify
 from rag.evaluation.datasets import read_json_lines
@@ -46,7 +46,8 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A statement of an answer. `fixed` marks the fixed sentences, which claim nothing."""
+    """A statement of an answer. `fixed` marks the fixed sentences, which claim nothing; where
+    `text` is "" it is a quotation that stands for itself, and there is nothing to support."""
 
     part: str
     text: str
@@ -137,8 +138,8 @@ def _evaluated(name: str, checked: CheckedAnswer, passages: Passages) -> Evaluat
     claims = []
     for part, statement in checked.answer.statements():
         citations = [_citation(quote, works, checked, passages) for quote in statement.quotes]
-        abstains = statement.text in ABSTENTIONS
-        fixed = not statement.quotes if abstains else statement.text in FIXED
+        silent = not statement.quotes or statement.text == NO_RELEVANCE
+        fixed = statement.text in FIXED and silent
         claims.append(Claim(part, statement.text, tuple(citations), fixed))
     complete = None not in checked.documents.values()
     question = checked.answer.prompt.question

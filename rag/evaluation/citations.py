@@ -1,4 +1,6 @@
-"""Lines 2 and 3: whether statements follow from what they cite, and from anything listed.
+"""Lines 2 and 3: whether statements follow from what they cite, and from anything listed. Only
+statements in a writer's own words are judged: a quotation that stands for itself follows from
+itself, and would be recalled for nothing.
 
 Recall and precision are ALCE's (Gao et al. 2023, arXiv 2305.14627, section 4). A statement is
 recalled when its citations, together, support it; one without citations is not (no length
@@ -106,12 +108,12 @@ class Verdict:
 
 
 def judge_claims(checker: SupportChecker, answers: Sequence[EvaluatedAnswer]) -> list[Verdict]:
-    """A verdict for every statement that claims something, in the answers' order. The checker is
+    """A verdict for every statement in a writer's own words, in the answers' order. The checker is
     asked everything at once, which is faster for a model, and nothing twice."""
     tasks = []
     for answer in answers:
         for claim in answer.claims:
-            if not claim.fixed:
+            if claim.text and not claim.fixed:
                 true = [item for item in claim.citations if item.state == "stands"]
                 quotes = tuple(premise(item.work, item.text) for item in true)
                 passages = tuple(premise(item.work, item.passage) for item in true)
@@ -201,7 +203,7 @@ def draw(
         answer.key(claim): (answer, claim)
         for answer in answers
         for claim in answer.claims
-        if not claim.fixed
+        if claim.text and not claim.fixed
     }
     keys = sorted(claims)
     return [claims[key] for key in random.Random(seed).sample(keys, min(size, len(keys)))]

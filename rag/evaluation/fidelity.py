@@ -22,7 +22,8 @@ from rag.prompt import Prompt
 from rag.writers.base import NOT_SAID
 
 Coverage = Literal["used", "silent", "missing"]
-"""What became of a listed work: quoted, said to be of no use, or passed over."""
+"""What became of a listed work: quoted for an answer to the question, said not to answer it, or
+passed over. Mentions count for neither work."""
 
 DECLARED: tuple[Declared, ...] = (
     ("exact", 1, "quotes that stand in their source, letter by letter", "higher", "of all quotes"),
@@ -107,8 +108,9 @@ def _exact_and_wrong_work(
     document = item.documents[quote.source_id]
     exact = None if document is None else float(stands(quote, document))
     if part.startswith("references["):
-        reference = item.answer.references[int(part[len("references[") : -1])]
-        if quote.source_id not in reference.sources:
+        number, _, mentions = part.removeprefix("references[").partition("]")
+        own = quote.source_id in item.answer.references[int(number)].sources
+        if own == bool(mentions):  # A work's own quotes are its own, its mentions are not.
             return exact, 1.0
     if document is None:
         return None, None
@@ -154,7 +156,12 @@ def _matched(item: CheckedAnswer) -> list[tuple[Listing, Reference | None]]:
 
 def coverages(item: CheckedAnswer) -> list[tuple[str, Coverage]]:
     """(name, coverage) of each listed work."""
-    quoted = {quote.source_id for _, quote in item.answer.quotes()}
+    quoted = {
+        quote.source_id
+        for part, statement in item.answer.statements()
+        for quote in statement.quotes
+        if statement.text != NO_RELEVANCE and not part.endswith("mentions")
+    }
     works: list[tuple[str, Coverage]] = []
     for listing, reference in _matched(item):
         coverage: Coverage = "missing"

@@ -85,8 +85,8 @@ def what_could_not_be_read(answer: Answer) -> str:
 
 
 def is_verbatim(statement: Statement) -> bool:
-    """Whether a statement is its one quote word for word: then it is shown once."""
-    return len(statement.quotes) == 1 and plain(statement.quotes[0].text) == plain(statement.text)
+    """Whether a statement is a quotation that stands for itself."""
+    return not statement.text and len(statement.quotes) == 1
 
 
 def is_link(text: str) -> bool:
@@ -126,7 +126,7 @@ def _statement(
     """The statement and its quotes. One that is its quote stands in quotation marks, and only
     the place follows, after a hard line break (two spaces)."""
     verbatim = is_verbatim(statement)
-    text = escape(statement.text)
+    text = escape(statement.quotes[0].text if verbatim else statement.text)
     yield f"{prefix}“{text}”  " if verbatim else f"{prefix}{text}\n"
     for quote in statement.quotes:
         source = f"— {escape(work_of(answer, quote.source_id))}, " + place(

@@ -11,7 +11,7 @@ from rag.answer.compose import FIXED
 from rag.answer.model import Answer
 from rag.support import Support, SupportChecker, premise
 from rag.support.builtin import open_checker
-from rag.views.markdown import is_verbatim, work_of
+from rag.views.markdown import work_of
 
 MAX_FINDINGS = 3
 """Findings that one warning names."""
@@ -34,7 +34,7 @@ def find_support_warnings(answer: Answer, checker: SupportChecker) -> tuple[Supp
     claims = [
         (part, statement)
         for part, statement in answer.statements()
-        if statement.quotes and statement.text not in FIXED and not is_verbatim(statement)
+        if statement.text and statement.quotes and statement.text not in FIXED
     ]
     pairs = [
         (

@@ -16,19 +16,33 @@ CHAT_KEY = "OPENAI_API_KEY"
 
 NOT_SAID = "The provided works do not say."
 """The one sentence that may stand without a quote in the task and the workflow."""
-AS_IT_STANDS = "The work puts it in these words."
-"""What stands for a statement that could not be rewritten: the quote below it says it."""
 
 
 @dataclass(frozen=True, slots=True)
 class DraftStatement:
-    """One or two sentences and the spans that support them. No quotes only for `NOT_SAID`."""
+    """The writer's own words and the spans that support them. `text` is "" where a sentence of a
+    source speaks for itself: then there is exactly one quote. No quotes only for `NOT_SAID`."""
 
     text: str
     quotes: tuple[Span, ...]
 
 
 SILENCE = DraftStatement(NOT_SAID, ())
+
+
+@dataclass(frozen=True, slots=True)
+class WorkNote:
+    """What is told of a listed work beside its name: how it bears on the question, or, where it
+    is not `relevant`, what it is."""
+
+    statement: DraftStatement
+    relevant: bool = True
+
+
+def only_repeats(text: str, quote: str) -> bool:
+    """Whether the words of a statement are a part of its quote, letter case and signs aside."""
+    said, quoted = (" ".join(re.findall(r"\w+", each.lower())) for each in (text, quote))
+    return f" {said} " in f" {quoted} "
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +74,14 @@ class WriterRecord:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """The parts of an answer that a writer decides. `relevance_notes[i]` says how listing `i` bears
-    on the question, None where it does not."""
+    """The parts of an answer that a writer decides. No sentence is quoted twice.
+    `relevance_notes[i]` is of listing `i`, None where nothing (more) of it could be quoted."""
 
     task: tuple[DraftStatement, ...]
     input: tuple[DraftStatement, ...]
     model: tuple[DraftStatement, ...]
     output: tuple[DraftStatement, ...]
-    relevance_notes: tuple[DraftStatement | None, ...]
+    relevance_notes: tuple[WorkNote | None, ...]
     record: WriterRecord = field(default_factory=lambda: WriterRecord("unnamed"))
 
 

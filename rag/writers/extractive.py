@@ -1,8 +1,5 @@
-"""The writer without a language model: it chooses sentences and rewrites them in the third person.
-
-A statement claims no more than its quote: it is a slice of it ("What goes in: …"), the name of a
-task that it names and the question means, or the sentence itself, rewritten. What the listed works
-do not say is said not to be said.
+"""The writer without a language model: it chooses sentences, which stand as quotations, and writes
+no word of its own. What the listed works do not say is said not to be said.
 """
 
 from __future__ import annotations
@@ -13,15 +10,8 @@ from collections.abc import Callable
 from rag.retrieval.evidence import FACETS, Evidence, Facet
 from rag.retrieval.scoring import terms
 from rag.selection.candidates import ScoredSentence, scored_sentences
-from rag.selection.wording import (
-    NamedTask,
-    phrase_of,
-    rewritten,
-    short_name,
-    tasks_meant,
-    tasks_named,
-)
-from rag.writers.base import SILENCE, Draft, DraftStatement, WriterRecord
+from rag.selection.wording import NamedTask, tasks_meant, tasks_named
+from rag.writers.base import SILENCE, Draft, DraftStatement, WorkNote, WriterRecord
 
 # For each part: the most sentences, and the least score of each.
 _LIMITS: dict[Facet, tuple[int, float]] = {
@@ -38,7 +28,6 @@ _FAR, _NEAR, _RELEVANT = 0.05, 0.3, 0.25
 # The least merit of a sentence of which a phrase names the input or the output.
 _PLAIN = 0.6
 
-_COLLECTION = re.compile(r"\b(?:dataset|data set|collection|benchmark)s?\b", re.IGNORECASE)
 _IS_THE = re.compile(
     r"^(?P<task>[A-Z][\w -]{3,40}?)(?: \([^)]*\))? (?:is|aims at) the "
     r"(?P<what>(?:process|task|problem) of [^,.;]+)"
@@ -64,7 +53,8 @@ class ExtractiveWriter:
         if stream is not None:
             for facet in FACETS:
                 for statement in statements[facet]:
-                    stream(statement.text + "\n")
+                    quoted = (f"“{evidence.text(span)}”\n" for span in statement.quotes)
+                    stream((statement.text + "".join(quoted)).rstrip() + "\n")
         record = WriterRecord("extractive", note=self._note)
         return Draft(**statements, relevance_notes=notes, record=record)
 
@@ -87,10 +77,8 @@ class _SentenceChoice:
         return [*first, *self._best("task", most)]
 
     def workflow_part(self, facet: Facet) -> list[DraftStatement]:
-        """One part of the workflow: a plain phrase where a sentence gives one, then sentences."""
-        phrase = self._phrase(facet) if facet != "model" else []
-        most = _LIMITS[facet][0] - (len(phrase) if facet == "output" else 0)
-        return [*phrase, *self._best(facet, most)]
+        """One part of the workflow."""
+        return self._best(facet, _LIMITS[facet][0])
 
     def first_sentence(self) -> list[DraftStatement]:
         """The first sentence of a recommended work that has anything to do with the question."""
@@ -104,8 +92,8 @@ class _SentenceChoice:
 
     def relevance_note(
         self, work: int, parts: dict[Facet, list[DraftStatement]]
-    ) -> DraftStatement | None:
-        """The sentence that shows best how a work bears on the question, None where none does.
+    ) -> WorkNote | None:
+        """The sentence that shows best how a work bears on the question, or what it is.
         A work that is quoted in `parts` is relevant: where no unused sentence is left, one of its
         statements moves from there into the note."""
         own = [item for item in self.sentences if item.work == work]
@@ -113,15 +101,19 @@ class _SentenceChoice:
         if nearest >= _RELEVANT or work in self.on_task or work in self.recommended:
             for item in sorted(own, key=lambda item: -self._score(item, "task")):
                 if not self._alike_used(item):
-                    return self._use(item)
+                    return WorkNote(self._use(item))
         sources = self.listings[work].source_ids
         quoted = {item.span: item for item in self.used if item.span.source_id in sources}
         for facet in ("model", "output", "input", "task"):
             for statement in reversed(parts[facet][1:]):
                 if statement.quotes[0] in quoted:
                     parts[facet].remove(statement)
-                    return self._statement(quoted[statement.quotes[0]])
-        return next(map(self._statement, quoted.values()), None)
+                    return WorkNote(statement)
+        if quoted:
+            return None
+        left = (item for item in own if not self._alike_used(item))
+        best = max(left, key=lambda item: item.score("task"), default=None)
+        return WorkNote(self._use(best), relevant=False) if best else None
 
     def _named_task(self) -> list[DraftStatement]:
         """The sentence that names the task best: one that the question means before any other,
@@ -140,32 +132,7 @@ class _SentenceChoice:
         self.used.append(item)
         tasks = {task, *meant}
         self.on_task = frozenset(other.work for other, named in pairs if named in tasks)
-        definition = _IS_THE.match(item.text)
-        if task not in meant:
-            return [self._statement(item)]
-        if definition and task.named.search(definition["task"]):
-            name = definition["task"]
-            name = name[:1].lower() + name[1:] if name[1:2].islower() else name
-            text = f"What you did is called {name}: the {definition['what']}."
-        elif task == meant[0]:
-            text = f"In the words of the listed works, what you did is {task.name}."
-        else:
-            text = f"The nearest that the listed works come to what you did is {task.name}."
-        return [DraftStatement(text, (item.span,))]
-
-    def _phrase(self, facet: Facet) -> list[DraftStatement]:
-        """ "What goes in: …" or "What comes out: …", in the words of the best sentence."""
-        lead = "What goes in" if facet == "input" else "What comes out"
-        for item in self._ranked(facet):
-            if self._score(item, facet) < _LIMITS[facet][1]:
-                break
-            known = item.work in self.recommended or item.work in self.on_task
-            if not known or item.merit < _PLAIN or _COLLECTION.search(item.text):
-                continue
-            if phrase := phrase_of(facet, item.text):
-                self.used.append(item)
-                return [DraftStatement(f"{lead}: {phrase}.", (item.span,))]
-        return []
+        return [self._statement(item)]
 
     def _best(self, facet: Facet, most: int) -> list[DraftStatement]:
         """Up to `most` sentences for one part, two of a work (three of a recommended one), no two
@@ -215,8 +182,4 @@ class _SentenceChoice:
         return self._statement(item)
 
     def _statement(self, item: ScoredSentence) -> DraftStatement:
-        """The sentence, rewritten about its work: "the recommended model" where there is one."""
-        subject = short_name(self.listings[item.work].name)
-        if self.recommended == {item.work}:
-            subject = "the recommended model"
-        return DraftStatement(rewritten(item.text, subject), (item.span,))
+        return DraftStatement("", (item.span,))

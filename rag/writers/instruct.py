@@ -1,8 +1,9 @@
 """How an answer is written by a model that chooses words, whichever way the model runs.
 
 A part is asked for, the statements of the reply are checked against their own quotes, and a part
-with an unsupported statement is asked for again; what is unsupported to the end is replaced by
-what its quote says. A back end (`rag.writers.local.writer`, `rag.writers.chat`) only makes replies.
+with an unsupported statement is asked for again; what is unsupported to the end gives way to its
+quote, which then stands alone. A back end (`rag.writers.local.writer`, `rag.writers.chat`) only
+makes replies.
 """
 
 from __future__ import annotations
@@ -13,24 +14,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from rag.retrieval.evidence import FACETS, Evidence, Facet, Span
-from rag.selection.wording import rewritten, short_name
 from rag.support import SupportChecker
 from rag.support.builtin import BuiltinChecker
 from rag.writers.base import (
-    AS_IT_STANDS,
     NOT_SAID,
     SILENCE,
     Draft,
     DraftStatement,
+    WorkNote,
     WriterEvent,
     WriterRecord,
+    only_repeats,
 )
 from rag.writers.grammar import (
     QuoteCandidate,
     ShownPassage,
     candidates_of,
     numbers_in,
-    plain_statement,
     prose_error,
 )
 from rag.writers.messages import PartRequest, PassageChoice
@@ -95,6 +95,7 @@ class WritingRun(ABC):
         self.numbers = numbers_in("\n".join(item.text for item in passages.shown))
         self.statements_per_part = settings.statements
         self.events: list[WriterEvent] = []
+        self.used: set[Span] = set()  # what is quoted already
         self.lost = ""  # why the model stopped answering
 
     @abstractmethod
@@ -138,24 +139,31 @@ class WritingRun(ABC):
         request = PartRequest(facet, facet, first=tuple(item.number for item in shown[:3]))
         return self._part(request, shown, self.statements_per_part) or (SILENCE,)
 
-    def _relevance_note(self, listing: int) -> DraftStatement | None:
+    def _relevance_note(self, listing: int) -> WorkNote | None:
         hits, label = self.evidence.works[listing], f"references[{listing}]"
         if not hits:
             return None
         shown = self.passages.for_work(self.evidence, listing)
         if not self.candidates(shown):
             self.event(label, "not shown", "no passage of this work fits the model's context")
-            best = candidates_of([ShownPassage(0, hits[0], hits[0].sentences())])
-            return fallback_statement(self.evidence, best[0].span) if best else None
         name = self.evidence.prompt.listings[listing].name
-        statements = self._part(PartRequest("relevance", label, work=name), shown, 1)
-        return statements[0] if statements else None
+        if said := self._part(PartRequest("relevance", label, work=name), shown, 1):
+            return WorkNote(said[0])
+        # Nothing is said of it, or could be: then what the work is.
+        whole = (ShownPassage(0, hit, hit.sentences()) for hit in hits)
+        left = (item for item in candidates_of(whole) if item.span not in self.used)
+        if (best := next(left, None)) is None:
+            return None
+        sources = self.evidence.prompt.listings[listing].source_ids
+        relevant = not shown or any(span.source_id in sources for span in self.used)
+        (statement,) = self._show([DraftStatement("", (best.span,))])
+        return WorkNote(statement, relevant)
 
     def _part(
         self, request: PartRequest, shown: Sequence[ShownPassage], most: int
     ) -> tuple[DraftStatement, ...]:
         """Up to `most` statements, each supported by its quotes; () where nothing is said."""
-        candidates = self.candidates(shown)
+        candidates = [item for item in self.candidates(shown) if item.span not in self.used]
         statements: tuple[DraftStatement, ...] = ()
         if candidates:
             self.say(f"\n{request.heading}\n")
@@ -164,8 +172,7 @@ class WritingRun(ABC):
             statements += more
             if not more or self.one_reply:
                 break
-            quoted = {span for statement in more for span in statement.quotes}
-            candidates = [item for item in candidates if item.span not in quoted]
+            candidates = [item for item in candidates if item.span not in self.used]
         return statements
 
     def _supported(
@@ -189,7 +196,7 @@ class WritingRun(ABC):
                 return ()
             objections = {item: self._objection(item) for item in reply.statements[:most]}
             if objections and not any(objections.values()):
-                return tuple(objections) if self.live else self._show(tuple(objections))
+                return self._show(tuple(objections), again=not self.live)
             unsupported = objections or unsupported
             kind = "rewritten" if attempt < self.settings.tries else "replaced"
             reasons = [objection for objection in objections.values() if objection]
@@ -199,7 +206,7 @@ class WritingRun(ABC):
                 self.say(f"\n  ({kind})\n")
         return self._show(
             tuple(
-                fallback_statement(self.evidence, item.quotes[0]) if objection else item
+                DraftStatement("", item.quotes[:1]) if objection else item
                 for item, objection in unsupported.items()
             )
         )
@@ -212,6 +219,8 @@ class WritingRun(ABC):
         if error := prose_error(statement.text, self.numbers):
             return f"it holds {error}"
         quotes = [self.evidence.text(span) for span in statement.quotes]
+        if any(only_repeats(statement.text, quote) for quote in quotes):
+            return "it only repeats its quote"
         support = self.checker.check(statement.text, quotes)
         threshold = self.settings.threshold
         if support.holds(self.checker.threshold if threshold is None else threshold) is not False:
@@ -222,20 +231,16 @@ class WritingRun(ABC):
             )
         return f"support by its quotes {support.probability or 0.0:.2f}"
 
-    def _show(self, statements: tuple[DraftStatement, ...]) -> tuple[DraftStatement, ...]:
+    def _show(
+        self, statements: Sequence[DraftStatement], *, again: bool = True
+    ) -> tuple[DraftStatement, ...]:
+        """The statements whose quotes do not stand already; `again` streams them."""
+        kept = []
         for statement in statements:
-            self.say(f"{statement.text}\n")
-            for span in statement.quotes:
-                self.say(f"  “{self.evidence.text(span)}”\n")
-        return statements
-
-
-def fallback_statement(evidence: Evidence, span: Span) -> DraftStatement:
-    """What a quote says, rewritten about its work; where that is no plain statement, only that
-    the work says it. The quote supports it either way."""
-    text = evidence.text(span)
-    listings = evidence.listings_of(span.source_id)
-    subject = short_name(evidence.prompt.listings[listings[0]].name) if listings else "the work"
-    is_sentence = text[-1:] in (".", "!", "?")
-    plain = plain_statement(rewritten(text, subject), numbers_in(text)) if is_sentence else None
-    return DraftStatement(plain or AS_IT_STANDS, (span,))
+            if self.used.isdisjoint(statement.quotes):
+                self.used.update(statement.quotes)
+                kept.append(statement)
+                quoted = (f"  “{self.evidence.text(span)}”\n" for span in statement.quotes)
+                if again:
+                    self.say("".join((statement.text, "\n" if statement.text else "", *quoted)))
+        return tuple(kept)

@@ -29,13 +29,14 @@ def fill(answer: Answer, text: str, *, ids_and_links: bool = False) -> Answer:
         return replace(item, text=text, source_id=item.source_id + suffix)
 
     def statement(item: Statement, mark: str = "") -> Statement:
-        return Statement(mark + text, tuple(map(quote, item.quotes)))
+        return Statement(item.text and mark + text, tuple(map(quote, item.quotes)))
 
     def reference(item: Reference) -> Reference:
         filled = replace(
             item,
             name=text,
             relevance=statement(item.relevance),
+            mentions=tuple(map(statement, item.mentions)),
             sources=tuple(source + suffix for source in item.sources),
         )
         return replace(filled, paper=text, github=text) if ids_and_links else filled

@@ -190,7 +190,7 @@ def _listed(works: Mapping[str, str]) -> list[dict[str, str | None]]:
 
 
 def statements(draft: Draft) -> list[DraftStatement]:
-    notes = [item for item in draft.relevance_notes if item is not None]
+    notes = [note.statement for note in draft.relevance_notes if note is not None]
     return [*draft.task, *draft.input, *draft.model, *draft.output, *notes]
 
 
@@ -198,11 +198,12 @@ def check_draft(material: Evidence, draft: Draft) -> Answer:
     """What holds for every draft, whatever wrote it; its answer, which verifies."""
     numbers = numbers_in(" ".join(hit.text for hit in material.hits()))
     for item in statements(draft):
-        assert prose_error(item.text, numbers) == ""
+        assert prose_error(item.text, numbers) == "" if item.text else len(item.quotes) == 1
         assert item.quotes or item.text == NOT_SAID
     assert all(getattr(draft, facet) for facet in FACETS)
     for listing, note in zip(material.prompt.listings, draft.relevance_notes, strict=True):
-        assert note is None or {span.source_id for span in note.quotes} <= set(listing.source_ids)
+        quotes = note.statement.quotes if note else ()
+        assert {span.source_id for span in quotes} <= set(listing.source_ids)
     answer = compose(material, draft)
     documents = {item.summary_id: document(item.summary or "") for item in material.prompt.listings}
     verification = verify(answer, lambda record: documents[record.id])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rag.prompt import Prompt
 from rag.retrieval.evidence import Evidence, Span
-from rag.writers.base import NOT_SAID, Draft, DraftStatement, WriterRecord
+from rag.writers.base import SILENCE, Draft, DraftStatement, WorkNote, WriterRecord
 from tests.parts.pdfs import pdf, text, wrapped
 
 Sections = Sequence[tuple[str, str]]
@@ -247,22 +247,23 @@ def write_prompts(folder: Path, prompts: Mapping[str, Prompt] = PROMPTS) -> dict
 
 class PlainWriter:
     """A writer whose answers a test can predict: each part of the workflow quotes the next
-    sentence of the first listed work, each relevance note a sentence of its own work."""
+    sentence of the first listed work in words of its own, each relevance note is a sentence of
+    its own work."""
 
     def write(self, evidence: Evidence, *, stream: Callable[[str], None] | None = None) -> Draft:
         works = [
             [sentence for hit in hits for sentence in hit.sentences()] for hits in evidence.openings
         ]
-        parts = [(self._next(works[0]),) for _ in range(4)]
-        notes = tuple(self._next(sentences) if sentences else None for sentences in works)
+        parts = [(self._next(works[0], "It says so: "),) for _ in range(4)]
+        notes = tuple(WorkNote(self._next(left)) if left else None for left in works)
         if stream is not None:
             stream(parts[0][0].text)
         return Draft(
             parts[0], parts[1], parts[2], parts[3], notes, WriterRecord("plain", note="A test.")
         )
 
-    def _next(self, sentences: list[tuple[Span, str]]) -> DraftStatement:
+    def _next(self, sentences: list[tuple[Span, str]], lead: str = "") -> DraftStatement:
         if not sentences:
-            return DraftStatement(NOT_SAID, ())
+            return SILENCE
         span, words = sentences.pop(0)
-        return DraftStatement(f"It says so: {words}", (span,))
+        return DraftStatement(lead and lead + words, (span,))
