@@ -42,7 +42,7 @@ from tests.parts.tiny_models import (
     statements,
 )
 
-GOOD = json.dumps({"statements": [{"text": "A kite takes wind.", "quotes": ["1.1"]}]})
+GOOD = json.dumps({"statements": [{"text": "Wind goes into a kite.", "quotes": ["1.1"]}]})
 PARTS = 6  # four parts and two relevance notes
 
 
@@ -72,13 +72,13 @@ class TestReplies:
     def test_ids_that_exist_become_quotes(self) -> None:
         material = evidence({"Kites": KITES})
         draft = draft_of(GOOD, material)
-        assert draft.task[0].text == "A kite takes wind."
+        assert draft.task[0].text == "Wind goes into a kite."
         assert material.text(draft.task[0].quotes[0]).startswith("A kite takes wind as its input")
-        assert draft.record.events == ()
+        assert kinds(draft, "task") == []
         assert (draft.record.name, draft.record.model) == ("chat", "FakeListChatModel")
 
     def test_ids_that_do_not_exist_are_dropped_and_recorded(self) -> None:
-        draft = draft_of(reply_of("A kite takes wind.", "77.1", "1.2", "https://evil.example"))
+        draft = draft_of(reply_of("Wind goes into a kite.", "77.1", "1.2", "https://evil.example"))
         assert len(draft.task[0].quotes) == 1
         details = [event.detail for event in draft.record.events if event.part == "task"]
         assert len(details) == 2
@@ -133,19 +133,19 @@ class TestReplies:
             f"<think>{{1.1}} hm</think>{GOOD}",
             f"Of course! {GOOD} Right?",
             GOOD[:-2] + ', {"text": "And th',
-            reply_of("“A kite” takes wind [4] (2, 3).", "1.1"),
+            reply_of("“Wind” goes into a kite [4] (2, 3).", "1.1"),
         ],
         ids=["fence", "thought", "talk", "cut off", "typed quotes and citations"],
     )
     def test_wrapping_is_removed(self, reply: str) -> None:
         draft = draft_of(reply)
-        assert draft.task[0].text == "A kite takes wind."
-        assert draft.record.events == ()
+        assert draft.task[0].text == "Wind goes into a kite."
+        assert kinds(draft, "task") == []
 
     def test_an_unsupported_statement_is_asked_for_again_and_then_replaced(self) -> None:
         draft = draft_of(GOOD, probability=0.2, tries=2)
         assert kinds(draft, "task") == ["rewritten", "rewritten", "replaced"]
-        assert draft.task[0].text != "A kite takes wind."
+        assert draft.task[0].text != "Wind goes into a kite."
 
     @given(
         objects=st.lists(
@@ -153,7 +153,7 @@ class TestReplies:
                 {},
                 optional={
                     "text": st.sampled_from(
-                        ["A kite takes wind.", "See [1] “it” at a.example.", 'It has 9 "sails".']
+                        ["Wind goes into a kite.", "See [1] “it” at a.example.", 'It has 9 "sails".']
                     )
                     | st.text(max_size=20)
                     | st.none(),
@@ -178,8 +178,8 @@ class TestReplies:
             assert prose_error(item.text, {"1"}) == ""
             assert item.quotes
             assert spans.issuperset(item.quotes)
-        if {"text": "A kite takes wind.", "quotes": ["1.1"]} in objects and cut is None:
-            assert "A kite takes wind." in {item.text for item in reply.statements}
+        if {"text": "Wind goes into a kite.", "quotes": ["1.1"]} in objects and cut is None:
+            assert "Wind goes into a kite." in {item.text for item in reply.statements}
 
     def test_the_schema_is_one_that_grammars_are_made_of(self) -> None:
         grammar = LLMatcher.grammar_from_json_schema(reply_schema(["1.1", "2.1"]))

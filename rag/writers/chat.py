@@ -227,6 +227,8 @@ class _ChatRun(WritingRun):
         ids = None if form == "grammar" else self.ids
         shared = shared_message(self.evidence.prompt, self.passages.shown, ids=ids)
         asked = request_message(request, ids=ids is not None) + (AGAIN if again else "")
+        if ids and (taken := [key for key, item in ids.items() if item.span in self.used]):
+            asked += f" Do not name {', '.join(taken)}: they are quoted already."
         system = SystemMessage(SYSTEM if ids is None else SYSTEM_IDS)
         extra: dict[str, Any] = {}
         if form == "grammar":
