@@ -153,7 +153,11 @@ class TestReplies:
                 {},
                 optional={
                     "text": st.sampled_from(
-                        ["Wind goes into a kite.", "See [1] “it” at a.example.", 'It has 9 "sails".']
+                        [
+                            "Wind goes into a kite.",
+                            "See [1] “it” at a.example.",
+                            'It has 9 "sails".',
+                        ]
                     )
                     | st.text(max_size=20)
                     | st.none(),
