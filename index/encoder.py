@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from index.checkpoint import SAFELY, check_finite
 from index.errors import EncoderError
 from index.packing import Packing, packing
 from index.passages import Passage
@@ -106,10 +107,9 @@ class LazyEncoder:
             model = SentenceTransformer(
                 str(self._folder),
                 device="cuda" if torch.cuda.is_available() else "cpu",
-                local_files_only=True,
-                trust_remote_code=False,
-                model_kwargs={"use_safetensors": True},
+                **SAFELY,
             )
+            check_finite(model.state_dict(), str(self._folder))
         except Exception as error:
             reason = f"the encoder in {self._folder} cannot be loaded: {error}"
             raise EncoderError(reason) from error

@@ -7,6 +7,7 @@ import hashlib
 import logging
 import os
 import secrets
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,15 +30,37 @@ def parts_of(folder: Path) -> Path:
     return folder / ".parts"
 
 
+def write_output(path: Path, data: bytes) -> None:
+    """Write a file that a user named, atomically where there is none yet, or a regular file of
+    the user's own, whose permissions stay. A symbolic link is followed. What is anything else (a
+    device, a pipe, a file of somebody else or with several names) is written into as it is."""
+    with contextlib.suppress(FileNotFoundError):
+        before = path.stat()
+        own = before.st_uid == os.geteuid() and before.st_nlink == 1
+        # What is reached through these folders may be open already, as standard output is.
+        is_open = any(map(path.absolute().is_relative_to, ("/dev", "/proc")))
+        if not stat.S_ISREG(before.st_mode) or not own or is_open:
+            with path.open("wb") as file:
+                file.write(data)
+            return
+    write_atomically(Path(os.path.realpath(path)), data)
+
+
 def write_atomically(path: Path, data: bytes, *, parts: Path | None = None) -> None:
     """Make `path` hold exactly `data`, or, if killed at any moment, leave what was there. It is
-    written in the folder `parts` first, which must be on the same disk; else beside `path`."""
+    written in the folder `parts` first, which must be on the same disk; else beside `path`. A
+    file that is replaced gives its permissions to the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = parts or path.parent
     folder.mkdir(exist_ok=True)
     part = folder / f".{secrets.token_hex(8)}.part"
     try:
-        with part.open("xb") as file:
+        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
+        # Never readable to more people than the file is to be, not even while it is written.
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode or 0o666)
+        with os.fdopen(descriptor, "wb") as file:
+            if mode is not None:
+                os.fchmod(descriptor, mode)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from index.errors import RagError
-from index.files import write_atomically
+from index.files import write_output
 
 CONFIGURABLE: Mapping[str, str] = MappingProxyType(
     {
@@ -94,7 +94,7 @@ def write_config(values: Mapping[str, str]) -> None:
             raise RagError(f"offline is {value!r}; expected true or false")
         text = str(Path(value).expanduser().absolute()) if key in _FOLDERS else value
         lines.append(f"{key} = {text.lower() if key == 'offline' else json.dumps(text)}\n")
-    write_atomically(config_path(), "".join(lines).encode())
+    write_output(config_path(), "".join(lines).encode())
 
 
 def variable(key: str) -> str:

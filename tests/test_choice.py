@@ -36,9 +36,9 @@ def test_auto_takes_the_local_model_where_there_is_one(tmp_path: Path) -> None:
 
 def test_auto_does_without_a_model_and_says_why_in_one_line() -> None:
     writer, (line,) = opened(offline=True, model="nobody/nothing")
-    assert "nobody/nothing is not in the model cache" in line
+    assert "'nobody/nothing' is not on this machine" in line
     assert "\n" not in line
-    assert "not in the model cache" in writer.write(evidence()).record.note
+    assert "not on this machine" in writer.write(evidence()).record.note
 
 
 def test_auto_does_without_a_damaged_model(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_auto_does_without_a_model_whose_context_is_too_small_for_the_prompt(
 @pytest.mark.parametrize(
     ("choice", "message"),
     [
-        ({"kind": "local", "offline": True, "model": "nobody/nothing"}, "none is fetched"),
+        ({"kind": "local", "offline": True, "model": "nobody/nothing"}, "forbids fetching"),
         ({"kind": "local", "model": "a/b/c/d"}, "neither a folder nor the id"),
         ({"kind": "chat"}, "needs --model"),
         ({"kind": "chat", "model": "nobody:nothing"}, "no chat model"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 import time
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from index.files import (
     sweep,
     write_atomically,
     write_checksummed,
+    write_output,
 )
 
 
@@ -70,6 +72,55 @@ def test_a_file_has_the_permissions_that_the_user_gives_to_files(tmp_path: Path)
     write_atomically(tmp_path / "atomic", b"")
     modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
     assert modes == {stat.S_IMODE(ordinary.stat().st_mode)}
+
+
+def test_output_keeps_the_permissions_of_the_file_that_it_replaces(tmp_path: Path) -> None:
+    path = tmp_path / "answer.md"
+    path.write_bytes(b"old")
+    for mode in (0o600, 0o640, 0o666):
+        path.chmod(mode)
+        write_output(path, b"new")
+        assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"new", mode)
+
+
+def test_output_follows_a_link_to_a_file_that_may_not_be_there_yet(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to("folder/target")
+    for data in (b"first", b"second"):
+        write_output(link, data)
+        assert (tmp_path / "folder" / "target").read_bytes() == data
+    assert link.is_symlink()
+    link.unlink()
+    link.symlink_to(link)
+    with pytest.raises(OSError, match="symbolic links"):
+        write_output(link, b"nowhere")
+
+
+def test_output_goes_into_what_is_no_file_and_into_every_name_of_a_file(tmp_path: Path) -> None:
+    pipe, link, second = (tmp_path / name for name in ("pipe", "link", "second"))
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for target in (pipe, link):
+        read: list[bytes] = []
+        reader = threading.Thread(target=lambda read=read: read.append(pipe.read_bytes()))
+        reader.start()
+        write_output(target, b"through")
+        reader.join()
+        assert read == [b"through"]
+    assert pipe.is_fifo()
+    master, device = os.openpty()
+    try:
+        write_output(Path(os.ttyname(device)), b"to a device")
+        assert os.read(master, 20) == b"to a device"
+    finally:
+        os.close(master)
+        os.close(device)
+    first = tmp_path / "first"
+    first.write_bytes(b"old and longer")
+    second.hardlink_to(first)
+    write_output(second, b"new")
+    assert first.read_bytes() == b"new"
+    assert not list(tmp_path.glob("*.part"))
 
 
 def test_sweeping_removes_abandoned_parts_and_not_what_is_being_written(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_a_damaged_checkpoint_is_a_clear_error(
     ("name", "message"),
     [
         ("nowhere/at/all", "nowhere/at/all cannot be loaded"),
-        ("nobody/nothing", "nobody/nothing is not in the model cache"),
+        ("nobody/nothing", "nobody/nothing. is not on this machine"),
     ],
 )
 def test_an_unknown_model_is_a_clear_error(name: str, message: str) -> None:

@@ -35,7 +35,7 @@ def run(
 ) -> None:
     """Answer each PROMPT from the works it lists, and from nothing else. Works that are not
     indexed yet are indexed first."""
-    from index.files import write_atomically
+    from index.files import write_output
     from rag.prompt import read_prompt
 
     parsed = [(path, read_prompt(path)) for path in prompts]
@@ -47,7 +47,7 @@ def run(
         answer = pipeline.answer(evidence, stream=_stream if sys.stderr.isatty() else None)
         text = _format(answer, answer_format, pipeline)
         if path in targets:
-            write_atomically(targets[path], text.encode())
+            write_output(targets[path], text.encode())
             say(f"{path} → {targets[path]}")
         elif answer_format == "markdown" and sys.stdout.isatty():
             from rich.console import Console

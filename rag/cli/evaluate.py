@@ -126,7 +126,7 @@ def writers(
     """Let every writer that can run here answer the PROMPTs, and each question with another
     prompt's works; write a report on each, and a comparison where there are several."""
     from index.errors import WriterError
-    from index.files import write_atomically
+    from index.files import write_output
     from rag.evaluation.fidelity import try_writer
     from rag.evaluation.report import evaluate
     from rag.pipeline import Pipeline
@@ -155,7 +155,7 @@ def writers(
             continue
         for part, made in (("answers", own), ("mismatched", mismatched.answers)):
             for name, answer in made.items():
-                write_atomically(output / kind / part / f"{name}.json", answer.to_json().encode())
+                write_output(output / kind / part / f"{name}.json", answer.to_json().encode())
         report = evaluate(
             kind,
             opened,
@@ -171,7 +171,7 @@ def writers(
         _compare(reports, output)
     links = [f"- [{report.name}]({report.name}/report.md)" for report in reports]
     page = "\n".join(["# Reports", "", *links, "", *notes]).rstrip()
-    write_atomically(output / "README.md", f"{page}\n".encode())
+    write_output(output / "README.md", f"{page}\n".encode())
 
 
 @app.command()
@@ -184,7 +184,7 @@ def sheet(
 ) -> None:
     """Draw statements of the ANSWERs at random and write the sheet to label: in the column
     `supported`, yes where the listed works say it, no where they do not."""
-    from index.files import write_atomically
+    from index.files import write_output
     from rag.evaluation.answers import evaluated_answers, read_answers
     from rag.evaluation.citations import draw, write_sheet
 
@@ -194,7 +194,7 @@ def sheet(
     document_of = options.reextraction(own.values(), options.settings(data_dir))
     evaluated, _ = evaluated_answers(own, document_of)
     drawn = draw([*evaluated, *external], size, seed=seed)
-    write_atomically(output, write_sheet(drawn).encode())
+    write_output(output, write_sheet(drawn).encode())
     say(f"{len(drawn)} statements → {output}")
 
 
@@ -231,7 +231,7 @@ def retrieval(
     """Measure how well passages that answer a question are found, with intervals clustered by
     document and a paired test against each baseline."""
     from index.encoder import LazyEncoder
-    from index.files import write_atomically
+    from index.files import write_output
     from index.settings import Settings
     from rag.evaluation.datasets import read_evaluation_set
     from rag.evaluation.retrieval import evaluate_retrieval
@@ -248,7 +248,7 @@ def retrieval(
         )
     typer.echo(report.table())
     if output is not None:
-        write_atomically(output / f"{data.name}.json", report.to_json().encode())
+        write_output(output / f"{data.name}.json", report.to_json().encode())
         _say_written(output, drawn=report.plot(output / f"{data.name}.png"))
 
 
@@ -261,14 +261,14 @@ def support(
 ) -> None:
     """Measure the support checker on claims that people labelled: AUROC, and balanced accuracy
     and F1 at a threshold that was fixed on other data."""
-    from index.files import write_atomically
+    from index.files import write_output
     from rag.evaluation.support import render_json, render_markdown
     from rag.support.builtin import open_checker
 
     reports = _on_labels(open_checker(checker, offline=offline), files)
     typer.echo(render_markdown(reports))
     if output is not None:
-        write_atomically(output, render_json(reports).encode())
+        write_output(output, render_json(reports).encode())
 
 
 def _evaluate(

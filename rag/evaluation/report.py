@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from index.errors import DatasetError
-from index.files import write_atomically
+from index.files import write_output
 from rag.answer.model import Answer
 from rag.answer.verify import DocumentOf
 from rag.evaluation.answers import CheckedAnswer, EvaluatedAnswer, evaluated_answers
@@ -256,8 +256,8 @@ def read_report(path: Path) -> Report:
 
 def write_report(report: Report, folder: Path) -> bool:
     """Write the report as Markdown, JSON and a plot; False where it could not be drawn."""
-    write_atomically(folder / "report.md", report.to_markdown().encode())
-    write_atomically(folder / "report.json", report.to_json().encode())
+    write_output(folder / "report.md", report.to_markdown().encode())
+    write_output(folder / "report.json", report.to_json().encode())
     title = f"{report.name}: {report.answers} answers, {report.statements} statements"
     return plot_reports([report], folder / "report.png", title=title)
 
@@ -339,8 +339,8 @@ def write_comparisons(
     where it could not be drawn."""
     page = "\n".join(each.to_markdown() for each in comparisons)
     data = json.dumps([asdict(each) for each in comparisons], ensure_ascii=False, indent=2)
-    write_atomically(folder / "comparison.md", page.encode())
-    write_atomically(folder / "comparison.json", f"{data}\n".encode())
+    write_output(folder / "comparison.md", page.encode())
+    write_output(folder / "comparison.json", f"{data}\n".encode())
     return plot_reports(reports, folder / "comparison.png", title="Side by side")
 
 

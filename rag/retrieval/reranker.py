@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from index.checkpoint import SAFELY, check_finite
 from index.errors import EncoderError
 from index.weights import locate
 from rag.retrieval.evidence import Hit, best_first
@@ -66,12 +67,8 @@ def load_reranker(name: str, *, offline: bool = False) -> Reranker:
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        model = CrossEncoder(
-            str(folder),
-            local_files_only=True,
-            trust_remote_code=False,
-            model_kwargs={"use_safetensors": True},
-        )
+        model = CrossEncoder(str(folder), **SAFELY)
+        check_finite(model.state_dict(), name)
     except Exception as error:
         raise EncoderError(f"the reranker in {folder} cannot be loaded: {error}") from error
     if model.num_labels != 1:

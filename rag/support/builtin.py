@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from index.checkpoint import SAFELY
 from index.settings import DEFAULT_ENCODER
 from index.weights import locate
 from rag.support import Finding, Pair, Support, SupportChecker
@@ -62,7 +63,7 @@ class SentenceTransformerTokens:
         from transformers.utils import logging
 
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        self._model = SentenceTransformer(str(folder))
+        self._model = SentenceTransformer(str(folder), **SAFELY)
         self._cache: dict[str, TokenStates] = {}
 
     def __call__(self, texts: Sequence[str]) -> list[TokenStates]:

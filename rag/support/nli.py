@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from index.checkpoint import SAFELY, check_finite
 from index.errors import EncoderError
+from index.weights import locate
 from rag.support import Pair, Support
 from rag.support.findings import findings
 from rag.support.text import all_sentences
@@ -36,8 +38,9 @@ class CrossEncoderChecker:
         from sentence_transformers import CrossEncoder
 
         try:
-            self._model = CrossEncoder(name, local_files_only=offline)
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
+            self._model = CrossEncoder(str(locate(name, offline=offline)), **SAFELY)
+            check_finite(self._model.state_dict(), name)
+        except Exception as error:  # The libraries raise dozens of kinds for a damaged model.
             raise EncoderError(
                 f"the support checker {name!r} cannot be loaded ({error}); give the hub id or "
                 "the folder of an NLI cross-encoder, or leave it out to use the built-in checker"

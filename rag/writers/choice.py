@@ -6,6 +6,7 @@ A model is downloaded only after it was announced what and how large; offline, n
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -151,12 +152,12 @@ def needed_download(model: str, *, endpoint: str | None = None) -> str:
     except Exception as error:  # The hub's HTTP client raises its own kinds of connection errors.
         reason = f"the hub does not give it: {error_line(error)}"
         raise WriterError(f"{model} is not in the model cache, and {reason}") from error
-    # The files that loading reads: no other format's weights, no sub-folders.
+    # The files that loading reads: no other format's weights, no sub-folders; see `hub_folder`.
     kinds = (".safetensors", ".json", ".jinja", ".model", ".txt")
     files = {
         file.rfilename: file.size or 0
         for file in info.siblings or []
-        if "/" not in file.rfilename and file.rfilename.endswith(kinds)
+        if re.fullmatch(r"(?!consolidated)[^/]+", file.rfilename) and file.rfilename.endswith(kinds)
     }
     if not any(name.endswith(".safetensors") for name in files):
         raise WriterError(f"{model} has no safetensors weights; take another model")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from index.errors import AnswerError
-from index.files import write_atomically
+from index.files import write_output
 from index.settings import Settings
 from rag.answer.model import Answer
 from rag.answer.verify import Reextraction, Verification, verify
@@ -159,7 +159,7 @@ class ShownAnswer:
         if (form := forms.get(target.suffix.lower())) is None:
             expected = f"expected a name that ends in {', '.join(forms)}"
             raise AnswerError(f"{target} names no form of an answer; {expected}")
-        write_atomically(target, form().encode())
+        write_output(target, form().encode())
         return target
 
 

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from index.checkpoint import check_checkpoint, check_finite
 from index.encoder import quickest_dtype
 from index.errors import WriterError
+from index.weights import hub_folder
 from rag.writers.base import error_line
 from rag.writers.local.tokenizer import TokenVocabulary
 
@@ -56,7 +58,6 @@ def load_model(name: str, *, offline: bool = False) -> LoadedModel:
     """The model of this hub id or folder, on a GPU where there is one, in the quickest precision
     of this machine. Raises WriterError."""
     import torch
-    from huggingface_hub import try_to_load_from_cache
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, utils
 
     pretrained: Any = AutoModelForCausalLM.from_pretrained
@@ -64,21 +65,21 @@ def load_model(name: str, *, offline: bool = False) -> LoadedModel:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        if offline and not (Path(name).exists() or try_to_load_from_cache(name, "config.json")):
-            raise WriterError(f"{name} is not in the model cache, and offline none is fetched")
-        config = AutoConfig.from_pretrained(name, local_files_only=offline)
-        tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=offline)
+        own = Path(name).expanduser()
+        folder = check_checkpoint(own if own.is_dir() else hub_folder(name, offline=offline))
+        options = {"local_files_only": True, "trust_remote_code": False}
+        config = AutoConfig.from_pretrained(folder, **options)
+        tokenizer = AutoTokenizer.from_pretrained(folder, **options)
         dtype = quickest_dtype()
         _check_memory(name, config, dtype)
-        options = {"use_safetensors": True, "output_loading_info": True}
-        model, report = pretrained(
-            name, config=config, dtype=dtype, local_files_only=offline, **options
-        )
+        options |= {"use_safetensors": True, "output_loading_info": True}
+        model, report = pretrained(folder, config=config, dtype=dtype, **options)
         if missing := sorted(report["missing_keys"]):
             raise WriterError(
                 f"{name}: the checkpoint lacks {len(missing)} of the model's weights "
                 f"(the first is {missing[0]}); fetch it again"
             )
+        check_finite(model.state_dict(), name)
         model = model.to("cuda" if torch.cuda.is_available() else "cpu")
     except WriterError:
         raise
@@ -86,7 +87,8 @@ def load_model(name: str, *, offline: bool = False) -> LoadedModel:
         raise WriterError(
             f"{name} cannot be loaded as a causal language model: {error_line(error)}"
         ) from error
-    revision = getattr(config, "_commit_hash", None) or _fingerprint(Path(name))
+    # The folders of the hub's cache are named by their revisions.
+    revision = _fingerprint(folder) if own.is_dir() else folder.name
     return LoadedModel.of(model, tokenizer, name=name, revision=revision)
 
 
@@ -112,10 +114,10 @@ def _check_memory(name: str, config: Any, dtype: Any) -> None:
         )
 
 
-def _fingerprint(folder: Path) -> str | None:
+def _fingerprint(folder: Path) -> str:
     """The hash of a folder's weights: names them where no hub revision does."""
     digest = hashlib.sha256()
     for path in sorted(folder.glob("*.safetensors")):
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
-    return "sha256:" + digest.hexdigest() if folder.is_dir() else None
+    return "sha256:" + digest.hexdigest()
