@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 Role = Literal["recommended", "related"]
@@ -42,15 +43,49 @@ class GithubLink:
 
 
 @dataclass(frozen=True, slots=True)
+class FileLink:
+    """A file of one's own. It is named by its content, so that it can be stored, verified and
+    moved like any other source: `digest` is the first 16 hex digits of its SHA-256. `path` is
+    where it stood when it was named, None once only the stored bytes are known."""
+
+    written: str
+    file_name: str
+    digest: str
+    path: Path | None = field(default=None, compare=False, repr=False)
+
+    @classmethod
+    def of(cls, name: str, sha256: str, path: Path | None = None) -> FileLink:
+        """The link to the bytes with this hash; of the name only what can be shown stays."""
+        printable = (char if char.isprintable() and char not in "/\\" else " " for char in name)
+        shown = " ".join("".join(printable).split())
+        return cls(f"{shown} (sha256 {sha256[:16]})", shown, sha256[:16], path)
+
+    @property
+    def source_id(self) -> str:
+        """`file:` and the digest: the same bytes are one source, whatever they are called."""
+        return f"file:{self.digest}"
+
+
+@dataclass(frozen=True, slots=True)
 class Listing:
-    """One work as a prompt lists it. `line` is where its block begins, 1-based."""
+    """One work as a prompt lists it; `name` is "" where the prompt gives none. `line` is where
+    its block begins, 1-based."""
 
     name: str
     role: Role
-    paper: ArxivLink | None = None
+    paper: ArxivLink | FileLink | None = None
     github: GithubLink | None = None
     summary: str | None = None
     line: int = 0
+
+    @property
+    def label(self) -> str:
+        """The name, or what stands for it until a title is known."""
+        if self.name or not (link := self.paper or self.github):
+            return self.name
+        if isinstance(link, FileLink):
+            return link.file_name
+        return f"{link.owner}/{link.name}" if isinstance(link, GithubLink) else f"arXiv {link.id}"
 
     @property
     def summary_id(self) -> str | None:

@@ -1,4 +1,5 @@
-"""Links as people write them, read into ids: arXiv papers and GitHub repositories, nothing else.
+"""Links as people write them, read into ids: arXiv papers, GitHub repositories, and files of one's
+own by their content, nothing else.
 
 A link is matched whole against the forms below, never searched for inside other text: what is
 not certainly arXiv or GitHub is refused. User names, ports, look-alike hosts and anything but
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from index.catalog import ArxivLink, GithubLink
+from index.catalog import ArxivLink, FileLink, GithubLink
 from index.errors import LinkError
 
 # Longer than any real link, short enough that nothing here can take long.
@@ -57,6 +58,9 @@ _ARXIV_BARE = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 
+# As `FileLink.of` writes it. The hash names the file: no path is in it.
+_FILE = re.compile(r"(?P<name>[^/\\]*[^/\\\s]) \(sha256 (?P<digest>[0-9a-f]{16})\)")
+
 _REPOSITORY = r"(?P<owner>[A-Za-z0-9][A-Za-z0-9_-]{0,38})/(?P<name>[A-Za-z0-9._-]{1,104})"
 # No `.` or `..` segment, encoded or not: a browser would show another repository than we read.
 _DOTS = r"(?:\.|%2e){1,2}(?:[/?#]|$)"
@@ -71,8 +75,9 @@ _PAPER_EXPECTED = "an arXiv link such as https://arxiv.org/abs/2404.13784, or No
 _GITHUB_EXPECTED = "a repository's link such as https://github.com/OWNER/NAME, or None"
 
 
-def parse_paper_link(text: str, line: int = 0) -> ArxivLink | None:
-    """Read the arXiv link that `text` is; None for `None` and for nothing at all.
+def parse_paper_link(text: str, line: int = 0) -> ArxivLink | FileLink | None:
+    """Read the arXiv link that `text` is, or the name and hash of a file; None for `None` and for
+    nothing at all.
 
     Ids of the old scheme lose their subject class (`math.GT/0309136` is `math/0309136`), as in
     arXiv's own listings, so that one paper has one id. Raises LinkError with `line`.
@@ -80,6 +85,8 @@ def parse_paper_link(text: str, line: int = 0) -> ArxivLink | None:
     written, link = _bare(text)
     if link is None:
         return None
+    if file := _FILE.fullmatch(link):
+        return FileLink(written, file["name"], file["digest"])
     match = next(
         (m for form in (_ARXIV_URL, _ARXIV_DOI, _ARXIV_BARE) if (m := form.fullmatch(link))), None
     )

@@ -44,8 +44,9 @@ class Pipeline:
         return self.answer(self.gather(prompt, notify=notify), stream=stream)
 
     def gather(self, prompt: Prompt, *, notify: Notify = silent) -> Evidence:
-        """The evidence for `prompt`."""
+        """The evidence for `prompt`, in which works without a name have their title."""
         readings, segments = self.read(prompt.catalog, notify)
+        prompt = prompt.titled({sid: reading.title for sid, reading in readings.items()})
         source_ids = dict.fromkeys(sid for item in prompt.listings for sid in item.source_ids)
         return retrieve(prompt, [readings[sid] for sid in source_ids], segments, self.encoder)
 
@@ -94,4 +95,5 @@ def _reading(state: SourceState, segments: dict[str, Segment]) -> Reading:
         extractor=segment.extractor,
         version=state.source.version,
         page_starts=segment.page_starts,
+        title=state.source.title or segment.title,
     )

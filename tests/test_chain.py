@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from langchain_core._api import LangChainBetaWarning
+from langchain_core.language_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage
 
 from index.encoder import Encoder
 from index.errors import PromptError
 from index.settings import Settings
 from rag.answer.model import Answer
-from rag.chain import ListedWorksRetriever, answer_chain, as_prompt
+from rag.chain import ListedWorksRetriever, answer_chain
 from rag.pipeline import Pipeline
+from rag.prompt import as_prompt
+from rag.retrieval.evidence import Evidence
+from rag.views.markdown import to_markdown
+from rag.writers.base import Draft, DraftStatement, StatementStream
+from rag.writers.chat import ChatWriter
 from rag.writers.extractive import ExtractiveWriter
-from tests.parts.works import LISTED, PROMPTS, prompt
+from tests.parts.tiny_models import FixedChecker
+from tests.parts.works import KITE, LISTED, PROMPTS, prompt, write
 
 
 def test_a_prompt_its_text_and_its_path_are_answered_alike(
@@ -39,6 +53,111 @@ def test_it_can_be_awaited(pipeline: Pipeline, answers: Mapping[str, Answer]) ->
     assert batch == list(answers.values())
 
 
+def test_a_question_and_links_are_its_typed_input(pipeline: Pipeline, tmp_path: Path) -> None:
+    chain = answer_chain(pipeline)
+    schema = chain.get_input_jsonschema()
+    assert schema["required"] == ["question", "links"]
+    assert "references" in chain.get_output_jsonschema()["$defs"]["Answer"]["properties"]
+    asked = {"question": "How does it move?", "links": ["2401.00003", "Lantern-Lab/lantern"]}
+    answer = chain.invoke(asked)
+    assert [item.name for item in answer.references] == [
+        "Kite: Moving Pictures from One Frame",
+        "Lantern-Lab/lantern",
+    ]
+    with pytest.warns(LangChainBetaWarning):
+        tool = (chain | to_markdown).as_tool(name="explain", description="Explains from papers.")
+    assert set(tool.args) == {"question", "links"}
+    assert tool.invoke(asked) == to_markdown(answer)
+    for wrong in ({"question": "Why?"}, {**asked, "links": "2401.00003"}, {}):
+        with pytest.raises(PromptError, match="expected a question and links"):
+            chain.invoke(wrong)
+
+
+def test_a_model_that_fills_in_the_links_reads_no_file_that_it_was_not_given(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    secret = write(tmp_path / "secret.pdf", KITE)
+    inside = write(tmp_path / "shown" / "kite.pdf", KITE)
+    for folder, links, expected in (
+        (None, [str(inside)], "is a file"),
+        (inside.parent, [str(secret)], "leads out of the folder"),
+        (inside.parent, ["../secret.pdf"], "leads out of the folder"),
+        (None, [str(tmp_path)], "expected the address"),
+    ):
+        with pytest.raises(PromptError, match=expected):
+            answer_chain(pipeline, folder=folder).invoke({"question": "Why?", "links": links})
+    chain = answer_chain(pipeline, folder=inside.parent)
+    answer = chain.invoke({"question": "How does it move?", "links": ["kite.pdf"]})
+    assert not answer.sources[0].reason
+
+
+@pytest.mark.parametrize("name", PROMPTS)
+def test_a_stream_is_the_statements_and_then_the_answer(
+    pipeline: Pipeline, answers: Mapping[str, Answer], name: str
+) -> None:
+    chunks_now: Iterator[Any] = answer_chain(pipeline).stream(PROMPTS[name])
+    *statements, answer = chunks_now
+    assert answer == answers[name]
+    assert statements == list(answer.statements())
+
+    async def chunks() -> list[object]:
+        return [chunk async for chunk in answer_chain(pipeline).astream(PROMPTS[name])]
+
+    assert asyncio.run(chunks()) == [*statements, answer]
+
+
+def test_statements_of_a_model_come_while_it_is_still_asked_for_the_next(
+    pipeline: Pipeline,
+) -> None:
+    first_shown = threading.Event()
+
+    def replies() -> Iterator[str]:
+        reply = json.dumps({"statements": [{"text": "A picture moves.", "quotes": ["1.1"]}]})
+        yield reply
+        while first_shown.wait(30):
+            yield reply
+
+    model = GenericFakeChatModel(messages=map(AIMessage, replies()))
+    writer = ChatWriter(model, checker=FixedChecker(1.0))
+    chunks: Any = answer_chain(replace(pipeline, writer=writer)).stream(PROMPTS["move"])
+    first = next(chunks)
+    assert (first[0], first[1].text) == ("task", "A picture moves.")
+    first_shown.set()
+    *rest, answer = chunks
+    assert Counter([first, *rest]) == Counter(answer.statements())
+
+
+class SlowWriter:
+    """Hands over one statement and writes on until it is stopped."""
+
+    def __init__(self) -> None:
+        self.ended = ""
+
+    def write(self, evidence: Evidence, *, stream: Callable[[str], None] | None = None) -> Draft:
+        assert isinstance(stream, StatementStream)
+        (first, _), *_ = evidence.works[0][0].sentences()
+        stream.statement("task", DraftStatement("It moves.", (first,)))
+        try:
+            while True:
+                stream("word ")
+                time.sleep(0.001)
+        except BaseException as error:
+            self.ended = type(error).__name__
+            raise
+
+
+def test_a_statement_comes_before_the_answer_is_there_and_leaving_ends_the_writer(
+    pipeline: Pipeline,
+) -> None:
+    writer = SlowWriter()
+    chunks: Any = answer_chain(replace(pipeline, writer=writer)).stream(PROMPTS["move"])
+    part, statement = next(chunks)
+    assert (part, statement.text) == ("task", "It moves.")
+    assert statement.quotes[0].source_id in PROMPTS["move"].catalog.source_ids
+    chunks.close()
+    assert writer.ended == "CancelledError"
+
+
 def test_what_is_no_prompt_is_refused(pipeline: Pipeline, tmp_path: Path) -> None:
     for wrong in ("Not\na prompt", str(tmp_path / "missing.txt"), tmp_path):
         with pytest.raises(PromptError):
@@ -56,16 +175,24 @@ def test_the_retriever_gives_passages_of_listed_works_alone(pipeline: Pipeline, 
     assert documents
     for document in documents:
         about = document.metadata
-        names = "end heading pages score source_id source_type start"
+        names = "end link page pages score section source_id source_type start title"
         assert " ".join(sorted(about)) == names
         assert about["source_id"] in PROMPTS[name].catalog.source_ids
         assert about["end"] - about["start"] == len(document.page_content)
         assert about["source_type"] in {"full text", "readme", "summary"}
         assert bool(about["pages"]) == (about["source_type"] == "full text")
+        assert about["page"] == (about["pages"] or [None])[0]
+        works = {item.name: item for item in PROMPTS[name].listings}
+        work = works[about["title"]]
+        links = {link.source_id: link.written for link in (work.paper, work.github) if link}
+        assert about["link"] == links.get(about["source_id"], next(iter(links.values()), None))
+        assert document.id == f"{about['source_id']}#{about['start']}-{about['end']}"
     scores = [document.metadata["score"] for document in documents]
     assert scores == sorted(scores, reverse=True)
     assert asyncio.run(retriever.ainvoke(query)) == documents
-    assert retriever.model_copy(update={"k": 1}).invoke(query) == documents[:1]
+    assert len({document.id for document in documents}) == len(documents)
+    assert retriever.invoke(query, k=1) == documents[:1]
+    assert asyncio.run(retriever.ainvoke(query, k=2)) == documents[:2]
 
 
 def test_works_that_cannot_be_read_give_no_document_and_no_quote(

@@ -189,8 +189,8 @@ def test_outputs_that_would_overwrite_an_answer_or_a_prompt_are_refused(
     for prompts, output, expected in (
         ([prompt, other], tmp_path / "x", "the same file name"),
         ([*prompt_files.values()], prompt, "several answers need a folder"),
-        ([prompt], prompt, "would replace the prompt"),
-        ([prompt], tmp_path, "would replace the prompt"),
+        ([prompt], prompt, "which it is made from"),
+        ([prompt], tmp_path, "which it is made from"),
     ):
         shown = ask(*prompts, *data_dir.options, "--output", output, code=2)
         assert expected in shown.refusal

@@ -244,7 +244,7 @@ def test_a_bad_file_of_the_mirror_is_written_down_and_made_good_by_the_next_or_t
     assert reasons == [
         ("mirror:arxiv/2404.13784v1.pdf", "not a PDF: an HTML page came in its place"),
         ("mirror:arxiv/1706.03762v5.pdf", "not a PDF: the file is empty"),
-        ("mirror:github/owner/name/readme.rst", "not a README: an HTML page came in its place"),
+        ("mirror:github/owner/name/readme.rst", "not plain text: it is an HTML page"),
     ]
 
 

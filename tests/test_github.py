@@ -141,9 +141,9 @@ def test_a_readme_is_worth_having_without_its_commit(
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (readme(b"  \n"), "the README is empty"),
-        (readme(HTML), "not a README: an HTML page came in its place"),
-        (readme(b"PK\x03\x04\0\0"), "not a README: it is no plain text"),
+        (readme(b"  \n"), "the file is empty"),
+        (readme(HTML), "not plain text: it is an HTML page"),
+        (readme(b"PK\x03\x04\0\0"), "not plain text: it has zero bytes"),
         (Reply(body=HTML), "GitHub's answer cannot be read"),
         (Reply(body=b'{"name": "README.md"}'), "GitHub's answer cannot be read"),
         (Reply(451), "GitHub does not send its README (status 451)"),

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from index.catalog import Listing
 from index.errors import LinkError, PromptError
-from rag.prompt import MAX_SIZE, REQUESTS, Prompt, parse_prompt, read_prompt, render_prompt
+from rag.parsing import MAX_SIZE
+from rag.prompt import REQUESTS, Prompt, parse_prompt, read_prompt, render_prompt
 from tests.parts import SHARED
 
 PREAMBLE = """\
@@ -237,8 +238,8 @@ Paper: http://arxiv.org/abs/2404.13784v2
 Model: A
 Paper:   http://arxiv.org/abs/2404.13784v1
 """
-    versions = [x.paper.version for x in parse_prompt(listing(body)).listings if x.paper]
-    assert versions == [1, 2]
+    ids = [x.source_ids for x in parse_prompt(listing(body)).listings]
+    assert ids == [("arxiv:2404.13784v1",), ("arxiv:2404.13784v2",)]
 
 
 def test_a_numbered_request_may_go_on_over_lines() -> None:
@@ -271,12 +272,16 @@ def test_control_characters_and_lone_surrogates_are_shown_and_do_nothing() -> No
         (PREAMBLE + "§### Related Papers:\n\nAnswer:\n", "'Model: …'"),
         (PREAMBLE + "§### Related Papers:\nNone\n\nAnswer:\n", "'Model: …'"),
         (PREAMBLE + "§Model: A\n", "'### Recommended AI Models:' before"),
-        (listing("§Paper: None\nModel: A"), "'Model: …' as the first line"),
-        (listing("§GitHub: None"), "'Model: …' as the first line"),
-        (listing("Model: A\n### Related Papers:\n§Summary: x"), "'Model: …' as the first line"),
+        (listing("Paper: None\n§Model: A"), "the name first"),
+        (listing("Paper: 2404.13784\n§Title: A"), "the name first"),
+        (listing("§GitHub: None"), "'Model: …' or a link"),
+        (listing("§GitHub: None\nSummary: x"), "'Model: …' or a link"),
+        (listing("Model: A\n### Related Papers:\n§Summary: x"), "'Model: …' or a link as the"),
         (listing("§Model:\nPaper: None"), "a name after 'Model:'"),
         (listing("§Model: none"), "a name after 'Model:'"),
-        (listing("Model: A\nPaper: None\n\n§Paper: None"), "each field once"),
+        (listing("Model: A\nPaper: None\n\n§Paper: None"), "'Model: …' or a link"),
+        (listing("Model: A\nPaper: None\n§Paper: None"), "each field once"),
+        (listing("Paper: 2404.13784\n§Paper: 2404.13785"), "each field once"),
         (listing("Model: A\nSummary: x\n§summary: y"), "each field once"),
         (listing("Model: A\n§Link: x"), "a field (Model, Paper, GitHub, Summary)"),
         (listing("Model: A\nPaper:\n§https://arxiv.org/abs/2404.13784"), "a field"),

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.prompt import MAX_SIZE
+from rag.parsing import MAX_SIZE
 from rag.views.web.guard import COOKIE, Guard, Hosts, is_loopback
 from rag.views.web.routes import LIMIT
 from rag.views.web.server import create_app

@@ -23,9 +23,9 @@ from index.sources.store import (
     Attempt,
     Source,
     SourceStore,
+    media_type_of,
     pdf_error,
-    readme_error,
-    readme_media_type,
+    text_error,
 )
 
 ids = st.text(min_size=1, max_size=30)
@@ -262,21 +262,21 @@ def test_the_error_of_what_is_no_pdf(data: bytes, error: str) -> None:
         (b"# Title", ""),
         ("# Überschrift".encode("latin-1"), ""),
         (b'<p align="center"><img src="logo.png"></p>\n# Title', ""),
-        (b" \r\n\t", "the README is empty"),
-        (b"<!DOCTYPE html>\n<title>404", "not a README: an HTML page came in its place"),
-        (b"GIF89a\0\0", "not a README: it is no plain text"),
+        (b" \r\n\t", "the file is empty"),
+        (b"<!DOCTYPE html>\n<title>404", "not plain text: it is an HTML page"),
+        (b"GIF89a\0\0", "not plain text: it has zero bytes"),
     ],
 )
 def test_the_error_of_what_is_no_readme(data: bytes, error: str) -> None:
-    assert readme_error(data) == error
+    assert text_error(data) == error
 
 
 def test_too_much_is_refused() -> None:
     assert "larger than 100 MB" in pdf_error(b"%PDF-" + bytes(PDF_LIMIT))
-    assert "larger than 5 MB" in readme_error(b"x" * (README_LIMIT + 1))
+    assert "larger than 5 MB" in text_error(b"x" * (README_LIMIT + 1))
 
 
 def test_the_media_type_follows_the_ending() -> None:
     names = ["README.md", "readme.MARKDOWN", "README.rst", "README.org", "README", "README.zh"]
     types = ["markdown", "markdown", "x-rst", "org", "plain", "plain"]
-    assert [readme_media_type(name) for name in names] == [f"text/{kind}" for kind in types]
+    assert [media_type_of(name) for name in names] == [f"text/{kind}" for kind in types]

@@ -75,7 +75,10 @@ class ArxivApi:
                 unsent = f"arXiv does not send this paper (status {response.status})"
                 raise FetchError(link.source_id, unsent)
             if response.status == 200 and not (reason := pdf_error(response.content)):
-                return Download(response.content, "application/pdf", url, f"v{paper.version}")
+                title = " ".join(paper.title.split())
+                return Download(
+                    response.content, "application/pdf", url, f"v{paper.version}", title
+                )
         # The comment may speak of another withdrawal ("withdrawn from the workshop"): only a
         # missing PDF makes it certain.
         withdrawn = "withdrawn" in paper.comment.lower()

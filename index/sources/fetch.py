@@ -1,4 +1,5 @@
-"""Catalog → bytes of every source: from the prompt, from a mirror, or else from the network.
+"""Catalog → bytes of every source: from the prompt, from a file of one's own, from a mirror, or
+else from the network.
 
 What came is stored; what did not is written down in the ledger with the reason, and is tried again
 by the next run. A run that is cut short loses at most the file in hand.
@@ -6,6 +7,7 @@ by the next run. A run that is cut short loses at most the file in hand.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from index.catalog import ArxivLink, Catalog, GithubLink
+from index.catalog import ArxivLink, Catalog, FileLink, GithubLink
 from index.errors import FetchError, RagError
 from index.sources.store import (
     PDF_LIMIT,
@@ -23,9 +25,9 @@ from index.sources.store import (
     Download,
     Source,
     SourceStore,
+    media_type_of,
     pdf_error,
-    readme_error,
-    readme_media_type,
+    text_error,
 )
 
 if TYPE_CHECKING:  # imported where the network is needed: most runs fetch nothing
@@ -91,6 +93,8 @@ class Fetcher:
                 self._progress(source_id, "known")
             elif isinstance(item, str):
                 results[source_id] = self._end(source_id, self._summary(source_id, item))
+            elif isinstance(item, FileLink):
+                results[source_id] = self._end(source_id, self._own_file(item))
             elif result := self._from_mirror(item):
                 results[source_id] = self._end(source_id, result)
             elif refusal := self._refused_lately(source_id, spare):
@@ -122,23 +126,46 @@ class Fetcher:
             return self._fail_once(source_id, "prompt", "the summary is empty")
         return self._store.put(source_id, text.encode(), "text/plain", "prompt")
 
+    def _own_file(self, link: FileLink) -> Source | Attempt:
+        origin = f"file:{link.file_name}"
+        if link.path is None:
+            reason = "its bytes are not in this data directory: ask again with the file itself"
+            return self._fail_once(link.source_id, origin, reason)
+        return self._from_file(link, link.path, origin)
+
+    def _from_file(
+        self,
+        link: ArxivLink | GithubLink | FileLink,
+        path: Path,
+        origin: str,
+        version: str | None = None,
+    ) -> Source | Attempt:
+        """The bytes of a file, stored, or why they are not accepted."""
+        is_pdf = path.suffix.lower() == ".pdf" and not isinstance(link, GithubLink)
+        try:
+            # One byte more is enough to see that the file is too large.
+            with path.open("rb") as stream:
+                data = stream.read((PDF_LIMIT if is_pdf else README_LIMIT) + 1)
+        except OSError as error:
+            reason = f"the file cannot be read ({error.strerror})"
+        else:
+            reason = pdf_error(data) if is_pdf else text_error(data)
+            sha256 = hashlib.sha256(data).hexdigest()
+            if not reason and isinstance(link, FileLink) and sha256[:16] != link.digest:
+                reason = "the file was changed while it was read: ask again"
+        if reason:
+            return self._fail_once(link.source_id, origin, reason)
+        media_type = "application/pdf" if is_pdf else media_type_of(path.name)
+        return self._store.put(link.source_id, data, media_type, origin, version)
+
     def _from_mirror(self, link: ArxivLink | GithubLink) -> Source | Attempt | None:
         """The first valid file of the mirror. Offline, else, why there is none."""
         refused: Attempt | None = None
-        is_paper = isinstance(link, ArxivLink)
         for file in self._mirror.files(link) if self._mirror else ():
-            try:
-                # One byte more is enough to see that the file is too large.
-                with file.path.open("rb") as stream:
-                    data = stream.read((PDF_LIMIT if is_paper else README_LIMIT) + 1)
-            except OSError as error:
-                reason = f"the file in the mirror cannot be read ({error.strerror})"
-            else:
-                reason = pdf_error(data) if is_paper else readme_error(data)
-            if not reason:
-                kind = "application/pdf" if is_paper else readme_media_type(file.path.name)
-                return self._store.put(link.source_id, data, kind, file.origin, file.version)
-            refused = self._fail_once(link.source_id, file.origin, reason)
+            result = self._from_file(link, *file)
+            if isinstance(result, Source):
+                return result
+            refused = result
         if not self._offline:
             return None
         missing = "not in the mirror" if self._mirror else "no mirror was given"
@@ -194,9 +221,9 @@ class Fetcher:
         return result
 
 
-def _items(catalog: Catalog) -> dict[str, ArxivLink | GithubLink | str]:
+def _items(catalog: Catalog) -> dict[str, ArxivLink | FileLink | GithubLink | str]:
     """The link or the summary that each source id of the catalog stands for, sorted."""
-    items: dict[str, ArxivLink | GithubLink | str] = {}
+    items: dict[str, ArxivLink | FileLink | GithubLink | str] = {}
     for listing in catalog.listings:
         for link in (listing.paper, listing.github):
             if link is not None:

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from index.catalog import GithubLink
 from index.errors import FetchError
 from index.sources.http import BusyError, Http, HttpError, Response
-from index.sources.store import README_LIMIT, Download, readme_error, readme_media_type
+from index.sources.store import README_LIMIT, Download, media_type_of, text_error
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class GithubApi:
             readme = self._read(link, answer) if answer else self._from_raw_host(link)
         except HttpError as error:
             raise FetchError(link.source_id, str(error)) from error
-        if reason := readme_error(readme.data):
+        if reason := text_error(readme.data):
             raise FetchError(link.source_id, reason)
         return readme
 
@@ -104,7 +104,7 @@ class GithubApi:
             if _requests_left(answer) > _KEPT_FOR_READMES
             else None
         )
-        return Download(data, readme_media_type(name), origin, commit)
+        return Download(data, media_type_of(name), origin, commit)
 
     def _commit(self, repository: str, path: str) -> str | None:
         """The last commit that changed `path`; None where GitHub does not say: the README is
@@ -122,7 +122,7 @@ class GithubApi:
             url = f"{self._raw}/{quote(link.owner)}/{quote(link.name)}/HEAD/{name}"
             answer = self._http.get(url, site=_SITE, limit=README_LIMIT)
             if answer.status == 200:
-                return Download(answer.content, readme_media_type(name), url, None)
+                return Download(answer.content, media_type_of(name), url, None)
             if answer.status != 404:
                 break
         raise FetchError(

@@ -20,6 +20,7 @@ SourceType = Literal["full text", "readme", "summary"]
 
 _SOURCE_TYPES: dict[str, SourceType] = {
     "arxiv": "full text",
+    "file": "full text",
     "github": "readme",
     "summary": "summary",
 }
@@ -42,8 +43,8 @@ def source_type_of(source_id: str) -> SourceType:
         raise ValueError(f"not a source id: {source_id!r}") from None
 
 
-def readme_media_type(name: str) -> str:
-    """The media type of a README called `name`; plain text where its ending says nothing."""
+def media_type_of(name: str) -> str:
+    """The media type of a file called `name`; plain text where its ending says nothing."""
     return _MEDIA_TYPES.get(PurePosixPath(name).suffix.lower(), "text/plain")
 
 
@@ -64,15 +65,15 @@ def pdf_error(data: bytes) -> str:
     return "not a PDF: it does not begin with %PDF-"
 
 
-def readme_error(data: bytes) -> str:
-    """Why `data` is not accepted as a README, for the user; "" if it is."""
+def text_error(data: bytes) -> str:
+    """Why `data` is not accepted as a README or as notes, for the user; "" if it is."""
     if not data.strip():
-        return "the README is empty"
+        return "the file is empty"
     if len(data) > README_LIMIT:
         return f"larger than {README_LIMIT // 1_000_000} MB: not stored"
     if _is_web_page(data[:1024]):
-        return "not a README: an HTML page came in its place"
-    return "not a README: it is no plain text" if b"\0" in data else ""
+        return "not plain text: it is an HTML page"
+    return "not plain text: it has zero bytes" if b"\0" in data else ""
 
 
 def _is_web_page(head: bytes) -> bool:
@@ -83,17 +84,18 @@ def _is_web_page(head: bytes) -> bool:
 
 class Download(NamedTuple):
     """Accepted bytes, not yet stored. `version` is the arXiv version (`v4`) or the commit, None
-    where the origin does not say."""
+    where the origin does not say, `title` the one that arXiv gives, "" for none."""
 
     data: bytes
     media_type: str
     origin: str
     version: str | None = None
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Bytes that were fetched, and where they came from; `version` as in Download."""
+    """Bytes that were fetched, and where they came from; `version` and `title` as in Download."""
 
     id: str
     media_type: str
@@ -101,6 +103,7 @@ class Source:
     size: int
     origin: str
     version: str | None = None
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +160,12 @@ class SourceStore:
         media_type: str,
         origin: str,
         version: str | None = None,
+        title: str = "",
     ) -> Source:
         """Store `data` (atomically, once per hash) and write the ledger entry. Putting what is
         already the newest entry writes nothing, except bytes that were lost or changed."""
         sha256 = hashlib.sha256(data).hexdigest()
-        source = Source(source_id, media_type, sha256, len(data), origin, version)
+        source = Source(source_id, media_type, sha256, len(data), origin, version, title)
         path = self.folder / sha256
         if not (self._holds(source) and path.read_bytes() == data):
             if not self._swept:

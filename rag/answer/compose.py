@@ -28,33 +28,35 @@ FIXED = frozenset((NOT_SAID, NO_RELEVANCE, NOTHING_READ, QUOTED_ELSEWHERE))
 """Sentences that claim nothing about the works: there is nothing in them to support."""
 
 
+def quoted_statement(evidence: Evidence, written: DraftStatement) -> Statement:
+    """The statement with the words that its spans point to. Raises ValueError as `compose`."""
+    readings = {reading.source_id: reading for reading in evidence.readings}
+    quotes = (
+        Quote(
+            source_id=span.source_id,
+            source_type=readings[span.source_id].source_type,
+            start=span.start,
+            end=span.end,
+            text=evidence.text(span),
+            pages=readings[span.source_id].pages(span.start, span.end),
+        )
+        for span in written.quotes
+    )
+    return Statement(written.text, tuple(quotes))
+
+
 def compose(evidence: Evidence, draft: Draft) -> Answer:
     """The answer that `draft` makes of `evidence`. Raises ValueError where a span lies outside
     the evidence: that is a defect of the writer, never of the data."""
     prompt = evidence.prompt
-    readings = {reading.source_id: reading for reading in evidence.readings}
     read = {reading.source_id for reading in evidence.readings if not reading.reason}
 
-    def statement(written: DraftStatement) -> Statement:
-        quotes = (
-            Quote(
-                source_id=span.source_id,
-                source_type=readings[span.source_id].source_type,
-                start=span.start,
-                end=span.end,
-                text=evidence.text(span),
-                pages=readings[span.source_id].pages(span.start, span.end),
-            )
-            for span in written.quotes
-        )
-        return Statement(written.text, tuple(quotes))
-
     def statements(written: Iterable[DraftStatement]) -> tuple[Statement, ...]:
-        return tuple(map(statement, written))
+        return tuple(quoted_statement(evidence, each) for each in written)
 
     def relevance(note: WorkNote | None, source_ids: Iterable[str]) -> Statement:
         if note is not None:
-            told = statement(note.statement)
+            told = quoted_statement(evidence, note.statement)
             return told if note.relevant else Statement(NO_RELEVANCE, told.quotes)
         if any(span.source_id in source_ids for span in used):
             return Statement(QUOTED_ELSEWHERE, ())

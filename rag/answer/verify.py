@@ -182,6 +182,9 @@ def _source_problem(source: SourceRecord, listing: Listing) -> str:
         return f"{source.id} claims to be read and not to be read"
     if not source.reason.strip() and not all(claims):
         return f"{source.id} was neither read nor is there a reason why not"
+    digest = source.id.removeprefix("file:")
+    if digest != source.id and not source.reason and source.sha256[:16] != digest:
+        return f"{source.id} is not the file that the prompt names"
     if expected == "summary" and not source.reason:
         summary = (listing.summary or "").encode()
         if hashlib.sha256(summary).hexdigest() != source.sha256:

@@ -1,4 +1,4 @@
-"""`rag ask`: answer prompt documents from the works they list."""
+"""`rag ask`: answer a question from links and files, or prompt documents from what they list."""
 
 from __future__ import annotations
 
@@ -9,12 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from rag.cli.options import Bars, OpenPipeline, Prompts, open_pipeline, say, with_options_of
+from rag.cli.options import (
+    Bars,
+    OpenPipeline,
+    QuestionOrPrompts,
+    name_of,
+    open_pipeline,
+    prompts_in,
+    say,
+    with_options_of,
+)
 from rag.plaintext import visible
 
 if TYPE_CHECKING:
     from rag.answer.model import Answer
     from rag.pipeline import Pipeline
+    from rag.prompt import Prompt
     from rag.support import SupportChecker
 
 AnswerFormat = Literal["markdown", "json", "html"]
@@ -24,7 +34,7 @@ _SUFFIXES: dict[AnswerFormat, str] = {"markdown": ".md", "json": ".json", "html"
 @with_options_of(open_pipeline)
 def run(
     open_pipeline: OpenPipeline,
-    prompts: Prompts,
+    asked: QuestionOrPrompts,
     answer_format: Annotated[
         AnswerFormat, typer.Option("--format", help="The format of the answer.")
     ] = "markdown",
@@ -33,22 +43,21 @@ def run(
         typer.Option(help="A file; for several prompts a folder, with a file for each."),
     ] = None,
 ) -> None:
-    """Answer each PROMPT from the works it lists, and from nothing else. Works that are not
-    indexed yet are indexed first."""
+    """Answer QUESTION from the works that LINK… name, or each PROMPT from the works it lists, and
+    from nothing else. Works that are not indexed yet are indexed first."""
     from index.files import write_output
-    from rag.prompt import read_prompt
 
-    parsed = [(path, read_prompt(path)) for path in prompts]
+    prompts = prompts_in(asked)
     targets = _targets(prompts, output, _SUFFIXES[answer_format])
     pipeline = open_pipeline()
-    for path, prompt in parsed:
+    for number, prompt in enumerate(prompts):
         with Bars() as bars:
             evidence = pipeline.gather(prompt, notify=bars)
         answer = pipeline.answer(evidence, stream=_stream if sys.stderr.isatty() else None)
         text = _format(answer, answer_format, pipeline)
-        if path in targets:
-            write_output(targets[path], text.encode())
-            say(f"{path} → {targets[path]}")
+        if targets:
+            write_output(targets[number], text.encode())
+            say(f"{prompt.path or prompt.question} → {targets[number]}")
         elif answer_format == "markdown" and sys.stdout.isatty():
             from rich.console import Console
             from rich.markdown import Markdown
@@ -65,21 +74,23 @@ def _stream(text: str) -> None:
     sys.stderr.flush()
 
 
-def _targets(prompts: list[Path], output: Path | None, suffix: str) -> dict[Path, Path]:
+def _targets(prompts: list[Prompt], output: Path | None, suffix: str) -> list[Path]:
     """The file for each prompt's answer, none for stdout. Two answers never share a file, and no
-    answer replaces a prompt."""
+    answer replaces a prompt or a file that it is made from."""
     if output is None:
-        return {}
+        return []
     several = len(prompts) > 1 or output.is_dir()
-    targets = {path: output / (path.stem + suffix) if several else output for path in prompts}
+    targets = [output / f"{name_of(one)}{suffix}" if several else output for one in prompts]
+    files = [getattr(item.paper, "path", None) for one in prompts for item in one.listings]
+    used = [Path(name) for name in (*(one.path for one in prompts), *files) if name]
     taken = [
-        f"the answer to {path} would replace the prompt {target}"
-        for path, target in targets.items()
-        if target.exists() and any(map(target.samefile, prompts))
+        f"the answer would replace {target}, which it is made from"
+        for target in targets
+        if target.exists() and any(path.exists() and target.samefile(path) for path in used)
     ]
     if several and output.exists() and not output.is_dir():
         taken = [f"{output} is a file: several answers need a folder"]
-    elif len(set(targets.values())) < len(targets):
+    elif len(set(targets)) < len(targets):
         taken = ["two prompts have the same file name"]
     if taken:
         raise typer.BadParameter(taken[0], param_hint="--output")

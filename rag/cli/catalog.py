@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rag.cli.options import DATA_DIR, DataDir, Prompts, settings
+from rag.cli.options import DATA_DIR, DataDir, Works, listings_in, settings
 
 if TYPE_CHECKING:
     from index.catalog import Listing
     from index.sources.store import SourceStore
 
 
-def run(prompts: Prompts, data_dir: DataDir = DATA_DIR) -> None:
-    """Show each work that PROMPT… list: what is stored of it (full text, README or only the
-    summary), and why not more. Fetches nothing."""
+def run(works: Works, data_dir: DataDir = DATA_DIR) -> None:
+    """Show each work that PROMPT… list or LINK… name: what is stored of it (full text, README or
+    only the summary), and why not more. Fetches nothing."""
     from rich.console import Console
     from rich.table import Table
 
     from index.catalog import Catalog
     from index.sources.store import SourceStore
-    from rag.prompt import read_prompt
 
     store = SourceStore(settings(data_dir).sources)
-    catalog = Catalog.of(item for path in prompts for item in read_prompt(path).listings)
+    catalog = Catalog.of(listings_in(works))
     table = Table("work", "available", "missing")
     # A work that one prompt recommends and another calls related is listed twice: shown once.
     for cells in dict.fromkeys(_row(listing, store) for listing in catalog.listings):
@@ -46,4 +45,4 @@ def _row(listing: Listing, store: SourceStore) -> tuple[str, str, str]:
         elif source is None:
             missing.append(f"{source_id}: not fetched yet (run `rag index`)")
     sources = " · ".join(available) or ("summary only" if listing.summary else "nothing")
-    return plain(listing.name), sources, plain("; ".join(missing))
+    return plain(listing.label), sources, plain("; ".join(missing))

@@ -110,7 +110,7 @@ def compare(
 
 @app.command()
 def writers(
-    prompts: options.Prompts,
+    asked: options.QuestionOrPrompts,
     output: Annotated[Path, typer.Option(help="A folder for answers and reports.")] = Path(
         "data/reports"
     ),
@@ -130,13 +130,13 @@ def writers(
     from rag.evaluation.fidelity import try_writer
     from rag.evaluation.report import evaluate
     from rag.pipeline import Pipeline
-    from rag.prompt import read_prompt
     from rag.support.builtin import open_checker
     from rag.writers.choice import WriterChoice, WriterKind, open_writer
 
     chosen = options.settings(data_dir, mirror, offline=offline, encoder=encoder)
-    asked = {path.stem: read_prompt(path) for path in prompts}
-    if len(asked) < len(prompts):
+    parsed = options.prompts_in(asked)
+    prompts = {options.name_of(prompt): prompt for prompt in parsed}
+    if len(prompts) < len(parsed):
         raise typer.BadParameter("two prompts have the same file name", param_hint="PROMPT…")
     opened = open_checker(checker, offline=offline)
     on_labels = _on_labels(opened, validity or ())
@@ -148,7 +148,7 @@ def writers(
             choice = WriterChoice(kind=kind, model=model, offline=offline)
             pipeline = Pipeline.of(chosen, open_writer(choice, announce=say))
             with Bars() as bars:
-                own, mismatched = try_writer(pipeline, asked, notify=bars)
+                own, mismatched = try_writer(pipeline, prompts, notify=bars)
         except WriterError as error:
             notes.append(f"The writer {kind!r} could not run here: {error}")
             say(notes[-1])

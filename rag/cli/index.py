@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import time
 
-from rag.cli.options import Bars, OpenSettings, Prompts, say, settings, with_options_of
+from rag.cli.options import (
+    Bars,
+    OpenSettings,
+    Works,
+    listings_in,
+    say,
+    settings,
+    with_options_of,
+)
 
 
 @with_options_of(settings)
-def run(open_settings: OpenSettings, prompts: Prompts) -> None:
-    """Download, read and embed the works that PROMPT… list. What is there already is left alone;
-    what could not be fetched is tried again. Where works have to be embedded anew, for another
-    encoder or by a newer version of this program, it says so first."""
+def run(open_settings: OpenSettings, works: Works) -> None:
+    """Download, read and embed the works that PROMPT… list or LINK… name. What is there already is
+    left alone; what could not be fetched is tried again. Where works have to be embedded anew, for
+    another encoder or by a newer version of this program, it says so first."""
     from index.build import build, outdated
     from index.catalog import Catalog
     from index.encoder import LazyEncoder
-    from rag.prompt import read_prompt
 
     chosen = open_settings()
-    catalog = Catalog.of(item for path in prompts for item in read_prompt(path).listings)
+    catalog = Catalog.of(listings_in(works))
     encoder = LazyEncoder(chosen)
     if (chosen.sources / "ledger.jsonl").exists():
         say("the ledger of an older version is not read: its sources are fetched anew")
@@ -34,9 +41,9 @@ def run(open_settings: OpenSettings, prompts: Prompts) -> None:
         say(f"not read: {state.source_id}: {state.reason}")
     for source_id in built.damaged:
         say(f"was damaged and is rebuilt: {source_id}")
-    works = len({(listing.name, listing.source_ids) for listing in catalog.listings})
+    count = len({(listing.name, listing.source_ids) for listing in catalog.listings})
     say(
-        f"{works} works, {len(built.states) - len(built.failed)} of {len(built.states)} sources "
+        f"{count} works, {len(built.states) - len(built.failed)} of {len(built.states)} sources "
         f"usable: {built.fetched} fetched, {built.embedded} embedded ({built.passages} passages) "
         f"in {time.monotonic() - began:.1f} s"
     )

@@ -5,10 +5,12 @@ Progress and messages go to stderr, so that stdout holds answers alone.
 
 import inspect
 import logging
+import re
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -24,18 +26,36 @@ from rich.progress import (
 )
 
 from index.settings import DEFAULT_ENCODER, Settings
+from index.sources.local_files import exists
 from rag.plaintext import plain
 
 if TYPE_CHECKING:
+    from index.catalog import Listing
     from rag.answer.model import Answer
     from rag.answer.verify import Reextraction
     from rag.pipeline import Pipeline
+    from rag.prompt import Prompt
 
 DATA_DIR = Path("data")
 ENCODER = DEFAULT_ENCODER
 
-Prompts = Annotated[
-    list[Path], typer.Argument(help="Prompt documents.", show_default=False, metavar="PROMPT")
+QuestionOrPrompts = Annotated[
+    list[str],
+    typer.Argument(
+        help="A question and what may answer it: addresses or ids on arXiv and GitHub, PDFs, notes "
+        "(.md, .txt), folders of PDFs. Or prompt documents; - is standard input.",
+        show_default=False,
+        metavar="QUESTION LINK… | PROMPT…",
+    ),
+]
+Works = Annotated[
+    list[str],
+    typer.Argument(
+        help="Prompt documents (- is standard input), links, PDFs or folders of PDFs; or a "
+        "question and what may answer it, as for `rag ask`.",
+        show_default=False,
+        metavar="PROMPT | LINK",
+    ),
 ]
 DataDir = Annotated[
     Path, typer.Option(envvar="RAG_DATA_DIR", help="Where everything that is built is stored.")
@@ -77,6 +97,50 @@ def settings(
     if mirror is not None and not mirror.is_dir():
         raise typer.BadParameter(f"{mirror} is not a folder", param_hint="--mirror")
     return Settings(data_dir=data_dir, mirror=mirror, offline=offline, encoder=encoder)
+
+
+def prompts_in(arguments: Sequence[str]) -> list["Prompt"]:
+    """The prompts of a command line: a question and links, or the names of documents."""
+    from rag.prompt import prompt_of
+
+    question, *links = arguments
+    if is_question(question):
+        return [prompt_of(question, links)]
+    if question.lower().endswith(".pdf"):
+        raise typer.BadParameter('the question comes first: rag ask "How …?" FILE')
+    return list(map(_prompt, arguments))
+
+
+def listings_in(arguments: Sequence[str]) -> list["Listing"]:
+    """The works of a command line: those that prompts list, links, PDFs and folders of PDFs; or
+    those that may answer a question."""
+    from rag.prompt import listings_of
+
+    if arguments and is_question(arguments[0]):
+        return list(prompts_in(arguments)[0].listings)
+    works = (_prompt(name).listings if name == "-" else listings_of(name) for name in arguments)
+    return [listing for listings in works for listing in listings]
+
+
+def name_of(prompt: "Prompt") -> str:
+    """What a file about the prompt is called: as its document, or by its question."""
+    words = re.sub(r"\W+", "-", prompt.question.lower()).strip("-")
+    return Path(prompt.path).stem or words[:60].strip("-") or "answer"
+
+
+def is_question(text: str) -> bool:
+    """Whether an argument is a question, and not the name of a document."""
+    return bool(re.search(r"\s|\?$", text.strip())) and not exists(text)
+
+
+def _prompt(name: str) -> "Prompt":
+    from rag.parsing import MAX_SIZE, decode
+    from rag.prompt import parse_prompt, read_prompt
+
+    if name != "-":
+        return read_prompt(name)
+    text = decode(sys.stdin.buffer.read(MAX_SIZE + 1))
+    return replace(parse_prompt(text, "standard input", Path()), path="")
 
 
 def open_pipeline(

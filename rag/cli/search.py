@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rag.cli.options import Bars, OpenSettings, settings, with_options_of
+from rag.cli.options import Bars, OpenSettings, listings_in, settings, with_options_of
 
 if TYPE_CHECKING:
     from rag.retrieval.evidence import Hit
@@ -18,11 +17,12 @@ def run(
     open_settings: OpenSettings,
     question: Annotated[str, typer.Argument(help="What to search for.", show_default=False)],
     prompts: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Argument(
-            help="Prompt documents, to search what they list and nothing else.",
+            help="Prompt documents, links, PDFs or folders of PDFs, to search these works and "
+            "nothing else.",
             show_default=False,
-            metavar="PROMPT",
+            metavar="PROMPT | LINK",
         ),
     ] = None,
     work: Annotated[
@@ -41,10 +41,9 @@ def run(
 ) -> None:
     """Show the passages that QUESTION finds, best first, with their scores, source, page and
     section: in everything that was indexed, in the works that --work names, or in those that
-    PROMPT… list, which are indexed first where they are not yet."""
+    PROMPT… list or LINK… name, which are indexed first where they are not yet."""
     from index.catalog import Catalog
     from rag.pipeline import Pipeline
-    from rag.prompt import read_prompt
     from rag.retrieval.reranker import load_reranker
     from rag.retrieval.retrieve import search_data_dir
     from rag.writers.extractive import ExtractiveWriter
@@ -52,12 +51,14 @@ def run(
     if not question.strip():
         raise typer.BadParameter("the question is empty", param_hint="QUESTION")
     chosen = open_settings()
-    listings = [item for path in prompts or () for item in read_prompt(path).listings]
+    listings = listings_in(prompts or ())
     if prompts and work:
         listings = [
             item
             for item in listings
-            if any(part.lower() in " ".join((item.name, *item.source_ids)).lower() for part in work)
+            if any(
+                part.lower() in " ".join((item.label, *item.source_ids)).lower() for part in work
+            )
         ]
         if not listings:
             raise typer.BadParameter(f"no listed work matches {work}", param_hint="--work")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,19 +12,23 @@ from rag.cli.options import DATA_DIR, DataDir, reextraction, say, settings
 
 
 def run(
-    paths: Annotated[list[Path], typer.Argument(help="Answer files (JSON).", metavar="ANSWER")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(help="Answer files (JSON); - is standard input.", metavar="ANSWER"),
+    ],
     data_dir: DataDir = DATA_DIR,
 ) -> None:
     """Check every quote, page, link and listing of each ANSWER against the stored sources, which
     are extracted again from their bytes. Exit 0 and one line of counts, or 1 and each failure."""
     from index.errors import AnswerError
-    from rag.answer.model import read_answer
+    from rag.answer.model import Answer, read_answer
     from rag.answer.verify import verify
 
     failures, answers = [], {}
     for path in paths:
         try:
-            answers[path] = read_answer(path)
+            is_piped = str(path) == "-"
+            answers[path] = Answer.from_json(sys.stdin.read()) if is_piped else read_answer(path)
         except AnswerError as error:
             failures.append(f"{path}: {str(error).removeprefix(f'{path}: ')}")
     document_of = reextraction(answers.values(), settings(data_dir))

@@ -32,7 +32,8 @@ class Span:
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What became of one listed source. `reason` is "" exactly when it was read; the hashes
-    and the extractor then name the bytes and the text that its offsets count in."""
+    and the extractor then name the bytes and the text that its offsets count in. `title` is what
+    arXiv or the source itself calls it, "" where neither says."""
 
     source_id: str
     source_type: SourceType
@@ -42,6 +43,7 @@ class Reading:
     extractor: str = ""
     version: str | None = None
     page_starts: tuple[int, ...] = ()
+    title: str = ""
 
     def pages(self, start: int, end: int) -> tuple[int, ...]:
         """The 1-based pages that [start, end) touches."""

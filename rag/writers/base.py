@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rag.retrieval.evidence import Evidence, Span
 
@@ -83,6 +83,18 @@ class Draft:
     output: tuple[DraftStatement, ...]
     relevance_notes: tuple[WorkNote | None, ...]
     record: WriterRecord = field(default_factory=lambda: WriterRecord("unnamed"))
+
+
+@runtime_checkable
+class StatementStream(Protocol):
+    """A `stream` that is also handed every statement as soon as it is certain to stay, with the
+    part of the answer that it stands in. Any call may raise, to end the writing."""
+
+    def __call__(self, text: str) -> None:
+        """More text, which may still be rejected."""
+
+    def statement(self, part: str, statement: DraftStatement) -> None:
+        """A statement of `part`, as in `Answer.statements`."""
 
 
 class Writer(Protocol):

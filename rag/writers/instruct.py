@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from rag.retrieval.evidence import FACETS, Evidence, Facet, Span
@@ -21,6 +21,7 @@ from rag.writers.base import (
     SILENCE,
     Draft,
     DraftStatement,
+    StatementStream,
     WorkNote,
     WriterEvent,
     WriterRecord,
@@ -120,8 +121,15 @@ class WritingRun(ABC):
     def draft(self) -> Draft:
         """Every part in turn."""
         began = time.perf_counter()
-        parts = {facet: self._facet(facet) for facet in FACETS}
-        notes = tuple(map(self._relevance_note, range(len(self.evidence.prompt.listings))))
+        parts = {}
+        for facet in FACETS:
+            parts[facet] = self._facet(facet)
+            self._settled(facet if facet == "task" else f"workflow.{facet}", parts[facet])
+        notes: tuple[WorkNote | None, ...] = ()
+        for number in range(len(self.evidence.prompt.listings)):
+            notes += (note := self._relevance_note(number),)
+            if note and note.relevant:
+                self._settled(f"references[{number}]", [note.statement])
         record = replace(
             self.record(),
             seed=self.settings.seed,
@@ -133,6 +141,11 @@ class WritingRun(ABC):
     def event(self, part: str, kind: str, detail: str) -> None:
         """Note something that a reader of the answer should be able to find out."""
         self.events.append(WriterEvent(part, kind, detail))
+
+    def _settled(self, part: str, statements: Iterable[DraftStatement]) -> None:
+        if isinstance(self.say, StatementStream):
+            for statement in statements:
+                self.say.statement(part, statement)
 
     def _facet(self, facet: Facet) -> tuple[DraftStatement, ...]:
         shown = self.passages.for_facet(self.evidence, facet)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
@@ -15,7 +15,7 @@ from index.encoder import Encoder
 from index.errors import RagError
 from index.stores.segments import Segment
 from rag.plaintext import plain
-from rag.prompt import works_of
+from rag.prompt import Asked, listings_of, title_of, works_of
 from rag.retrieval.evidence import Hit, Reading
 from rag.retrieval.retrieve import search
 from rag.retrieval.scoring import terms
@@ -26,7 +26,6 @@ from rag.views.notebook.session import ProgressBar, SettingsOptions, open_pipeli
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from rag.chain import Asked
     from rag.views.notebook.table import Table
 
 _WORD = re.compile(r"[^\W_]+")
@@ -36,16 +35,16 @@ _MARKERS = ("o", "^", "s", "D")
 
 
 def look(*prompts: Asked, **options: Unpack[SettingsOptions]) -> Library:
-    """The works that `prompts` list, with their passages; works that are not indexed yet are
-    indexed first. `data_dir`, `mirror`, `offline` and `encoder` are as for
-    `rag.ask`."""
-    from rag.chain import as_prompt
-
-    catalog = Catalog.of(item for prompt in prompts for item in as_prompt(prompt).listings)
+    """The works that `prompts` list, or that links, PDFs and folders of PDFs stand for, with their
+    passages; works that are not indexed yet are indexed first. `data_dir`, `mirror`, `offline` and
+    `encoder` are as for `rag.ask`."""
+    catalog = Catalog.of(item for prompt in prompts for item in listings_of(prompt))
     pipeline = open_pipeline(writer="extractive", **options)
     with ProgressBar() as progress:
         readings, segments = pipeline.read(catalog, progress)
-    return Library(catalog, readings, segments, pipeline.encoder)
+    titles = {source_id: reading.title for source_id, reading in readings.items()}
+    named = (replace(item, name=title_of(item, titles)) for item in catalog.listings)
+    return Library(Catalog.of(named), readings, segments, pipeline.encoder)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

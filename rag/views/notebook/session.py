@@ -18,7 +18,7 @@ from index.settings import DEFAULT_ENCODER, Settings, configured
 from rag.answer.model import Answer, read_answer
 from rag.pipeline import Pipeline
 from rag.plaintext import plain, visible
-from rag.prompt import Prompt, Work
+from rag.prompt import Asked, Prompt, Work, as_prompt, prompt_of
 from rag.retrieval.evidence import Evidence
 from rag.views.highlight import pictures_of
 from rag.views.notebook.display import ShownAnswer
@@ -27,7 +27,6 @@ from rag.writers.base import Writer
 from rag.writers.choice import WriterChoice, WriterKind, open_writer
 
 if TYPE_CHECKING:
-    from rag.chain import Asked
     from rag.support import SupportChecker
 
 Folder = str | Path
@@ -143,28 +142,35 @@ class Options(SettingsOptions, total=False):
 
 def ask(
     prompt: Asked | None = None,
+    links: Iterable[str | Path] = (),
     *,
     question: str = "",
     works: Iterable[Work] = (),
     related: Iterable[Work] = (),
     **options: Unpack[Options],
 ) -> ShownAnswer:
-    """The answer to `prompt`: the path of a prompt document, its text, or a `Prompt`. Without a
-    document give the `question` and the `works` that may answer it, as mappings with `model` (the
+    """The answer to a question from `links`: addresses or ids of papers on arXiv and repositories
+    on GitHub, PDFs, notes (.md, .txt), folders of PDFs. Or to `prompt` alone: the path of a prompt
+    document, its text, or a `Prompt`. Or to the `question` from `works`: mappings with `model` (the
     name) and any of `paper`, `github` and `summary`; `related` are works beside those.
 
     Options: `writer` ("auto", "extractive", "local" or "chat"), `model` and `base_url` as in `rag
     ask`. `data_dir` is where everything built is stored, `mirror` a folder that is read before the
     network, `encoder` names a sentence-transformers model, and `offline` never touches the network.
     What is not given comes from `RAG_DATA_DIR` and its like, or from the file of `rag config`."""
-    from rag.chain import as_prompt
-
-    if (prompt is None) == (not question) or (prompt is not None and (works or related)):
+    links = [links] if isinstance(links, str | Path) else list(links)
+    given = prompt is not None
+    if given == bool(question) or (given and (works or related)) or (links and not given):
         raise PromptError(
             "expected either a prompt (a path, the text of a document, a Prompt), or a question "
-            "and the works that may answer it: ask(question=…, works=[{'model': …}])"
+            "and what may answer it: ask('How …?', ['2404.13784', 'mine.pdf']) or "
+            "ask(question=…, works=[{'model': …}])"
         )
-    if prompt is None:
+    if links and not isinstance(prompt, str):
+        raise PromptError(f"expected the question as text before the links; found {prompt!a:.60}")
+    if links:
+        prompt = prompt_of(str(prompt), links)
+    elif prompt is None:
         prompt = Prompt.build(question, recommended=works, related=related)
     request = as_prompt(prompt)
     pipeline = open_pipeline(**options)

@@ -25,8 +25,9 @@ from starlette.types import Receive, Scope, Send
 
 from index.errors import AnswerError, PromptError, RagError
 from rag.answer.verify import Verification
+from rag.parsing import MAX_SIZE, decode
 from rag.plaintext import plain, visible
-from rag.prompt import MAX_SIZE, Prompt, decode, parse_prompt
+from rag.prompt import Prompt, parse_prompt
 from rag.views.html import style_source, to_fragment, to_html
 from rag.views.markdown import to_markdown
 from rag.views.web.form import FIELDS, MAX_WORKS, PromptForm

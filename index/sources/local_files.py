@@ -1,0 +1,90 @@
+"""Files of one's own → links that name them by their content. Where a file stood is used to read
+it once, and never written down."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from pathlib import Path
+
+from index.catalog import FileLink
+from index.errors import LinkError
+
+ENDINGS = (".pdf", ".md", ".markdown", ".rst", ".txt")
+"""Of files that can be read."""
+
+
+def is_file_name(text: str) -> bool:
+    """Whether `text` can only be meant as a file: by its ending, and as it is no address."""
+    return text.strip().lower().endswith(ENDINGS) and "://" not in text
+
+
+def exists(written: str) -> bool:
+    """Whether there is a file or a folder of this name; any text may be asked for."""
+    with contextlib.suppress(OSError, ValueError):
+        return bool(written) and _path(written).exists()
+    return False
+
+
+def is_folder(written: str) -> bool:
+    """Whether there is a folder of this name."""
+    return exists(written) and _path(written).is_dir()
+
+
+def _path(written: str) -> Path:
+    with contextlib.suppress(RuntimeError):  # for ~NAME of nobody here
+        return Path(written).expanduser()
+    return Path(written)
+
+
+def own_files(written: str) -> list[FileLink]:
+    """The links to the file, or to every PDF of the folder, that a person names; none where there
+    is nothing of that name and it need not be a file. Raises LinkError."""
+    if not (exists(written) or is_file_name(written)):
+        return []
+    path = _path(written)
+    return [file_link(each) for each in (pdfs_in(path) if path.is_dir() else [path])]
+
+
+def file_link(path: Path, line: int = 0) -> FileLink:
+    """The link to the file. Raises LinkError, with `line`, where it cannot be read."""
+    if path.suffix.lower() not in ENDINGS:
+        endings = ", ".join(ENDINGS)
+        raise LinkError(f"{path}: expected a file that ends with one of {endings}", line=line)
+    if not path.exists():
+        raise LinkError(f"{path} does not exist; expected a file or a folder of PDFs", line=line)
+    if not path.is_file():
+        raise LinkError(f"{path} is no file that can be read; expected a PDF or notes", line=line)
+    try:
+        with path.open("rb") as stream:
+            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise LinkError(f"{path} cannot be read ({error.strerror})", line=line) from error
+    return FileLink.of(path.name, sha256, path)
+
+
+def file_inside(folder: Path, written: str, line: int = 0) -> FileLink:
+    """The link to the file that `written` names, relative to `folder`, by which a document or a
+    model can reach no file outside it. Raises LinkError, with `line`."""
+    path = folder / written
+    if not path.resolve().is_relative_to(folder.resolve()):
+        reason = f"{written} leads out of the folder {folder}; expected a file inside it"
+        raise LinkError(f"{reason}, or name it yourself: rag ask QUESTION FILE", line=line)
+    return file_link(path, line)
+
+
+def pdfs_in(folder: Path) -> list[Path]:
+    """Every PDF in the folder and the folders in it, by path. Hidden ones and links that lead out
+    of the folder are passed over. Raises LinkError where there is none."""
+    inside = folder.resolve()
+    paths = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() == ".pdf"
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.resolve().is_relative_to(inside)
+        and path.is_file()
+    ]
+    if not paths:
+        raise LinkError(f"there is no PDF in the folder {folder}; name other files one by one")
+    return paths
