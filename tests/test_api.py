@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from langchain_core._api import LangChainBetaWarning
 
 import rag
 from tests.parts import ROOT
@@ -59,7 +61,14 @@ def test_the_ten_lines_of_the_readme_answer_and_verify(
     )
     code = code.replace('Path("data")', f"Path({str(tmp_path)!r}), offline=True")
     monkeypatch.chdir(ROOT)
-    exec(compile(code, "README.md", "exec"), {})
+    names: dict[str, Any] = {}
+    exec(compile(code, "README.md", "exec"), names)
     printed = capsys.readouterr().out
     assert printed.startswith("# ")
     assert printed.endswith("\nTrue\n")
+    (code,) = re.findall(r"```python\n(chain = .*?)```", (ROOT / "README.md").read_text(), re.S)
+    with pytest.warns(LangChainBetaWarning):  # for `as_tool`
+        exec(compile(code, "README.md", "exec"), names)
+    assert names["statements"] == list(names["answer"].statements())
+    assert names["tool"].invoke(names["asked"]) == rag.to_markdown(names["answer"])
+    assert [document.metadata["page"] for document in names["found"]] == [None] * 3

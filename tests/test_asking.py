@@ -239,7 +239,7 @@ def test_another_file_in_its_place_is_found_out(own: Pipeline, tmp_path: Path) -
     store.put(answer.sources[0].id, TIDE, "application/pdf", "file:a.pdf")
     forged = replace(answer, sources=(replace(other, id=answer.sources[0].id),))
     failures = verify(forged, Reextraction(own.settings)).failures
-    assert any("is not the file that the prompt names" in each.message for each in failures)
+    assert any("is not the file that the prompt gives" in each.message for each in failures)
 
 
 @pytest.mark.parametrize(

@@ -182,13 +182,11 @@ def _source_problem(source: SourceRecord, listing: Listing) -> str:
         return f"{source.id} claims to be read and not to be read"
     if not source.reason.strip() and not all(claims):
         return f"{source.id} was neither read nor is there a reason why not"
-    digest = source.id.removeprefix("file:")
-    if digest != source.id and not source.reason and source.sha256[:16] != digest:
-        return f"{source.id} is not the file that the prompt names"
-    if expected == "summary" and not source.reason:
-        summary = (listing.summary or "").encode()
-        if hashlib.sha256(summary).hexdigest() != source.sha256:
-            return f"{source.id} is not the summary that the prompt gives"
+    kind, _, digest = source.id.partition(":")
+    summary = hashlib.sha256((listing.summary or "").encode()).hexdigest()
+    named = {"file": digest, "summary": summary}.get(kind, "")
+    if not source.reason and not source.sha256.startswith(named):
+        return f"{source.id} is not the {kind} that the prompt gives"
     return ""
 
 
