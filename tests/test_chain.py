@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -64,7 +65,8 @@ def test_a_question_and_links_are_its_typed_input(pipeline: Pipeline, tmp_path: 
         "Kite: Moving Pictures from One Frame",
         "Lantern-Lab/lantern",
     ]
-    with pytest.warns(LangChainBetaWarning):
+    with warnings.catch_warnings():  # LangChain calls `as_tool` beta, once a process
+        warnings.simplefilter("ignore", LangChainBetaWarning)
         tool = (chain | to_markdown).as_tool(name="explain", description="Explains from papers.")
     assert set(tool.args) == {"question", "links"}
     assert tool.invoke(asked) == to_markdown(answer)
