@@ -389,8 +389,8 @@ def sources_of(pictures: Pictures) -> set[str]:
         b"%PDF-1.5 and no more",
         b"<html>Not found</html>",
         GOOD[: len(GOOD) // 2],
-        GOOD.replace(b"/Count 1", b"/Count 0").replace(b"/Kids [9 0 R]", b"/Kids []"),
-        GOOD.replace(b"/Kids [9 0 R]", b"/Kids [2 0 R]"),
+        GOOD.replace(b"/Count 1", b"/Count 0").replace(b"/Kids [8 0 R]", b"/Kids []"),
+        GOOD.replace(b"/Kids [8 0 R]", b"/Kids [2 0 R]"),
     ],
     ids=["empty", "zeros", "head", "html", "half", "no page", "itself"],
 )

@@ -20,11 +20,17 @@ def row(number: int) -> float:
     return TOP - LEADING * (len(BEGUN) - 1 + number)
 
 
-def paragraph(*painted: bytes, room: int = 1, words: str = BOATS) -> Document:
-    """A paragraph with `room` lines before the boats, and what is painted besides."""
+def paragraph(painted: bytes, *, room: int = 1, words: str = BOATS, under: bytes = b"") -> Document:
+    """A paragraph with `room` lines before the boats, and what is painted there and under it."""
     below = lines(wrapped(f"{words} {OTHER}"), LEFT, row(room))
     above = lines([*BEGUN, ""], LEFT, TOP)
-    return read(pdf([above + b"".join(painted) + below], forms=[b"0 0 612 792 re f"]))
+    return read(
+        pdf(
+            [under + above + painted + below],
+            forms=[b".9 g 0 0 612 792 re f"],
+            readings={"A": "\ue000"},
+        )
+    )
 
 
 def quotable(document: Document) -> list[str]:
@@ -67,7 +73,7 @@ def test_a_sentence_that_lost_a_part_is_not_offered(painted: bytes, room: int) -
     ],
 )
 def test_what_stands_beside_the_text_takes_nothing_from_it(painted: bytes) -> None:
-    sentences = quotable(paragraph(painted))
+    sentences = quotable(paragraph(b"", under=painted))
     assert sentences == [LOREM, f"At the end the harbour and the lost {BOATS}", OTHER]
 
 

@@ -1,6 +1,6 @@
 """Pages of a PDF as pictures, drawn by pdfium.
 
-The one module that uses pypdfium2 and Pillow. PDF files are hostile input, and pdfium is safe
+PDF files are hostile input, and pdfium is safe
 neither among threads nor against all of them: `draw` runs in a worker process, and `drawn_pages`
 reads its reply with distrust.
 """

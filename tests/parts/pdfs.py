@@ -6,7 +6,7 @@ Everything is set in Courier: each character is 0.6 em wide, so widths need no t
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from index.documents.document import Document
 from index.documents.extract import extract
@@ -32,11 +32,12 @@ FONTS = {
     b"/BaseEncoding /WinAnsiEncoding /Differences [1 /fi /fl /ffi] >> >>",
     "F4": b"<< /Type /Font /Subtype /Type1 /BaseFont /ABCDEF+CMMI10 /FirstChar 0 /LastChar 255 "
     b"/Widths [" + b"600 " * 256 + b"] /Encoding /WinAnsiEncoding >>",
-    # Its letter A is a sign with a name that says nothing.
-    "F5": b"<< /Type /Font /Subtype /Type1 /BaseFont /ABCDEF+Signs /FirstChar 0 /LastChar 255 "
-    b"/Widths [" + b"600 " * 256 + b"] /Encoding << /Type /Encoding "
-    b"/BaseEncoding /WinAnsiEncoding /Differences [65 /g65] >> >>",
 }
+
+NOTHING = (
+    b"<< /Type /XObject /Subtype /Form /BBox [0 0 612 792] /Group << /S /Transparency /CS "
+    b"/DeviceGray >> /Length 1 >>\nstream\n \nendstream"
+)
 
 
 def shown(string: str) -> bytes:
@@ -125,10 +126,15 @@ def pdf(
     title: str = "",
     box: tuple[float, float, float, float] = (0, 0, WIDTH, HEIGHT),
     forms: Sequence[bytes] = (),
+    resources: bytes = b"",
+    catalog: bytes = b"",
+    readings: Mapping[str, str] | None = None,
     extra: bytes = b"",
     compressed: bool = False,
 ) -> bytes:
-    """A whole file. Form n is painted with `/Xn Do`; `extra` goes into each page's dictionary."""
+    """A whole file. Form n is painted with `/Xn Do`; font F5 is Courier, whose letters read as
+    `readings` says; `extra` goes into each page's dictionary, `resources` into its resources; for
+    `layer` and `empty` in `catalog` and `resources` a layer and a form with nothing in it stand."""
     objects: list[bytes] = [b"", b""]  # the catalog and the page tree come first
 
     def add(body: bytes) -> int:
@@ -141,10 +147,23 @@ def pdf(
             entries += b" /Filter /FlateDecode"
         return b"<< /Length %d %b >>\nstream\n%b\nendstream" % (len(data), entries, data)
 
-    fonts = b" ".join(b"/%b %d 0 R" % (name.encode(), add(body)) for name, body in FONTS.items())
+    own = dict(FONTS)
+    if readings:
+        cmap = b"".join(
+            b"1 beginbfchar <%02X> <%b> endbfchar\n"
+            % (ord(code), reading.encode("utf-16-be").hex().encode())
+            for code, reading in readings.items()
+        )
+        mapping = add(stream(b"1 begincodespacerange <00> <FF> endcodespacerange\n" + cmap))
+        own["F5"] = FONTS["F1"].replace(b">>", b"/ToUnicode %d 0 R >>" % mapping)
+    fonts = b" ".join(b"/%b %d 0 R" % (name.encode(), add(body)) for name, body in own.items())
+    layer = b"%d 0 R" % add(b"<< /Type /OCG /Name (Layer) >>") if catalog else b""
+    resources = resources.replace(b"layer", layer)
+    if b"empty" in resources:
+        resources = resources.replace(b"empty", b"%d 0 R" % add(NOTHING))
     first_form = len(objects) + 1
     drawn = b" ".join(b"/X%d %d 0 R" % (n, first_form + n) for n in range(len(forms)))
-    resources = b"<< /Font << %b >> /XObject << %b >> >>" % (fonts, drawn)
+    resources = b"<< /Font << %b >> /XObject << %b >> %b >>" % (fonts, drawn, resources)
     for form in forms:
         entries = b"/Type /XObject /Subtype /Form /BBox [0 0 612 792] /Resources " + resources
         add(stream(form, entries))
@@ -158,7 +177,7 @@ def pdf(
             )
         )
     info = add(b"<< /Title %b >>" % shown(title)) if title else 0
-    objects[0] = b"<< /Type /Catalog /Pages 2 0 R >>"
+    objects[0] = b"<< /Type /Catalog /Pages 2 0 R %b >>" % catalog.replace(b"layer", layer)
     listed = b" ".join(b"%d 0 R" % kid for kid in kids)
     objects[1] = b"<< /Type /Pages /Count %d /Kids [%b] >>" % (len(kids), listed)
     return assembled(objects, info)

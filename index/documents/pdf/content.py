@@ -1,7 +1,8 @@
-"""Runs of visible text on one page, as the content stream paints them (ISO 32000-1, 8 and 9).
+"""Runs of text on one page, as the content stream paints them (ISO 32000-1, 8 and 9).
 
 pypdf parses the file and decodes the fonts; this module follows the operators, because only the
-graphics state tells what a reader can see and where. Knows nothing of lines or of words.
+graphics state tells where text stands. Whether it can be seen is not known here (`ink`). Knows
+nothing of lines or of words.
 """
 
 from __future__ import annotations
@@ -14,15 +15,9 @@ from typing import Any
 
 from index.documents.document import Box
 from index.documents.pdf.graphics import (
-    COLOURS,
     IDENTITY,
-    PLAIN_SPACES,
-    SAME_COLOUR,
-    Colour,
     Face,
-    Ground,
     Matrix,
-    Point,
     Run,
     Shown,
     State,
@@ -30,12 +25,18 @@ from index.documents.pdf.graphics import (
     times,
 )
 
-UNREADABLE = 1.0  # points: nobody reads text lower than this
+UNREADABLE = 2.0  # points: nobody reads text lower than this
 KERNING = 0.1  # em: half of the smallest shift inside one string that is a gap
 FORM_DEPTH = 12
 DEEPEST_STACK = 10_000
 SHOWS = re.compile(rb"T[jJ]|Do|['\"]")
 PLAIN_NUMBERS = {b"Tc": "spacing", b"Tw": "word_spacing", b"TL": "leading", b"Ts": "rise"}
+# The operators that are followed: those of the others that paint are pdfium's.
+TEXTUAL = {
+    *(b"TJ", b"Tj", b"'", b'"', b"Td", b"TD", b"T*", b"Tm", b"BT", b"Tf", b"Tz"),
+    *(b"q", b"Q", b"cm", b"Do"),
+    *PLAIN_NUMBERS,
+}
 NO_SENSE = (ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError)
 
 
@@ -53,8 +54,6 @@ class Interpreter:
         self.saved: list[State] = []
         self.tm: Matrix = IDENTITY
         self.line: Matrix = IDENTITY
-        self.path: list[list[Point]] = []
-        self.ground = Ground()
         self.runs: list[Run] = []
         self.resources: Any = {}
         self.depth = 0
@@ -73,7 +72,7 @@ class Interpreter:
             self.state = self.saved[level]
             del self.saved[level:]
 
-    def _operate(self, op: bytes, operands: list[Any]) -> None:  # noqa: PLR0915
+    def _operate(self, op: bytes, operands: list[Any]) -> None:
         state = self.state
         match op:
             case b"TJ":
@@ -82,19 +81,6 @@ class Interpreter:
                 self._show(operands)
             case b"Td":
                 self._next_line(*numbers(operands, 2))
-            case b"m" | b"l" | b"c" | b"v" | b"y":
-                if op == b"m" or not self.path:
-                    self.path.append([])
-                self.path[-1] += self._points(operands)
-            case b"re":
-                x, y, w, h = numbers(operands, 4)
-                self.path.append(self._points([x, y, x + w, y, x + w, y + h, x, y + h]))
-            case b"f" | b"F" | b"f*" | b"B" | b"B*" | b"b" | b"b*":
-                if self.path and state.alpha > SAME_COLOUR:
-                    self.ground.paint(self.path, state.fill, odd=op.endswith(b"*"))
-                self.path.clear()
-            case b"n" | b"S" | b"s":
-                self.path.clear()
             case b"q":
                 if len(self.saved) < DEEPEST_STACK:
                     self.saved.append(replace(state))
@@ -126,35 +112,14 @@ class Interpreter:
                 self._show(operands[2:])
             case b"Tz":
                 state.scale = numbers(operands, 1)[0] / 100
-            case b"Tr":
-                state.mode = int(numbers(operands, 1)[0])
             case b"Tc" | b"Tw" | b"TL" | b"Ts":
                 setattr(state, PLAIN_NUMBERS[op], numbers(operands, 1)[0])
-            case b"cs":
-                state.set_space("fill", self._space(operands[0]))
-            case b"CS":
-                state.set_space("stroke", self._space(operands[0]))
-            case b"gs":
-                settings = self.resources["/ExtGState"][operands[0]].get_object()
-                state.alpha = float(settings.get("/ca", state.alpha))
             case b"Do":
                 self._paint_object(self.resources["/XObject"][operands[0]].get_object())
-            case _ if op in COLOURS:
-                state.set_colour(op, operands)
-
-    def _space(self, name: str) -> Any:
-        space = name if name in PLAIN_SPACES else self.resources["/ColorSpace"][name]
-        return space if isinstance(space, str) else space.get_object()[0]
-
-    def _points(self, operands: list[Any]) -> list[Point]:
-        values = numbers(operands, len(operands))
-        a, b, c, d, e, f = self.state.ctm
-        pairs = zip(values[::2], values[1::2], strict=False)
-        return [(a * x + c * y + e, b * x + d * y + f) for x, y in pairs]
 
     def _paint_object(self, form: Any) -> None:
         if form.get("/Subtype") == "/Image":
-            self._cover([0, 0, 1, 1])
+            self._note_picture([0, 0, 1, 1])
         elif form.get("/Subtype") == "/Form" and self.depth < FORM_DEPTH:
             before, tm, line = replace(self.state), self.tm, self.line
             self._operate(b"cm", list(form.get("/Matrix", IDENTITY)))
@@ -165,13 +130,12 @@ class Interpreter:
                 self.follow(operations, inner)
                 self.depth -= 1
             else:  # a drawing without a word in it is not worth reading
-                self._cover(numbers(list(form["/BBox"]), 4))
+                self._note_picture(numbers(list(form["/BBox"]), 4))
             self.state, self.tm, self.line = before, tm, line
 
-    def _cover(self, box: list[float]) -> None:
-        left, foot, right, head = box
-        corners = self._points([left, foot, right, foot, right, head, left, head])
-        self.ground.paint([corners], None, odd=False)
+    def _note_picture(self, box: list[float]) -> None:
+        a, b, c, d, e, f = self.state.ctm
+        corners = [(a * x + c * y + e, b * x + d * y + f) for x in box[::2] for y in box[1::2]]
         xs, ys = zip(*corners, strict=True)
         self.runs.append(Run("", min(xs), max(xs), min(ys), max(ys) - min(ys), "", figure=True))
 
@@ -225,7 +189,8 @@ class Interpreter:
         left = c * state.rise + e
         x0, x1 = a * start + left, a * end + left
         y = b * start + d * state.rise + f
-        if not self._seen(x0, x1, y, size):
+        left_edge, foot, right_edge, head = self.box
+        if x1 <= left_edge or x0 >= right_edge or y + size <= foot or y >= head:
             return
         for begin, shown in parts:
             for extent in shown.unread:
@@ -242,18 +207,4 @@ class Interpreter:
         self.runs.append(Run(text, x0, max(x0, x1), y, size, font, self.depth > 0, stops))
 
     def _note_unread(self, x: float, y: float, size: float) -> None:
-        if self._seen(x, x, y, size):
-            self.runs.append(Run("", x, x + 0.5 * size, y, size, "", self.depth > 0))
-
-    def _seen(self, x0: float, x1: float, y: float, size: float) -> bool:
-        state = self.state
-        left, foot, right, head = self.box
-        on_page = x1 > left and x0 < right and y + size > foot and y < head
-        if not on_page or state.mode in (3, 7) or state.alpha < SAME_COLOUR:
-            return False
-        inks: tuple[Colour, ...] = (state.fill, state.stroke)
-        if state.mode in (0, 4):
-            inks = inks[:1]
-        elif state.mode in (1, 5):
-            inks = inks[1:]
-        return self.ground.shows(inks, (x0 + x1) / 2, y + 0.3 * size)
+        self.runs.append(Run("", x, x + 0.5 * size, y, size, "", self.depth > 0))

@@ -258,16 +258,20 @@ def _text(
     return text, marked, stops
 
 
+def are_forms(pages: Sequence[Page]) -> bool:
+    """Whether the text of whole pages stands in forms, and not that of drawings alone."""
+    texts = [(len(run.text.strip()), run.figure) for page in pages for run in page.runs]
+    return sum(n for n, figure in texts if figure) > 0.7 * sum(n for n, _ in texts)
+
+
 def lines_of(pages: Sequence[Page]) -> tuple[list[list[Line]], list[Line]]:
     """The lines of each page, in reading order; and the text of drawings, which is left out."""
     painted = [list(_painted_lines(page, number)) for number, page in enumerate(pages, start=1)]
-    drawn = [line for page in painted for line in page if line.figure]
-    total = sum(len(line.text) for page in painted for line in page)
     gutter = _gutter(painted, pages)
-    if sum(len(line.text) for line in drawn) <= 0.7 * total:
+    drawn: list[Line] = []
+    if not are_forms(pages):
+        drawn = [line for page in painted for line in page if line.figure]
         painted = [[line for line in page if not line.figure] for page in painted]
-    else:  # whole pages are forms
-        drawn = []
     return [list(_with_cells(_in_order(page, gutter), gutter)) for page in painted], drawn
 
 

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from typing import Any
 
 from index.documents.document import Box
-from index.documents.pdf.content import Interpreter
+from index.documents.pdf.content import TEXTUAL, Interpreter
 from index.documents.pdf.graphics import Face, Matrix, Run
 from index.errors import ExtractionError
 from index.sources.store import pdf_error
@@ -50,7 +50,7 @@ ESCAPED = dict(zip(b"nrtbf()/\\ %<>[]#_&$", b"\n\r\t\b\f()/\\ %<>[]#_&$", strict
 
 
 def read_operations(data: bytes) -> list[Operation] | None:
-    """All operators with the operands before them: numbers as floats, names as str with their
+    """`TEXTUAL` operators with the operands before them: numbers as floats, names as str with their
     slash, strings as bytes, arrays as lists; None in the place of properties. Inline images are
     passed over. None where the stream holds anything else, or ends in the middle."""
     operations: list[Operation] = []
@@ -61,14 +61,16 @@ def read_operations(data: bytes) -> list[Operation] | None:
             place = match.end()
             kind = match.lastgroup
             if kind == "operator":
-                operands.extend(map(float, match["run"].split()))
-                operations.append((operands, match["operator"]))
+                if match["operator"] in TEXTUAL:
+                    operands.extend(map(float, match["run"].split()))
+                    operations.append((operands, match["operator"]))
                 operands = []
             elif kind == "bare":
                 if match["bare"] == b"BI":
                     place = _after_image(data, place)
                     continue
-                operations.append((operands, match["bare"]))
+                if match["bare"] in TEXTUAL:
+                    operations.append((operands, match["bare"]))
                 operands = []
             elif kind == "run":
                 operands.extend(map(float, match["run"].split()))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from index.documents.document import Document, Section, TextLine
+from index.documents.pdf.ink import visible_pages
 from index.documents.pdf.layout import (
     ABSTRACT,
     BIBLIOGRAPHY,
@@ -23,7 +24,7 @@ from index.documents.pdf.layout import (
     is_named_heading,
     measures_of,
 )
-from index.documents.pdf.lines import Line, lines_of
+from index.documents.pdf.lines import Line, are_forms, lines_of
 from index.documents.pdf.losses import Fragment, FragmentKind, lost_offsets
 from index.documents.pdf.pages import Page, pdf_extractor, read_pdf
 from index.documents.repair import HYPHENS, Vocabulary, joined
@@ -53,6 +54,7 @@ LARGEST_IN_LINE = 100.0  # points: larger pictures are figures
 def extract_pdf(source_id: str, data: bytes) -> Document:
     """The clean text of a PDF and its places on the pages. Raises ExtractionError."""
     pages, claimed_title = read_pdf(source_id, data)
+    pages = visible_pages(source_id, data, pages, figures=are_forms(pages))
     lines, drawn = lines_of(pages)
     lines = without_furniture(lines, pages)
     usual = measures_of(lines)

@@ -1,0 +1,47 @@
+"""What the drawn page does not show is no text, however it is hidden; what it shows is."""
+
+from __future__ import annotations
+
+import pytest
+
+from index.errors import ExtractionError
+from tests.parts.hiding import HIDDEN, SHOWN, WORDS, X, Y, hiding
+from tests.parts.pdfs import LOREM, OTHER, body, pdf, read, text
+
+
+@pytest.mark.parametrize("content", HIDDEN.values(), ids=HIDDEN)
+def test_hidden_words_are_no_text_and_the_visible_ones_around_them_are(content: bytes) -> None:
+    document = read(hiding(content))
+    assert document.text.split() == f"{LOREM} {OTHER}".split()
+
+
+@pytest.mark.parametrize("content", SHOWN.values(), ids=SHOWN)
+def test_words_that_are_shown_are_text(content: bytes) -> None:
+    assert WORDS in read(hiding(content)).text
+
+
+def test_of_a_line_that_is_covered_in_part_the_rest_is_text() -> None:
+    line = text("The bridge was not closed to the public.", X, Y)
+    document = read(hiding(line + b"q 1 g %d 295 24 20 re f Q " % (X + 15 * 6 - 3)))
+    assert "The bridge was" in document.text
+    assert "not" not in document.text.split("The bridge was")[1][:5]
+
+
+@pytest.mark.parametrize(
+    "readings",
+    [{"A": WORDS}, dict(zip("acdeghilnorstu", "bdceighlnrosut", strict=True))],
+    ids=["a letter that reads as a sentence", "letters that read as others"],
+)
+def test_a_font_does_not_read_as_what_it_does_not_draw(readings: dict[str, str]) -> None:
+    seen = "the large house stood at the end"
+    written = text(f"A {seen} of it.", X, Y, font="F5")
+    document = read(pdf([body(LOREM, 700) + written], readings=readings))
+    assert "Ignore" not in document.text
+    assert seen in document.text
+
+
+def test_a_file_whose_pages_cannot_be_drawn_has_no_text() -> None:
+    with pytest.raises(ExtractionError):
+        read(
+            pdf([body(LOREM, 700)]).replace(b"/Catalog", b"/Nothing").replace(b"/Pages 2", b"/X 2")
+        )
