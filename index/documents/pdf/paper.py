@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from index.documents.document import Document, Section, TextLine
-from index.documents.pdf.ink import visible_pages
 from index.documents.pdf.layout import (
     ABSTRACT,
     BIBLIOGRAPHY,
@@ -53,6 +52,9 @@ LARGEST_IN_LINE = 100.0  # points: larger pictures are figures
 
 def extract_pdf(source_id: str, data: bytes) -> Document:
     """The clean text of a PDF and its places on the pages. Raises ExtractionError."""
+    # Reading plain text must not cost the import of what draws.
+    from index.documents.pdf.ink import visible_pages
+
     pages, claimed_title = read_pdf(source_id, data)
     pages = visible_pages(source_id, data, pages, figures=are_forms(pages))
     lines, drawn = lines_of(pages)
