@@ -22,7 +22,10 @@ HOMES = {
     "torch": ("index/encoder.py", "index/packing.py", "rag/writers/local/", "rag/support/"),
     "faiss": ("index/stores/",),
     "pypdf": ("index/documents/pdf/",),
-    "pypdfium2": ("index/documents/pdf/ink.py", "rag/views/drawing.py",),
+    "pypdfium2": (
+        "index/documents/pdf/ink.py",
+        "rag/views/drawing.py",
+    ),
     "PIL": ("rag/views/drawing.py",),
     "langchain_core": ("rag/chain.py", "rag/writers/chat.py"),
     "pandas": ("rag/views/notebook/",),
