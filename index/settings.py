@@ -64,7 +64,14 @@ class Settings:
 def config_path() -> Path:
     """The file of settings: RAG_CONFIG, or else the usual place."""
     usual = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config") / "grounded-rag" / "config.toml"
-    return Path(os.environ.get("RAG_CONFIG") or usual).expanduser()
+    return _expanded(os.environ.get("RAG_CONFIG") or usual)
+
+
+def _expanded(path: str | Path) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise RagError(f"{path}: there is no such home folder ({error}); set HOME") from error
 
 
 def read_config() -> dict[str, str]:
@@ -82,7 +89,7 @@ def read_config() -> dict[str, str]:
             expected = "true or false" if key == "offline" else 'text in quotes: "…"'
             raise RagError(f"{path}: {key} is {value!r}; expected {expected}")
         if key in _FOLDERS:
-            raw[key] = str(path.parent / Path(str(value)).expanduser())
+            raw[key] = str(path.parent / _expanded(str(value)))
     return {key: str(value) for key, value in raw.items()}
 
 
@@ -92,7 +99,7 @@ def write_config(values: Mapping[str, str]) -> None:
     for key, value in values.items():
         if key == "offline" and value.lower() not in ("true", "false"):
             raise RagError(f"offline is {value!r}; expected true or false")
-        text = str(Path(value).expanduser().absolute()) if key in _FOLDERS else value
+        text = str(_expanded(value).absolute()) if key in _FOLDERS else value
         lines.append(f"{key} = {text.lower() if key == 'offline' else json.dumps(text)}\n")
     write_output(config_path(), "".join(lines).encode())
 

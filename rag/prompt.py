@@ -56,6 +56,9 @@ class Prompt:
         recommended, related = tuple(recommended), tuple(related)
         if not isinstance(question, str):
             raise PromptError(f"expected the question as text; found {question!a:.60}")
+        for works in (recommended, related, requests):
+            if not isinstance(works, Iterable):
+                raise PromptError(f"expected a list of works; found {works!a:.60}")
         blocks = [_block(work, "recommended") for work in recommended]
         blocks += [_block(work, "related") for work in related]
         blocks = list(dict.fromkeys(blocks))

@@ -145,6 +145,7 @@ def test_a_readme_is_worth_having_without_its_commit(
         (readme(HTML), "not plain text: it is an HTML page"),
         (readme(b"PK\x03\x04\0\0"), "not plain text: it has zero bytes"),
         (Reply(body=HTML), "GitHub's answer cannot be read"),
+        (Reply(body=b"[" * 100_000), "GitHub's answer cannot be read"),
         (Reply(body=b'{"name": "README.md"}'), "GitHub's answer cannot be read"),
         (Reply(451), "GitHub does not send its README (status 451)"),
         (Reply(body=b"{}", cut=1), "GitHub cut the connection; gave up after 2 tries"),

@@ -13,6 +13,7 @@ from index.errors import WriterError
 from rag.writers.base import NOT_SAID, DraftStatement
 from rag.writers.instruct import WritingSettings
 from rag.writers.local.loading import LoadedModel, load_model
+from rag.writers.local.template import rendered_chats
 from rag.writers.local.tokenizer import chat_markup
 from rag.writers.local.writer import LocalWriter
 from tests.parts import SHARED
@@ -221,6 +222,11 @@ class TestChatTemplate:
             "<|im_start|>assistant\n"
         )
 
+    def test_a_template_without_end_is_given_up(self) -> None:
+        loop = "{% for n in range(99999) %}"
+        for template in (loop * 3 + "{% endfor %}" * 3, "{{ 9 ** 9 ** 9 }}"):
+            assert rendered_chats(template, [[], []], {}, seconds=2) == [None, None]
+
     @pytest.mark.parametrize(
         ("template", "after"),
         [
@@ -237,6 +243,8 @@ class TestChatTemplate:
             (None, b"\n\nAnswer:\n"),
             ("{{ nothing", b"\n\nAnswer:\n"),
             ("always the same", b"\n\nAnswer:\n"),
+            ("{{ 1 / 0 }}", b"\n\nAnswer:\n"),
+            ("{{ '{:>99999999999}'.format(1) }}", b"\n\nAnswer:\n"),
             (
                 "{{ messages[-1].content }}{% for m in messages %}{{ m.content }}{% endfor %}",
                 b"\n\nAnswer:\n",
@@ -248,6 +256,8 @@ class TestChatTemplate:
             "none",
             "broken",
             "constant",
+            "dividing by zero",
+            "without end in memory",
             "repeating",
         ],
     )

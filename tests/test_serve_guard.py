@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from hypothesis import given
 from hypothesis import strategies as st
+from uvicorn.server import ServerState
 
 from rag.parsing import MAX_SIZE
 from rag.views.web.guard import COOKIE, Guard, Hosts, is_loopback
 from rag.views.web.routes import LIMIT
-from rag.views.web.server import create_app
+from rag.views.web.server import Connection, create_app
 from rag.views.web.site import Site
 from tests.parts.sites import LOCAL, send, tiny_site
 from tests.parts.works import PROMPTS
@@ -54,22 +56,32 @@ def named(headers: dict[str, str]) -> dict[str, str]:
     return {name.replace("_", "-"): value for name, value in headers.items()}
 
 
-def raw(app: Guard, path: str, *, query: str = "", host: str = "127.0.0.1") -> dict[str, Any]:
+def raw(
+    app: Guard,
+    path: str,
+    *,
+    query: str = "",
+    host: str = "127.0.0.1",
+    method: str = "GET",
+    headers: Sequence[tuple[bytes, bytes]] = (),
+    body: Sequence[dict[str, Any]] = ({"type": "http.request", "body": b""},),
+) -> dict[str, Any]:
     """The start of the response to a request that httpx would not send."""
+    parts = iter(body)
     messages: list[dict[str, Any]] = []
 
     async def keep(message: Any) -> None:
         messages.append(message)
 
     async def receive() -> Any:
-        return {"type": "http.request", "body": b""}
+        return next(parts)
 
     scope = {
         "type": "http",
-        "method": "GET",
+        "method": method,
         "path": path,
         "query_string": query.encode(),
-        "headers": [(b"host", host.encode("utf-8", "replace"))],
+        "headers": [(b"host", host.encode("utf-8", "replace")), *headers],
     }
     asyncio.run(app(scope, receive, keep))
     return messages[0]
@@ -191,6 +203,54 @@ def test_the_redirect_after_the_token_never_leads_to_another_site(
 ) -> None:
     headers = dict(raw(open_app, path, query=f"token={TOKEN}")["headers"])
     assert httpx.URL(f"{LOCAL}/").join(headers[b"location"].decode()).host == "127.0.0.1"
+
+
+@pytest.mark.parametrize("path", ["/", "/answers", "/static/style.css", "/nothing", "/?token=x"])
+def test_head_is_get_without_the_body(app: Guard, path: str) -> None:
+    shown, head = send(app, "GET", path), send(app, "HEAD", path)
+    assert (head.status_code, head.content) == (shown.status_code, b"")
+    assert head.headers["content-type"] == shown.headers["content-type"]
+    assert head.headers["content-security-policy"].startswith("default-src 'none'; ")
+
+
+def test_an_upload_that_is_broken_off_is_no_error_of_the_server(
+    app: Guard, caplog: pytest.LogCaptureFixture
+) -> None:
+    body: list[dict[str, Any]] = [
+        {"type": "http.request", "body": b"--b\r\nContent-Disp", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    headers = [(b"content-type", b"multipart/form-data; boundary=b")]
+    assert raw(app, "/", method="POST", headers=headers, body=body)["status"] == 400
+    assert caplog.text == ""
+
+
+def test_connections_that_send_no_whole_request_are_ended(app: Guard) -> None:
+    class Quick(Connection):
+        timeout = 0.3
+
+    async def seconds_open(sent: bytes, drip: bytes) -> float:
+        config = uvicorn.Config(app, http=Quick, ws="none", lifespan="off", log_config=None)
+        state, loop = ServerState(), asyncio.get_running_loop()
+        listener = await loop.create_server(lambda: Quick(config, state, {}), "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*listener.sockets[0].getsockname())
+        end, began = asyncio.ensure_future(reader.read()), loop.time()
+        writer.write(sent)
+        while not end.done() and loop.time() < began + 5:
+            writer.write(drip)
+            await asyncio.sleep(0.05)
+        await asyncio.gather(end, return_exceptions=True)  # It may be reset.
+        writer.close()
+        listener.close()
+        return loop.time() - began
+
+    for sent, drip in (
+        (b"", b""),
+        (b"GET / HTTP/1.1\r\nHost: 127", b""),
+        (b"GET / HTTP/1.1\r\n", b"X: y\r\n"),
+        (b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9000\r\n\r\n", b"x"),
+    ):
+        assert 0.2 < asyncio.run(seconds_open(sent, drip)) < 4
 
 
 def test_a_request_that_is_too_large_is_refused_with_or_without_its_length(app: Guard) -> None:

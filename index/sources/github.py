@@ -96,7 +96,7 @@ class GithubApi:
             else:  # a file of more than a megabyte is only named, not sent
                 url = str(record["download_url"])
                 data = self._http.get(url, site=_SITE, limit=README_LIMIT).content
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise FetchError(link.source_id, "GitHub's answer cannot be read") from error
         # The answer's own address: a renamed repository is asked for under its new one.
         commit = (
@@ -112,7 +112,9 @@ class GithubApi:
         try:
             answer = self._ask(f"{repository}/commits?path={quote(path)}&per_page=1")
             return str(json.loads(answer.content)[0]["sha"]) if answer else None
-        except (HttpError, ValueError, KeyError, TypeError, IndexError) as error:
+        except (
+            HttpError, ValueError, KeyError, TypeError, IndexError, RecursionError
+        ) as error:  # fmt: skip
             log.info("no commit for %s: %s", repository, error)
             return None
 

@@ -10,6 +10,7 @@ import io
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -87,8 +88,13 @@ def bench(context: typer.Context) -> None:
     os.execve(sys.executable, arguments, environment)
 
 
+DEFECT = 70
+"""The exit code of a defect: EX_SOFTWARE of sysexits.h."""
+
+
 def main(commands: typer.Typer = app) -> None:
-    """Run `commands`. An expected error becomes one line on stderr and exit code 2."""
+    """Run `commands`. An expected error becomes one line on stderr and exit code 2, any other one
+    line that asks for a report and exit code DEFECT."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # Answers are UTF-8 (`docs/answer-format.md`), whatever the locale holds.
@@ -119,3 +125,14 @@ def main(commands: typer.Typer = app) -> None:
         where = f"{error.filename}: " if error.filename else ""
         say(f"rag: {where}{error.strerror or error}", always=True)
         sys.exit(2)
+    except Exception as error:
+        # Whatever is refused on purpose was caught above: this is a defect of the program.
+        logging.debug("the defect", exc_info=error)
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        say(
+            f"rag: this is a defect of the program: {type(error).__name__}: {error} "
+            f"({Path(place.filename).name}, line {place.lineno}). Please report this line and the "
+            "command that you gave; with -vv it shows more.",
+            always=True,
+        )
+        sys.exit(DEFECT)

@@ -169,7 +169,8 @@ def open_pipeline(
         ),
     ] = None,
     tries: Annotated[
-        int, typer.Option(min=0, help="How often a statement is written again (local, chat).")
+        int,
+        typer.Option(min=0, max=100, help="How often a statement is written again (local, chat)."),
     ] = 2,
     data_dir: DataDir = DATA_DIR,
     mirror: Mirror = None,

@@ -48,6 +48,7 @@ class WriterChoice:
 def open_writer(choice: WriterChoice, *, announce: Callable[[str], None]) -> Writer:
     """The writer asked for. `announce` is told of downloads, and once why "auto" does without a
     model. Raises WriterError where a writer that was asked for by name cannot run."""
+    settings = choice.settings  # Refused here where they cannot be, whoever writes.
     if choice.kind == "extractive":
         return ExtractiveWriter()
     if choice.kind == "local":
@@ -55,14 +56,27 @@ def open_writer(choice: WriterChoice, *, announce: Callable[[str], None]) -> Wri
     if choice.kind == "chat":
         if not choice.model:
             raise WriterError("--writer chat needs --model, the name the server knows it by")
-        host = urlsplit(choice.base_url or "").hostname
+        host = _host(choice.base_url) if choice.base_url else ""
         if choice.offline and host not in {"127.0.0.1", "localhost", "::1"}:
             raise WriterError("offline, --writer chat may only ask a server on this machine")
-        return open_chat_model(choice.model, base_url=choice.base_url, settings=choice.settings)
+        return open_chat_model(choice.model, base_url=choice.base_url, settings=settings)
     try:
         return AutoWriter(_local(choice, announce), announce)
     except WriterError as error:
         return _without_model(error, announce)
+
+
+def _host(base_url: str) -> str:
+    try:
+        parts = urlsplit(base_url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        host = ""
+    if not host or not host.isprintable() or parts.scheme not in {"http", "https"}:
+        raise WriterError(
+            f"--base-url is {base_url!a:.80}; expected http://HOST:PORT/v1 or the like"
+        )
+    return host
 
 
 class AutoWriter:

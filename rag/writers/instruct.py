@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from index.errors import WriterError
 from rag.retrieval.evidence import FACETS, Evidence, Facet, Span
 from rag.support import SupportChecker
 from rag.support.builtin import BuiltinChecker
@@ -36,6 +37,9 @@ from rag.writers.grammar import (
 )
 from rag.writers.messages import PartRequest, PassageChoice
 
+MAX_TEMPERATURE = 100.0
+MAX_TRIES = 100
+
 
 @dataclass(frozen=True, slots=True)
 class WritingSettings:
@@ -57,6 +61,17 @@ class WritingSettings:
     prose_tokens: int = 112
     characters: int = 16_000
     reply_tokens: int = 800
+
+    def __post_init__(self) -> None:
+        """Raises WriterError for what would never end, or choose nothing."""
+        limits = {
+            "the temperature": (self.temperature, MAX_TEMPERATURE),
+            "the number of tries": (self.tries, MAX_TRIES),
+            "the threshold": (self.threshold or 0.0, 1.0),
+        }
+        for name, (value, most) in limits.items():
+            if not 0 <= value <= most:  # What is no number is in no range.
+                raise WriterError(f"{name} is {value:g}; expected a number from 0 to {most:g}")
 
 
 DEFAULT_SETTINGS = WritingSettings()

@@ -10,7 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from index.errors import AnswerError
+from index.errors import AnswerError, RagError
 from index.files import write_output
 from index.settings import Settings
 from rag.answer.model import Answer
@@ -29,6 +29,14 @@ NO_FORMULAS = "mathjax_ignore tex2jax_ignore"
 """The classes with which MathJax 3 and 2 leave text alone."""
 WIDTH = 100
 """Characters of a line of text; fixed, so that equal values have equal texts everywhere."""
+
+
+def expect(kind: Any, **values: object) -> None:
+    """Raise RagError for a value that is not of this type, or a text with a NUL, which no file's
+    name may have."""
+    for name, value in values.items():
+        if not isinstance(value, kind) or "\0" in str(value):
+            raise RagError(f"{name} is {value!a:.60}; expected {getattr(kind, '__name__', kind)}")
 
 
 def as_plain_text(renderable: Any) -> str:
@@ -149,6 +157,7 @@ class ShownAnswer:
 
     def save(self, path: str | Path) -> Path:
         """Write the answer: `.html` to read and send, `.json` to keep and verify, `.md`."""
+        expect(str | Path, path=path)
         target = Path(path)
         answer, warnings = self.answer, self.support_warnings
         forms = {

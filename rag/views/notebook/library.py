@@ -20,7 +20,7 @@ from rag.retrieval.evidence import Hit, Reading
 from rag.retrieval.retrieve import search
 from rag.retrieval.scoring import terms
 from rag.views.markdown import place
-from rag.views.notebook.display import HIT_COLUMNS, hit_cells, table
+from rag.views.notebook.display import HIT_COLUMNS, expect, hit_cells, table
 from rag.views.notebook.session import ProgressBar, SettingsOptions, open_pipeline
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ class Library:
 
     def passages(self, work: str) -> Table:
         """The passages of the works whose name or source id contains `work`, in reading order."""
+        expect(str, work=work)
         sources = [
             source_id
             for listing in self.catalog.listings
@@ -106,6 +107,8 @@ class Library:
         """The passages that `query` finds, best first. `score` is fused from the two scores
         beside it: the cosine, and BM25, whose matching words are marked. Scores of different
         queries cannot be compared."""
+        expect(str, query=query)
+        expect(int, count=count)
         rows = [
             (rank, *hit_cells(hit, self.names[hit.source_id], term_spans(query, hit.text)))
             for rank, hit in enumerate(self.hits(query)[:count], start=1)
@@ -120,6 +123,8 @@ class Library:
     def map(self, query: str = "", count: int = 5) -> PassageMap:
         """Every passage as a point on the first two principal components, works by colour; with
         `query` where it falls, and the ranks of the `count` passages that it finds."""
+        expect(str, query=query)
+        expect(int, count=count)
         from matplotlib.figure import Figure
         from sklearn.decomposition import PCA
 

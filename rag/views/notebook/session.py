@@ -21,7 +21,7 @@ from rag.plaintext import plain, visible
 from rag.prompt import Asked, Prompt, Work, as_prompt, prompt_of
 from rag.retrieval.evidence import Evidence
 from rag.views.highlight import pictures_of
-from rag.views.notebook.display import ShownAnswer
+from rag.views.notebook.display import ShownAnswer, expect
 from rag.views.warnings import default_checker, find_support_warnings
 from rag.writers.base import Writer
 from rag.writers.choice import WriterChoice, WriterKind, open_writer
@@ -183,6 +183,7 @@ def ask(
 def show(answer: Answer | Folder, **options: Unpack[SettingsOptions]) -> ShownAnswer:
     """An existing answer, or its JSON file, so that it shows itself, with the pages of what is
     cached under `data_dir`. Options as for `settings_here`."""
+    expect(Answer | Folder, answer=answer)
     existing = answer if isinstance(answer, Answer) else read_answer(Path(answer))
     with ProgressBar() as progress:
         return _shown(existing, settings_here(**options), progress)
@@ -198,6 +199,9 @@ def settings_here(
     """The settings of this notebook. Defaults come from the environment (`RAG_DATA_DIR`,
     `RAG_MIRROR`, `RAG_OFFLINE`) and the file of `rag config`; `data_dir` is otherwise the folder
     `data` of the project that the working directory is in, or of the working directory."""
+    expect(Folder | None, data_dir=data_dir, mirror=mirror)
+    expect(bool | None, offline=offline)
+    expect(str, encoder=encoder)
     folder = data_dir or configured("data-dir")
     if not folder:
         here = Path.cwd()
@@ -227,6 +231,8 @@ def open_pipeline(
     if writer not in get_args(WriterKind):
         kinds = ", ".join(get_args(WriterKind))
         raise WriterError(f"there is no writer {writer!r}; expected one of {kinds}")
+    expect(str, model=model)
+    expect(str | None, base_url=base_url)
     settings = settings_here(**options)
     choice = WriterChoice(kind=writer, model=model, base_url=base_url, offline=settings.offline)
     encoder = _encoder(settings.encoder, settings.offline)

@@ -119,6 +119,8 @@ class Guard:
         """See ASGI. Only HTTP is served."""
         if scope["type"] != "http":
             return
+        if scope["method"] == "HEAD":
+            scope, send = {**scope, "method": "GET"}, _without_body(send)
         replaced = False
 
         async def with_headers(message: Message) -> None:
@@ -185,6 +187,18 @@ class Guard:
 
     def _refusal(self, status: int, reason: str) -> HTMLResponse:
         return HTMLResponse(self._render(status, reason), status)
+
+
+def _without_body(send: Send) -> Send:
+    """Sends the start of a response, and that it has no body. Whoever sends one, if without end,
+    is told next that nobody receives it."""
+
+    async def send_start(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            await send(message)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    return send_start
 
 
 def _same_origin(headers: Headers) -> bool:

@@ -3,6 +3,7 @@ leaving anything half done."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import secrets
 import signal
@@ -14,12 +15,15 @@ from rag.views.web.jobs import QueueFullError
 from rag.views.web.site import GRACE, Site
 
 try:
+    import h11
     import python_multipart  # noqa: F401 (Starlette imports it only when a form comes)
     import uvicorn
     from fastapi import FastAPI, Request
     from fastapi.responses import HTMLResponse, Response
     from starlette.exceptions import HTTPException
+    from starlette.requests import ClientDisconnect
     from starlette.staticfiles import StaticFiles
+    from uvicorn.protocols.http.h11_impl import H11Protocol
 
     from rag.views.web.guard import OPEN_PATHS, Guard, Hosts, is_loopback
     from rag.views.web.routes import LIMIT, answer_routes, ask_routes, message_page
@@ -31,6 +35,12 @@ except ImportError as error:
 
 CONNECTIONS = 1000
 """Open at once; more are refused with 503."""
+REQUEST_TIMEOUT = 30.0
+"""Seconds within which a request has to arrive, from its connection or its first byte to its last
+byte: 0.4 Mbit/s are enough for the largest prompt document."""
+
+READ_TIMEOUT = 120_000
+"""Milliseconds for which a client may read nothing of what is sent to it."""
 
 
 def create_app(site: Site, *, hosts: Hosts, token: str = "") -> Guard:
@@ -56,11 +66,50 @@ def create_app(site: Site, *, hosts: Hosts, token: str = "") -> Guard:
     async def damaged(request: Request, error: AnswerError) -> Response:
         return page(500, f"This answer cannot be read: {error}")
 
+    @app.exception_handler(ClientDisconnect)
+    async def left(request: Request, error: ClientDisconnect) -> Response:
+        return page(400, "The request ended before it was complete.")  # Nobody reads it.
+
     @app.exception_handler(500)
     async def failed(request: Request, error: Exception) -> Response:
         return page(500, "This should not have happened; the log of rag serve says more.")
 
     return Guard(app, hosts=hosts, token=token, limit=LIMIT, render=message_page)
+
+
+class Connection(H11Protocol):
+    """Ends where a request does not arrive whole in time: uvicorn waits for ever, and a thousand
+    half-open connections would keep everybody else out."""
+
+    timeout = REQUEST_TIMEOUT
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request."""
+        super().connection_made(transport)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        self._stop()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Wait on, from the first byte of a request until its last one came."""
+        super().data_received(data)
+        if self.conn.their_state in (h11.IDLE, h11.SEND_BODY):
+            if self._timer is None:
+                self._wait()
+        else:
+            self._stop()
+
+    def _wait(self) -> None:
+        self._timer = self.loop.call_later(self.timeout, self.transport.abort)
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 class Server(uvicorn.Server):
@@ -103,7 +152,7 @@ def serve(
     config = uvicorn.Config(
         create_app(site, hosts=Hosts.of(host, allowed), token=token),
         loop="asyncio",
-        http="h11",
+        http=Connection,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -130,10 +179,13 @@ def bind(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, address = addresses[0]
         bound = socket.socket(family, kind, protocol)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Connections inherit it, on Linux.
+            bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, READ_TIMEOUT)
         bound.bind(address)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # A ValueError: a name that none can be.
+        reason = getattr(error, "strerror", None) or error
         raise RagError(
-            f"{host} port {port} cannot be bound ({error.strerror or error}); name another by "
-            "--host or --port, or port 0 for any that is free"
+            f"{host} port {port} cannot be bound ({reason}); name another by --host or --port, or "
+            "port 0 for any that is free"
         ) from error
     return bound

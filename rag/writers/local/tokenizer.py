@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from index.errors import WriterError
+from rag.writers.local.template import rendered_chats
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -153,28 +154,16 @@ def chat_markup(vocabulary: TokenVocabulary) -> tuple[list[int], ...]:
     the tokenizer has no template that can be used."""
     apart = [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": _USER}]
     together = [{"role": "user", "content": f"{_SYSTEM}\n\n{_USER}"}]
-    for messages in (apart, together):
-        if pieces := _markup(vocabulary.tokenizer, messages):
-            return tuple(map(vocabulary.markup, pieces))
-    start: Any = vocabulary.tokenizer.bos_token_id
+    tokenizer: Any = vocabulary.tokenizer
+    try:
+        template = str(tokenizer.get_chat_template())
+    except ValueError:  # There is none, or none of several is the usual one.
+        template = ""
+    names = {**tokenizer.special_tokens_map, **_SILENT}
+    for text in rendered_chats(template, [apart, together], names) if template else ():
+        head, _, rest = (text or "").partition(_SYSTEM)
+        if text and text.count(_SYSTEM) == text.count(_USER) == rest.count(_USER) == 1:
+            return tuple(map(vocabulary.markup, (head, *rest.split(_USER))))
+    start: Any = tokenizer.bos_token_id
     before = [] if start is None else [int(start)]
     return before, vocabulary.plain("\n\n"), vocabulary.plain("\n\nAnswer:\n")
-
-
-def _markup(tokenizer: Any, messages: list[dict[str, str]]) -> tuple[str, str, str] | None:
-    """The markup around the two messages, or None where the tokenizer has no template or its
-    template does not take them so."""
-    import jinja2
-
-    if not getattr(tokenizer, "chat_template", None):
-        return None
-    try:
-        text: str = tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True, **_SILENT
-        )
-    except (jinja2.TemplateError, TypeError, ValueError):
-        return None
-    before, _, rest = text.partition(_SYSTEM)
-    between, _, after = rest.partition(_USER)
-    once = text.count(_SYSTEM) == text.count(_USER) == rest.count(_USER) == 1
-    return (before, between, after) if once else None
