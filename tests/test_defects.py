@@ -137,7 +137,8 @@ def test_what_an_answer_and_a_library_take_is_checked(
 ) -> None:
     shown = show(answers["move"], data_dir=pipeline.settings.data_dir)
     library = rag.look(PROMPTS["move"], data_dir=pipeline.settings.data_dir)
-    calls: list[Call] = [show, shown.save, library.find, library.passages, library.map]
-    for call in (*calls, partial(library.find, "x")):
+    first: list[Call] = [show, shown.save, library.find, library.passages, library.map]
+    calls: list[Call] = [*first, partial(library.find, "x")]
+    for call in calls:
         with pytest.raises(RagError, match="expected"):
             call([5])
