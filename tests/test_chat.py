@@ -78,7 +78,7 @@ class TestReplies:
         assert (draft.record.name, draft.record.model) == ("chat", "FakeListChatModel")
 
     def test_ids_that_do_not_exist_are_dropped_and_recorded(self) -> None:
-        draft = draft_of(reply_of("Wind goes into a kite.", "77.1", "1.2", "https://evil.example"))
+        draft = draft_of(reply_of("Wind goes into a kite.", "77.1", "2.1", "https://evil.example"))
         assert len(draft.task[0].quotes) == 1
         details = [event.detail for event in draft.record.events if event.part == "task"]
         assert len(details) == 2

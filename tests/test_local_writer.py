@@ -122,8 +122,8 @@ class TestContext:
         not_shown = [event for event in draft.record.events if event.kind == "not shown"]
         assert bool(not_shown) == (not all_shown)
 
-    def test_a_context_too_small_for_one_passage_is_a_clear_error(self) -> None:
-        with pytest.raises(WriterError, match=r"too small for one passage.*--writer extractive"):
+    def test_a_context_too_small_for_one_sentence_is_a_clear_error(self) -> None:
+        with pytest.raises(WriterError, match=r"too small for one sentence.*--writer extractive"):
             writer(loaded(llama(ROWS, context=130))).write(evidence())
 
     @pytest.mark.parametrize("probability", [0.0, 1.0])

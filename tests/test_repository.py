@@ -19,7 +19,13 @@ MODULES = {
 PRODUCT = [name for name in MODULES if not name.startswith("tests/")]
 
 HOMES = {
-    "torch": ("index/encoder.py", "index/packing.py", "rag/writers/local/", "rag/support/"),
+    "torch": (
+        "index/encoder.py",
+        "index/packing.py",
+        "rag/writers/local/",
+        "rag/support/",
+        "rag/selection/reader.py",
+    ),
     "faiss": ("index/stores/",),
     "pypdf": ("index/documents/pdf/",),
     "pypdfium2": (

@@ -13,6 +13,7 @@ from rag.cli import options
 from rag.cli.options import Bars, say
 
 if TYPE_CHECKING:
+    from rag.evaluation.graded import GradedPrompt
     from rag.evaluation.report import Report
     from rag.evaluation.support import SupportReport
     from rag.support import SupportChecker
@@ -35,6 +36,15 @@ Perturbed = Annotated[
 Output = Annotated[
     Path | None, typer.Option(help="A folder for the result as text, JSON and a plot.")
 ]
+Graded = Annotated[
+    list[Path] | None, typer.Option("--graded", help="Graded prompts: line 7, on those answered.")
+]
+Mirrors = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--mirror", help="A folder with the works of the graded prompts.", file_okay=False
+    ),
+]
 # Typer takes no list of literals.
 BaselineName = StrEnum("BaselineName", ["langchain", "bm25"])
 
@@ -52,6 +62,8 @@ def answers(
         Path | None, typer.Option(help="Answers with another prompt's works: line 5.")
     ] = None,
     name: Annotated[str, typer.Option(help="What the report calls them.")] = "",
+    graded: Graded = None,
+    mirror: Mirrors = None,
     output: Output = None,
     data_dir: options.DataDir = options.DATA_DIR,
     offline: options.Offline = False,
@@ -73,6 +85,7 @@ def answers(
         labels=read_labels(labels) if labels else None,
         validity=_on_labels(opened, validity or ()),
         perturbed_per_kind=perturbed,
+        graded=[prompt for each in _graded(graded or (), mirror or ()) for prompt in each],
     )
     typer.echo(report.to_markdown(), nl=False)
     if output is not None:
@@ -269,6 +282,38 @@ def support(
     typer.echo(render_markdown(reports))
     if output is not None:
         write_output(output, render_json(reports).encode())
+
+
+@app.command()
+def relevance(
+    graded: Annotated[
+        list[Path],
+        typer.Argument(help="Graded prompts: a folder of JSON files, or a JSON-lines file."),
+    ],
+    mirror: Mirrors = None,
+    part: Annotated[str, typer.Option("--set", help="Only prompts of this set, as test.")] = "",
+) -> None:
+    """Say whether the sentences explain that the selection tells of GRADED prompts, beside what
+    the first sentences of each work and those nearest to the question would give."""
+    from rag.evaluation.relevance import choose, floor, relevance_table
+    from rag.selection.grading import trained_model
+
+    model = trained_model()
+    for path, prompts in zip(graded, _graded(graded, mirror or ()), strict=True):
+        chosen = [prompt for prompt in prompts if part in ("", prompt.set)]
+        rows = {
+            "selection": [(each, choose(each, model.scores(each.evidence))) for each in chosen],
+            "first sentences": [(each, floor(each, "first sentences")) for each in chosen],
+            "cosine": [(each, floor(each, "cosine")) for each in chosen],
+        }
+        typer.echo(relevance_table(f"{path.name}: {len(chosen)} prompts", rows), nl=False)
+
+
+def _graded(paths: Sequence[Path], mirrors: Sequence[Path]) -> list[list[GradedPrompt]]:
+    from index.encoder import load_encoder
+    from rag.evaluation.graded import read_graded
+
+    return [read_graded(path, load_encoder(offline=True), mirrors) for path in paths]
 
 
 def _evaluate(

@@ -1,4 +1,4 @@
-"""The report on one system's answers: six lines, and everything that is wrong by name; and systems
+"""The report on one system's answers, seven lines and everything that is wrong by name; and systems
 side by side on the same questions."""
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from rag.evaluation.answers import CheckedAnswer, EvaluatedAnswer, evaluated_ans
 from rag.evaluation.citations import Verdict, correct, judge_claims, verdict_measures
 from rag.evaluation.datasets import first_error
 from rag.evaluation.fidelity import MismatchedAnswers, coverages, exact_measures
+from rag.evaluation.graded import GradedPrompt
+from rag.evaluation.relevance import relevance_measures, told_in
 from rag.evaluation.statistics import (
     Better,
     CorrectedShare,
@@ -46,6 +48,7 @@ LINES = {
     4: "Coverage",
     5: "Abstention",
     6: "The checker's own validity",
+    7: "Relevance of what is told",
 }
 _SHOWN = 60
 """Problems that the Markdown shows; the JSON has all of them."""
@@ -97,7 +100,7 @@ class Report:
         return json.dumps(raw, ensure_ascii=False, indent=2) + "\n"
 
     def to_markdown(self) -> str:
-        """The six lines with denominators and intervals, then what is wrong by name."""
+        """The lines with denominators and intervals, then what is wrong by name."""
         lines = [
             f"# {escape(self.name)}",
             "",
@@ -183,17 +186,25 @@ def evaluate(
     labels: Mapping[str, bool] | None = None,
     validity: Sequence[SupportReport] = (),
     perturbed_per_kind: int = 0,
+    graded: Sequence[GradedPrompt] = (),
 ) -> Report:
     """The report on `answers` (by name) of this project and on those of external systems, of which
     only statements and citations are known. It is named after the writer where no `name` is given.
     `labels` say whether a statement is supported by the listed works, by its key; the checker is
-    tried on `perturbed_per_kind` sentences of the works for each kind of change."""
+    tried on `perturbed_per_kind` sentences of the works for each kind of change. Answers to
+    `graded` prompts get line 7."""
     own, checked = evaluated_answers(answers, document_of)
     evaluated = [*own, *external]
     verdicts = judge_claims(checker, evaluated)
     measures = verdict_measures(verdicts)
     if checked:
         measures += exact_measures(checked, mismatched)
+    of_question = {prompt.evidence.prompt.question: prompt for prompt in graded}
+    measures += relevance_measures(
+        (prompt, told_in(answer, prompt))
+        for answer in answers.values()
+        if (prompt := of_question.get(answer.prompt.question))
+    )
     made = [answer.writer for answer in answers.values()]
     written_by = {" ".join(filter(None, (writer.name, writer.model))) for writer in made}
     documents = {

@@ -74,7 +74,7 @@ class ItemScore:
 @dataclass(frozen=True, slots=True)
 class Measure:
     """One figure of a report: the scores of all its items. `line` is the line of the report, 1 to
-    6; `better` is "" where neither direction is good in itself; `note` says what is counted."""
+    7; `better` is "" where neither direction is good in itself; `note` says what is counted."""
 
     key: str
     line: int

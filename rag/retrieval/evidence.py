@@ -88,11 +88,18 @@ def best_first(hit: Hit) -> tuple[float, tuple[str, int]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Similarity:
-    """Cosines of one sentence: with the question, and with each facet's own query."""
+class SentenceContext:
+    """Where a sentence stands, and how near it is to the question.
 
-    question: float
-    facets: Mapping[Facet, float]
+    It is sentence `number`, from 0, of the `total` of its source, and `in_section` sentences stand
+    before it under its heading; `previous` is the sentence before it, "" for the first.
+    `similarity` is the cosine of its vector and the question's."""
+
+    similarity: float
+    number: int
+    total: int
+    in_section: int
+    previous: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +109,7 @@ class Evidence:
     `facets[f]` are the hits for one part of the answer over all listed works, best first, each
     work among them; `works[i]` are the hits for the question within listing `i` alone, best
     first, () where nothing of it could be read; `openings[i]` are the passages with which the
-    sources of listing `i` open, in reading order. `similarities` has every sentence of these.
+    sources of listing `i` open, in reading order. `contexts` has every sentence of these.
     """
 
     prompt: Prompt
@@ -110,7 +117,7 @@ class Evidence:
     facets: Mapping[Facet, tuple[Hit, ...]]
     works: tuple[tuple[Hit, ...], ...]
     openings: tuple[tuple[Hit, ...], ...] = ()
-    similarities: Mapping[Span, Similarity] = field(default_factory=dict)
+    contexts: Mapping[Span, SentenceContext] = field(default_factory=dict)
     _listings: Mapping[str, tuple[int, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

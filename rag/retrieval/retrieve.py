@@ -8,6 +8,7 @@ not grow with the catalog.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from functools import cache
 from itertools import chain
 
 import numpy as np
+import numpy.typing as npt
 
 from index.build import Notify, current_segment_name, silent
 from index.catalog import Listing
@@ -32,7 +34,7 @@ from rag.retrieval.evidence import (
     Facet,
     Hit,
     Reading,
-    Similarity,
+    SentenceContext,
     Span,
     best_first,
 )
@@ -162,32 +164,30 @@ def retrieve(
         works=tuple(tuple(hits[:PER_WORK]) for hits in own),
         openings=tuple(map(_opening, own, prompt.listings)),
     )
-    alone = np.vstack((vectors[:1], vectors[-len(FACETS) :]))  # the question, and each of `generic`
-    return replace(evidence, similarities=_similarities(evidence, segments, alone))
+    return replace(evidence, contexts=sentence_contexts(evidence, segments, vectors[0]))
 
 
-def _similarities(
-    evidence: Evidence, segments: Mapping[str, Segment], queries: Vectors
-) -> dict[Span, Similarity]:
-    """Every sentence of the evidence, compared with `queries`, [1 + facets, d]: the vectors of the
-    question and of each facet's own query."""
-    spans = dict.fromkeys(span for hit in evidence.hits() for span, _ in hit.sentences())
-    if not spans:
-        return {}
-    vectors = {
-        Span(source_id, *sentence): vector
-        for source_id, segment in segments.items()
-        for sentence, vector in zip(
-            (sentence for passage in segment.passages for sentence in passage.sentences),
-            segment.sentences.astype(np.float32),
-            strict=True,
-        )
-    }
-    cosines = np.stack([vectors[span] for span in spans]) @ queries.T
-    return {
-        span: Similarity(row[0], dict(zip(FACETS, row[1:], strict=True)))
-        for span, row in zip(spans, cosines.tolist(), strict=True)
-    }
+def sentence_contexts(
+    evidence: Evidence, segments: Mapping[str, Segment], question: npt.NDArray[np.float32]
+) -> dict[Span, SentenceContext]:
+    """The context of every sentence of the evidence; `question` [d] is the question's vector."""
+    contexts: dict[Span, SentenceContext] = {}
+    for source_id in sorted({hit.source_id for hit in evidence.hits()}):
+        segment = segments[source_id]
+        rows = [
+            (passage, start, end)
+            for passage in segment.passages
+            for start, end in passage.sentences
+        ]
+        cosines = (segment.sentences.astype(np.float32) @ question).tolist()
+        sections: Counter[str] = Counter()
+        previous = ""
+        for number, ((passage, start, end), cosine) in enumerate(zip(rows, cosines, strict=True)):
+            span, before = Span(source_id, start, end), sections[passage.heading]
+            contexts[span] = SentenceContext(cosine, number, len(rows), before, previous)
+            sections[passage.heading] += 1
+            previous = passage.text[start - passage.start : end - passage.start]
+    return contexts
 
 
 def _by_listing(hits: Sequence[Hit], listings: Sequence[Listing]) -> list[list[Hit]]:

@@ -64,7 +64,7 @@ def mentions_of(evidence: Evidence, used: Collection[Span]) -> tuple[tuple[Span,
     near = sorted(
         sentences,
         key=lambda span: (
-            -evidence.similarities[span].question if span in evidence.similarities else 0.0,
+            -evidence.contexts[span].similarity if span in evidence.contexts else 0.0,
             span.source_id,
             span.start,
         ),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from index.errors import WriterError
 from rag.retrieval.evidence import Evidence
+from rag.selection.grading import trained_model
 from rag.support import SupportChecker
 from rag.writers.base import Draft, DraftStatement, WriterRecord, error_line
 from rag.writers.grammar import (
@@ -30,7 +31,7 @@ from rag.writers.messages import (
     SYSTEM,
     SYSTEM_IDS,
     PartRequest,
-    choose_passages,
+    choose_sentences,
     request_message,
     shared_message,
 )
@@ -155,10 +156,11 @@ class _ChatRun(WritingRun):
     def __init__(
         self, writer: ChatWriter, evidence: Evidence, stream: Callable[[str], None] | None
     ) -> None:
-        passages = choose_passages(
-            evidence,
+        passages = choose_sentences(
+            trained_model().scores(evidence),
+            evidence.hits(),
             room=writer.settings.characters,
-            most=writer.settings.passages,
+            most=writer.settings.shown,
             cost=lambda hit, text: len(text) + 80,
         )
         super().__init__(evidence, passages, writer.settings, writer.checker, stream)

@@ -35,7 +35,7 @@ from rag.writers.grammar import (
     numbers_in,
     prose_error,
 )
-from rag.writers.messages import PartRequest, PassageChoice
+from rag.writers.messages import PartRequest, SentenceChoice
 
 MAX_TEMPERATURE = 100.0
 MAX_TRIES = 100
@@ -44,8 +44,8 @@ MAX_TRIES = 100
 @dataclass(frozen=True, slots=True)
 class WritingSettings:
     """A statement whose support is less likely than `threshold` (None: the checker's own) is
-    written again up to `tries` times. At most `statements` stand in a part; at most `passages`
-    are shown.
+    written again up to `tries` times. At most `statements` stand in a part; at most `shown`
+    sentences are shown, and beyond that one of each work.
 
     For a local model: the prompt is at most `prompt_tokens` long, whatever the context, and after
     `prose_tokens` a statement has to come to its quotes. For a chat model: the passages have
@@ -56,7 +56,7 @@ class WritingSettings:
     threshold: float | None = None
     tries: int = 2
     statements: int = 2
-    passages: int = 16
+    shown: int = 12
     prompt_tokens: int = 6144
     prose_tokens: int = 112
     characters: int = 16_000
@@ -98,7 +98,7 @@ class WritingRun(ABC):
     def __init__(
         self,
         evidence: Evidence,
-        passages: PassageChoice,
+        passages: SentenceChoice,
         settings: WritingSettings,
         checker: SupportChecker | None,
         stream: Callable[[str], None] | None,
@@ -163,7 +163,7 @@ class WritingRun(ABC):
                 self.say.statement(part, statement)
 
     def _facet(self, facet: Facet) -> tuple[DraftStatement, ...]:
-        shown = self.passages.for_facet(self.evidence, facet)
+        shown = self.passages.for_facet(facet)
         request = PartRequest(facet, facet, first=tuple(item.number for item in shown[:3]))
         return self._part(request, shown, self.statements_per_part) or (SILENCE,)
 
@@ -171,7 +171,7 @@ class WritingRun(ABC):
         hits, label = self.evidence.works[listing], f"references[{listing}]"
         if not hits:
             return None
-        shown = self.passages.for_work(self.evidence, listing)
+        shown = self.passages.for_work(listing)
         if not self.candidates(shown):
             self.event(label, "not shown", "no passage of this work fits the model's context")
         name = self.evidence.prompt.listings[listing].name

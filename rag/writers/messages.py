@@ -6,79 +6,101 @@ they spell is never encoded as a control token (`rag.writers.local.tokenizer`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import chain, zip_longest
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+
 from rag.prompt import Prompt
-from rag.retrieval.evidence import FACETS, Evidence, Facet, Hit
+from rag.retrieval.evidence import FACETS, Facet, Hit, Span
+from rag.selection.grading import PLACES, Place, SentenceScores
 from rag.writers.base import NOT_SAID
 from rag.writers.grammar import QuoteCandidate, ShownPassage
 
+QUOTABLE = 6
+"""Sentences that may be quoted in one part of an answer, the best of those shown."""
+REACH = 24
+"""Sentences of a part, best first, beyond which none is shown for it."""
+
 
 @dataclass(frozen=True, slots=True)
-class PassageChoice:
-    """The passages shown, numbered from 1 in the order of the listings; `unseen` are listings
-    with hits of which none fits."""
+class SentenceChoice:
+    """The sentences shown, each numbered from 1 in the order of the listings. `ranked[place]` are
+    the same, best first for that place of an answer; `unseen` are listings of which none fits."""
 
     shown: tuple[ShownPassage, ...] = ()
     unseen: tuple[int, ...] = ()
+    ranked: Mapping[Place, tuple[ShownPassage, ...]] = field(default_factory=dict)
 
-    def for_facet(self, evidence: Evidence, facet: Facet) -> tuple[ShownPassage, ...]:
-        """The shown passages among the hits of this facet, best first; all where none is."""
-        shown = {item.hit.key: item for item in self.shown}
-        hits = evidence.facets.get(facet, ())
-        return tuple(shown[hit.key] for hit in hits if hit.key in shown) or self.shown
+    def for_facet(self, facet: Facet) -> tuple[ShownPassage, ...]:
+        """What may be quoted in one part of the answer, best first."""
+        return self.ranked.get(facet, ())[:QUOTABLE]
 
-    def for_work(self, evidence: Evidence, listing: int) -> tuple[ShownPassage, ...]:
-        """The shown passages of one work's own sources."""
-        sources = evidence.prompt.listings[listing].source_ids
-        return tuple(item for item in self.shown if item.hit.source_id in sources)
+    def for_work(self, listing: int) -> tuple[ShownPassage, ...]:
+        """What may be quoted of one work, best first."""
+        ranked = self.ranked.get("relevance", ())
+        return tuple(item for item in ranked if item.listing == listing)
 
 
-def choose_passages(
-    evidence: Evidence, *, room: int, most: int, cost: Callable[[Hit, str], int]
-) -> PassageChoice:
-    """At most `most` passages that together cost at most `room`; `cost` is that of showing a text
-    of a hit. First the best passage of every work, cut to its first sentences where all of them
-    would not fit; then the hits of the facets and the works, rank by rank."""
-    chosen: dict[tuple[str, int], ShownPassage] = {}
-
-    def add(hit: Hit, listing: int, share: int) -> int:
-        """Show as many of the first sentences as fit into the share; their cost."""
-        sentences = hit.sentences()
-        for end in range(len(sentences), 0, -1):
-            passage = ShownPassage(0, hit, sentences[:end], listing)
-            if (price := cost(hit, passage.text)) <= share:
-                chosen[hit.key] = passage
-                return price
-        return 0
-
-    firsts: dict[tuple[str, int], tuple[Hit, int]] = {}
-    for listing, hits in enumerate(evidence.works):
-        if hits:
-            firsts.setdefault(hits[0].key, (hits[0], listing))
-    all_fit = sum(cost(hit, hit.text) for hit, _ in firsts.values()) <= room
+def choose_sentences(
+    scores: SentenceScores,
+    hits: Iterable[Hit],
+    *,
+    room: int,
+    most: int,
+    cost: Callable[[Hit, str], int],
+) -> SentenceChoice:
+    """The best sentence of every work, whatever the number; then up to `most` in all, the best for
+    each part in turn. Together they cost at most `room`; `cost` is that of showing a text of a
+    hit. Of a work whose best does not fit its share of the room the next that does is taken."""
+    hit_of = {span: hit for hit in hits for span, _ in hit.sentences()}
+    candidates = scores.candidates
+    order = {place: np.argsort(-scores.of(place), kind="stable").tolist() for place in PLACES}
+    chosen: dict[Span, int] = {}
     left = room
-    for position, (hit, listing) in enumerate(firsts.values()):
-        left -= add(hit, listing, left if all_fit else left // (len(firsts) - position))
-    for hit, listing in firsts.values():
-        if not chosen:  # No share was enough for a sentence: the first one that fits at all.
-            left -= add(hit, listing, room)
-    rankings = [*(evidence.facets.get(facet, ()) for facet in FACETS), *evidence.works]
-    for hit in filter(None, chain.from_iterable(zip_longest(*rankings))):
-        listings = evidence.listings_of(hit.source_id)
-        if len(chosen) < most and hit.key not in chosen and listings and hit.sentences():
-            price = cost(hit, hit.text)
-            if price <= left:
-                chosen[hit.key] = ShownPassage(0, hit, hit.sentences(), listings[0])
-                left -= price
-    in_order = sorted(chosen.values(), key=lambda item: item.listing)
-    shown = tuple(replace(item, number=number) for number, item in enumerate(in_order, 1))
-    seen = {listing for item in shown for listing in evidence.listings_of(item.hit.source_id)}
-    unseen = (n for n, hits in enumerate(evidence.works) if hits and n not in seen)
-    return PassageChoice(shown, tuple(unseen))
+
+    def add(rows: Iterable[int], share: int) -> bool:
+        """Show the first of the rows that fits and is not shown yet."""
+        nonlocal left
+        for row in rows:
+            item = candidates[row]
+            if item.span not in chosen:
+                price = cost(hit_of[item.span], item.text)
+                if price <= share:
+                    chosen[item.span] = row
+                    left -= price
+                    return True
+        return False
+
+    listings = sorted({item.listing for item in candidates})
+    own = {n: [row for row in order["relevance"] if candidates[row].listing == n] for n in listings}
+    for position, listing in enumerate(listings):
+        add(own[listing], left // (len(listings) - position))
+    if not chosen:  # No share was enough for a sentence: the first one that fits at all.
+        any(add(own[listing], left) for listing in listings)
+    grown = True
+    while grown:
+        grown = False
+        for facet in FACETS:
+            if len(chosen) < most and add(order[facet][:REACH], left):
+                grown = True
+    in_order = sorted(chosen.values(), key=lambda row: (candidates[row].listing, row))
+    shown = {
+        row: ShownPassage(
+            number,
+            hit_of[candidates[row].span],
+            ((candidates[row].span, candidates[row].text),),
+            candidates[row].listing,
+        )
+        for number, row in enumerate(in_order, 1)
+    }
+    ranked = {place: tuple(shown[row] for row in order[place] if row in shown) for place in PLACES}
+    seen = {item.listing for item in shown.values()} | {
+        item.listing for item in candidates if item.span in chosen
+    }
+    unseen = tuple(listing for listing in listings if listing not in seen)
+    return SentenceChoice(tuple(shown.values()), unseen, ranked)
 
 
 AnswerPart = Facet | Literal["relevance"]

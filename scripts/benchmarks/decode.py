@@ -18,12 +18,13 @@ import typer
 from rag.cli.options import OpenSettings, settings, with_options_of
 from rag.pipeline import Pipeline
 from rag.prompt import read_prompt
+from rag.selection.grading import trained_model
 from rag.writers.extractive import ExtractiveWriter
 from rag.writers.grammar import candidates_of, closing, numbers_in, statement_grammar
 from rag.writers.local.decoding import Tally
 from rag.writers.local.loading import LoadedModel, load_model
 from rag.writers.local.writer import PLANS, LocalWriter
-from rag.writers.messages import PartRequest, choose_passages
+from rag.writers.messages import PartRequest, choose_sentences
 from scripts.benchmarks import report
 
 PASSAGES = 12  # shown to the model at most, in a third of its context
@@ -43,8 +44,9 @@ def decode(
     evidence = pipeline.gather(read_prompt(prompt))
     loaded = load_model(model, offline=pipeline.settings.offline)
     writer, vocabulary = LocalWriter(loaded), loaded.vocabulary
-    passages = choose_passages(
-        evidence,
+    passages = choose_sentences(
+        trained_model().scores(evidence),
+        evidence.hits(),
         room=loaded.context // 3,
         most=PASSAGES,
         cost=lambda hit, text: len(vocabulary.plain(text)),

@@ -25,7 +25,7 @@ from rag.answer.compose import compose
 from rag.answer.model import Answer
 from rag.answer.verify import verify
 from rag.prompt import Prompt
-from rag.retrieval.evidence import FACETS, Evidence, Hit, Reading, Similarity
+from rag.retrieval.evidence import FACETS, Evidence, Hit, Reading, SentenceContext, Span
 from rag.support import Support
 from rag.writers.base import NOT_SAID, Draft, DraftStatement
 from rag.writers.grammar import numbers_in, prose_error
@@ -152,15 +152,21 @@ def evidence(
     question: str = "How does it work?",
     *,
     related: Mapping[str, str] | None = None,
-    near: float | None = None,
+    near: float = 0.5,
 ) -> Evidence:
     """Recommended and related works by name and text, each listed with its text as the summary;
-    every sentence has the similarity `near` to everything."""
+    every sentence has the similarity `near` to the question."""
     works = {"Bridges": BRIDGES, "Kites": KITES} if works is None else works
     prompt = Prompt.build(question, recommended=_listed(works), related=_listed(related or {}))
     hits_of_works = [hits(str(item.summary_id), item.summary or "") for item in prompt.listings]
     everything: Sequence[Hit] = [hit for work in hits_of_works for hit in work]
-    spans = [] if near is None else [span for hit in everything for span, _ in hit.sentences()]
+    contexts: dict[Span, SentenceContext] = {}
+    for work in hits_of_works:
+        sentences = [sentence for hit in work for sentence in hit.sentences()]
+        previous = ""
+        for number, (span, text) in enumerate(sentences):
+            contexts[span] = SentenceContext(near, number, len(sentences), number, previous)
+            previous = text
     return Evidence(
         prompt=prompt,
         readings=tuple(
@@ -176,10 +182,7 @@ def evidence(
         ),
         facets={facet: (*everything[n:], *everything[:n]) for n, facet in enumerate(FACETS)},
         works=tuple(hits_of_works),
-        openings=() if near is None else tuple(hits_of_works),
-        similarities={
-            span: Similarity(near or 0.0, dict.fromkeys(FACETS, near or 0.0)) for span in spans
-        },
+        contexts=contexts,
     )
 
 

@@ -12,6 +12,7 @@ from functools import partial
 
 from index.errors import WriterError
 from rag.retrieval.evidence import FACETS, Evidence, Hit, Span
+from rag.selection.grading import SentenceScores, trained_model
 from rag.support import SupportChecker
 from rag.writers.base import Draft, DraftStatement, WriterRecord
 from rag.writers.grammar import (
@@ -31,8 +32,8 @@ from rag.writers.messages import (
     SYSTEM,
     SYSTEM_BRIEF,
     PartRequest,
-    PassageChoice,
-    choose_passages,
+    SentenceChoice,
+    choose_sentences,
     request_message,
     shared_message,
 )
@@ -87,9 +88,10 @@ class LocalWriter:
 
     def write(self, evidence: Evidence, *, stream: Callable[[str], None] | None = None) -> Draft:
         """Every part in turn. Raises WriterError where not one passage fits the context."""
-        return _LocalRun(self, evidence, *self._plan(evidence), stream).draft()
+        scores = trained_model().scores(evidence)
+        return _LocalRun(self, evidence, *self._plan(evidence, scores), stream).draft()
 
-    def prefix(self, evidence: Evidence, passages: PassageChoice, plan: ContextPlan) -> list[int]:
+    def prefix(self, evidence: Evidence, passages: SentenceChoice, plan: ContextPlan) -> list[int]:
         """The tokens with which the prompts of all parts begin."""
         before, between, _ = self.markup
         system = self.vocabulary.plain(SYSTEM_BRIEF if plan.brief else SYSTEM)
@@ -101,21 +103,25 @@ class LocalWriter:
         asked = self.vocabulary.plain(request_message(request, brief=plan.brief))
         return [*asked, *self.markup[2]]
 
-    def _plan(self, evidence: Evidence) -> tuple[ContextPlan, PassageChoice]:
+    def _plan(
+        self, evidence: Evidence, scores: SentenceScores
+    ) -> tuple[ContextPlan, SentenceChoice]:
         """The first plan under which every work is shown, else the one that shows most works."""
-        plan, passages = PLANS[0], self._choose(evidence, PLANS[0])
+        plan, passages = PLANS[0], self._choose(evidence, scores, PLANS[0])
         for tighter in PLANS[1:] if passages.unseen else ():
-            choice = self._choose(evidence, tighter)
+            choice = self._choose(evidence, scores, tighter)
             if len(choice.unseen) < len(passages.unseen):
                 plan, passages = tighter, choice
         if not passages.shown and any(evidence.works):
             raise WriterError(
                 f"the context of {self.loaded.name} ({self.loaded.context} tokens) is too small "
-                "for one passage; take another model or --writer extractive"
+                "for one sentence; take another model or --writer extractive"
             )
         return plan, passages
 
-    def _choose(self, evidence: Evidence, plan: ContextPlan) -> PassageChoice:
+    def _choose(
+        self, evidence: Evidence, scores: SentenceScores, plan: ContextPlan
+    ) -> SentenceChoice:
         listings, plain = evidence.prompt.listings, self.vocabulary.plain
 
         def cost(hit: Hit, text: str) -> int:
@@ -125,11 +131,11 @@ class LocalWriter:
 
         requests = [PartRequest(facet, facet, first=(10, 11, 12)) for facet in FACETS]
         requests += [PartRequest("relevance", "", work=listing.name) for listing in listings]
-        fixed = len(self.prefix(evidence, PassageChoice(), plan)) + plan.reserve
+        fixed = len(self.prefix(evidence, SentenceChoice(), plan)) + plan.reserve
         fixed += max(len(self.suffix(request, plan)) for request in requests)
         limit = min(self.loaded.context, self.settings.prompt_tokens + PLANS[0].reserve)
-        most = self.settings.passages
-        return choose_passages(evidence, room=limit - fixed, most=most, cost=cost)
+        most = self.settings.shown
+        return choose_sentences(scores, evidence.hits(), room=limit - fixed, most=most, cost=cost)
 
 
 class _LocalRun(WritingRun):
@@ -140,7 +146,7 @@ class _LocalRun(WritingRun):
         writer: LocalWriter,
         evidence: Evidence,
         plan: ContextPlan,
-        passages: PassageChoice,
+        passages: SentenceChoice,
         stream: Callable[[str], None] | None,
     ) -> None:
         super().__init__(evidence, passages, writer.settings, writer.checker, stream)

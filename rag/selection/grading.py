@@ -1,0 +1,109 @@
+"""How good each sentence is in each place of an explanation: the trained scores.
+
+Two readers of different kinds, averaged: logistic regressions over place, form and words
+(`rag.selection.features`), and the encoder with adapters over the sentence in its context
+(`rag.selection.reader`). Each gives for each place the probabilities that a careful reader grades
+the sentence at least 1, 2 and 3; their sum is the expected grade. `scripts.train_selection` fits
+both on graded sentences; `docs/experiments/selection.md` has what was tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from rag.retrieval.evidence import Evidence
+from rag.selection.features import (
+    HEADING_BUCKETS,
+    WORD_BUCKETS,
+    Candidate,
+    Matrix,
+    candidates_in,
+    features,
+)
+from rag.selection.reader import SentenceReader
+
+Weights = npt.NDArray[np.float16]
+Place = Literal["task", "input", "model", "output", "relevance"]
+PLACES: tuple[Place, ...] = get_args(Place)
+LEVELS = 3
+WEIGHTS = Path(__file__).with_name("weights.safetensors")
+
+LINEAR_SHARE: Mapping[Place, float] = {
+    "task": 0.4, "input": 0.4, "model": 0.4, "output": 0.4, "relevance": 0.7,
+}  # fmt: skip
+"""How much of a score the regressions give, the reader the rest: chosen by cross-validation."""
+READ = 48
+"""Sentences of each place, the best by the regressions alone, that the reader reads: it takes some
+milliseconds for each."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SentenceScores:
+    """The candidates of a prompt, and the expected grade [n, 5], 0 to 3, of each in each place."""
+
+    candidates: tuple[Candidate, ...]
+    grades: Matrix
+
+    def of(self, place: Place) -> Matrix:
+        """[n]: the expected grades in one place."""
+        column: Matrix = self.grades[:, PLACES.index(place)]
+        return column
+
+
+class SelectionModel:
+    """The trained weights: `linear.weight` [d, 15] and `linear.bias` [15] of the regressions, and
+    the reader's."""
+
+    def __init__(self, weights: Mapping[str, Weights]) -> None:
+        self._weight = weights["linear.weight"].astype(np.float32)
+        self._bias = weights["linear.bias"].astype(np.float32)
+        self._reader = SentenceReader(
+            {key: value for key, value in weights.items() if not key.startswith("linear.")}
+        )
+
+    def scores(self, evidence: Evidence) -> SentenceScores:
+        """The scores of every quotable sentence of the evidence."""
+        candidates = candidates_in(evidence)
+        if not candidates:
+            return SentenceScores((), np.zeros((0, len(PLACES)), dtype=np.float32))
+        return SentenceScores(candidates, self.grades(evidence, candidates))
+
+    def grades(self, evidence: Evidence, candidates: Sequence[Candidate]) -> Matrix:
+        """[n, 5]: the expected grade of each candidate in each place. What the regressions rank
+        low in every place is not read; their scores count whole there."""
+        matrix = features(evidence, candidates)
+        linear = _expected(1.0 / (1.0 + np.exp(-(matrix @ self._weight + self._bias))))
+        rows = sorted({int(row) for column in linear.T for row in np.argsort(-column)[:READ]})
+        dense = matrix[:, : -WORD_BUCKETS - HEADING_BUCKETS]
+        listings = evidence.prompt.listings
+        pairs = [
+            self._reader.tokens(item, recommended=listings[item.listing].role == "recommended")
+            for item in (candidates[row] for row in rows)
+        ]
+        read = self._reader.probabilities(evidence.prompt.question, pairs, dense[rows])
+        grades = linear.copy()
+        share = np.array([LINEAR_SHARE[place] for place in PLACES], dtype=np.float32)
+        grades[rows] = share * linear[rows] + (1 - share) * _expected(read)
+        return grades
+
+
+def _expected(probabilities: Matrix) -> Matrix:
+    """[n, 15] → [n, 5]: the sum over the levels of each place."""
+    levels = probabilities.reshape(len(probabilities), len(PLACES), LEVELS)
+    grades: Matrix = levels.sum(axis=2)
+    return grades
+
+
+@cache
+def trained_model() -> SelectionModel:
+    """The model that ships with the package."""
+    from safetensors.numpy import load_file
+
+    return SelectionModel(load_file(WEIGHTS))

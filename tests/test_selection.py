@@ -1,0 +1,151 @@
+"""Which sentence stands where: features, trained grades, and the joint choice."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rag.retrieval.evidence import FACETS, Evidence
+from rag.selection.assignment import ALIKE, FOREIGN, ROOM, THRESHOLDS, Selection, select
+from rag.selection.features import candidates_in, features, terms_of
+from rag.selection.grading import PLACES, SentenceScores, trained_model
+from tests.parts.tiny_models import evidence
+
+HUM = (
+    "HumSearch finds songs by a hummed melody. "
+    "HumSearch takes a short recording of a voice as its input. "
+    "A neural network compares the melody with those of all known songs. "
+    "The output is a list of songs with the most similar melody first. "
+    "Please cite our paper if you use this code. "
+    "Install the requirements with pip before you run the demo."
+)
+QUESTION = "I hummed a tune and the app told me its name. How does it find the song?"
+
+
+def material() -> Evidence:
+    related = {"Prints": "Audio fingerprints identify a recording from a few seconds of sound."}
+    return evidence({"HumSearch": HUM}, QUESTION, related=related)
+
+
+def scores_of(evidence_: Evidence, grades: dict[tuple[str, str], float]) -> SentenceScores:
+    """The given grades by the first words of a sentence and by place, 0 elsewhere."""
+    candidates = candidates_in(evidence_)
+    matrix = np.zeros((len(candidates), len(PLACES)), dtype=np.float32)
+    for (beginning, place), grade in grades.items():
+        for row, item in enumerate(candidates):
+            if item.text.startswith(beginning):
+                matrix[row, [*PLACES].index(place)] = grade  # type: ignore[arg-type]
+    return SentenceScores(candidates, matrix)
+
+
+def texts(selection: Selection) -> dict[str, list[str]]:
+    return {facet: [placed.candidate.text for placed in selection.parts[facet]] for facet in FACETS}
+
+
+def test_every_sentence_is_a_candidate_once_for_each_work_that_lists_it() -> None:
+    candidates = candidates_in(material())
+    assert [item.text for item in candidates if item.listing == 0] == [
+        sentence.strip() + "." for sentence in HUM.split(".") if sentence
+    ]
+    assert len({(item.listing, item.span) for item in candidates}) == len(candidates)
+
+
+def test_features_depend_on_the_evidence_alone() -> None:
+    one, other = material(), material()
+    first = features(one, candidates_in(one))
+    assert first.shape[0] == len(candidates_in(one))
+    assert np.isfinite(first).all()
+    assert np.array_equal(first, features(other, candidates_in(other)))
+
+
+def test_a_sentence_that_two_places_want_goes_where_it_is_missed_most() -> None:
+    """A greedy choice would give the only input sentence to the part with the higher grade."""
+    takes, compares = "HumSearch takes", "A neural network"
+    grades = {(takes, "model"): 2.5, (takes, "input"): 2.4, (compares, "model"): 2.0}
+    selection = select(material(), scores_of(material(), grades))
+    assert texts(selection)["input"][0].startswith(takes)
+    assert texts(selection)["model"][0].startswith(compares)
+
+
+def test_a_part_without_a_good_sentence_stays_empty_and_a_weak_work_is_still_described() -> None:
+    grades = {("HumSearch finds", "task"): 2.0, ("Audio", "relevance"): 0.1}
+    selection = select(material(), scores_of(material(), grades))
+    assert [len(told) for told in texts(selection).values()] == [1, 0, 0, 0]
+    assert selection.relevant == (False, False)
+    described = selection.works[1]
+    assert described is not None
+    assert described.candidate.text.startswith("Audio fingerprints")
+
+
+def test_of_works_that_are_foreign_to_the_question_nothing_is_told_but_what_they_are() -> None:
+    foreign = evidence({"HumSearch": HUM}, "Why is the sky blue?", near=FOREIGN - 0.1)
+    selection = select(foreign, trained_model().scores(foreign))
+    assert all(not told for told in selection.parts.values())
+    assert selection.relevant == (False,)
+    assert None not in selection.works
+
+
+def test_the_best_sentence_of_a_part_comes_first() -> None:
+    grades = {
+        ("HumSearch finds", "model"): 1.2,
+        ("A neural network", "model"): 2.5,
+        ("Audio", "model"): 1.9,
+    }
+    selection = select(material(), scores_of(material(), grades))
+    beginnings = [text.split()[0] for text in texts(selection)["model"]]
+    assert beginnings[0] == "A"
+    assert set(beginnings) == {"A", "HumSearch", "Audio"}
+
+
+@given(seed=st.integers(0, 10_000), scale=st.floats(0.0, 3.0))
+@settings(deadline=None, max_examples=60)
+def test_whatever_the_grades_no_sentence_stands_twice_and_none_is_below_its_threshold(
+    seed: int, scale: float
+) -> None:
+    evidence_ = material()
+    candidates = candidates_in(evidence_)
+    grades = scale * np.random.default_rng(seed).random((len(candidates), len(PLACES)))
+    selection = select(evidence_, SentenceScores(candidates, grades.astype(np.float32)))
+    told = [placed for facet in FACETS for placed in selection.parts[facet]]
+    for facet in FACETS:
+        assert len(selection.parts[facet]) <= ROOM[facet]
+        assert all(placed.grade > THRESHOLDS[facet] for placed in selection.parts[facet])
+    for number, (work, relevant) in enumerate(
+        zip(selection.works, selection.relevant, strict=True)
+    ):
+        assert work is None or work.candidate.listing == number
+        assert not relevant or (work is not None and work.grade > THRESHOLDS["relevance"])
+    told += [work for work in selection.works if work]
+    words = [terms_of(placed.candidate.text) for placed in told]
+    for one, other in combinations(words, 2):
+        assert len(one & other) <= ALIKE * max(1, min(len(one), len(other)))
+
+
+def test_the_trained_grades_know_an_explanation_from_an_installation_guide() -> None:
+    scores = trained_model().scores(material())
+    order = np.argsort(-scores.grades.max(axis=1))
+    last = {scores.candidates[row].text.split()[0] for row in order[-2:]}
+    assert last == {"Please", "Install"}
+    assert scores.grades.min() >= 0.0
+    assert scores.grades.max() <= 3.0
+
+
+def test_the_trained_grades_are_the_same_each_time() -> None:
+    one, other = (trained_model().scores(material()).grades for _ in range(2))
+    assert np.array_equal(one, other)
+
+
+def test_no_evidence_gives_no_grades() -> None:
+    nothing = evidence({"Empty": ""})
+    assert trained_model().scores(nothing).grades.shape == (0, len(PLACES))
+    selection = select(nothing, trained_model().scores(nothing))
+    assert selection.works == (None,)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_every_place_has_a_threshold_between_the_grades(place: str) -> None:
+    assert 0.0 < THRESHOLDS[place] < 3.0  # type: ignore[index]
