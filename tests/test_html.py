@@ -15,7 +15,7 @@ from rag.plaintext import plain
 from rag.retrieval.evidence import Span
 from rag.views.highlight import Highlight, PageImage, Pictures, Rectangle
 from rag.views.html import LEAST, crop_of, to_fragment, to_html
-from rag.views.markdown import ROLES, is_link, place, work_of
+from rag.views.markdown import ROLES, is_link, numbers_of, place, work_of
 from rag.views.warnings import SupportWarning
 from tests.parts.answers import EMPTY, fill, warn_of_all
 from tests.parts.drawn import HEIGHT, WIDTH, drawn, png
@@ -70,7 +70,9 @@ def test_an_answer_shows_every_part(answers: Mapping[str, Answer], name: str, fo
     for _, quote in answer.quotes():
         assert words.count(plain(quote.text)) == 1
         work = plain(work_of(answer, quote.source_id))
-        assert f"“{plain(quote.text)}” {work}, {place(quote.source_type, quote.pages)}" in words
+        number = numbers_of(answer)[quote]
+        assert f"“{plain(quote.text)}” [{number}]" in words
+        assert f"[{number}] {work}, {place(quote.source_type, quote.pages)}" in words
     for reference in answer.references:
         assert f"{plain(reference.name)} {ROLES[reference.role]}" in words
     for source in answer.sources:
@@ -115,7 +117,7 @@ def test_what_could_not_be_read_or_is_weakly_supported_comes_first(
     first = words[: words.index("1. What you were doing")]
     assert "Missing: 1 paper" in first
     assert "1 statement says more than its quotes seem to" in first
-    assert "It has 7 colours. Weakly supported: the number 7." in words
+    assert "It has 7 colours. [1] Weakly supported: the number 7." in words
     assert "offline, and not in the mirror" in words
     without = parsed(to_html(answers["move"]))
     assert "warning" not in without.attributes("div", "class")

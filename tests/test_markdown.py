@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from rag.answer.compose import NOTHING_READ
+from rag.answer.compose import NO_RELEVANCE, NOTHING_READ
 from rag.answer.model import Answer, Reference, Statement
 from rag.plaintext import escape, plain
-from rag.views.markdown import place, to_markdown, what_was_read, work_of
+from rag.views.markdown import SPEAKERS, numbers_of, place, to_markdown, what_was_read, work_of
+from rag.views.warnings import SupportWarning
 from tests.parts.answers import fill
 from tests.parts.hostile import HOSTILE, WILD
 
@@ -111,11 +112,44 @@ def test_an_answer_shows_every_part(answers: Mapping[str, Answer], name: str) ->
     assert plain(answer.prompt.question) in shown
     for _, statement in answer.statements():
         assert plain(statement.text) in shown
-    for _, quote in answer.quotes():
-        assert f"“{plain(quote.text)}” — {plain(work_of(answer, quote.source_id))}, " in shown
+    for part, quote in answer.quotes():
+        work, where = work_of(answer, quote.source_id), place(quote.source_type, quote.pages)
+        number = numbers_of(answer)[quote]
+        assert shown.count(plain(quote.text)) == 1
+        if part.startswith("references"):
+            assert f"“{plain(quote.text)}” [{number}] ({where})" in shown
+        else:
+            assert f"“{plain(quote.text)}” [{number}]" in shown
+            assert f"[{number}] {plain(work)}, {where}" in shown
     for reference in answer.references:
         for link in (reference.paper, reference.github):
             assert (link or "None") in to_markdown(answer)
+
+
+def test_own_words_are_marked_where_they_are_weakly_supported_and_followed_by_their_quotes(
+    answers: Mapping[str, Answer],
+) -> None:
+    base = answers["colour"]
+    first, second, *_ = (quote for _, quote in base.quotes())
+    own = Statement("It has 7 colours.", (first,))
+    answer = replace(base, task=(own, Statement("", (second,))))
+    shown = words(to_markdown(answer, support_warnings=[SupportWarning("task", own.text, "no 7")]))
+    told = f"{own.text} [1] (Weakly supported: no 7.) “{plain(second.text)}” [2]"
+    assert f"{told} [1] “{plain(first.text)}” — " in shown
+
+
+def test_a_mention_says_who_says_it_and_a_weak_work_what_it_is(
+    answers: Mapping[str, Answer],
+) -> None:
+    base = answers["remove"]
+    first, second, *_ = base.references
+    (quote,), (own,) = first.relevance.quotes, second.relevance.quotes
+    weak = Statement(NO_RELEVANCE, (own,))
+    mentioned = replace(second, relevance=weak, mentions=(Statement("", (quote,)),))
+    shown = words(to_markdown(replace(base, references=(first, mentioned))))
+    assert f"{NO_RELEVANCE} What it is: “{plain(own.text)}” [" in shown
+    says = SPEAKERS[quote.source_type]
+    assert f"{says} {plain(first.name)} says of it: “{plain(quote.text)}” [" in shown
 
 
 def test_what_could_not_be_read_comes_first_with_the_reason(answers: Mapping[str, Answer]) -> None:

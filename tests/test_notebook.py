@@ -145,7 +145,7 @@ def test_an_answer_shows_itself_with_pages_as_markdown_and_as_text(shown: ShownA
     assert "<html" not in shown._repr_html_()
     assert shown._repr_markdown_().startswith("# I gave it a grey photo")
     text = repr(shown)
-    for part in ("1. What you were doing", "What goes in", "3. Papers and tools"):
+    for part in ("1. What you were doing", "You gave it", "3. Papers and tools"):
         assert part in text
     assert "**" not in text
     assert "##" not in text

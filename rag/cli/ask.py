@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -19,7 +19,6 @@ from rag.cli.options import (
     say,
     with_options_of,
 )
-from rag.plaintext import visible
 
 if TYPE_CHECKING:
     from rag.answer.model import Answer
@@ -52,8 +51,7 @@ def run(
     pipeline = open_pipeline()
     for number, prompt in enumerate(prompts):
         with Bars() as bars:
-            evidence = pipeline.gather(prompt, notify=bars)
-        answer = pipeline.answer(evidence, stream=_stream if sys.stderr.isatty() else None)
+            answer = pipeline.ask(prompt, notify=bars, stream=bars.write)
         text = _format(answer, answer_format, pipeline)
         if targets:
             write_output(targets[number], text.encode())
@@ -66,12 +64,6 @@ def run(
         else:
             sys.stdout.write(text)
             sys.stdout.flush()  # here, where a full disk or a closed pipe is still reported
-
-
-def _stream(text: str) -> None:
-    """Print text as it is written."""
-    sys.stderr.write(visible(text))
-    sys.stderr.flush()
 
 
 def _targets(prompts: list[Prompt], output: Path | None, suffix: str) -> list[Path]:
@@ -100,18 +92,20 @@ def _targets(prompts: list[Prompt], output: Path | None, suffix: str) -> list[Pa
 def _format(answer: Answer, answer_format: AnswerFormat, pipeline: Pipeline) -> str:
     if answer_format == "json":
         return answer.to_json() + "\n"
+    from rag.views.warnings import find_support_warnings
+
+    checker = partial(_checker, pipeline.settings.offline)
+    support_warnings = find_support_warnings(answer, checker)
     if answer_format == "markdown":
         from rag.views.markdown import to_markdown
 
-        return to_markdown(answer)
+        return to_markdown(answer, support_warnings=support_warnings)
     from rag.views.highlight import pictures_of
     from rag.views.html import to_html
-    from rag.views.warnings import find_support_warnings
 
-    checker = _checker(pipeline.settings.offline)
     with Bars() as bars:
         pictures = pictures_of(answer, pipeline.settings, notify=bars)
-    return to_html(answer, pictures, support_warnings=find_support_warnings(answer, checker))
+    return to_html(answer, pictures, support_warnings=support_warnings)
 
 
 @cache

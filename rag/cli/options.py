@@ -262,6 +262,7 @@ def say(line: str, *, always: bool = False) -> None:
 
 
 _PAUSE = 5.0
+_SHOWN = 60  # characters of what is being written
 """Seconds between two lines of progress where there is no terminal."""
 
 
@@ -270,7 +271,7 @@ class Bars(Progress):
     few seconds; what failed and why is said by who called."""
 
     def __init__(self) -> None:
-        self._said = time.monotonic()
+        self._said, self._written = time.monotonic(), ""
         console = Console(stderr=True)
         super().__init__(
             TextColumn("{task.description:>16}"),
@@ -293,3 +294,12 @@ class Bars(Progress):
         elif total and what and time.monotonic() - self._said >= _PAUSE:
             self._said = time.monotonic()
             say(f"{stage} {done}/{total}: {what}")
+
+    def write(self, text: str) -> None:
+        """The end of what a writer has written so far, in one line that goes away: the answer is
+        printed once, when it is whole."""
+        if not self.disable:
+            self._written = (self._written + text)[-_SHOWN:]
+            ids = [task.id for task in self.tasks if task.total is None]
+            task_id = ids[0] if ids else self.add_task("writing", total=None, what="")
+            self.update(task_id, what=plain(self._written))

@@ -7,16 +7,21 @@ characters reaches a terminal.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from index.sources.store import SourceType
-from rag.answer.model import Answer, Reference, SourceRecord, Statement
+from rag.answer.compose import NO_RELEVANCE
+from rag.answer.model import Answer, Quote, Reference, SourceRecord, Statement
 from rag.plaintext import escape, plain
+
+if TYPE_CHECKING:
+    from rag.views.warnings import SupportWarning
 
 ROLES = {"recommended": "recommended model", "related": "related paper"}
 STAGES = (
-    ("input", "What goes in"),
-    ("model", "What the model does"),
+    ("input", "You gave it"),
+    ("model", "Inside"),
     ("output", "What comes out"),
 )
 _READ: dict[SourceType, str] = {
@@ -24,11 +29,20 @@ _READ: dict[SourceType, str] = {
     "readme": "README",
     "summary": "summary in the prompt",
 }
+SPEAKERS: dict[SourceType, str] = {
+    "full text": "The paper",
+    "readme": "The README of",
+    "summary": "The summary of",
+}
+"""Who says what a mention quotes: this, and the name of the work."""
+WHAT_IT_IS = "What it is:"
+"""Before the quote of a work that does not answer the question."""
 _UNREAD: dict[SourceType, str] = {"full text": "paper", "readme": "README", "summary": "summary"}
 
 
-def to_markdown(answer: Answer) -> str:
+def to_markdown(answer: Answer, *, support_warnings: Sequence[SupportWarning] = ()) -> str:
     """The whole answer: what could not be read comes first, and who wrote it last."""
+    page = _Page(answer, support_warnings)
     lines = [f"# {escape(answer.prompt.question)}", ""]
     if unread := what_could_not_be_read(answer):
         lines += [
@@ -36,18 +50,78 @@ def to_markdown(answer: Answer) -> str:
             "What follows rests on the rest.",
             "",
         ]
-    lines += ["## 1. What you were doing", "", *_statements(answer, answer.task)]
+    lines += ["## 1. What you were doing", "", *page.part("task", answer.task)]
     lines += ["## 2. How it works: input → model → output", ""]
     for stage, heading in STAGES:
         statements = getattr(answer.workflow, stage)
-        lines += [f"### {heading}", "", *_statements(answer, statements)]
+        lines += page.part(f"workflow.{stage}", statements, f"**{heading}:** ")
     lines += ["## 3. Papers and tools", ""]
-    records = {source.id: source for source in answer.sources}
-    for reference in answer.references:
-        lines += _reference(answer, reference, records)
+    for number, reference in enumerate(answer.references):
+        lines += page.reference(f"references[{number}]", reference)
     proof = "`rag verify` proves it from the JSON form of this answer."
     lines += ["---", "", f"{escape(how_written(answer))}: {proof}", ""]
     return "\n".join(lines)
+
+
+class _Page:
+    """What the parts of one answer have in common: numbers, support warnings, source records."""
+
+    def __init__(self, answer: Answer, support_warnings: Sequence[SupportWarning]) -> None:
+        self._answer = answer
+        self._numbers = numbers_of(answer)
+        self._reasons = {(one.part, one.statement): one.why for one in support_warnings}
+        self._records = {source.id: source for source in answer.sources}
+
+    def part(self, part: str, statements: Sequence[Statement], lead: str = "") -> Iterator[str]:
+        """The statements as one paragraph with numbers, and below it the source of each number,
+        with the quote where the paragraph has a writer's own words in its place."""
+        told, sources = [], []
+        for one in statements:
+            text = f"“{escape(one.quotes[0].text)}”" if is_told(one) else escape(one.text)
+            numbers = (self._number(quote) for quote in one.quotes)
+            told.append(" ".join((text, *numbers, *self._warning(part, one))))
+            for quote in one.quotes:
+                shown = "" if is_told(one) else f"“{escape(quote.text)}” — "
+                work = escape(work_of(self._answer, quote.source_id))
+                where = place(quote.source_type, quote.pages)
+                sources.append(f"> {self._number(quote)} {shown}{work}, {where}")
+        yield f"{lead}{' '.join(told)}\n"
+        if sources:
+            yield "  \n".join(sources) + "\n"
+
+    def reference(self, part: str, reference: Reference) -> Iterator[str]:
+        """One work: its links, what was read, its own sentence, and those that mention it."""
+        note = reference.relevance
+        yield f"- **{escape(reference.name)}** ({ROLES[reference.role]})"
+        yield f"  - Paper: {_link(reference.paper)} · GitHub: {_link(reference.github)}"
+        yield f"  - {escape(what_was_read(reference, self._records))}"
+        text = (escape(note.text),) if plain(note.text) else ()
+        lead = (WHAT_IT_IS,) if text and is_told(note) else ()
+        quotes = map(self._quoted, note.quotes)
+        yield "  - " + " ".join((*text, *lead, *quotes, *self._warning(part, note)))
+        for mention in reference.mentions:
+            for quote in mention.quotes:
+                work = escape(work_of(self._answer, quote.source_id))
+                says = f"{SPEAKERS[quote.source_type]} *{work}* says of it:"
+                yield f"  - {says} {self._quoted(quote)}"
+        yield ""
+
+    def _number(self, quote: Quote) -> str:
+        return f"\\[{self._numbers[quote]}\\]"
+
+    def _quoted(self, quote: Quote) -> str:
+        where = place(quote.source_type, quote.pages)
+        return f"“{escape(quote.text)}” {self._number(quote)} ({where})"
+
+    def _warning(self, part: str, statement: Statement) -> Iterator[str]:
+        if why := self._reasons.get((part, statement.text)):
+            yield f"(**Weakly supported:** {escape(why)}.)"
+
+
+def numbers_of(answer: Answer) -> dict[Quote, int]:
+    """The number of each quote, from 1 in reading order: the same in every form of the answer."""
+    quotes = dict.fromkeys(quote for _, quote in answer.quotes())
+    return {quote: number for number, quote in enumerate(quotes, start=1)}
 
 
 def work_of(answer: Answer, source_id: str) -> str:
@@ -84,9 +158,10 @@ def what_could_not_be_read(answer: Answer) -> str:
     return " and ".join(filter(None, counts))
 
 
-def is_verbatim(statement: Statement) -> bool:
-    """Whether a statement is a quotation that stands for itself."""
-    return not statement.text and len(statement.quotes) == 1
+def is_told(statement: Statement) -> bool:
+    """Whether the one quote of a statement is told itself: it has no words of the writer's, or
+    only those that nothing of the work answers the question."""
+    return len(statement.quotes) == 1 and plain(statement.text) in ("", NO_RELEVANCE)
 
 
 def is_link(text: str) -> bool:
@@ -113,38 +188,6 @@ def _count(number: int, noun: str) -> str:
         return ""
     plural = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
     return f"{number} {noun if number == 1 else plural}"
-
-
-def _statements(answer: Answer, statements: Iterable[Statement]) -> Iterator[str]:
-    for statement in statements:
-        yield from _statement(answer, statement)
-
-
-def _statement(
-    answer: Answer, statement: Statement, prefix: str = "", indent: str = ""
-) -> Iterator[str]:
-    """The statement and its quotes. One that is its quote stands in quotation marks, and only
-    the place follows, after a hard line break (two spaces)."""
-    verbatim = is_verbatim(statement)
-    text = escape(statement.quotes[0].text if verbatim else statement.text)
-    yield f"{prefix}“{text}”  " if verbatim else f"{prefix}{text}\n"
-    for quote in statement.quotes:
-        source = f"— {escape(work_of(answer, quote.source_id))}, " + place(
-            quote.source_type, quote.pages
-        )
-        if verbatim:
-            yield f"{indent}{source}\n"
-        else:
-            yield f"{indent}> “{escape(quote.text)}”  \n{indent}> {source}\n"
-
-
-def _reference(
-    answer: Answer, reference: Reference, records: Mapping[str, SourceRecord]
-) -> Iterator[str]:
-    yield f"- **{escape(reference.name)}** ({ROLES[reference.role]})"
-    yield f"  - Paper: {_link(reference.paper)} · GitHub: {_link(reference.github)}"
-    yield f"  - {escape(what_was_read(reference, records))}"
-    yield from _statement(answer, reference.relevance, prefix="  - ", indent="    ")
 
 
 def _link(link: str | None) -> str:

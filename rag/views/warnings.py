@@ -27,10 +27,12 @@ class SupportWarning:
     why: str
 
 
-def find_support_warnings(answer: Answer, checker: SupportChecker) -> tuple[SupportWarning, ...]:
+def find_support_warnings(
+    answer: Answer, checker_of: Callable[[], SupportChecker]
+) -> tuple[SupportWarning, ...]:
     """A warning for every statement that its quotes together do not support at the checker's own
-    threshold, in reading order. Statements that could not be scored, fixed sentences and verbatim
-    quotes have none."""
+    threshold, in reading order. Statements that could not be scored, fixed sentences and quotations
+    have none; where there is nothing else, no checker is opened."""
     claims = [
         (part, statement)
         for part, statement in answer.statements()
@@ -43,6 +45,9 @@ def find_support_warnings(answer: Answer, checker: SupportChecker) -> tuple[Supp
         )
         for _, statement in claims
     ]
+    if not claims:
+        return ()
+    checker = checker_of()
     return tuple(
         SupportWarning(part, statement.text, _why(support, checker.threshold))
         for (part, statement), support in zip(claims, checker.check_all(pairs), strict=True)

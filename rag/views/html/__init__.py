@@ -135,6 +135,7 @@ def _render(template: str, answer: Answer, pictures: Pictures, support_warnings:
             pages=pages,
             page_numbers={key: number for number, key in enumerate(shown, start=1)},
             next_number=count(1).__next__,
+            numbers=markdown.numbers_of(answer),
             key="a" + hashlib.sha256(repr(content).encode("utf-8", "replace")).hexdigest()[:10],
             style=_style(),
             policy=_POLICY + style_source(),
@@ -174,7 +175,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"data_uri": _data_uri, "breakable": _breakable}
-    environment.tests |= {"live": markdown.is_link, "verbatim": markdown.is_verbatim}
+    environment.tests |= {"live": markdown.is_link, "told": markdown.is_told}
     environment.globals |= {"wording": markdown, "readme_link": _readme_link}
     return environment
 

@@ -19,7 +19,7 @@ from rag.plaintext import escape, plain
 from rag.retrieval.evidence import FACETS, Evidence, Hit
 from rag.views.highlight import NO_PICTURES, Pictures
 from rag.views.html import to_fragment, to_html
-from rag.views.markdown import ROLES, place, to_markdown, what_was_read, work_of
+from rag.views.markdown import ROLES, numbers_of, place, to_markdown, what_was_read, work_of
 from rag.views.warnings import SupportWarning
 
 if TYPE_CHECKING:
@@ -102,24 +102,25 @@ class ShownAnswer:
     def __repr__(self) -> str:
         from rich.markdown import Markdown
 
-        return as_plain_text(Markdown(to_markdown(self.answer), hyperlinks=True))
+        return as_plain_text(Markdown(self._repr_markdown_(), hyperlinks=True))
 
     def _repr_markdown_(self) -> str:
-        return to_markdown(self.answer)
+        return to_markdown(self.answer, support_warnings=self.support_warnings)
 
     def _repr_html_(self) -> str:
         return to_fragment(self.answer, self.pictures, support_warnings=self.support_warnings)
 
     @property
     def quotes(self) -> Table:
-        """Every quote: the statement that it supports, and where it stands."""
+        """Every quote: its number, the writer's words that it supports, and where it stands."""
+        answer, numbers = self.answer, numbers_of(self.answer)
         rows = [
-            (part, statement.text, quote.text, work_of(self.answer, quote.source_id),
+            (numbers[quote], part, statement.text, quote.text, work_of(answer, quote.source_id),
              place(quote.source_type, quote.pages))
-            for part, statement in self.answer.statements()
+            for part, statement in answer.statements()
             for quote in statement.quotes
         ]  # fmt: skip
-        return table(("part", "statement", "quote", "work", "where"), rows)
+        return table(("number", "part", "statement", "quote", "work", "where"), rows)
 
     @property
     def works(self) -> Table:
@@ -163,7 +164,7 @@ class ShownAnswer:
         forms = {
             ".html": lambda: to_html(answer, self.pictures, support_warnings=warnings),
             ".json": lambda: answer.to_json() + "\n",
-            ".md": lambda: to_markdown(answer),
+            ".md": self._repr_markdown_,
         }
         if (form := forms.get(target.suffix.lower())) is None:
             expected = f"expected a name that ends in {', '.join(forms)}"

@@ -264,6 +264,6 @@ def _checker(offline: bool) -> SupportChecker:
 def _shown(
     answer: Answer, settings: Settings, progress: ProgressBar, evidence: Evidence | None = None
 ) -> ShownAnswer:
-    support_warnings = find_support_warnings(answer, _checker(settings.offline))
+    support_warnings = find_support_warnings(answer, lambda: _checker(settings.offline))
     pictures = pictures_of(answer, settings, notify=progress)
     return ShownAnswer(answer, settings, pictures, support_warnings, evidence)

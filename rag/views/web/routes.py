@@ -233,12 +233,15 @@ def answer_routes(site: Site) -> APIRouter:
         if form not in _DOWNLOADS:
             raise HTTPException(404)
         require_answer(name)
-        # Only the file that shows pages of papers has to wait for them to be drawn.
-        if form == "html":
-            content = await asyncio.to_thread((await site.rendered(name)).render, to_html)
+        if form == "json":
+            content = (await asyncio.to_thread(site.store.load, name)).to_json() + "\n"
         else:
-            answer = await asyncio.to_thread(site.store.load, name)
-            content = to_markdown(answer) if form == "md" else answer.to_json() + "\n"
+            shown = await site.rendered(name)
+            content = (
+                await asyncio.to_thread(shown.render, to_html)
+                if form == "html"
+                else to_markdown(shown.answer, support_warnings=shown.support_warnings)
+            )
         headers = {
             "content-disposition": f'attachment; filename="answer-{name}.{form}"',
             "content-security-policy": "sandbox; default-src 'none'",

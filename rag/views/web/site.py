@@ -144,7 +144,7 @@ class Site:
     def _render(self, key: str) -> RenderedAnswer:
         answer = self.store.load(key.partition(" ")[0])
         pictures = pictures_of(answer, self._pipeline.settings)
-        return RenderedAnswer(answer, pictures, find_support_warnings(answer, self._checker()))
+        return RenderedAnswer(answer, pictures, find_support_warnings(answer, self._checker))
 
     def _verify(self, answer_id: str) -> Verification:
         # A new re-extraction: the sources are read as they are now, and none stays in memory.
