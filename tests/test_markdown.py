@@ -120,7 +120,8 @@ def test_an_answer_shows_every_part(answers: Mapping[str, Answer], name: str) ->
             assert f"“{plain(quote.text)}” [{number}] ({where})" in shown
         else:
             assert f"“{plain(quote.text)}” [{number}]" in shown
-            assert f"[{number}] {plain(work)}, {where}" in shown
+            source = re.escape(f" {plain(work)}, {where}")
+            assert re.search(rf"\[{number}\](?: \[\d+\])*{source}", shown)
     for reference in answer.references:
         for link in (reference.paper, reference.github):
             assert (link or "None") in to_markdown(answer)

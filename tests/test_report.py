@@ -69,6 +69,7 @@ def unscored(found: Report, key: str) -> int:
 
 def test_good_answers_have_all_lines_and_nothing_wrong(before: Report) -> None:
     assert [str(one) for one in before.problems if one.line != 2] == []
+    assert before.quotations > 0
     assert {item.line for item in before.measures} == {1, 2, 3, 4, 5}
     for key in ("exact", "pages", "links"):
         assert share(before, key) == 1, key
@@ -211,7 +212,7 @@ def test_abstentions_enter_no_share_of_support_and_are_false_where_works_were_li
     quiet = {name: silenced(answer) for name, answer in good.items()}
     mismatched = MismatchedAnswers({"c": quiet["colour"], "m": good["move"]}, ("no other works",))
     found = report(quiet, reextraction, mismatched=mismatched)
-    assert found.statements == 0
+    assert found.statements == found.quotations == 0
     assert found.fixed == sum(4 + len(answer.references) for answer in quiet.values())
     assert unscored(found, "recall_quote") == unscored(found, "unsupported") == 0
     assert share(found, "no_quotes") == share(found, "false_refusals") == 1

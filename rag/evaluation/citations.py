@@ -37,17 +37,17 @@ BEST = 6
 
 DECLARED: tuple[Declared, ...] = (
     ("recall_quote", 2, "citation recall, from the quote alone", "higher",
-     "of all statements; without a quote: 0"),
+     "of statements in own words; without a quote: 0"),
     ("precision_quote", 2, "citation precision, from the quote alone", "higher",
-     "of all quotes of statements"),
+     "of all quotes of those statements"),
     ("recall_passage", 2, "citation recall, from the passage around it", "higher",
-     "of all statements; without a quote: 0"),
+     "of statements in own words; without a quote: 0"),
     ("precision_passage", 2, "citation precision, from the passage around it", "higher",
-     "of all quotes of statements"),
+     "of all quotes of those statements"),
     ("recall_gap", 2, "recall: quote minus passage", "",
      "above 0: supported by the quote, not by the text it was taken from"),
     ("unsupported", 3, "unsupported statements", "lower",
-     "of all statements, held against every listed work"),
+     "of statements in own words, held against every listed work"),
     ("answers_unsupported", 3, "answers with an unsupported statement", "lower",
      "of the answers with at least one statement"),
 )  # fmt: skip

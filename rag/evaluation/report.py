@@ -69,9 +69,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One system on a set of answers. `fixed` statements claim nothing and enter no measure of
-    lines 2 and 3. `corrected` needs labels of statements, `validity` labelled claims;
-    `perturbations` is the checker on changed sentences of the listed works."""
+    """One system on a set of answers. `statements` are in a writer's own words; `fixed` ones claim
+    nothing, and `quotations` follow from themselves: neither enters a measure of lines 2 and 3.
+    `corrected` needs labels of statements, `validity` labelled claims; `perturbations` is the
+    checker on changed sentences of the listed works."""
 
     name: str
     checker: str
@@ -86,6 +87,7 @@ class Report:
     validity: tuple[SupportReport, ...] = ()
     perturbations: PerturbationReport | None = None
     corrected: CorrectedShare | None = None
+    quotations: int = 0
 
     def measure(self, key: str) -> Measure | None:
         """The measure of this key, None where it was not taken."""
@@ -104,7 +106,8 @@ class Report:
         lines = [
             f"# {escape(self.name)}",
             "",
-            f"{self.answers} answers to {self.prompts} questions, {self.statements} statements; "
+            f"{self.answers} answers to {self.prompts} questions, {self.statements} statements in "
+            f"the writer's own words. {self.quotations} quotations that stand for themselves and "
             f"{self.fixed} fixed sentences that claim nothing are left out of lines 2 and 3. "
             f"Support checker: {escape(self.checker)}, threshold {self.threshold:.2f}. "
             "Intervals: 95 %, bootstrap over questions; none with fewer than two. What could not "
@@ -195,6 +198,7 @@ def evaluate(
     `graded` prompts get line 7."""
     own, checked = evaluated_answers(answers, document_of)
     evaluated = [*own, *external]
+    claims = [claim for answer in evaluated for claim in answer.claims]
     verdicts = judge_claims(checker, evaluated)
     measures = verdict_measures(verdicts)
     if checked:
@@ -220,7 +224,8 @@ def evaluate(
         answers=len(evaluated),
         prompts=len({answer.prompt for answer in evaluated}),
         statements=len(verdicts),
-        fixed=sum(len(answer.claims) for answer in evaluated) - len(verdicts),
+        fixed=sum(claim.fixed for claim in claims),
+        quotations=sum(not claim.text for claim in claims),
         measures=tuple(sorted(measures, key=lambda item: item.line)),
         verdicts=tuple(verdicts),
         problems=tuple(_problems(answers, checked, verdicts)),

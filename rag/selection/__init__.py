@@ -1,1 +1,1 @@
-"""Which sentence stands where in an answer: scores of sentences, and their rewriting."""
+"""Which sentence stands where in an answer: scores of sentences, and where works name each other."""

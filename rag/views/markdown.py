@@ -75,7 +75,8 @@ class _Page:
     def part(self, part: str, statements: Sequence[Statement], lead: str = "") -> Iterator[str]:
         """The statements as one paragraph with numbers, and below it the source of each number,
         with the quote where the paragraph has a writer's own words in its place."""
-        told, sources = [], []
+        told: list[str] = []
+        sources: dict[str, list[str]] = {}
         for one in statements:
             text = f"“{escape(one.quotes[0].text)}”" if is_told(one) else escape(one.text)
             numbers = (self._number(quote) for quote in one.quotes)
@@ -84,10 +85,10 @@ class _Page:
                 shown = "" if is_told(one) else f"“{escape(quote.text)}” — "
                 work = escape(work_of(self._answer, quote.source_id))
                 where = place(quote.source_type, quote.pages)
-                sources.append(f"> {self._number(quote)} {shown}{work}, {where}")
+                sources.setdefault(f"{shown}{work}, {where}", []).append(self._number(quote))
         yield f"{lead}{' '.join(told)}\n"
         if sources:
-            yield "  \n".join(sources) + "\n"
+            yield "  \n".join(f"> {' '.join(n)} {source}" for source, n in sources.items()) + "\n"
 
     def reference(self, part: str, reference: Reference) -> Iterator[str]:
         """One work: its links, what was read, its own sentence, and those that mention it."""
