@@ -55,12 +55,13 @@ class SourceState:
 
 @dataclass(slots=True)
 class Build:
-    """What a build did. `states` has every source of the catalog, by id; `segments` has the
-    segments by name where the build was asked to load them."""
+    """What a build did. `added` sources are new to the data directory. `states` has every source
+    of the catalog, by id; `segments` has the segments by name where the build was asked to load
+    them."""
 
     states: dict[str, SourceState] = field(default_factory=dict)
     segments: dict[str, Segment] = field(default_factory=dict)
-    fetched: int = 0
+    added: int = 0
     embedded: int = 0
     passages: int = 0
     damaged: tuple[str, ...] = ()
@@ -163,14 +164,14 @@ def _fetch(
     """What there is of each source of the catalog; counts in `result` what came anew."""
     total = len(catalog.source_ids)
     done = 0
-    notify("fetch", 0, total, "")
+    notify("find sources", 0, total, "")
 
     def progress(source_id: str, step: Step) -> None:
         nonlocal done
-        result.fetched += step == "fetched"
+        result.added += step in ("fetched", "read")
         done += step != "asking"
         what = f"asking for {source_id}" if step == "asking" else f"{source_id} ({step})"
-        notify("fetch", done, total, "" if step == "known" else what)
+        notify("find sources", done, total, "" if step == "known" else what)
 
     fetcher = Fetcher(store, mirror=settings.mirror, offline=settings.offline, progress=progress)
     return fetcher.fetch(catalog, spare=spare)

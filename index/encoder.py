@@ -5,6 +5,7 @@ A run with nothing to embed, and `rag index` on an index that is up to date, nev
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -25,6 +26,8 @@ from index.weights import encoder_name, locate
 if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
+
+log = logging.getLogger(__name__)
 
 Vectors = npt.NDArray[np.float32]
 
@@ -93,28 +96,30 @@ class LazyEncoder:
         self._folder = locate(settings.encoder, offline=settings.offline)
         self.name = encoder_name(self._folder)
         self._wanted_threads = threads
+        self._wanted_device = settings.device
         # A tokenizer's padding and truncation are its state: no two threads may use it at once.
         self._lock = threading.Lock()
 
     @cached_property
     def _model(self) -> SentenceTransformer:
-        import torch
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging
 
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        device = device_of(self._wanted_device)
         try:
             model = SentenceTransformer(
                 str(self._folder),
-                device="cuda" if torch.cuda.is_available() else "cpu",
+                device=device,
                 **SAFELY,
             )
             check_finite(model.state_dict(), str(self._folder))
         except Exception as error:
             reason = f"the encoder in {self._folder} cannot be loaded: {error}"
             raise EncoderError(reason) from error
-        model.to(quickest_dtype())
+        model.to(dtype_on(device))
         model.eval()
+        log.info("encoder %s: %s, %s", self._folder, device, dtype_on(device))
         preprocess = model.preprocess
 
         def one_at_a_time(*arguments: Any, **options: Any) -> Any:
@@ -128,7 +133,7 @@ class LazyEncoder:
     def _threads(self) -> int:
         if self._wanted_threads is not None:
             return self._wanted_threads
-        if self._model.device.type == "cuda":
+        if self._model.device.type != "cpu":
             return 0
         affinity = getattr(os, "sched_getaffinity", None)  # not on every Unix
         return len(affinity(0)) if affinity else os.cpu_count() or 1
@@ -271,13 +276,32 @@ def embed(encoder: Encoder, passages: Sequence[Passage]) -> tuple[Vectors, Vecto
     return unit(np.add.reduceat(sentences.astype(np.float64), starts, axis=0)), sentences
 
 
-def quickest_dtype() -> torch.dtype:
-    """The quickest precision that this machine computes in hardware: bf16, or on a CPU without it
-    fp32."""
+def device_of(wanted: str = "") -> str:
+    """The device that `wanted` names, "" the first GPU or else the CPU. Raises EncoderError where
+    this machine has no such device."""
     import torch
 
-    if torch.cuda.is_available():
+    gpus = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    if not torch.cuda.is_available():
+        gpus = ["mps"] if torch.backends.mps.is_available() else []
+    if not wanted:
+        return gpus[0].removesuffix(":0") if gpus else "cpu"
+    devices = ["cpu", *dict.fromkeys(name.split(":")[0] for name in gpus), *gpus]
+    if wanted not in devices:
+        known = ", ".join(dict.fromkeys(devices))
+        raise EncoderError(f"--device {wanted}: torch finds only {known} on this machine")
+    return wanted
+
+
+def dtype_on(device: str) -> torch.dtype:
+    """The number type for weights on this device, by rule: bf16 where the hardware computes it;
+    otherwise fp16 on a GPU and fp32 on a CPU. No timing decides: equal machines, equal answers."""
+    import torch
+
+    if device.startswith("cuda"):
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    if device == "mps":
+        return torch.float16
     able = torch.cpu.get_capabilities()
     bf16 = any(able.get(key) for key in ("avx512_bf16", "amx_bf16", "arm_bf16", "bf16"))
     return torch.bfloat16 if bf16 else torch.float32

@@ -36,12 +36,14 @@ DEFAULT_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 @dataclass(frozen=True, slots=True)
 class Settings:
     """`data_dir` holds everything that is built; `mirror` is read before the network;
-    `offline` never touches the network, not even for models."""
+    `offline` never touches the network, not even for models; `device` is where models compute, ""
+    a GPU where there is one."""
 
     data_dir: Path = Path("data")
     mirror: Path | None = None
     offline: bool = False
     encoder: str = DEFAULT_ENCODER
+    device: str = ""
     pdf_seconds: float = 120.0
     pdf_memory_bytes: int = 2 << 30
 

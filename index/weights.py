@@ -88,10 +88,15 @@ def locate(name: str, *, offline: bool) -> Path:
         if not (path / "modules.json").is_file() and not (path / "config.json").is_file():
             raise EncoderError(f"{path} holds no model: there is no modules.json or config.json")
         return check_checkpoint(path.resolve())
-    if path.is_absolute() or name.startswith((".", "~")):
-        raise EncoderError(f"{name}: there is no such folder")
+    if is_path(name):
+        raise EncoderError(f"{name} does not exist: expected a folder with a model")
     bundle = _bundle() if name == DEFAULT_ENCODER else None
     return bundle or check_checkpoint(hub_folder(name, offline=offline))
+
+
+def is_path(name: str) -> bool:
+    """Whether a model's name can only be that of a folder: ids of the hub are `owner/name`."""
+    return name.startswith((".", "~", "/")) or name.endswith("/") or name.count("/") > 1
 
 
 def _presentation(folder: Path) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def test_a_growing_catalog_is_a_data_directory_like_any_other(tmp_path: Path) ->
     assert catalog.works == 5
     prompt = catalog.prompt("What?", 5)
     built = build(prompt.catalog, catalog.settings, catalog.encoder)
-    assert (built.embedded, built.fetched, built.failed, built.damaged) == (0, 0, (), ())
+    assert (built.embedded, built.added, built.failed, built.damaged) == (0, 0, (), ())
     assert len({state.segment for state in built.states.values()}) == 5
     evidence = Pipeline(catalog.settings, catalog.encoder, ExtractiveWriter()).gather(prompt)
     assert [len(hits) for hits in evidence.works] == [3] * 5

@@ -46,7 +46,7 @@ def test_every_source_has_a_segment_or_a_reason(built: Build, own_settings: Sett
             assert store.load(state.segment).name == state.segment
     assert [state.source_id for state in built.failed] == [UNREAD]
     assert built.failed[0].reason == "offline, and not in the mirror"
-    assert built.fetched == built.embedded == len(EVERYTHING.source_ids) - 1
+    assert built.added == built.embedded == len(EVERYTHING.source_ids) - 1
     assert built.passages == sum(
         len(store.load(Path(name).stem).passages) for name in segments(own_settings)
     )
@@ -69,7 +69,7 @@ def test_a_second_build_writes_nothing_and_asks_the_encoder_for_its_name_alone(
     name_only = cast(Encoder, SimpleNamespace(name=encoder.name))
     again = build(EVERYTHING, own_settings, name_only)
     assert touched(own_settings.data_dir) == before
-    assert (again.fetched, again.embedded, again.damaged) == (0, 0, ())
+    assert (again.added, again.embedded, again.damaged) == (0, 0, ())
     assert again.states == built.states
 
 
@@ -99,7 +99,7 @@ def test_a_flipped_byte_is_found_named_and_rebuilt(
     again = build(EVERYTHING, own_settings, encoder)
     damaged = [sid for sid in EVERYTHING.source_ids if sid.startswith("arxiv:") and sid != UNREAD]
     assert list(again.damaged) == damaged
-    assert (again.embedded, again.fetched) == (len(damaged), 0)
+    assert (again.embedded, again.added) == (len(damaged), 0)
     assert segments(own_settings) == before
 
 
@@ -205,7 +205,7 @@ def test_progress_names_each_source_once_a_stage(
     chosen = replace(own_settings, mirror=mirror)
     events: list[tuple[str, int, int, str]] = []
     build(PROMPTS["move"].catalog, chosen, encoder, notify=lambda *event: events.append(event))
-    for stage in ("fetch", "read and embed"):
+    for stage in ("find sources", "read and embed"):
         steps = [event for event in events if event[0] == stage]
         assert [(done, total) for _, done, total, _ in steps] == [(0, 2), (1, 2), (2, 2)]
         assert {what.split(" ")[0] for *_, what in steps} == {

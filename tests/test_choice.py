@@ -62,7 +62,8 @@ def test_auto_does_without_a_model_whose_context_is_too_small_for_the_prompt(
     ("choice", "message"),
     [
         ({"kind": "local", "offline": True, "model": "nobody/nothing"}, "forbids fetching"),
-        ({"kind": "local", "model": "a/b/c/d"}, "neither a folder nor the id"),
+        ({"kind": "local", "model": "not an/id"}, "neither a folder nor the id"),
+        ({"kind": "local", "model": "./nowhere"}, "^./nowhere does not exist"),
         ({"kind": "chat"}, "needs --model"),
         ({"kind": "chat", "model": "nobody:nothing"}, "no chat model"),
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -139,3 +140,120 @@ def test_settings_that_do_not_exist_cannot_be_set(config: Path) -> None:
         with pytest.raises(RagError, match="expected"):
             invoke("config", *arguments)
     assert not config.exists()
+
+
+# Forms of an answer
+
+
+@pytest.fixture(scope="module")
+def asked(
+    tmp_path_factory: pytest.TempPathFactory, small_mirror: Path, encoder_folder: Path
+) -> tuple[object, ...]:
+    """The options of `rag ask` over one data directory."""
+    folder = tmp_path_factory.mktemp("data")
+    options = ("--data-dir", folder, "--mirror", small_mirror, "--encoder", encoder_folder)
+    return (*options, "--offline", "--writer", "extractive")
+
+
+def test_the_ending_of_the_output_decides_the_form(
+    asked: tuple[object, ...], prompt_files: Mapping[str, Path], tmp_path: Path
+) -> None:
+    for name, begins in (("a.md", "# "), ("a.json", "{"), ("a.html", "<!"), ("a.HTM", "<!")):
+        invoke("ask", prompt_files["move"], *asked, "-o", tmp_path / name)
+        assert (tmp_path / name).read_text("utf-8").lower().startswith(begins)
+    wrong = (tmp_path / "wrong.html", "--format", "json")
+    shown = invoke("ask", prompt_files["move"], *asked, "--output", *wrong, code=2)
+    assert "ends in .html, which is html, and --format says json" in shown.refusal
+    assert not wrong[0].exists()
+
+
+def test_several_answers_as_json_are_json_lines_that_verify(
+    asked: tuple[object, ...], prompt_files: Mapping[str, Path], tmp_path: Path
+) -> None:
+    out = invoke("ask", *prompt_files.values(), *asked, "--format", "json").out
+    questions = [json.loads(line)["prompt"]["question"] for line in out.splitlines()]
+    assert len(set(questions)) == len(prompt_files)
+    path = tmp_path / "answers.jsonl"
+    invoke("ask", *prompt_files.values(), *asked, "--output", path)
+    assert path.read_text("utf-8") == out
+    data_dir = asked[:2]
+    assert invoke("verify", path, *data_dir).out.startswith("verified: 3 answers, ")
+    write(path, out.replace('"start": ', '"begin": ', 1))
+    assert (
+        f"{path}: line 1: does not have the form" in invoke("verify", path, *data_dir, code=1).err
+    )
+
+
+def test_a_search_can_be_read_by_programs(
+    asked: tuple[object, ...], prompt_files: Mapping[str, Path]
+) -> None:
+    search = ("search", "What is inpainting the task of?", prompt_files["remove"], *asked[:-2])
+    objects = [json.loads(line) for line in invoke(*search, "--json", "-n", "3").out.splitlines()]
+    assert [item["rank"] for item in objects] == [1, 2, 3]
+    assert objects[0]["source_id"] == "arxiv:2401.00002"
+    assert objects[0]["title"] == "Tide: Removing Objects from Pictures"
+    assert objects[0]["pages"] == [1]
+    assert objects[0]["section"] == "Abstract"
+    words = " ".join(invoke(*search, "-n", "1").out.split())
+    assert " ".join(objects[0]["text"].split()) in words
+
+
+# What is said meanwhile
+
+
+def test_without_a_terminal_what_could_not_be_read_is_said_and_nothing_is_fetched_offline(
+    asked: tuple[object, ...], prompt_files: Mapping[str, Path], tmp_path: Path
+) -> None:
+    options = ("--data-dir", tmp_path / "data", *asked[2:])
+    shown = invoke("ask", prompt_files["colour"], *options)
+    (line,) = shown.err.splitlines()
+    assert line == "not read: arxiv:2401.00004v1: offline, and not in the mirror"
+    options = ("--data-dir", tmp_path / "other", *asked[2:-2])
+    assert "fetch" not in invoke("index", *prompt_files.values(), *options).err
+    assert invoke("index", *prompt_files.values(), *options, "--quiet").err == ""
+
+
+def test_verbose_says_what_is_done(
+    asked: tuple[object, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    for options, expected in (((), 0), (("-v",), 1)):
+        caplog.clear()
+        invoke("search", "What is removed?", *asked[:-2], *options)
+        lines = [line for line in caplog.messages if line.startswith("encoder ")]
+        assert len(lines) == expected
+        assert all(re.fullmatch(r"encoder \S+: \w+, torch\.\w+", line) for line in lines)
+
+
+# What does not apply is refused
+
+
+@pytest.mark.parametrize(
+    ("writer", "option", "value", "expected"),
+    [
+        ("extractive", "--model", "x", "--writer auto or --writer local or --writer chat"),
+        ("extractive", "--temperature", "0.5", "--writer auto"),
+        ("local", "--base-url", "http://127.0.0.1:9", "it is for --writer chat"),
+        ("auto", "--base-url", "http://127.0.0.1:9", "it is for --writer chat"),
+    ],
+)
+def test_options_that_do_not_apply_to_the_writer_are_refused(
+    prompt_files: Mapping[str, Path], writer: str, option: str, value: str, expected: str
+) -> None:
+    shown = invoke("ask", prompt_files["move"], "--writer", writer, option, value, code=2).refusal
+    assert f"{option}: --writer {writer} has no use for it" in shown
+    assert expected in shown
+
+
+def test_a_model_in_the_environment_does_not_forbid_another_writer(
+    asked: tuple[object, ...], prompt_files: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAG_MODEL", "nobody/nothing")
+    assert invoke("ask", prompt_files["move"], *asked).out.startswith("# My picture")
+
+
+def test_a_device_that_is_not_there_is_refused(
+    asked: tuple[object, ...], tmp_path: Path, prompt_files: Mapping[str, Path]
+) -> None:
+    options = ("--data-dir", tmp_path, *asked[2:])
+    with pytest.raises(RagError, match="--device cuda:99: torch finds only cpu"):
+        invoke("ask", prompt_files["move"], *options, "--device", "cuda:99")

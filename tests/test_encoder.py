@@ -17,6 +17,8 @@ from index.encoder import (
     Encoder,
     LazyEncoder,
     batches,
+    device_of,
+    dtype_on,
     embed,
     load_encoder,
 )
@@ -122,12 +124,12 @@ def test_offline_an_unknown_model_is_refused_with_what_to_do() -> None:
 
 
 def test_what_is_not_a_model_is_refused(tmp_path: Path, folder: Path) -> None:
-    with pytest.raises(EncoderError, match="no such folder"):
+    with pytest.raises(EncoderError, match="does not exist"):
         locate(str(tmp_path / "nothing"), offline=True)
     with pytest.raises(EncoderError, match="holds no model"):
         locate(str(tmp_path), offline=True)
     with pytest.raises(EncoderError, match="neither a folder nor the name"):
-        locate("not a/model/name", offline=True)
+        locate("not a/model", offline=True)
     pickled = tmp_path / "pickled"
     shutil.copytree(folder, pickled)
     for weights in pickled.rglob("*.safetensors"):
@@ -214,3 +216,15 @@ def test_a_passages_vector_is_the_mean_of_its_sentences() -> None:
         mean = encoder.encode_passages(sentences).mean(axis=0)
         assert np.allclose(vectors[row], mean / np.linalg.norm(mean), atol=1e-6)
     assert [part.shape for part in embed(encoder, [])] == [(0, encoder.dimension)] * 2
+
+
+def test_the_number_type_and_the_device_are_chosen_by_rule(folder: Path) -> None:
+    assert len({device_of() for _ in range(3)}) == 1
+    for device in {"cpu", device_of()}:
+        assert len({dtype_on(device) for _ in range(3)}) == 1
+    encoder = LazyEncoder(Settings(encoder=str(folder), device="cpu"))
+    assert encoder.dimension > 0
+    assert str(encoder._model.device) == "cpu"
+    assert encoder._model.dtype == dtype_on("cpu")
+    with pytest.raises(EncoderError, match="--device cuda:99: torch finds only cpu"):
+        _ = LazyEncoder(Settings(encoder=str(folder), device="cuda:99")).dimension

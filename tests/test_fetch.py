@@ -302,7 +302,7 @@ def test_progress_tells_once_how_each_source_ended(
         "arxiv:1706.03762": "fetched",
         "arxiv:2404.13784v1": "failed",
         "github:owner/name": "fetched",
-        SUMMARY_ID: "fetched",
+        SUMMARY_ID: "read",
     }
     assert len([step for _, step in steps if step != "asking"]) == 4
     steps.clear()

@@ -21,7 +21,7 @@ from tests.parts.tiny_models import FixedChecker, check_draft, evidence, llama, 
 def test_a_folder_is_loaded_named_by_its_weights_and_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: str
 ) -> None:
-    monkeypatch.setattr("rag.writers.local.loading.quickest_dtype", lambda: getattr(torch, dtype))
+    monkeypatch.setattr("rag.writers.local.loading.dtype_on", lambda _: getattr(torch, dtype))
     model = load_model(str(saved(tmp_path)), offline=True)
     assert (model.model.dtype, model.context) == (getattr(torch, dtype), 4096)
     assert str(model.revision).startswith("sha256:")
@@ -88,7 +88,8 @@ def test_a_damaged_checkpoint_is_a_clear_error(
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("nowhere/at/all", "nowhere/at/all cannot be loaded"),
+        ("nowhere/at/all", "nowhere/at/all does not exist"),
+        ("./nowhere", "./nowhere does not exist"),
         ("nobody/nothing", "nobody/nothing. is not on this machine"),
     ],
 )

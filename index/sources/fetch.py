@@ -33,8 +33,9 @@ from index.sources.store import (
 if TYPE_CHECKING:  # imported where the network is needed: most runs fetch nothing
     from index.sources.http import Http
 
-# All but "asking" end a source; "known" is what was stored or refused before this run.
-Step = Literal["asking", "fetched", "failed", "known"]
+# All but "asking" end a source; "fetched" came from the network, "read" from the prompt or a file,
+# and "known" is what was stored or refused before this run.
+Step = Literal["asking", "fetched", "read", "failed", "known"]
 Progress = Callable[[str, Step], None]
 
 # As GitHub prefers them where a repository has several; others follow in order of name.
@@ -217,7 +218,10 @@ class Fetcher:
         return self._store.fail(source_id, origin, reason)
 
     def _end(self, source_id: str, result: Source | Attempt) -> Source | Attempt:
-        self._progress(source_id, "fetched" if isinstance(result, Source) else "failed")
+        step: Step = "failed"
+        if isinstance(result, Source):
+            step = "fetched" if result.origin.startswith("http") else "read"
+        self._progress(source_id, step)
         return result
 
 

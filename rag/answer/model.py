@@ -174,11 +174,11 @@ class Answer:
             for quote in statement.quotes:
                 yield part, quote
 
-    def to_json(self) -> str:
-        """The documented form: indented, UTF-8, keys in reading order."""
+    def to_json(self, *, indent: int | None = 2) -> str:
+        """The documented form: indented or one line, UTF-8, keys in reading order."""
         sections = Sections(self.task, self.workflow, self.references)
         file = AnswerFile(FORMAT, self.prompt, self.writer, sections, self.sources)
-        return json.dumps(asdict(file), ensure_ascii=False, indent=2)
+        return json.dumps(asdict(file), ensure_ascii=False, indent=indent)
 
     @classmethod
     def from_json(cls, data: str) -> Answer:
@@ -231,10 +231,32 @@ class AnswerFile:
     sources: tuple[SourceRecord, ...]
 
 
+def answers_of(text: str) -> list[Answer]:
+    """The answers in a text: one, or as JSON Lines several. Raises AnswerError."""
+    lines = text.strip().split("\n")
+    if len(lines) == 1 or not lines[0].rstrip().endswith("}"):
+        return [Answer.from_json(text)]
+    answers = []
+    for number, line in enumerate(lines, 1):
+        try:
+            answers.append(Answer.from_json(line))
+        except AnswerError as error:
+            raise AnswerError(f"line {number}: {error}") from None
+    return answers
+
+
 def read_answer(path: Path) -> Answer:
-    """The answer in a file. Raises AnswerError where there is none."""
+    """The one answer in a file. Raises AnswerError where there is none."""
+    answers = read_answers_in(path)
+    if len(answers) > 1:
+        raise AnswerError(f"{path}: expected one answer, found {len(answers)}")
+    return answers[0]
+
+
+def read_answers_in(path: Path) -> list[Answer]:
+    """The answers in a file, see `answers_of`. Raises AnswerError where there is none."""
     try:
-        return Answer.from_json(path.read_text(encoding="utf-8"))
+        return answers_of(path.read_text(encoding="utf-8"))
     except AnswerError as error:
         raise AnswerError(f"{path}: {error}") from None
     except OSError as error:

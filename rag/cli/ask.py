@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from rag.support import SupportChecker
 
 AnswerFormat = Literal["markdown", "json", "html"]
-_SUFFIXES: dict[AnswerFormat, str] = {"markdown": ".md", "json": ".json", "html": ".html"}
+_SUFFIXES: dict[str, AnswerFormat] = {
+    ".md": "markdown", ".html": "html", ".json": "json",
+    ".txt": "markdown", ".markdown": "markdown", ".htm": "html", ".jsonl": "json",
+}  # fmt: skip
 
 
 @with_options_of(open_pipeline)
@@ -35,11 +38,22 @@ def run(
     open_pipeline: OpenPipeline,
     asked: QuestionOrPrompts,
     answer_format: Annotated[
-        AnswerFormat, typer.Option("--format", help="The format of the answer.")
-    ] = "markdown",
+        AnswerFormat | None,
+        typer.Option(
+            "--format",
+            help="The form of the answer; otherwise what --output ends in, or Markdown. Several "
+            "answers as JSON on standard output are JSON Lines.",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="A file; for several prompts a folder, with a file for each."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="A file (.md, .html, .json); for several prompts a folder, with a file for each, "
+            "or one .jsonl.",
+        ),
     ] = None,
 ) -> None:
     """Answer QUESTION from the works that LINK… name, or each PROMPT from the works it lists, and
@@ -47,16 +61,27 @@ def run(
     from index.files import write_output
 
     prompts = prompts_in(asked)
-    targets = _targets(prompts, output, _SUFFIXES[answer_format])
+    form = _form(answer_format, output)
+    suffix = next(suffix for suffix, each in _SUFFIXES.items() if each == form)
+    targets = _targets(prompts, output, suffix)
+    is_stream = output is not None and output.suffix.lower() == ".jsonl"
+    as_lines = form == "json" and (is_stream or (not targets and len(prompts) > 1))
+    lines = ""
     pipeline = open_pipeline()
     for number, prompt in enumerate(prompts):
         with Bars() as bars:
             answer = pipeline.ask(prompt, notify=bars, stream=bars.write)
-        text = _format(answer, answer_format, pipeline)
+        for source in answer.sources:
+            if source.reason:
+                say(f"not read: {source.id}: {source.reason}")
+        text = _format(answer, form, pipeline, as_line=as_lines)
         if targets:
-            write_output(targets[number], text.encode())
+            lines += text
+            if as_lines and number < len(prompts) - 1:
+                continue
+            write_output(targets[number], (lines if as_lines else text).encode())
             say(f"{prompt.path or prompt.question} → {targets[number]}")
-        elif answer_format == "markdown" and sys.stdout.isatty():
+        elif form == "markdown" and sys.stdout.isatty():
             from rich.console import Console
             from rich.markdown import Markdown
 
@@ -66,12 +91,24 @@ def run(
             sys.stdout.flush()  # here, where a full disk or a closed pipe is still reported
 
 
+def _form(answer_format: AnswerFormat | None, output: Path | None) -> AnswerFormat:
+    """The form that is asked for: by name, by the ending of the output, or by default."""
+    suffix = output.suffix.lower() if output and not output.is_dir() else ""
+    named = _SUFFIXES.get(suffix)
+    if answer_format and named and named != answer_format:
+        raise typer.BadParameter(
+            f"{output} ends in {suffix}, which is {named}, and --format says {answer_format}",
+            param_hint="--output",
+        )
+    return answer_format or named or "markdown"
+
+
 def _targets(prompts: list[Prompt], output: Path | None, suffix: str) -> list[Path]:
     """The file for each prompt's answer, none for stdout. Two answers never share a file, and no
     answer replaces a prompt or a file that it is made from."""
     if output is None:
         return []
-    several = len(prompts) > 1 or output.is_dir()
+    several = (len(prompts) > 1 and output.suffix.lower() != ".jsonl") or output.is_dir()
     targets = [output / f"{name_of(one)}{suffix}" if several else output for one in prompts]
     files = [getattr(item.paper, "path", None) for one in prompts for item in one.listings]
     used = [Path(name) for name in (*(one.path for one in prompts), *files) if name]
@@ -82,21 +119,21 @@ def _targets(prompts: list[Prompt], output: Path | None, suffix: str) -> list[Pa
     ]
     if several and output.exists() and not output.is_dir():
         taken = [f"{output} is a file: several answers need a folder"]
-    elif len(set(targets)) < len(targets):
+    elif several and len(set(targets)) < len(targets):
         taken = ["two prompts have the same file name"]
     if taken:
         raise typer.BadParameter(taken[0], param_hint="--output")
     return targets
 
 
-def _format(answer: Answer, answer_format: AnswerFormat, pipeline: Pipeline) -> str:
-    if answer_format == "json":
-        return answer.to_json() + "\n"
+def _format(answer: Answer, form: AnswerFormat, pipeline: Pipeline, *, as_line: bool) -> str:
+    if form == "json":
+        return answer.to_json(indent=None if as_line else 2) + "\n"
     from rag.views.warnings import find_support_warnings
 
     checker = partial(_checker, pipeline.settings.offline)
     support_warnings = find_support_warnings(answer, checker)
-    if answer_format == "markdown":
+    if form == "markdown":
         from rag.views.markdown import to_markdown
 
         return to_markdown(answer, support_warnings=support_warnings)

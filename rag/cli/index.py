@@ -28,7 +28,7 @@ def run(open_settings: OpenSettings, works: Works) -> None:
     catalog = Catalog.of(listings_in(works))
     encoder = LazyEncoder(chosen)
     if (chosen.sources / "ledger.jsonl").exists():
-        say("the ledger of an older version is not read: its sources are fetched anew")
+        say("the ledger of an older version is not read: its sources are read anew")
     if stored := outdated(catalog, chosen, encoder.name):
         say(
             f"{len(stored)} stored sources have no segment by this encoder and this version of the "
@@ -44,6 +44,6 @@ def run(open_settings: OpenSettings, works: Works) -> None:
     count = len({(listing.name, listing.source_ids) for listing in catalog.listings})
     say(
         f"{count} works, {len(built.states) - len(built.failed)} of {len(built.states)} sources "
-        f"usable: {built.fetched} fetched, {built.embedded} embedded ({built.passages} passages) "
+        f"usable: {built.added} new, {built.embedded} embedded ({built.passages} passages) "
         f"in {time.monotonic() - began:.1f} s"
     )

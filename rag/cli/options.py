@@ -83,6 +83,13 @@ Model = Annotated[
         help="The instruct model: name or folder; for --writer chat the name the server knows.",
     ),
 ]
+Device = Annotated[
+    str,
+    typer.Option(
+        envvar="RAG_DEVICE",
+        help="Where models compute: cpu, cuda, cuda:1, mps; a GPU where there is one if not given.",
+    ),
+]
 OpenSettings = Callable[[], Settings]
 OpenPipeline = Callable[[], "Pipeline"]
 
@@ -92,11 +99,21 @@ def settings(
     mirror: Mirror = None,
     offline: Offline = False,
     encoder: EncoderName = ENCODER,
+    device: Device = "",
 ) -> Settings:
     """The settings that these options add up to."""
     if mirror is not None and not mirror.is_dir():
-        raise typer.BadParameter(f"{mirror} is not a folder", param_hint="--mirror")
-    return Settings(data_dir=data_dir, mirror=mirror, offline=offline, encoder=encoder)
+        problem = "is not a folder" if mirror.exists() else "does not exist"
+        raise typer.BadParameter(f"{mirror} {problem}", param_hint="--mirror")
+    return Settings(data_dir, mirror, offline, encoder, device)
+
+
+_WRITERS_OF = {
+    "model": ("auto", "local", "chat"),
+    "base_url": ("chat",),
+    **dict.fromkeys(("seed", "temperature", "threshold", "tries"), ("auto", "local", "chat")),
+}
+"""The writers that an option is for."""
 
 
 def prompts_in(arguments: Sequence[str]) -> list["Prompt"]:
@@ -144,6 +161,7 @@ def _prompt(name: str) -> "Prompt":
 
 
 def open_pipeline(
+    context: typer.Context,
     writer: Annotated[
         Literal["auto", "local", "extractive", "chat"],
         typer.Option(
@@ -176,16 +194,29 @@ def open_pipeline(
     mirror: Mirror = None,
     offline: Offline = False,
     encoder: EncoderName = ENCODER,
+    device: Device = "",
 ) -> "Pipeline":
     """The pipeline that these options describe, its writer announced on stderr."""
     from index.encoder import LazyEncoder
     from rag.pipeline import Pipeline
     from rag.writers.choice import WriterChoice, open_writer
 
-    chosen = settings(data_dir, mirror, offline, encoder)
+    for name, writers in _WRITERS_OF.items():
+        source = context.get_parameter_source(name)
+        if writer not in writers and source and source.name == "COMMANDLINE":
+            others = " or ".join(f"--writer {each}" for each in writers)
+            raise typer.BadParameter(
+                f"--writer {writer} has no use for it: it is for {others}",
+                param_hint="--" + name.replace("_", "-"),
+            )
+    chosen = settings(data_dir, mirror, offline, encoder, device)
     # The encoder first: it fails at once where it is missing; a writer may be a large download.
     lazy_encoder = LazyEncoder(chosen)
-    choice = WriterChoice(writer, model, base_url, offline, temperature, seed, threshold, tries)
+    if writer != "chat":
+        base_url = None
+    choice = WriterChoice(
+        writer, model, base_url, offline, temperature, seed, threshold, tries, device
+    )
     return Pipeline(chosen, lazy_encoder, open_writer(choice, announce=say))
 
 

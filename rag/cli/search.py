@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rag.cli.options import Bars, OpenSettings, listings_in, settings, with_options_of
+from rag.plaintext import plain
 
 if TYPE_CHECKING:
+    from index.catalog import Listing
+    from index.settings import Settings
     from rag.retrieval.evidence import Hit
 
 
@@ -38,6 +45,9 @@ def run(
         str,
         typer.Option(help="A cross-encoder that reranks the best passages: name or folder."),
     ] = "",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="JSON Lines, an object for each passage.")
+    ] = False,
 ) -> None:
     """Show the passages that QUESTION finds, best first, with their scores, source, page and
     section: in everything that was indexed, in the works that --work names, or in those that
@@ -78,16 +88,56 @@ def run(
                 reranker=loaded,
                 notify=bars,
             )
-    for rank, hit in enumerate(hits[:count], start=1):
-        typer.echo(_format(rank, hit))
+    hits = hits[:count]
+    titles = _titles(hits, listings, chosen, pipeline.encoder.name)
+    show = _as_json if as_json else _as_text
+    for rank, hit in enumerate(hits, start=1):
+        typer.echo(show(rank, hit, titles.get(hit.source_id, "")))
 
 
-def _format(rank: int, hit: Hit) -> str:
-    from rag.plaintext import plain
+def _titles(
+    hits: Sequence[Hit], listings: Sequence[Listing], chosen: Settings, encoder: str
+) -> dict[str, str]:
+    """What the works of the hits are called, by source: in the prompts, or else in their text."""
+    from index.build import current_segment_name
+    from index.sources.store import SourceStore
+    from index.stores.segments import SegmentStore
 
-    pages = f" p. {'–'.join(map(str, hit.passage.pages))}" if hit.passage.pages else ""
-    heading = f" · {plain(hit.passage.heading)}" if hit.passage.heading else ""
-    return (
-        f"{rank}. {hit.score:.2f} (cosine {hit.dense:.2f}, BM25 {hit.lexical:.1f}) "
-        f"{hit.source_id}{pages}{heading}\n   {plain(hit.text)}\n"
-    )
+    titles = {sid: item.name for item in listings if item.name for sid in item.source_ids}
+    for source_id in {hit.source_id for hit in hits} - titles.keys():
+        if source := SourceStore(chosen.sources).get(source_id):
+            name = current_segment_name(source, encoder)
+            own = SegmentStore(chosen.index).load(name).title
+            titles[source_id] = source.title or own
+    return titles
+
+
+def _as_json(rank: int, hit: Hit, title: str) -> str:
+    passage = hit.passage
+    fields = {
+        "rank": rank,
+        "score": hit.score,
+        "cosine": hit.dense,
+        "bm25": hit.lexical,
+        "source_id": hit.source_id,
+        "title": title,
+        "pages": passage.pages,
+        "section": passage.heading,
+        "start": passage.start,
+        "end": passage.end,
+        "text": passage.text,
+    }
+    return json.dumps(fields, ensure_ascii=False)
+
+
+def _as_text(rank: int, hit: Hit, title: str) -> str:
+    """Source and place, scores, and the words, wrapped to the width of the terminal."""
+    pages = f"p. {'–'.join(map(str, hit.passage.pages))}" if hit.passage.pages else ""
+    place = " · ".join(filter(None, (title or hit.source_id, pages, hit.passage.heading)))
+    scores = f"{hit.score:.2f} (cosine {hit.dense:.2f}, BM25 {hit.lexical:.1f})"
+    width = min(100, shutil.get_terminal_size().columns)
+    words = textwrap.fill(
+        plain(hit.text), width, initial_indent="   ", subsequent_indent="   ",
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+    return f"{rank}. {plain(place)}\n   {scores} {hit.source_id}\n{words}\n"

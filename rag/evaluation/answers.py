@@ -23,7 +23,7 @@ from index.documents.document import Document
 from index.errors import AnswerError, PromptError, RagError
 from index.passages import Passage, sentence_spans, split
 from rag.answer.compose import FIXED, NO_RELEVANCE
-from rag.answer.model import Answer, Quote, read_answer
+from rag.answer.model import Answer, Quote, read_answers_in
 from rag.answer.verify import DocumentOf, Verification, verify
 from rag.evaluation.datasets import read_json_lines
 from rag.prompt import Prompt, parse_prompt, works_of
@@ -275,8 +275,19 @@ def read_answers(paths: Sequence[Path]) -> tuple[dict[str, Answer], list[Evaluat
     external: list[EvaluatedAnswer] = []
     stems = [path.stem for path in files]
     for path in files:
-        if path.suffix == ".jsonl":
+        if path.suffix == ".jsonl" and not _is_own(path):
             external += read_external(path)
-        else:
-            own[path.stem if stems.count(path.stem) == 1 else str(path)] = read_answer(path)
+            continue
+        name = path.stem if stems.count(path.stem) == 1 else str(path)
+        answers = read_answers_in(path)
+        own |= {f"{name}:{number}": answer for number, answer in enumerate(answers, 1)}
+        if len(answers) == 1:
+            own[name] = own.pop(f"{name}:1")
     return own, external
+
+
+def _is_own(path: Path) -> bool:
+    """Whether JSON Lines are answers of this project, as `rag ask` writes them."""
+    with suppress(OSError), path.open("rb") as file:
+        return b'"grounded-answer/' in file.read(60)
+    return False

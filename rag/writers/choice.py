@@ -15,6 +15,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from index.errors import WriterError
+from index.weights import is_path
 from rag.retrieval.evidence import Evidence
 from rag.writers.base import CHAT_KEY, Draft, Writer, error_line
 from rag.writers.chat import FORMS, ChatWriter
@@ -38,6 +39,7 @@ class WriterChoice:
     seed: int = 0
     threshold: float | None = None
     tries: int = 2
+    device: str = ""
 
     @property
     def settings(self) -> WritingSettings:
@@ -107,12 +109,13 @@ def _local(choice: WriterChoice, announce: Callable[[str], None]) -> Writer:
 
     model = choice.model or DEFAULT_MODEL
     try:
-        loaded = load_model(model, offline=True)
+        loaded = load_model(model, offline=True, device=choice.device)
     except WriterError:
-        if choice.offline or Path(model).exists() or not (download := needed_download(model)):
+        local = choice.offline or is_path(model) or Path(model).exists()
+        if local or not (download := needed_download(model)):
             raise
         announce(f"fetching {download}")
-        loaded = load_model(model)
+        loaded = load_model(model, device=choice.device)
     return LocalWriter(loaded, settings=choice.settings)
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from index.checkpoint import check_checkpoint, check_finite
-from index.encoder import quickest_dtype
+from index.encoder import device_of, dtype_on
 from index.errors import WriterError
-from index.weights import hub_folder
+from index.weights import hub_folder, is_path
 from rag.writers.base import error_line
 from rag.writers.local.tokenizer import TokenVocabulary
 
@@ -54,24 +54,26 @@ class LoadedModel:
         return cls(model.eval(), vocabulary, name, revision, context)
 
 
-def load_model(name: str, *, offline: bool = False) -> LoadedModel:
-    """The model of this hub id or folder, on a GPU where there is one, in the quickest precision
-    of this machine. Raises WriterError."""
-    import torch
+def load_model(name: str, *, offline: bool = False, device: str = "") -> LoadedModel:
+    """The model of this hub id or folder, on this device (see `index.encoder.device_of`), in the
+    number type of the device. Raises WriterError, EncoderError."""
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, utils
 
     pretrained: Any = AutoModelForCausalLM.from_pretrained
     logging: Any = utils.logging  # Errors are reported in our own words.
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    place = device_of(device)
+    own = Path(name).expanduser()
+    if is_path(name) and not own.exists():
+        raise WriterError(f"{name} does not exist: expected a folder with a model")
     try:
-        own = Path(name).expanduser()
         folder = check_checkpoint(own if own.is_dir() else hub_folder(name, offline=offline))
         options = {"local_files_only": True, "trust_remote_code": False}
         config = AutoConfig.from_pretrained(folder, **options)
         tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-        dtype = quickest_dtype()
-        _check_memory(name, config, dtype)
+        dtype = dtype_on(place)
+        _check_memory(name, config, dtype, place)
         options |= {"use_safetensors": True, "output_loading_info": True}
         model, report = pretrained(folder, config=config, dtype=dtype, **options)
         if missing := sorted(report["missing_keys"]):
@@ -80,7 +82,7 @@ def load_model(name: str, *, offline: bool = False) -> LoadedModel:
                 f"(the first is {missing[0]}); fetch it again"
             )
         check_finite(model.state_dict(), name)
-        model = model.to("cuda" if torch.cuda.is_available() else "cpu")
+        model = model.to(place)
     except WriterError:
         raise
     except Exception as error:  # The libraries raise dozens of kinds for a damaged checkpoint.
@@ -92,7 +94,7 @@ def load_model(name: str, *, offline: bool = False) -> LoadedModel:
     return LoadedModel.of(model, tokenizer, name=name, revision=revision)
 
 
-def _check_memory(name: str, config: Any, dtype: Any) -> None:
+def _check_memory(name: str, config: Any, dtype: Any, device: str) -> None:
     """Refuse before the operating system does: on Linux it would end the process instead."""
     import torch
     from transformers import AutoModelForCausalLM
@@ -100,8 +102,8 @@ def _check_memory(name: str, config: Any, dtype: Any) -> None:
     build: Any = AutoModelForCausalLM.from_config
     with torch.device("meta"):
         needed = build(config).num_parameters() * dtype.itemsize
-    if torch.cuda.is_available():
-        free = int(torch.cuda.mem_get_info()[0])
+    if device.startswith("cuda"):
+        free = int(torch.cuda.mem_get_info(device)[0])
     else:
         memory = Path("/proc/meminfo")  # Not on other systems: there loading itself has to fail.
         text = memory.read_text(encoding="ascii") if memory.exists() else ""
