@@ -381,7 +381,7 @@ def test_a_missing_encoder_or_mirror_is_refused(
     missing = tmp_path / "missing"
     options = ("--data-dir", tmp_path, "--encoder", missing)
     shown = run("index", prompt_files["move"], *options, code=2)
-    assert shown.err == f"rag: {missing}: does not exist: expected a folder with a model\n"
+    assert shown.err == f"rag: {missing} does not exist: expected a folder with a model\n"
     shown = ask(prompt_files["move"], "--mirror", missing, code=2)
     assert "missing does not exist" in shown.refusal.replace(" ", " ")
 

@@ -15,7 +15,8 @@ from index.errors import RagError
 from index.settings import CONFIGURABLE, variable
 from rag.cli.main import app
 from rag.views.notebook import settings_here
-from tests.parts.commands import invoke
+from tests.parts.commands import MAIN, invoke, run
+from tests.parts.servers import Reply, Server
 from tests.parts.works import write
 
 
@@ -257,3 +258,40 @@ def test_a_device_that_is_not_there_is_refused(
     options = ("--data-dir", tmp_path, *asked[2:])
     with pytest.raises(RagError, match="--device cuda:99: torch finds only cpu"):
         invoke("ask", prompt_files["move"], *options, "--device", "cuda:99")
+
+
+# Errors that help
+
+
+@pytest.mark.parametrize("extra", ["ir_measures", "pytrec_eval"])
+def test_a_missing_extra_is_named_before_any_work(extra: str, tmp_path: Path) -> None:
+    program = f"import sys; sys.modules[{extra!r}] = None; " + MAIN
+    shown = run("evaluate", "retrieval", tmp_path / "none", program=program, code=2)
+    assert shown.err == (
+        f"rag: this needs the extra `evaluate` ({extra} missing): "
+        "pip install 'grounded-rag[evaluate]'\n"
+    )
+
+
+@pytest.mark.parametrize("model", ["./models/none", "models/of/mine"])
+def test_a_folder_of_a_model_that_is_not_there_does_not_exist(
+    asked: tuple[object, ...], prompt_files: Mapping[str, Path], model: str
+) -> None:
+    options = (*asked[:-2], "--writer", "local", "--model", model)
+    with pytest.raises(RagError, match=f"^{model} does not exist"):
+        invoke("ask", prompt_files["move"], *options)
+
+
+def test_the_version_in_a_servers_address_is_guessed_and_its_words_are_shown(
+    asked: tuple[object, ...], prompt_files: Mapping[str, Path]
+) -> None:
+    pytest.importorskip("langchain_openai", reason="needs the extra `chat`")
+    words = "Server is pinned to 'one'; requested 'another'."
+    headers = {"Content-Type": "application/json"}
+    with Server() as server:
+        server.tell("/v1/models", Reply(200, b'{"data": []}', headers))
+        refusal = json.dumps({"detail": words}).encode()
+        server.tell("/v1/chat/completions", Reply(400, refusal, headers))
+        chat = ("--writer", "chat", "--model", "another", "--base-url", server.url)
+        with pytest.raises(RagError, match=f"does not answer: {re.escape(words)}"):
+            invoke("ask", prompt_files["move"], *asked[:-2], *chat)

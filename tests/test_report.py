@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -410,9 +411,14 @@ def test_the_commands_try_writers_judge_compare_and_draw_a_sheet(
     assert "| false answers |" in page
     again = rag(
         "evaluate", "answers", folder, "--mismatched", folder / "mismatched", *options,
-        "--name", "extractive",
+        "--name", "extractive", "--output", tmp_path / "again",
     )  # fmt: skip
-    assert again == page
+    assert (tmp_path / "again" / "report.md").read_text() == page
+    assert len(again.splitlines()) <= 24
+    assert max(map(len, again.splitlines())) <= 100
+    assert re.search(
+        r"^1 quotes that stand in their source, letter by letter +100.0 %", again, re.M
+    )
     sheet = tmp_path / "sheet.csv"
     drawing = ("evaluate", "sheet", folder, "--data-dir", settings.data_dir, "--output", sheet)
     rag(*drawing, "--size", "5")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -76,6 +77,7 @@ def answers(
     from rag.support.builtin import open_checker
 
     opened = open_checker(checker, offline=offline)
+    began = time.monotonic()
     report = _evaluate(
         name,
         opened,
@@ -87,8 +89,11 @@ def answers(
         perturbed_per_kind=perturbed,
         graded=[prompt for each in _graded(graded or (), mirror or ()) for prompt in each],
     )
-    typer.echo(report.to_markdown(), nl=False)
-    if output is not None:
+    typer.echo(report.to_text(), nl=False)
+    say(f"evaluated in {time.monotonic() - began:.0f} s")
+    if output is None:
+        say("the whole report, with everything that is wrong by name: --output FOLDER")
+    else:
         _write(report, output)
 
 
@@ -250,6 +255,9 @@ def retrieval(
     from rag.evaluation.retrieval import evaluate_retrieval
     from rag.retrieval.reranker import load_reranker
 
+    options.require("evaluate", "ir_measures", "pytrec_eval")
+    if "langchain" in (baseline or ()):
+        options.require("evaluate", "langchain_text_splitters")
     data = read_evaluation_set(folder)
     with Bars() as bars:
         report = evaluate_retrieval(
@@ -324,7 +332,11 @@ def _evaluate(
 
     own, external = read_answers(paths)
     document_of = options.reextraction(own.values(), options.settings(data_dir))
-    return evaluate(name, checker, answers=own, external=external, document_of=document_of, **more)
+    with Bars() as bars:
+        return evaluate(
+            name, checker, answers=own, external=external, document_of=document_of, notify=bars,
+            **more,
+        )  # fmt: skip
 
 
 def _on_labels(checker: SupportChecker, files: Sequence[Path]) -> list[SupportReport]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -25,6 +26,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from index.errors import RagError
 from index.settings import DEFAULT_ENCODER, Settings
 from index.sources.local_files import exists
 from rag.plaintext import plain
@@ -218,6 +220,15 @@ def open_pipeline(
         writer, model, base_url, offline, temperature, seed, threshold, tries, device
     )
     return Pipeline(chosen, lazy_encoder, open_writer(choice, announce=say))
+
+
+def require(extra: str, *modules: str) -> None:
+    """Raises RagError, before any work is done, where a module of an optional extra is missing."""
+    if missing := [name for name in modules if find_spec(name) is None]:
+        raise RagError(
+            f"this needs the extra `{extra}` ({', '.join(missing)} missing): "
+            f"pip install 'grounded-rag[{extra}]'"
+        )
 
 
 def reextraction(answers: Iterable["Answer"], chosen: Settings) -> "Reextraction":

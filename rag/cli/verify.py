@@ -40,9 +40,9 @@ def run(
             failures.append(f"{path}: {str(error).removeprefix(f'{path}: ')}")
     count = len(answers) + len(failures)
     document_of = reextraction(answers.values(), settings(data_dir))
-    verifications = {path: verify(answer, document_of) for path, answer in answers.items()}
-    for path, verification in verifications.items():
-        failures += [f"{path}: {failure}" for failure in verification.failures]
+    verifications = {name: verify(answer, document_of) for name, answer in answers.items()}
+    for name, verification in verifications.items():
+        failures += [f"{name}: {failure}" for failure in verification.failures]
     for failure in failures:
         say(failure, always=True)
     outcome = _count(len(failures), "failure") if failures else "verified"

@@ -19,6 +19,7 @@ from typing import Final, Literal
 
 from pydantic import ConfigDict, with_config
 
+from index.build import Notify, silent
 from index.documents.document import Document
 from index.errors import AnswerError, PromptError, RagError
 from index.passages import Passage, sentence_spans, split
@@ -97,10 +98,13 @@ class CheckedAnswer:
 
 
 def evaluated_answers(
-    answers: Mapping[str, Answer], document_of: DocumentOf
+    answers: Mapping[str, Answer], document_of: DocumentOf, *, notify: Notify = silent
 ) -> tuple[list[EvaluatedAnswer], list[CheckedAnswer]]:
     """Answers of this project by name, as what is judged, and as what was checked."""
-    checked = [_checked(answer, document_of) for answer in answers.values()]
+    checked = []
+    for done, (name, answer) in enumerate(answers.items()):
+        notify("read sources again", done, len(answers), name)
+        checked.append(_checked(answer, document_of))
     documents = {d.sha256: d for item in checked for d in item.documents.values() if d}
     passages = {sha256: split(document) for sha256, document in documents.items()}
     named = zip(answers, checked, strict=True)

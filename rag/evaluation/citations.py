@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from index.build import Notify, silent
 from index.errors import DatasetError
 from rag.evaluation.answers import Claim, EvaluatedAnswer
 from rag.evaluation.statistics import (
@@ -30,7 +31,7 @@ from rag.evaluation.statistics import (
     corrected_share,
     measures_of,
 )
-from rag.support import SupportChecker, premise
+from rag.support import Support, SupportChecker, premise
 
 BEST = 6
 """Passages of all listed works that a statement is held against: about 3,000 characters."""
@@ -107,9 +108,15 @@ class Verdict:
     wrong: tuple[str, ...] = ()
 
 
-def judge_claims(checker: SupportChecker, answers: Sequence[EvaluatedAnswer]) -> list[Verdict]:
+_AT_ONCE = 128
+"""Pairs that the checker is asked together: many, which is faster for a model."""
+
+
+def judge_claims(
+    checker: SupportChecker, answers: Sequence[EvaluatedAnswer], *, notify: Notify = silent
+) -> list[Verdict]:
     """A verdict for every statement in a writer's own words, in the answers' order. The checker is
-    asked everything at once, which is faster for a model, and nothing twice."""
+    asked nothing twice."""
     tasks = []
     for answer in answers:
         for claim in answer.claims:
@@ -118,13 +125,19 @@ def judge_claims(checker: SupportChecker, answers: Sequence[EvaluatedAnswer]) ->
                 quotes = tuple(premise(item.work, item.text) for item in true)
                 passages = tuple(premise(item.work, item.passage) for item in true)
                 tasks.append((answer, claim, quotes, passages, answer.best(claim.text, BEST)))
-    pairs = dict.fromkeys(
-        (claim.text, texts)
-        for _, claim, quotes, passages, best in tasks
-        for texts in (*premise_sets(quotes), *premise_sets(passages), best)
-        if texts
+    pairs = list(
+        dict.fromkeys(
+            (claim.text, texts)
+            for _, claim, quotes, passages, best in tasks
+            for texts in (*premise_sets(quotes), *premise_sets(passages), best)
+            if texts
+        )
     )
-    support = dict(zip(pairs, checker.check_all(list(pairs)), strict=True))
+    support: dict[tuple[str, tuple[str, ...]], Support] = {}
+    for start in range(0, len(pairs), _AT_ONCE):
+        notify("check statements", start, len(pairs), f"{len(tasks)} statements")
+        part = pairs[start : start + _AT_ONCE]
+        support |= dict(zip(part, checker.check_all(part), strict=True))
     verdicts = []
     for answer, claim, quotes, passages, best in tasks:
 

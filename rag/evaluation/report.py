@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from index.build import Notify, silent
 from index.errors import DatasetError
 from index.files import write_output
 from rag.answer.model import Answer
@@ -36,7 +37,7 @@ from rag.evaluation.support import (
     render_markdown,
     try_on_documents,
 )
-from rag.plaintext import escape
+from rag.plaintext import escape, plain
 from rag.support import SupportChecker
 
 FORMAT = "grounding-report/2"
@@ -50,6 +51,17 @@ LINES = {
     6: "The checker's own validity",
     7: "Relevance of what is told",
 }
+_WIDTH = 100
+_DETAILS = frozenset(
+    (
+        "recall_gap",
+        "false_parts",
+        "source_type_full_text",
+        "source_type_readme",
+        "source_type_summary",
+    )
+)
+"""Measures that only the whole report has."""
 _SHOWN = 60
 """Problems that the Markdown shows; the JSON has all of them."""
 
@@ -100,6 +112,31 @@ class Report:
             counts = zip(("numerator", "denominator", "unscored"), one.counts(), strict=True)
             item.update({**asdict(one.estimate()), **dict(counts)})
         return json.dumps(raw, ensure_ascii=False, indent=2) + "\n"
+
+    def to_text(self) -> str:
+        """What fits a screen of 24 lines by 100 characters: of each line the figures that matter,
+        and how much is wrong. Everything else is in the Markdown and the JSON."""
+        lines = [
+            f"{plain(self.name)}: {self.answers} answers to {self.prompts} questions, "
+            f"{self.statements} statements ({self.fixed} more claim nothing)"[:_WIDTH],
+            f"checker {plain(self.checker)}, threshold {self.threshold:.2f}; 95 % intervals over "
+            "questions"[:_WIDTH],
+            "",
+        ]
+        for item in self.measures:
+            if item.key not in _DETAILS:
+                value, ends = _figure(item.estimate())
+                _, scored, unscored = item.counts()
+                counted = f"of {scored}" + (f", {unscored} not scored" if unscored else "")
+                label = f"{item.line} {item.label}"
+                lines.append(f"{label:<57}{value:>8} {ends:>17}  {counted}"[:_WIDTH])
+        if self.perturbations:
+            rows = [row for row in self.perturbations.rows if row.perturbed]
+            found, total = sum(row.by_either for row in rows), sum(row.total for row in rows)
+            lines.append(f"6 perturbed sentences that the checker finds: {found} of {total}")
+        lines.append(f"{len(self.problems)} problems" + (", the first:" if self.problems else ""))
+        lines += [f"  {plain(str(one))}"[:_WIDTH] for one in self.problems[:2]]
+        return "\n".join(lines) + "\n"
 
     def to_markdown(self) -> str:
         """The lines with denominators and intervals, then what is wrong by name."""
@@ -190,16 +227,17 @@ def evaluate(
     validity: Sequence[SupportReport] = (),
     perturbed_per_kind: int = 0,
     graded: Sequence[GradedPrompt] = (),
+    notify: Notify = silent,
 ) -> Report:
     """The report on `answers` (by name) of this project and on those of external systems, of which
     only statements and citations are known. It is named after the writer where no `name` is given.
     `labels` say whether a statement is supported by the listed works, by its key; the checker is
     tried on `perturbed_per_kind` sentences of the works for each kind of change. Answers to
     `graded` prompts get line 7."""
-    own, checked = evaluated_answers(answers, document_of)
+    own, checked = evaluated_answers(answers, document_of, notify=notify)
     evaluated = [*own, *external]
     claims = [claim for answer in evaluated for claim in answer.claims]
-    verdicts = judge_claims(checker, evaluated)
+    verdicts = judge_claims(checker, evaluated, notify=notify)
     measures = verdict_measures(verdicts)
     if checked:
         measures += exact_measures(checked, mismatched)
@@ -217,6 +255,8 @@ def evaluate(
         for source_id, document in item.documents.items()
         if document is not None
     }
+    if perturbed_per_kind and documents:
+        notify("try the checker", 0, 1, "perturbed sentences")
     return Report(
         name=name or (written_by.pop() if len(written_by) == 1 and not external else "answers"),
         checker=checker.name,

@@ -123,6 +123,14 @@ def _statement_objects(text: str) -> list[dict[str, Any]] | None:
     return items or None
 
 
+def _in_the_servers_words(error: Exception) -> Exception:
+    """The error with the message that the server sent, where it sent one."""
+    body = getattr(error, "body", None)
+    words = body.get("message") or body.get("detail") if isinstance(body, dict) else None
+    status = getattr(error, "status_code", "")
+    return RuntimeError(f"{words} (status {status})") if words else error
+
+
 class ChatWriter:
     """Writes through one chat model. `forms` are how the model may be held to its form, strictest
     first: "grammar" sends the very grammar in which the local writer decodes (vLLM, llama.cpp with
@@ -190,7 +198,7 @@ class _ChatRun(WritingRun):
                 if form != "free" and getattr(error, "status_code", None) in _REFUSALS:
                     self._step_down(request, form, "refuses it")
                     continue
-                reason = error_line(error)
+                reason = error_line(_in_the_servers_words(error))
                 if not self.answered:
                     raise WriterError(
                         f"the chat model {self.writer.name} does not answer: {reason}"

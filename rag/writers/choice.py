@@ -144,7 +144,7 @@ def open_chat_model(
         ) from error
     options: dict[str, Any] = {
         "model": model,
-        "base_url": base_url,
+        "base_url": _served_at(base_url),
         # Local servers want no key, the client does.
         "api_key": lambda: os.environ.get(CHAT_KEY) or "none",
         "temperature": settings.temperature,
@@ -154,6 +154,22 @@ def open_chat_model(
         "max_retries": 1,
     }
     return ChatWriter(ChatOpenAI(**options), name=model, forms=FORMS, settings=settings)
+
+
+def _served_at(base_url: str) -> str:
+    """`base_url`; where it names a server alone and that answers under /v1, the address there."""
+    import httpx
+
+    if urlsplit(base_url).path.strip("/"):
+        return base_url
+    own = base_url.rstrip("/")
+    try:
+        own_status, guessed_status = (
+            httpx.get(f"{url}/models", timeout=5.0).status_code for url in (own, f"{own}/v1")
+        )
+    except (httpx.HTTPError, httpx.InvalidURL):  # the first request says what is wrong
+        return base_url
+    return f"{own}/v1" if own_status == 404 != guessed_status else base_url
 
 
 def needed_download(model: str, *, endpoint: str | None = None) -> str:

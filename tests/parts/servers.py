@@ -106,6 +106,10 @@ def _handler_for(server: Server) -> type[BaseHTTPRequestHandler]:
             request = Request(parts.path, query, headers, time.monotonic(), self.client_address[1])
             self._send(server.answer(request))
 
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
+
         def _send(self, reply: Reply) -> None:
             time.sleep(reply.pause)
             self.send_response(reply.status)
