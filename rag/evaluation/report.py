@@ -117,26 +117,23 @@ class Report:
         """What fits a screen of 24 lines by 100 characters: of each line the figures that matter,
         and how much is wrong. Everything else is in the Markdown and the JSON."""
         lines = [
-            f"{plain(self.name)}: {self.answers} answers to {self.prompts} questions, "
-            f"{self.statements} statements ({self.fixed} more claim nothing)"[:_WIDTH],
-            f"checker {plain(self.checker)}, threshold {self.threshold:.2f}; 95 % intervals over "
-            "questions"[:_WIDTH],
-            "",
+            f"{self.name}: {self.answers} answers to {self.prompts} questions, "
+            f"{self.statements} statements ({self.fixed} more claim nothing)",
+            f"checker {self.checker}, threshold {self.threshold:.2f}; intervals: 95 %",
         ]
         for item in self.measures:
             if item.key not in _DETAILS:
                 value, ends = _figure(item.estimate())
                 _, scored, unscored = item.counts()
                 counted = f"of {scored}" + (f", {unscored} not scored" if unscored else "")
-                label = f"{item.line} {item.label}"
-                lines.append(f"{label:<57}{value:>8} {ends:>17}  {counted}"[:_WIDTH])
+                lines.append(f"{item.line} {item.label:<55}{value:>8} {ends:>17}  {counted}")
         if self.perturbations:
             rows = [row for row in self.perturbations.rows if row.perturbed]
             found, total = sum(row.by_either for row in rows), sum(row.total for row in rows)
             lines.append(f"6 perturbed sentences that the checker finds: {found} of {total}")
         lines.append(f"{len(self.problems)} problems" + (", the first:" if self.problems else ""))
-        lines += [f"  {plain(str(one))}"[:_WIDTH] for one in self.problems[:2]]
-        return "\n".join(lines) + "\n"
+        lines += [f"  {one}" for one in self.problems[:2]]
+        return "".join(plain(line)[:_WIDTH] + "\n" for line in lines)
 
     def to_markdown(self) -> str:
         """The lines with denominators and intervals, then what is wrong by name."""
