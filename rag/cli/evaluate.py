@@ -89,7 +89,7 @@ def answers(
         perturbed_per_kind=perturbed,
         graded=[prompt for each in _graded(graded or (), mirror or ()) for prompt in each],
     )
-    typer.echo(report.to_text(), nl=False)
+    typer.echo(_screen(report), nl=False)
     say(f"evaluated in {time.monotonic() - began:.0f} s")
     if output is None:
         say("the whole report, with everything that is wrong by name: --output FOLDER")
@@ -322,6 +322,36 @@ def _graded(paths: Sequence[Path], mirrors: Sequence[Path]) -> list[list[GradedP
     from rag.evaluation.graded import read_graded
 
     return [read_graded(path, load_encoder(offline=True), mirrors) for path in paths]
+
+
+_DETAILS = ("recall_gap", "false_parts", "source_type_")
+"""Measures, or what they begin with, that only the whole report has."""
+
+
+def _screen(report: Report) -> str:
+    """What fits a screen of 24 lines by 100 characters: the figures that matter, and how much is
+    wrong. Everything else is in the files."""
+    from rag.evaluation.report import figure
+    from rag.plaintext import plain
+
+    lines = [
+        f"{report.name}: {report.answers} answers to {report.prompts} questions, "
+        f"{report.statements} statements ({report.fixed} more claim nothing)",
+        f"checker {report.checker}, threshold {report.threshold:.2f}; intervals: 95 %",
+    ]
+    for item in report.measures:
+        if not item.key.startswith(_DETAILS):
+            value, ends = figure(item.estimate())
+            _, scored, unscored = item.counts()
+            counted = f"of {scored}" + (f", {unscored} not scored" if unscored else "")
+            lines.append(f"{item.line} {item.label:<55}{value:>8} {ends:>17}  {counted}")
+    if report.perturbations:
+        rows = [row for row in report.perturbations.rows if row.perturbed]
+        found, total = sum(row.by_either for row in rows), sum(row.total for row in rows)
+        lines.append(f"6 perturbed sentences that the checker finds: {found} of {total}")
+    lines.append(f"{len(report.problems)} problems" + (", the first:" if report.problems else ""))
+    lines += [f"  {one}" for one in report.problems[:2]]
+    return "".join(plain(line)[:100] + "\n" for line in lines)
 
 
 def _evaluate(

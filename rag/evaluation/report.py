@@ -37,7 +37,7 @@ from rag.evaluation.support import (
     render_markdown,
     try_on_documents,
 )
-from rag.plaintext import escape, plain
+from rag.plaintext import escape
 from rag.support import SupportChecker
 
 FORMAT = "grounding-report/2"
@@ -51,17 +51,6 @@ LINES = {
     6: "The checker's own validity",
     7: "Relevance of what is told",
 }
-_WIDTH = 100
-_DETAILS = frozenset(
-    (
-        "recall_gap",
-        "false_parts",
-        "source_type_full_text",
-        "source_type_readme",
-        "source_type_summary",
-    )
-)
-"""Measures that only the whole report has."""
 _SHOWN = 60
 """Problems that the Markdown shows; the JSON has all of them."""
 
@@ -113,28 +102,6 @@ class Report:
             item.update({**asdict(one.estimate()), **dict(counts)})
         return json.dumps(raw, ensure_ascii=False, indent=2) + "\n"
 
-    def to_text(self) -> str:
-        """What fits a screen of 24 lines by 100 characters: of each line the figures that matter,
-        and how much is wrong. Everything else is in the Markdown and the JSON."""
-        lines = [
-            f"{self.name}: {self.answers} answers to {self.prompts} questions, "
-            f"{self.statements} statements ({self.fixed} more claim nothing)",
-            f"checker {self.checker}, threshold {self.threshold:.2f}; intervals: 95 %",
-        ]
-        for item in self.measures:
-            if item.key not in _DETAILS:
-                value, ends = _figure(item.estimate())
-                _, scored, unscored = item.counts()
-                counted = f"of {scored}" + (f", {unscored} not scored" if unscored else "")
-                lines.append(f"{item.line} {item.label:<55}{value:>8} {ends:>17}  {counted}")
-        if self.perturbations:
-            rows = [row for row in self.perturbations.rows if row.perturbed]
-            found, total = sum(row.by_either for row in rows), sum(row.total for row in rows)
-            lines.append(f"6 perturbed sentences that the checker finds: {found} of {total}")
-        lines.append(f"{len(self.problems)} problems" + (", the first:" if self.problems else ""))
-        lines += [f"  {one}" for one in self.problems[:2]]
-        return "".join(plain(line)[:_WIDTH] + "\n" for line in lines)
-
     def to_markdown(self) -> str:
         """The lines with denominators and intervals, then what is wrong by name."""
         lines = [
@@ -185,7 +152,7 @@ class Report:
                 gap = item.key == "recall_gap"
                 counted = f"over {scored}" if gap else f"{total:g} of {scored}"
                 rows.append(
-                    [item.label, *_figure(item.estimate(), signed=gap), counted, str(unscored),
+                    [item.label, *figure(item.estimate(), signed=gap), counted, str(unscored),
                      item.better or "—", item.note]
                 )  # fmt: skip
         if line == 3 and (share := self.corrected):
@@ -193,13 +160,13 @@ class Report:
             if share.ignored:
                 note += f"; {share.ignored} labels belong to no statement here"
             rows.append(
-                ["unsupported statements, corrected by labels (PPI)", *_figure(share.estimate),
+                ["unsupported statements, corrected by labels (PPI)", *figure(share.estimate),
                  note, "", "lower", "normal interval, statements as independent"]
             )  # fmt: skip
         return rows or [["not measured here", *"————"]]
 
 
-def _figure(estimate: Estimate, *, signed: bool = False) -> tuple[str, str]:
+def figure(estimate: Estimate, *, signed: bool = False) -> tuple[str, str]:
     """The value and the interval in per cent."""
     if estimate.low is None or estimate.high is None:
         return percent(estimate.value, signed=signed), "—"
