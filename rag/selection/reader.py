@@ -218,9 +218,9 @@ def half() -> Any:
     """Where matrix products are computed in bf16, if the hardware does that."""
     import torch
 
-    from index.encoder import quickest_dtype
+    from index.encoder import dtype_on
 
-    dtype = quickest_dtype()
+    dtype = dtype_on("cpu")
     return nullcontext() if dtype == torch.float32 else torch.autocast("cpu", dtype)
 
 
