@@ -24,11 +24,25 @@ from rag.answer.model import Answer, Quote, SourceRecord, Statement
 from rag.answer.verify import Reextraction, Verification, on_sentence_boundaries, verify
 from rag.pipeline import Pipeline
 from rag.prompt import parse_prompt
+from rag.reproduction import reproduce
 from rag.writers.base import NOT_SAID
 from tests.parts.values import JSON, Steps, at, changed, nodes
 from tests.parts.works import PROMPTS, PlainWriter, prompt
 
 PAPER, README = "arxiv:2401.00001v2", "github:lantern-lab/lantern"
+
+
+PAIRS = [
+    *("“”", "„“", "„”", "””", "«»", "»«", "‹›", "›‹", "‘’", "‚‘", "’’", "「」", "『』"),
+    *("《》", "〈〉", "〝〞", "〟〟", "❝❞", "❛❜", "＂＂", "''", "``", "´´", "ˮˮ", "ʺʺ", "״״"),
+    *("ᐦᐦ", "ǁǁ", '""'), ("``", "\'\'"), (",,", "\'\'"), ("<q>", "</q>"), ("* ", " *"), ("> ", " <"), ("[", "]"),
+]  # fmt: skip
+LINKS = [
+    "evil.example", "evil.example:80", "evil.example?x", "//evil", "javascript:alert", "a@b",
+    "xn--vil-0na.example", "127.0.0.1", "evil。example", "evil．example", "evil․example", "10.1/x",
+    "doi:10.1000/182", "mailto:x", "ｗｗｗ.evil", "www evil", "hxxp://x", "tel:1", "[1](x)", "<x>",
+]  # fmt: skip
+"""Ways to show words as a quotation, and to show where something else is to be found."""
 
 
 @pytest.fixture(scope="module")
@@ -256,12 +270,21 @@ TAMPERINGS: Mapping[str, tuple[Change, str]] = {
         )
     },
     **{
-        f"words in {typed[0]}": (
-            task(f"The authors write {typed} twice."),
-            f"task: {typed!r} passes for a quote",
+        f"words in {opening!a}": (
+            task(f"The authors write {opening}We lied{closing} twice."),
+            "is no plain statement: it holds",
         )
-        for typed in ("“We lied.”", '"We lied."', "«We lied.»", "„We lied.“")
+        for opening, closing in PAIRS
     },
+    **{
+        f"something like a link {link!a}": (task(f"See {link} for more."), "is no plain statement")
+        for link in LINKS
+    },
+    **{
+        f"letters that nobody sees {letter!a}": (task(letter * 9 + "."), "is no plain statement")
+        for letter in "\u115f\u1160\u3164\uffa0"
+    },
+    "a number of nowhere": (task("It is 98765 times as good."), "the number 98765"),
     "an invisible statement": (task("\u200b\u2800."), "task: a statement is empty"),
     "an invisible relevance": (
         reference(0, "relevance", UNSEEN),
@@ -359,16 +382,6 @@ def test_only_the_fixed_sentences_need_no_quote(
     unread = pipeline.ask(parse_prompt(lost))
     assert unread.references[1].relevance == Statement(NOTHING_READ, ())
     assert verify(unread, reextraction).verified
-
-
-def test_a_link_of_the_prompt_and_words_of_the_quote_may_be_said(
-    answer: Answer, reextraction: Reextraction
-) -> None:
-    (quote, *_) = answer.task[0].quotes
-    words = " ".join(quote.text.split()[1:4])
-    for text in (f"It is at {answer.references[0].github}.", f"They write: “{words},” and more."):
-        statement = replace(answer.task[0], text=text)
-        assert verify(replace(answer, task=(statement,)), reextraction).verified
 
 
 @pytest.mark.parametrize("text", ["a" * 200_000, "a." * 100_000, "a-" * 100_000, "“" * 200_000])
@@ -525,3 +538,48 @@ def test_what_is_read_ahead_is_what_is_read_one_by_one(
         ahead(broken)
     with pytest.raises(SourceError, match="no bytes with the recorded hash"):
         ahead(lost)
+
+
+# --- written again --------------------------------------------------------------------------
+
+
+def reproduced(answer: Answer, pipeline: Pipeline) -> str:
+    offline = replace(pipeline, settings=replace(pipeline.settings, mirror=None))
+    return "\n".join(map(str, reproduce(answer, lambda: offline)))
+
+
+def test_an_extractive_answer_comes_out_again_and_nothing_else_does(
+    answers: Mapping[str, Answer], pipeline: Pipeline, reextraction: Reextraction
+) -> None:
+    answer = answers["colour"]
+    assert reproduced(answer, pipeline) == ""
+    flow = answer.workflow
+    forgeries = {
+        "task": replace(answer, task=(Statement(NOT_SAID, ()),)),
+        "workflow.model": replace(answer, workflow=replace(flow, model=flow.input)),
+        "workflow.input": replace(answer, workflow=replace(flow, input=flow.input[:-1])),
+        "references[0]": replace(
+            answer, references=(replace(answer.references[0], mentions=()), *answer.references[1:])
+        ),
+        "sources": replace(
+            answer, sources=(replace(answer.sources[0], extractor="x"), *answer.sources[1:])
+        ),
+    }
+    for part, forged in forgeries.items():
+        if forged != answer:
+            assert f"{part}: " in reproduced(forged, pipeline), part
+    silent = forgeries["task"]
+    assert verify(silent, reextraction).verified  # what only --strict can prove
+
+
+def test_a_model_s_statements_are_judged_again(answer: Answer, pipeline: Pipeline) -> None:
+    written = replace(answer, writer=replace(answer.writer, name="local"))
+    (quote, *_) = answer.task[0].quotes
+    for text, problem in (
+        ("The lamp was sold 7 million times.", "is not supported by its quotes"),
+        (NOT_SAID, ""),
+    ):
+        statement = Statement(text, (quote,) if problem else ())
+        told = reproduced(replace(written, task=(statement,)), pipeline)
+        assert ("task: " in told) == bool(problem)
+        assert problem in told

@@ -43,6 +43,8 @@ def from_json(kind: type[T], value: Any) -> T:
     try:
         adapter: TypeAdapter[tuple[T]] = _adapter(cast("Any", kind))
         return adapter.validate_json(json.dumps([value]))[0]
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in first["loc"][1:])

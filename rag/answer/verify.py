@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass, replace
 from itertools import chain
 from typing import Literal
@@ -27,6 +27,7 @@ from rag.plaintext import plain
 from rag.prompt import Prompt, parse_prompt
 from rag.selection.mentions import names_of
 from rag.writers.base import NOT_SAID, only_repeats
+from rag.writers.grammar import numbers_in, prose_error
 
 DocumentOf = Callable[[SourceRecord], Document]
 """Extracts the document of a source again from its bytes. Raises RagError where it cannot."""
@@ -41,7 +42,6 @@ _URL = re.compile(
     r"(?:(?<!\w)\w+://|www\.)\S+|(?<![\w.-])(?:[a-z0-9-]+\.)+[a-z]{2,}(?::[0-9]+)?/\S+",
     re.IGNORECASE,
 )
-_QUOTED = re.compile(r"“([^“”]*)”|„([^„“”]*)[“”]|«([^«»]*)»|\"([^\"]*)\"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,9 @@ def _failures(answer: Answer, document_of: DocumentOf) -> Iterator[Failure]:
     yield from _urls(answer, prompt)
     documents: dict[str, Document] = {}
     yield from _sources(answer, prompt, document_of, documents)
-    yield from _statements(answer)
+    texts = (document.text for document in documents.values())
+    numbers = numbers_in("\n".join((record.text, *texts)))
+    yield from _statements(answer, numbers)
     yield from _repetitions(answer)
     yield from _mentions(answer, prompt, documents)
     for part, quote in answer.quotes():
@@ -201,8 +203,9 @@ def _document_problem(source: SourceRecord, document: Document) -> str:
     return ""
 
 
-def _statements(answer: Answer) -> Iterator[Failure]:
-    """Every part says something, and says nothing without a quote but the fixed sentences."""
+def _statements(answer: Answer, numbers: Collection[str]) -> Iterator[Failure]:
+    """Every part says something, and says nothing without a quote but the fixed sentences.
+    `numbers` are those of the prompt and of the texts that were read."""
     sections = {"task": answer.task} | {
         f"workflow.{part}": getattr(answer.workflow, part) for part in ("input", "model", "output")
     }
@@ -210,7 +213,7 @@ def _statements(answer: Answer) -> Iterator[Failure]:
         if not statements:
             yield Failure(part, "says nothing")
         for statement in statements:
-            yield from _statement(part, statement, NOT_SAID)
+            yield from _statement(part, statement, NOT_SAID, numbers)
     read = {source.id for source in answer.sources if not source.reason}
     listed = {source_id for reference in answer.references for source_id in reference.sources}
     told = {quote.source_id for part, quote in answer.quotes() if not part.endswith("mentions")}
@@ -220,7 +223,7 @@ def _statements(answer: Answer) -> Iterator[Failure]:
         fallback = QUOTED_ELSEWHERE if told & own else silence
         if reference.relevant != (note.text not in (NO_RELEVANCE, NOTHING_READ)):
             yield Failure(part, "whether the work is relevant is not what its note says")
-        yield from _statement(part, note, fallback)
+        yield from _statement(part, note, fallback, numbers)
         for quote in note.quotes:
             if quote.source_id not in own:
                 yield Failure(part, f"quotes {quote.source_id}, which is no source of this work")
@@ -233,10 +236,12 @@ def _statements(answer: Answer) -> Iterator[Failure]:
                     yield Failure(f"{part}.mentions", message)
 
 
-def _statement(part: str, statement: Statement, fallback: str) -> Iterator[Failure]:
-    """It is one quotation; or it has words, which no quote merely repeats; without a quote it is
-    `fallback`; and words between quotation marks, which pass for a quote, stand in a quote behind
-    it."""
+def _statement(
+    part: str, statement: Statement, fallback: str, numbers: Collection[str]
+) -> Iterator[Failure]:
+    """It is one quotation; or it has words, which no quote merely repeats, in the alphabet that
+    prose needs: nothing that passes for a quotation or a link, and no number of nowhere. Without a
+    quote it is `fallback`."""
     text, quotes = statement.text, statement.quotes
     if not text and len(quotes) == 1:
         return
@@ -248,13 +253,8 @@ def _statement(part: str, statement: Statement, fallback: str) -> Iterator[Failu
         yield Failure(part, f"{text!r} stands with {len(quotes)} quotes")
     elif any(only_repeats(text, quote.text) for quote in quotes):
         yield Failure(part, f"only repeats its quote: {text[:80]!r}")
-    chosen = [plain(quote.text) for quote in quotes]
-    for match in _QUOTED.finditer(plain(text)):
-        words = "".join(match.groups("")).strip(" .,;:!?")
-        if not any(words in shown for shown in chosen):
-            yield Failure(
-                part, f"{match[0][:60]!r} passes for a quote, and stands in none behind it"
-            )
+    elif text not in FIXED and (error := prose_error(text, numbers)):
+        yield Failure(part, f"{text[:80]!a} is no plain statement: it holds {error}")
 
 
 def _mentions(

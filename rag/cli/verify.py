@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import sys
+from functools import cache, partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rag.cli.options import DATA_DIR, DataDir, reextraction, say, settings
+from index.settings import Settings
+from rag.cli.options import (
+    DATA_DIR,
+    ENCODER,
+    DataDir,
+    EncoderName,
+    reextraction,
+    say,
+    settings,
+)
+
+if TYPE_CHECKING:
+    from rag.pipeline import Pipeline
 
 
 def run(
@@ -18,13 +31,25 @@ def run(
             help="Answer files (JSON, JSON Lines); - is standard input.", metavar="ANSWER"
         ),
     ],
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help="Also write extractive answers again and compare them word for word, and judge "
+            "a model's statements again.",
+        ),
+    ] = False,
     data_dir: DataDir = DATA_DIR,
+    encoder: EncoderName = ENCODER,
 ) -> None:
     """Check every quote, page, link and listing of each ANSWER against the stored sources, which
-    are extracted again from their bytes. Exit 0 and one line of counts, or 1 and each failure."""
+    are extracted again from their bytes. Exit 0 and one line of counts, or 1 and each failure.
+    What it does not prove without --strict: what statements claim beyond their quotes, silence
+    about a work that could be read, statements that were removed, moved or doubled."""
     from index.errors import AnswerError
     from rag.answer.model import Answer, answers_of, read_answers_in
     from rag.answer.verify import verify
+    from rag.reproduction import reproduce
 
     failures: list[str] = []
     answers: dict[str, Answer] = {}
@@ -39,10 +64,15 @@ def run(
         except AnswerError as error:
             failures.append(f"{path}: {str(error).removeprefix(f'{path}: ')}")
     count = len(answers) + len(failures)
-    document_of = reextraction(answers.values(), settings(data_dir))
+    chosen = settings(data_dir, offline=True, encoder=encoder)
+    document_of = reextraction(answers.values(), chosen)
     verifications = {name: verify(answer, document_of) for name, answer in answers.items()}
     for name, verification in verifications.items():
         failures += [f"{name}: {failure}" for failure in verification.failures]
+    if strict:
+        pipeline = cache(partial(_pipeline, chosen))
+        for name, answer in answers.items():
+            failures += [f"{name}: {failure}" for failure in reproduce(answer, pipeline)]
     for failure in failures:
         say(failure, always=True)
     outcome = _count(len(failures), "failure") if failures else "verified"
@@ -53,6 +83,13 @@ def run(
     typer.echo(f"{outcome}: {_count(count, 'answer')}, {', '.join(counts)} read again")
     if failures:
         raise typer.Exit(1)
+
+
+def _pipeline(chosen: Settings) -> Pipeline:
+    from rag.pipeline import Pipeline
+    from rag.writers.extractive import ExtractiveWriter
+
+    return Pipeline.of(chosen, ExtractiveWriter())
 
 
 def _count(number: int, noun: str) -> str:

@@ -188,10 +188,11 @@ def parse(text: str, candidates: Sequence[QuoteCandidate]) -> DraftStatement | N
 
 
 _NUMBER = re.compile(r"[0-9]+(?:[.,][0-9]+)*")
-# Letters of every script, and the signs that prose needs. All else is refused: look-alike quotes,
-# brackets, bidi controls, markup, control tokens, and marks that no list would name.
+# The alphabet of a statement: Latin and Greek letters and the signs that prose needs. All else is
+# refused: look-alike quotes, brackets, bidi controls, markup, control tokens, letters that nobody
+# sees or that look like marks, and whatever no list would name.
 _SIGNS = frozenset(" .,;:?!'-–—%/&+=")
-_LETTERS = frozenset({"Lu", "Ll", "Lt", "Lo"})
+_LETTERS = frozenset({"Lu", "Ll", "Lt"})
 _APOSTROPHE = re.compile(r"(?<=[^\W\d_])'(?=[^\W\d_])")
 # A dot, colon or slashes with no space after them: a host, an address, a scheme, a path.
 _HOSTLIKE = re.compile(r"[^\W_]\.[^\W_]|:\S|//|/\S*/|\.\.")
@@ -229,8 +230,11 @@ def prose_error(text: str, numbers: Collection[str]) -> str:
 
 
 def _is_plain(character: str) -> bool:
-    digit = character.isascii() and character.isdigit()
-    return digit or character in _SIGNS or unicodedata.category(character) in _LETTERS
+    if character.isascii():
+        return character.isalnum() or character in _SIGNS
+    letter = unicodedata.category(character) in _LETTERS
+    known = unicodedata.name(character, "").startswith(("LATIN ", "GREEK "))
+    return (letter and known) or character in _SIGNS
 
 
 def plain_statement(text: str, evidence_numbers: Collection[str]) -> str | None:
