@@ -56,6 +56,7 @@ def test_a_name_is_told_by_its_form(
         ("The decoder of this network follows the U-Net (closely.", False),
         ("The decoder x = f(y) of this network follows the U-Net.", False),
         ("The decoder follows the U-Net in every layer but", False),
+        ("The architecture of the U-Net of this work is shown in Fig. 2.", False),
     ],
 )
 def test_a_mention_is_a_whole_sentence(text: str, *, whole: bool) -> None:

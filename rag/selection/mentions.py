@@ -25,6 +25,10 @@ _SENTENCE = re.compile(r"[A-Z“\"(][^=<>|{}\\^~•]{38,328}[.!][”\")]?")
 _LEANING = re.compile(r"(?:It|They|Th[ei]se?|This|That|Those|Its|Their|Such|Both|Here)\b")
 
 
+# What points to a place that the reader does not see.
+_POINTING = re.compile(r"\b(?:Fig|Tab|Eq|Sec|Alg)\w*\.?\s?\(?\d")
+
+
 def names_of(listing: Listing, own_texts: Iterable[str]) -> re.Pattern[str] | None:
     """What matches the names of a listed work: its title, the part before a colon, the name
     without a registry's prefix, its repository, each without a version too, and the abbreviation
@@ -92,7 +96,7 @@ def stands_alone(text: str) -> bool:
     letters = sum(char.isalpha() or char == " " for char in text)
     balanced = all(text.count(left) == text.count(right) for left, right in ("()", "[]", "“”"))
     whole = _SENTENCE.fullmatch(" ".join(text.split())) and letters > 0.85 * len(text)
-    return bool(whole and balanced and not _LEANING.match(text))
+    return bool(whole and balanced and not _LEANING.match(text) and not _POINTING.search(text))
 
 
 def _words(name: str) -> list[str]:
