@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from index.errors import DatasetError
@@ -19,8 +20,10 @@ from rag.evaluation.perturbation import (
     usable,
 )
 from rag.evaluation.support import (
+    calibration_error,
     evaluate_labels,
     evaluate_perturbations,
+    reliability_of,
     render_json,
     render_markdown,
 )
@@ -65,6 +68,14 @@ def test_unscored_claims_are_counted_apart_and_are_neither_right_nor_wrong() -> 
     assert report.parts[1].auroc.value is None
     assert "| three | scripted | 3 (2) | 2 | 0.50 | 1.000" in render_markdown([report])
     assert json.loads(render_json([report]))["labels"][0]["parts"][1]["auroc"]["value"] is None
+
+
+def test_calibration_by_hand() -> None:
+    labels = np.array([True, False, True, True])
+    bins = reliability_of(labels, np.array([0.1, 0.12, 0.9, 1.0]))
+    assert [(each.claims, each.supported) for each in bins] == [(2, 0.5), (2, 1.0)]
+    assert calibration_error(bins) == pytest.approx((2 * (0.5 - 0.11) + 2 * 0.05) / 4)
+    assert calibration_error(()) is None
 
 
 def test_nothing_to_measure_is_a_report_without_figures() -> None:

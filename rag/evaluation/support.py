@@ -23,9 +23,21 @@ from rag.support.text import content_stems
 
 
 @dataclass(frozen=True, slots=True)
+class ReliabilityBin:
+    """Of the claims with a probability in one tenth of [0, 1], how many there are, their mean
+    probability, and the share that people found supported."""
+
+    claims: int
+    probability: float
+    supported: float
+
+
+@dataclass(frozen=True, slots=True)
 class SupportReport:
     """One checker on one set. `scored` of the `total` claims entered the measures; `overlap` is
-    the AUROC of plain word overlap on the same claims, the floor. `parts` are by source."""
+    the AUROC of plain word overlap on the same claims, the floor. `precision` and `recall` are
+    of what is called supported; `calibration_error` is the mean distance of probability and
+    supported share over the bins of `reliability`. `parts` are by source."""
 
     data: str
     checker: str
@@ -37,7 +49,11 @@ class SupportReport:
     auroc: Estimate
     balanced_accuracy: Estimate
     f1: Estimate
+    precision: float | None
+    recall: float | None
     overlap: Estimate
+    calibration_error: float | None
+    reliability: tuple[ReliabilityBin, ...]
     parts: tuple[SupportReport, ...] = ()
 
 
@@ -62,6 +78,9 @@ class PerturbationReport:
     works: int
     threshold: float
     rows: tuple[PerturbationCounts, ...]
+
+
+BINS = 10
 
 
 def word_overlap(claim: str, evidence: Sequence[str]) -> float:
@@ -97,6 +116,8 @@ def _report(
     overlaps = np.array([word_overlap(claim.claim, claim.evidence) for claim, _ in scored])
     clusters = [claim.question or str(claim.id or at) for at, (claim, _) in enumerate(scored)]
     threshold = checker.threshold
+    reliability = reliability_of(labels, scores)
+    right = int((labels & (scores >= threshold)).sum())
 
     def estimate(
         measure: Callable[[Labels, Values], float | None], values: Values = scores
@@ -116,8 +137,29 @@ def _report(
         auroc=estimate(statistics.auroc),
         balanced_accuracy=estimate(lambda y, s: statistics.balanced_accuracy(y, s, threshold)),
         f1=estimate(lambda y, s: statistics.f1(y, s, threshold)),
+        precision=right / called if (called := int((scores >= threshold).sum())) else None,
+        recall=right / positives if (positives := int(labels.sum())) else None,
         overlap=estimate(statistics.auroc, overlaps),
+        calibration_error=calibration_error(reliability),
+        reliability=reliability,
     )
+
+
+def reliability_of(labels: Labels, scores: Values) -> tuple[ReliabilityBin, ...]:
+    """The bins that have claims, from the lowest probability to the highest."""
+    tenths = np.minimum((scores * BINS).astype(int), BINS - 1)
+    return tuple(
+        ReliabilityBin(int(own.sum()), float(scores[own].mean()), float(labels[own].mean()))
+        for tenth in range(BINS)
+        if (own := tenths == tenth).any()
+    )
+
+
+def calibration_error(reliability: Sequence[ReliabilityBin]) -> float | None:
+    """Expected calibration error (Guo et al. 2017, arXiv 1706.04599); None without claims."""
+    total = sum(each.claims for each in reliability)
+    errors = (each.claims * abs(each.probability - each.supported) for each in reliability)
+    return sum(errors) / total if total else None
 
 
 def evaluate_perturbations(
@@ -162,7 +204,8 @@ def render_markdown(
     lines: list[str] = []
     if reports:
         header = ("data", "checker", "claims (scored)", "clusters", "supported", "AUROC",
-                  "word overlap", "balanced accuracy", "F1", "threshold")  # fmt: skip
+                  "word overlap", "balanced accuracy", "F1", "precision", "recall",
+                  "calibration error", "threshold")  # fmt: skip
         rows = []
         for whole in reports:
             rows.append(_row(whole, whole.data))
@@ -187,7 +230,9 @@ def _row(report: SupportReport, data: str) -> list[str]:
     share = "—" if report.supported_share is None else f"{report.supported_share:.2f}"
     counts = [f"{report.total} ({report.scored})", str(report.clusters), share]
     figures = (report.auroc, report.overlap, report.balanced_accuracy, report.f1)
-    return [data, report.checker, *counts, *map(str, figures), f"{report.threshold:.2f}"]
+    plain = (report.precision, report.recall, report.calibration_error, report.threshold)
+    others = ("—" if each is None else f"{each:.2f}" for each in plain)
+    return [data, report.checker, *counts, *map(str, figures), *others]
 
 
 def render_json(reports: Sequence[SupportReport]) -> str:

@@ -94,7 +94,7 @@ _UNIT_SYMBOL = re.compile(rf"[\s-]?({any_of(_SYMBOLS)})(?P<per>/[A-Za-zμ]{{1,6}
 _GROWN_UNIT = re.compile(r"x\d|million|billion|thousand")
 _AGE = re.compile(r"[\s-]years?[\s-]old\b")
 _DECADE = re.compile(r"(?:1\d|20)\d0s")
-_CITATION = re.compile(r"(?<!\w)\[(?!0)\d{1,3}(?:\s?[,;-]\s?\d{1,3})*\]")
+_CITATION = re.compile(r"\[(?!0)\d{1,3}(?:\s?[,;-]\s?\d{1,3})*\]")
 _INTERVAL = re.compile(r"\b(?:in|interval|range|ranges|to|between|from|over|∈|within)\s*$|[=∈]\s*$")
 _GLUE = re.compile(r"\s*(?:,|-|/|±|\bto\b|\band\b|\bor\b|,\s*and|,\s*or)\s*(?:between\s)?$")
 _BOUNDS: dict[str, str] = LEXICON["bounds"]
