@@ -75,6 +75,13 @@ def test_a_warning_gives_the_findings_or_the_score(support: Support, why: str | 
     assert find_support_warnings(answer_with(claim), lambda: FixedChecker(support)) == expected
 
 
+class LanternChecker(FixedChecker):
+    """A checker that finds support in whatever names Lantern."""
+
+    def check(self, statement: str, evidence: Sequence[str]) -> Support:
+        return Support(float(any("Lantern" in piece for piece in evidence)))
+
+
 def test_the_name_of_the_work_counts_as_evidence() -> None:
     answer = answer_with(statement("The authors of Lantern trained a network on 40 photographs."))
     work = Reference(
@@ -83,8 +90,8 @@ def test_the_name_of_the_work_counts_as_evidence() -> None:
     )  # fmt: skip
     listed = replace(answer, references=(work,))
     for each, named in ((answer, True), (listed, False)):
-        warnings = find_support_warnings(each, BuiltinChecker)
-        assert any("Lantern" in warning.why for warning in warnings) == named
+        warnings = find_support_warnings(each, lambda: LanternChecker(Support(0.0)))
+        assert bool(warnings) == named
 
 
 def test_without_token_states_words_alone_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:

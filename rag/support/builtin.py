@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.checkpoint import SAFELY
-from index.encoder import quickest_dtype
+from index.encoder import dtype_on
 from index.settings import DEFAULT_ENCODER
 from index.weights import locate
 from rag.support import Finding, Pair, Support, SupportChecker
@@ -65,7 +65,8 @@ class SentenceTransformerTokens:
         from transformers.utils import logging
 
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        self._model = SentenceTransformer(str(folder), **SAFELY).to(quickest_dtype())
+        self._model = SentenceTransformer(str(folder), **SAFELY)
+        self._model.to(dtype_on(self._model.device.type))
         self._cache: dict[str, TokenStates] = {}
 
     def __call__(self, texts: Sequence[str]) -> list[TokenStates]:

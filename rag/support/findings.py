@@ -7,7 +7,7 @@ aligned with the sentence it is most like, the words at the same place are compa
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
 from rag.support import Finding, Located
@@ -52,8 +52,6 @@ def findings(statement: str, evidence: Sequence[str]) -> tuple[Finding, ...]:
     partners = _counterparts(statement, evidence)
     compared, turned = _comparison_findings(statement, evidence, partners)
     candidates = [
-        *number_findings(statement, evidence),
-        *_unknown_names(statement, evidence),
         *compared,
         *_own_negations(statement, evidence, partners),
         *_lost_negations(statement, partners),
@@ -64,7 +62,13 @@ def findings(statement: str, evidence: Sequence[str]) -> tuple[Finding, ...]:
         # "B is slower than A" for "A is faster than B" changes the word and both the names.
         if not (turned and finding.kind in ("comparison", "name"))
     ]
-    return tuple(disjoint(candidates))
+    # Where another name stands in the place of a missing one, it is named.
+    placed = [finding for finding in candidates if finding.kind == "name"]
+    missing = [
+        replace(name, found=next((it.found for it in placed if overlap(it, name)), ""))
+        for name in _unknown_names(statement, evidence)
+    ]
+    return tuple(disjoint([*number_findings(statement, evidence), *missing, *candidates]))
 
 
 def _counterparts(statement: str, evidence: Sequence[str]) -> list[str]:
