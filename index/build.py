@@ -99,7 +99,17 @@ def build(
     returned too. Whatever is wrong with a single source stands in its state, and is not raised."""
     result = Build()
     store, segments = SourceStore(settings.sources), SegmentStore(settings.index)
-    sources = _fetch(catalog, store, settings, notify, result, spare=0 if retry else SPARE_SECONDS)
+    spare = 0 if retry else SPARE_SECONDS
+    sources = _fetch(catalog, store, settings, notify, result, spare=spare)
+    damaged = [
+        source
+        for source in sources.values()
+        if isinstance(source, Source)
+        and not segments.path(current_segment_name(source, encoder.name)).exists()
+        and not store.is_intact(source)
+    ]
+    if damaged:
+        sources = _fetch(catalog, store, settings, notify, result, spare=spare)
     sweep(settings.index)
     sweep(settings.documents)
 

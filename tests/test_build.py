@@ -118,8 +118,9 @@ def test_a_lost_segment_is_made_of_the_cached_document_and_a_damaged_one_of_the_
     assert (touched(own_settings.documents) != documents) is damage
 
 
-def test_changed_bytes_cost_one_source_and_are_named(
-    built: Build, own_settings: Settings, encoder: Encoder
+@pytest.mark.parametrize("in_mirror", [True, False])
+def test_changed_bytes_are_fetched_anew_or_cost_one_source(
+    built: Build, own_settings: Settings, encoder: Encoder, tmp_path: Path, in_mirror: bool
 ) -> None:
     source_id, state = next(item for item in built.states.items() if item[1].source)
     assert state.source is not None
@@ -127,12 +128,14 @@ def test_changed_bytes_cost_one_source_and_are_named(
     path.write_bytes(b"?" * state.source.size)
     for made in (*own_settings.index.glob("*.segment"), *own_settings.documents.glob("*.document")):
         made.unlink()
-    again = build(EVERYTHING, own_settings, encoder)
+    (tmp_path / "empty").mkdir()
+    settings = own_settings if in_mirror else replace(own_settings, mirror=tmp_path / "empty")
+    again = build(EVERYTHING, settings, encoder)
     reasons = {failed.source_id: failed.reason for failed in again.failed}
-    assert reasons.keys() == {source_id, UNREAD}
-    assert str(path) in reasons[source_id]
-    assert "changed on disk" in reasons[source_id]
-    assert again.embedded == built.embedded - 1
+    assert reasons.keys() == ({UNREAD} if in_mirror else {source_id, UNREAD})
+    assert in_mirror or "not in the mirror" in reasons[source_id]
+    assert again.fetched == in_mirror
+    assert again.embedded == built.embedded - (not in_mirror)
 
 
 def test_another_encoder_makes_other_segments(

@@ -127,11 +127,21 @@ def test_reasons_are_in_plain_words() -> None:
     assert "broken" in refusal(b"%PDF-1.5\n%nothing more")
     assert "no text" in refusal(pdf([b"", b"0 0 m 10 10 l S"]))
     assert "no pages" in refusal(pdf([]))
+    assert "password" in refusal(locked("secret", "RC4-128"))
+
+
+def locked(password: str, algorithm: str) -> bytes:
     writer = PdfWriter(PdfReader(io.BytesIO(pdf([text(WORDS, 90, 600)]))))
-    writer.encrypt("secret", algorithm="RC4-128")
-    locked = io.BytesIO()
-    writer.write(locked)
-    assert "password" in refusal(locked.getvalue())
+    writer.encrypt(password, owner_password="owner", algorithm=algorithm)
+    file = io.BytesIO()
+    writer.write(file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("algorithm", ["RC4-40", "RC4-128", "AES-128", "AES-256"])
+def test_a_pdf_encrypted_with_an_empty_password_is_read(algorithm: str) -> None:
+    assert extract("arxiv:1", locked("", algorithm), PDF).text == WORDS
+    assert "password" in refusal(locked("secret", algorithm))
 
 
 def test_a_truncated_pdf_is_read_as_far_as_it_goes_or_refused() -> None:

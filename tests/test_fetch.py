@@ -394,6 +394,19 @@ def test_no_id_leads_out_of_the_mirror(tmp_path: Path) -> None:
     assert list(folder.files(ArxivLink("as written", "../../2404.13784"))) == []
 
 
+def test_a_link_that_leads_out_of_the_mirror_is_not_followed(tmp_path: Path) -> None:
+    folder = mirror_of(tmp_path / "mirror", "github/o/n/README.md", "arxiv/2404.13784.pdf")
+    mirror_of(tmp_path, "secret/README.md", "secret.pdf")
+    inside = tmp_path / "mirror"
+    (inside / "github" / "o" / "out").symlink_to(tmp_path / "secret")
+    (inside / "arxiv" / "1706.03762.pdf").symlink_to("../../secret.pdf")
+    (inside / "arxiv" / "1706.03763.pdf").symlink_to("1706.03763.pdf")
+    (inside / "arxiv" / "1706.03764.pdf").symlink_to("2404.13784.pdf")
+    assert list(folder.files(GithubLink("as written", "o", "out"))) == []
+    for number, count in (("1706.03762", 0), ("1706.03763", 0), ("1706.03764", 1)):
+        assert len(list(folder.files(ArxivLink("as written", number)))) == count
+
+
 def test_a_mirror_that_is_no_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RagError, match=r"no folder .*missing.* check the path"):
         Mirror(tmp_path / "missing")

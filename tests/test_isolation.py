@@ -19,7 +19,7 @@ from index.errors import ExtractionError
 from tests.parts import ROOT
 from tests.parts.commands import run
 from tests.parts.pdfs import lines, oversized, pdf, text, wrapped
-from tests.parts.processes import children
+from tests.parts.processes import children, is_running
 
 PDF = "application/pdf"
 GOOD = pdf([lines(wrapped("A short report on the harbour that was lost to the dunes."), 90, 600)])
@@ -132,6 +132,32 @@ def test_an_interrupt_ends_the_workers_too() -> None:
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=90) == 0
     process.stdout.close()
+
+
+def test_a_worker_ends_with_its_caller_however_that_ends() -> None:
+    script = textwrap.dedent("""
+        import threading, time
+        from index.documents.extract import extract_isolated
+        from tests.parts.processes import children
+        from tests.test_isolation import ENDLESS, PDF
+        def tell():
+            while not children():
+                time.sleep(0.1)
+            print(*children(), flush=True)
+        threading.Thread(target=tell).start()
+        list(extract_isolated([("b", ENDLESS, PDF)]))
+    """)
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=ROOT)
+    assert process.stdout is not None
+    (worker,) = map(int, process.stdout.readline().split())
+    time.sleep(3)  # it is in the middle of a file
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    deadline = time.monotonic() + 20
+    while is_running(worker) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not is_running(worker)
 
 
 def test_a_worker_imports_nothing_heavy() -> None:

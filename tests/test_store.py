@@ -4,11 +4,13 @@ ledger holds every attempt and survives a kill."""
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import multiprocessing
 import os
 import tempfile
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -65,14 +67,33 @@ def test_what_was_put_is_got_and_read_also_by_another_store(
 
 hashes = contents.map(lambda data: hashlib.sha256(data).hexdigest())
 sources = st.builds(Source, ids, ids, hashes, st.integers(0, 10**9), ids, st.none() | ids)
-attempts = st.builds(Attempt, ids, ids, ids, ids, st.none()) | st.builds(
-    Attempt, ids, ids, ids, st.just(""), sources
+times = st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat)
+attempts = st.builds(Attempt, ids, times, ids, ids, st.none()) | st.builds(
+    Attempt, ids, times, ids, st.just(""), sources
 )
 
 
 @given(attempts)
 def test_an_entry_survives_the_ledger(attempt: Attempt) -> None:
     assert Attempt.from_json(attempt.to_json()) == attempt
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("when", when) for when in ("", "yesterday", "2026-11-21T10:00:00", 7, None)),
+        *((field, value) for field in ("origin", "source_id", "reason") for value in (1, [], {})),
+        *((field, value) for field in ("id", "media_type", "version") for value in (1, [], {})),
+        *(("size", value) for value in ("1", -1, 1.5, True, None)),
+        *(("sha256", value) for value in (1, None, "../x")),
+    ],
+)
+def test_an_entry_with_a_field_of_another_type_is_none(field: str, value: object) -> None:
+    source = Source("arxiv:1", "application/pdf", "0" * 64, 1, "there", "v1")
+    entry = json.loads(Attempt("arxiv:1", "2026-11-21T10:00:00+00:00", "x", "", source).to_json())
+    (entry if field in entry else entry["source"])[field] = value
+    with pytest.raises(ValueError, match="not a ledger entry"):
+        Attempt.from_json(json.dumps(entry))
 
 
 def test_an_entry_of_an_older_version_is_read(store: SourceStore) -> None:

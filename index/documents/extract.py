@@ -11,10 +11,13 @@ import contextlib
 import hashlib
 import importlib
 import logging
+import os
 import resource
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from multiprocessing.connection import Connection, Pipe
@@ -167,10 +170,10 @@ class _Worker:
         self.seconds = seconds
         self.pipe, theirs = Pipe()
         code = (
-            "import sys; sys.path[:] = sys.argv[5:]; "
-            "from index.documents.extract import work; work(*sys.argv[1:5])"
+            "import sys; sys.path[:] = sys.argv[6:]; "
+            "from index.documents.extract import work; work(*sys.argv[1:6])"
         )
-        arguments = [str(theirs.fileno()), str(seconds), str(memory_bytes), job]
+        arguments = [str(theirs.fileno()), str(seconds), str(memory_bytes), job, str(os.getpid())]
         # This package's own folder first: the working folder may hold another `index`.
         path = [str(Path(__file__).parents[2]), *(part or str(Path.cwd()) for part in sys.path)]
         self.process = subprocess.Popen(
@@ -222,9 +225,11 @@ class _WarningLog(logging.Handler):
             self.messages.append(" ".join(record.getMessage().split())[:300])
 
 
-def work(pipe_number: str, seconds: str, memory: str, job: str) -> None:
+def work(pipe_number: str, seconds: str, memory: str, job: str, caller: str) -> None:
     """The worker process: answers task after task until the pipe closes. `seconds` of processor
-    time and `memory` in bytes are the limits for one file; `job` is the function to call."""
+    time and `memory` in bytes are the limits for one file; `job` is the function to call, `caller`
+    the id of the process whose end is the worker's too."""
+    threading.Thread(target=_end_with, args=(int(caller),), daemon=True).start()
     pipe = Connection(int(pipe_number))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller handles it: it ends its workers
     _limit(resource.RLIMIT_AS, int(memory))
@@ -234,13 +239,19 @@ def work(pipe_number: str, seconds: str, memory: str, job: str) -> None:
         while True:
             name, count = pipe.recv_bytes().decode(), int(pipe.recv_bytes())
             parts = [pipe.recv_bytes() for _ in range(count)]
-            # If the caller is killed, this alone stops a file that takes for ever.
+            # The caller keeps the clock, but has no part in what a busy machine delays.
             spent = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
             _limit(resource.RLIMIT_CPU, int(spent + float(seconds)) + 2)
             for message in _attempt(job, name, parts, int(memory)):
                 pipe.send_bytes(message)
             pipe.send_bytes("\n".join(warnings.messages).encode("utf-8", "replace"))
             warnings.messages.clear()
+
+
+def _end_with(caller: int) -> None:
+    while os.getppid() == caller:
+        time.sleep(0.5)
+    os._exit(1)
 
 
 def _attempt(job: str, name: str, parts: Sequence[bytes], memory: int) -> tuple[bytes, bytes]:

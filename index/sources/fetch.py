@@ -8,6 +8,7 @@ by the next run. A run that is cut short loses at most the file in hand.
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from index.sources.store import (
     pdf_error,
     text_error,
 )
+
+log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:  # imported where the network is needed: most runs fetch nothing
     from index.sources.http import Http
@@ -120,7 +123,8 @@ class Fetcher:
         if failure is None or not failure.origin.startswith("http"):
             return None
         age = datetime.now(UTC) - datetime.fromisoformat(failure.when)
-        return failure if age.total_seconds() < spare else None
+        # A date to come is a wrong clock's, and must not put off the next attempt.
+        return failure if 0 <= age.total_seconds() < spare else None
 
     def _summary(self, source_id: str, text: str) -> Source | Attempt:
         if not text.strip():
@@ -259,6 +263,7 @@ class Mirror:
         if not folder.is_dir():
             raise RagError(f"there is no folder {folder} to read as a mirror: check the path")
         self.folder = folder
+        self._root = folder.resolve()
         self._listings: dict[PurePosixPath, dict[str, Path]] = {}
 
     def files(self, link: ArxivLink | GithubLink) -> Iterator[MirrorFile]:
@@ -292,6 +297,16 @@ class Mirror:
     def _file(self, path: Path, version: str | None = None) -> MirrorFile:
         return MirrorFile(path, f"mirror:{path.relative_to(self.folder).as_posix()}", version)
 
+    def _is_inside(self, path: Path) -> bool:
+        """Whether it stays in the mirror. A link that leads out of it, or nowhere, is refused."""
+        try:
+            inside = not path.is_symlink() or path.resolve(strict=True).is_relative_to(self._root)
+        except (OSError, RuntimeError):
+            inside = False
+        if not inside:
+            log.warning("%s is not read: it is a link that leads out of the mirror", path)
+        return inside
+
     def _listing(self, part: PurePosixPath) -> dict[str, Path]:
         """What stands in this part of the mirror, by lower-case name. Parts are found by name in
         the listing above them, so that no id can lead out of the mirror."""
@@ -301,7 +316,9 @@ class Mirror:
                 folder = self._listing(part.parent).get(part.name.lower())
             inside = sorted(folder.iterdir()) if folder and folder.is_dir() else ()
             # Of names that differ in case alone, the last in order stands: lower case.
-            self._listings[part] = {path.name.lower(): path for path in inside}
+            self._listings[part] = {
+                path.name.lower(): path for path in inside if self._is_inside(path)
+            }
         return self._listings[part]
 
 

@@ -4,8 +4,10 @@ and a ledger of every attempt to get them. Knows nothing of networks.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -15,6 +17,8 @@ from typing import Any, Literal, NamedTuple
 
 from index import files
 from index.errors import SourceError
+
+log = logging.getLogger(__name__)
 
 SourceType = Literal["full text", "readme", "summary"]
 
@@ -130,9 +134,17 @@ class Attempt:
                 known = Source.__slots__
                 raw["source"] = Source(**{k: v for k, v in raw["source"].items() if k in known})
             attempt = cls(**raw)
-        except (KeyError, TypeError, AttributeError, RecursionError) as error:
+            timed = datetime.fromisoformat(attempt.when).tzinfo is not None
+        except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"not a ledger entry: {error}") from error
         source = attempt.source
+        texts = [attempt.source_id, attempt.origin, attempt.reason]
+        if source:
+            version = "" if source.version is None else source.version
+            texts += [source.id, source.media_type, source.origin, version]
+        sized = source is None or (type(source.size) is int and source.size >= 0)
+        if not (timed and sized and all(isinstance(text, str) for text in texts)):
+            raise ValueError("not a ledger entry: a field is of another type")
         # A hash is a file name: one that is none must not lead out of the folder.
         if bool(attempt.reason) is (source is not None) or (
             source and not re.fullmatch("[0-9a-f]{64}", str(source.sha256))
@@ -213,6 +225,18 @@ class SourceStore:
             reason = f"its stored bytes were changed on disk; delete {path} and fetch it again"
             raise SourceError(source.id, reason)
         return data
+
+    def is_intact(self, source: Source) -> bool:
+        """Whether the bytes are those of the hash. Damaged ones are deleted, so that they are
+        fetched anew."""
+        try:
+            self.read(source)
+        except SourceError as error:
+            log.warning("fetched anew: %s", error)
+            with contextlib.suppress(OSError):
+                (self.folder / source.sha256).unlink(missing_ok=True)
+            return False
+        return True
 
     def failure(self, source_id: str) -> Attempt | None:
         """The newest attempt, where it failed."""
