@@ -19,13 +19,14 @@ from index.documents.extract import (
     extract_isolated,
     extractor_of,
 )
-from index.encoder import Encoder, embed
+from index.encoder import Encoder
 from index.errors import SegmentError, SourceError
 from index.files import sweep
 from index.passages import split
 from index.settings import Settings
 from index.sources.fetch import Fetcher, Step
 from index.sources.store import Attempt, Source, SourceStore
+from index.stores.parts import UnfinishedVectors
 from index.stores.segments import Segment, SegmentStore, make_segment, segment_name
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,9 @@ log = logging.getLogger(__name__)
 Notify = Callable[[str, int, int, str], None]
 """`notify(stage, done, total, what)`: `what` is the newest event, `done` of `total` are finished.
 The first call of a stage has `done` 0."""
+
+MOST_PASSAGES = 4_000
+"""Of one source: some two million characters, or two minutes of one machine without a GPU."""
 
 SPARE_SECONDS = 600.0
 """For so long an answer does not ask the network again for what it just refused."""
@@ -138,13 +142,9 @@ def build(
     for done, (name, document) in enumerate(_documents(missing, store, settings), start=1):
         source = missing[name]
         if isinstance(document, Document):
-            passages = split(
-                document, fits=lambda text: encoder.count_tokens(text) <= encoder.max_tokens
-            )
-            segment = make_segment(name, document, passages, *embed(encoder, passages))
-            segments.save(segment)
+            segment = _embedded(name, source, document, encoder, segments)
             result.embedded += 1
-            result.passages += len(passages)
+            result.passages += len(segment.passages)
             if load:
                 result.segments[name] = segment
         else:
@@ -155,6 +155,22 @@ def build(
                     result.states[state.source_id] = failed
         notify("read and embed", done, len(missing), source.id)
     return result
+
+
+def _embedded(
+    name: str, source: Source, document: Document, encoder: Encoder, segments: SegmentStore
+) -> Segment:
+    """The segment of a document, made and saved."""
+    passages = split(document, fits=lambda text: encoder.count_tokens(text) <= encoder.max_tokens)
+    if len(passages) > MOST_PASSAGES:
+        much = f"{len(passages):,} passages, of which the first {MOST_PASSAGES:,} are embedded"
+        log.warning("%s: %s; what comes after them is not found", source.id, much)
+        passages = passages[:MOST_PASSAGES]
+    parts = UnfinishedVectors(segments.folder / "unfinished", name, encoder)
+    segment = make_segment(name, document, passages, *parts.embed(passages))
+    segments.save(segment)
+    parts.delete()
+    return segment
 
 
 def current_segment_name(source: Source, encoder: str) -> str:

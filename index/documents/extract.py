@@ -8,6 +8,7 @@ JSON, so that a file which gains control of its worker can do no more than send 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import hashlib
 import importlib
 import logging
@@ -16,8 +17,6 @@ import resource
 import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from multiprocessing.connection import Connection, Pipe
@@ -40,6 +39,7 @@ Task = tuple[str, bytes, str]
 Result = tuple[str, Document | ExtractionError]
 Reply = tuple[str, bytes | ExtractionError]
 
+PR_SET_PDEATHSIG = 1  # of prctl(2): the signal that comes when the thread that started us ends
 PLAIN = "plain-1"
 
 
@@ -229,7 +229,10 @@ def work(pipe_number: str, seconds: str, memory: str, job: str, caller: str) -> 
     """The worker process: answers task after task until the pipe closes. `seconds` of processor
     time and `memory` in bytes are the limits for one file; `job` is the function to call, `caller`
     the id of the process whose end is the worker's too."""
-    threading.Thread(target=_end_with, args=(int(caller),), daemon=True).start()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != int(caller):
+        return
     pipe = Connection(int(pipe_number))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller handles it: it ends its workers
     _limit(resource.RLIMIT_AS, int(memory))
@@ -246,12 +249,6 @@ def work(pipe_number: str, seconds: str, memory: str, job: str, caller: str) -> 
                 pipe.send_bytes(message)
             pipe.send_bytes("\n".join(warnings.messages).encode("utf-8", "replace"))
             warnings.messages.clear()
-
-
-def _end_with(caller: int) -> None:
-    while os.getppid() == caller:
-        time.sleep(0.5)
-    os._exit(1)
 
 
 def _attempt(job: str, name: str, parts: Sequence[bytes], memory: int) -> tuple[bytes, bytes]:
