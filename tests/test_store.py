@@ -11,6 +11,7 @@ import os
 import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -81,11 +82,10 @@ def test_an_entry_survives_the_ledger(attempt: Attempt) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        *(("when", when) for when in ("", "yesterday", "2026-11-21T10:00:00", 7, None)),
-        *((field, value) for field in ("origin", "source_id", "reason") for value in (1, [], {})),
-        *((field, value) for field in ("id", "media_type", "version") for value in (1, [], {})),
+        *(("when", value) for value in ("", "yesterday", "2026-11-21T10:00:00", "7", None)),
+        *product(("origin", "source_id", "reason", "id", "media_type", "version"), ([1], {}, 1)),
         *(("size", value) for value in ("1", -1, 1.5, True, None)),
-        *(("sha256", value) for value in (1, None, "../x")),
+        *(("sha256", value) for value in ("../x", None)),
     ],
 )
 def test_an_entry_with_a_field_of_another_type_is_none(field: str, value: object) -> None:
