@@ -61,13 +61,14 @@ class Candidate:
 
 def candidates_in(evidence: Evidence) -> tuple[Candidate, ...]:
     """Every quotable sentence of the evidence, once for each work that lists its source, in the
-    order of the listings and, within a source, of its text."""
+    order of the listings and, within a source, of its text. A summary is read as an abstract."""
     candidates: dict[tuple[int, Span], Candidate] = {}
     for hit in evidence.hits():
+        heading = "Abstract" if hit.source_type == "summary" else ""
         for span, text in hit.sentences():
             for listing in evidence.listings_of(hit.source_id):
                 if (listing, span) not in candidates and span in evidence.contexts:
-                    place = hit.passage.heading, evidence.contexts[span]
+                    place = hit.passage.heading or heading, evidence.contexts[span]
                     candidates[listing, span] = Candidate(listing, span, text, *place)
     return tuple(
         sorted(candidates.values(), key=lambda c: (c.listing, c.span.source_id, c.span.start))
@@ -117,10 +118,12 @@ def _dense(evidence: Evidence, candidates: Sequence[Candidate]) -> Matrix:
 
 def _place(evidence: Evidence, item: Candidate) -> tuple[float, ...]:
     number, total, inside = item.context.number, item.context.total, item.context.in_section
+    recommended = evidence.prompt.listings[item.listing].role == "recommended"
     return (
-        evidence.prompt.listings[item.listing].role == "recommended",
+        recommended,
         item.span.source_id.startswith("github:"),
-        total < _SHORT,
+        # Of a recommended model a summary explains as well as any other text.
+        total < _SHORT and not recommended,
         number == 0,
         number == 1,
         number == 2,
