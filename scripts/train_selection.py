@@ -1,10 +1,12 @@
 """Trains the selection of sentences: rag/selection/weights.safetensors.
 
-    python -m scripts.train_selection ../shared/explain/graded scripts/grades.jsonl \
+    python -m scripts.train_selection \
+        ../shared/explain/graded scripts/grades.jsonl scripts/summaries \
         --mirror ../shared/explain/corpus --mirror ../shared/mirror
     python -m scripts.train_selection … --folds 6        # cross-validate, write nothing
 
-The first data set is the one that is cross-validated; prompts marked "test" are never trained on.
+The first data set is the one that is cross-validated, without the other sets' prompts of the same
+questions; prompts marked "test" are never trained on.
 The regressions are fitted to the end by L-BFGS; the reader's adapters by AdamW for a few epochs,
 whose states are kept in --folder, so that an interrupted training goes on. Deterministic by seed
 on one machine.
@@ -263,8 +265,11 @@ def main(
     for fold in range(folds):
         if only >= 0 and fold != only:
             continue
-        training = [each for number, each in enumerate(first) if number % folds != fold]
-        weights = fit([*training, *others], seed, folder, f"fold{fold}")
+        asked = {each.prompt.evidence.prompt.question for each in first[fold::folds]}
+        training = [
+            each for each in [*first, *others] if each.prompt.evidence.prompt.question not in asked
+        ]
+        weights = fit(training, seed, folder, f"fold{fold}")
         model = SelectionModel({name: tensor.numpy() for name, tensor in weights.items()})
         for each in first[fold::folds]:
             candidates = candidates_in(each.prompt.evidence)

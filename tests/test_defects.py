@@ -118,7 +118,9 @@ NOTEBOOK: dict[str, Call] = {
 
 
 @pytest.mark.parametrize("call", NOTEBOOK.values(), ids=NOTEBOOK)
-@pytest.mark.parametrize("value", [5, 2.5, b"x", ["x"], {"x": 1}, object(), [[]]], ids=str)
+@pytest.mark.parametrize(
+    "value", [5, 2.5, b"x", ["x"], {"x": 1}, object(), [[]]], ids=lambda value: type(value).__name__
+)
 @pytest.mark.usefixtures("here")
 def test_a_notebook_refuses_arguments_of_wrong_types(call: Call, value: Any) -> None:
     with pytest.raises(RagError):

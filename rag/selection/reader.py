@@ -194,7 +194,8 @@ class SentenceReader:
         """[n, 15]: what `logits` gives for every pair, batched by length."""
         import torch
 
-        head = self.head(dense.shape[1])
+        # Made before autocast begins: it keeps copies of weights, and would keep the untrained ones.
+        _, head = self.adapted, self.head(dense.shape[1])
         order = sorted(range(len(pairs)), key=lambda row: (sum(map(len, pairs[row])), row))
         result = np.zeros((len(pairs), 15), dtype=np.float32)
         with torch.no_grad(), half():
