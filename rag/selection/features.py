@@ -61,18 +61,25 @@ class Candidate:
 
 def candidates_in(evidence: Evidence) -> tuple[Candidate, ...]:
     """Every quotable sentence of the evidence, once for each work that lists its source, in the
-    order of the listings and, within a source, of its text. A summary is read as an abstract."""
+    order of the listings and, within a source, of its text, but questions and
+    parts of sentences. A summary is read as an abstract."""
     candidates: dict[tuple[int, Span], Candidate] = {}
     for hit in evidence.hits():
         heading = "Abstract" if hit.source_type == "summary" else ""
         for span, text in hit.sentences():
             for listing in evidence.listings_of(hit.source_id):
-                if (listing, span) not in candidates and span in evidence.contexts:
+                new = (listing, span) not in candidates and span in evidence.contexts
+                if new and not _is_cut(text):
                     place = hit.passage.heading or heading, evidence.contexts[span]
                     candidates[listing, span] = Candidate(listing, span, text, *place)
     return tuple(
         sorted(candidates.values(), key=lambda c: (c.listing, c.span.source_id, c.span.start))
     )
+
+
+def _is_cut(text: str) -> bool:
+    """Whether the text is a question or, by its form, a part of a sentence."""
+    return text.count("(") != text.count(")") or text.endswith("?") or text[:1].islower()
 
 
 def features(evidence: Evidence, candidates: Sequence[Candidate]) -> Matrix:
