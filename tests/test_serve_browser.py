@@ -52,7 +52,7 @@ class Visit:
         assert self.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
     def ask_document(self, text: str) -> None:
-        self.page.goto("/")
+        self.page.goto("/document")
         self.page.get_by_label("Prompt document", exact=True).fill(text)
         self.page.get_by_role("button", name="Ask").click()
 

@@ -3,6 +3,7 @@ whatever anybody typed is text on every page."""
 
 from __future__ import annotations
 
+import hashlib
 import html
 import os
 import re
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from rag.prompt import Prompt, parse_prompt
 from rag.views.web.form import FIELDS, MAX_WORKS, PromptForm, WorkFields
+from rag.views.web.routes import LIMIT
 from rag.views.web.site import AnswerStore, new_id
 from tests.parts.sites import SitePages, send, tiny_site
 from tests.parts.works import LISTED, PROMPTS, prompt
@@ -99,7 +101,7 @@ def pages(site_pages: SitePages) -> Iterator[SitePages]:
 
 
 @pytest.mark.parametrize("charset", ["unicode_escape", "utf-7", "undefined", "punycode", "\0"])
-@pytest.mark.parametrize("path", ["/", "/form"])
+@pytest.mark.parametrize("path", ["/", "/document", "/form"])
 def test_a_charset_that_no_browser_sends_is_refused(
     pages: SitePages, path: str, charset: str
 ) -> None:
@@ -117,7 +119,7 @@ def test_a_document_is_asked_pasted_or_as_a_file_which_comes_first(
     fields: list[tuple[str, object]] = [("text", "something else" if encoding else COLOUR.text)]
     if encoding:
         fields.append(("file", ("prompt.txt", COLOUR.text.encode(encoding))))
-    name = pages.wait(pages.post("/", *fields))
+    name = pages.wait(pages.post("/document", *fields))
     assert pages.site.store.load(name).prompt.text == COLOUR.text
     shown = html.unescape(pages.get(f"/answers/{name}").text)
     assert html.escape(COLOUR.question, quote=False) in shown
@@ -125,7 +127,7 @@ def test_a_document_is_asked_pasted_or_as_a_file_which_comes_first(
 
 def test_an_error_names_the_line_shows_it_and_keeps_the_text(pages: SitePages) -> None:
     text = COLOUR.text.replace("http://arxiv.org/pdf/2401.00001v2.pdf", "arxiv/?")
-    refused = pages.post("/", ("text", text))
+    refused = pages.post("/document", ("text", text))
     number = text.split("\n").index("Paper: arxiv/?") + 1
     assert refused.status_code == 200
     assert f"Line {number}: " in refused.text
@@ -134,7 +136,7 @@ def test_an_error_names_the_line_shows_it_and_keeps_the_text(pages: SitePages) -
 
 
 def test_a_file_that_is_no_text_is_refused_and_what_was_pasted_stays(pages: SitePages) -> None:
-    refused = pages.post("/", ("text", "pasted"), ("file", ("a.bin", b"ab\n\xff\xfe")))
+    refused = pages.post("/document", ("text", "pasted"), ("file", ("a.bin", b"ab\n\xff\xfe")))
     assert refused.status_code == 200
     assert "Line 2: byte 0xff is not UTF-8" in refused.text
     assert PageMarkup(refused.text).fields["text"] == "pasted"
@@ -142,7 +144,7 @@ def test_a_file_that_is_no_text_is_refused_and_what_was_pasted_stays(pages: Site
 
 @pytest.mark.parametrize("text", ["", "  \n", "\n\n  leading lines stay", "tail\n\n"])
 def test_blank_lines_around_a_refused_document_stay(pages: SitePages, text: str) -> None:
-    refused = pages.post("/", ("text", text)).text
+    refused = pages.post("/document", ("text", text)).text
     assert PageMarkup(refused).fields["text"] == text
     if not text.strip():
         assert "there is no prompt document here" in refused.lower()
@@ -152,9 +154,118 @@ def test_blank_lines_around_a_refused_document_stay(pages: SitePages, text: str)
 @pytest.mark.parametrize("body", [b"", b"--b--", b"--b\r\nrubbish\r\n", b"\x00" * 50])
 def test_a_broken_request_is_refused_with_a_page(pages: SitePages, body: bytes) -> None:
     headers = {"content-type": "multipart/form-data; boundary=b"}
-    refused = send(pages.app, "POST", "/", content=body, headers=headers)
+    refused = send(pages.app, "POST", "/document", content=body, headers=headers)
     assert refused.status_code in (200, 400)
     assert_only_own_markup(refused.text)
+
+
+NOTES = b"The kite is flown at dusk. It takes a photo as input. It gives a picture as output.\n"
+SHA = hashlib.sha256(NOTES).hexdigest()
+
+
+def test_a_question_is_asked_of_links_and_files_and_of_their_works_again(pages: SitePages) -> None:
+    links = ("links", "2401.00001\r\n\r\n lantern-lab/lantern \r\n2401.00001")
+    sent = pages.post("/", ("question", "How is it coloured?"), links, ("files", ("k.md", NOTES)))
+    name = pages.wait(sent)
+    answer = pages.site.store.load(name)
+    assert answer.prompt.question == "How is it coloured?"
+    assert [(item.paper, item.github) for item in answer.references] == [
+        ("https://arxiv.org/abs/2401.00001", None),
+        (None, "https://github.com/lantern-lab/lantern"),
+        (f"k.md (sha256 {SHA[:16]})", None),
+    ]
+    assert all(source.sha256 for source in answer.sources)
+    pages.post(f"/answers/{name}/verify")
+    assert "<strong>Verified</strong>" in pages.get(f"/answers/{name}").text
+
+    shown = pages.get(f"/?of={name}").text
+    assert PageMarkup(shown).fields["question"] == ""
+    assert shown.count('name="kept"') == shown.count(" checked") == 3
+    fields = [("question", "And at dusk?"), ("of", name), ("kept", "2")]
+    again = pages.site.store.load(pages.wait(pages.post("/", *fields)))
+    assert [item.name for item in again.references] == [answer.references[2].name]
+    assert again.sources[0].sha256 == SHA
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "why"),
+    [
+        ("links", "/etc/passwd", "expected the address or id"),
+        ("links", "mine.pdf", "files are chosen below"),
+        ("links", "~/notes.md", "files are chosen below"),
+        ("links", "file:///etc/hosts.txt", "expected the address or id"),
+        ("links", "https://evil.example/a.pdf", "expected the address or id"),
+        ("links", "2401.00001\n" * (MAX_WORKS + 1), "too many works"),
+        ("links", "", "There is nothing to read."),
+        ("question", " ", "The question is missing."),
+        ("files", ("a.exe", b"MZ"), "ends with one of"),
+        ("files", ("a.pdf", b"<html>"), "not a PDF"),
+        ("files", ("..", b"x"), "ends with one of"),
+    ],
+)
+def test_an_error_stands_beside_links_and_files_and_names_no_file_of_the_server(
+    pages: SitePages, field: str, value: str | tuple[str, bytes], why: str
+) -> None:
+    typed = {"question": "How?", "links": "2401.00001", field: value}
+    refused = pages.post("/", *typed.items(), ("files", ("good.md", NOTES)), ("of", "none"))
+    if value == "":
+        refused = pages.post("/", *typed.items())
+    assert refused.status_code == 200
+    markup = assert_only_own_markup(refused.text)
+    assert f'id="{field}-error"' in refused.text
+    assert why in refused.text
+    assert "root:" not in refused.text
+    # What was uploaded already need not be chosen again.
+    assert value == "" or f"good.md (sha256 {SHA[:16]})" in markup.fields["links"]
+
+
+def test_a_large_file_is_accepted_where_files_are_and_nowhere_else(pages: SitePages) -> None:
+    large = ("large.txt", b"It is so. " * (LIMIT // 8))
+    refused = pages.post("/document", ("text", ""), ("file", large))
+    assert refused.status_code == 413
+    asked = pages.post("/", ("question", ""), ("files", large))
+    assert asked.status_code == 200
+    assert "large.txt (sha256 " in PageMarkup(asked.text).fields["links"]
+    assert pages.post("/", ("question", "x" * LIMIT)).status_code in (400, 413)
+
+
+@pytest.mark.parametrize("path", ["/", "/form", "/document"])
+def test_who_writes_is_chosen_on_every_page(pages: SitePages, path: str) -> None:
+    name = "sentences <chosen>"
+    assert f'<option value="{html.escape(name)}">' in pages.get(path).text
+    fields = {"/": ("links", "2401.00001"), "/document": ("text", COLOUR.text)}
+    if path == "/form":
+        sent = pages.form("How?", {**ROW, "writer": name})
+    else:
+        sent = pages.post(path, ("question", "How?"), fields[path], ("writer", name))
+    assert pages.site.store.load(pages.wait(sent)).writer.name == "extractive"
+    unknown = pages.post("/document", ("text", COLOUR.text), ("writer", "/etc/passwd"))
+    assert pages.site.store.load(pages.wait(unknown)).writer.name == "plain"
+
+
+def test_every_example_fills_the_page_and_is_answered_from_what_there_is(pages: SitePages) -> None:
+    offered = re.findall(r'<a href="/\?of=([a-z-]+)">', pages.get("/").text)
+    assert len(offered) == 3
+    for name in offered:
+        shown = pages.get(f"/?of={name}").text
+        question = PageMarkup(shown).fields["question"]
+        kept = [("kept", number) for number in re.findall(r'name="kept" value="(\d+)"', shown)]
+        answer = pages.site.store.load(
+            pages.wait(pages.post("/", ("question", question), ("of", name), *kept))
+        )
+        assert len(answer.references) == len(kept) == 2
+        assert list(answer.quotes())
+
+
+def test_the_address_of_a_verification_leads_back_to_the_answer(pages: SitePages) -> None:
+    name = pages.answered(MOVE.text)
+    path = f"/answers/{name}"
+    assert "Verified" not in pages.get(path).text
+    assert pages.get(f"{path}/verify").headers["location"] == path
+    assert pages.post(f"{path}/verify").headers["location"] == f"{path}#verification"
+    assert re.search(r"<strong>Verified</strong> at \d\d:\d\d UTC", pages.get(path).text)
+    pages.site.store.save(name, pages.site.store.load(name))
+    assert "Verified" not in pages.get(path).text
 
 
 def test_a_form_asks_what_a_document_would(pages: SitePages) -> None:
@@ -214,7 +325,7 @@ def test_works_are_added_up_to_the_limit_and_removed_without_losing_a_word(
 def test_the_document_of_a_form_can_be_seen_and_asked(pages: SitePages) -> None:
     shown = PageMarkup(pages.form("How?", ROW, action="look").text).fields["text"]
     assert parse_prompt(shown).question == "How?"
-    assert pages.post("/", ("text", shown)).status_code == 303
+    assert pages.post("/document", ("text", shown)).status_code == 303
 
 
 @given(
@@ -256,7 +367,7 @@ def test_a_blank_work_between_others_is_no_work() -> None:
 
 @pytest.mark.parametrize("words", HOSTILE)
 def test_hostile_text_is_text_wherever_it_is_shown(pages: SitePages, words: str) -> None:
-    refused = assert_only_own_markup(pages.post("/", ("text", words)).text)
+    refused = assert_only_own_markup(pages.post("/document", ("text", words)).text)
     assert refused.fields["text"] == words
     shown = assert_only_own_markup(pages.form(words, dict.fromkeys(FIELDS, words)).text)
     assert shown.fields["question"] == shown.fields["summary-0"] == words
@@ -264,19 +375,20 @@ def test_hostile_text_is_text_wherever_it_is_shown(pages: SitePages, words: str)
 
     summary = f"It {words} makes pictures. It takes a prompt as input."
     asked = Prompt.build(f"{words}, how?", recommended=[{"model": words, "summary": summary}])
-    sent = pages.post("/", ("text", asked.text))
+    sent = pages.post("/document", ("text", asked.text))
     path = sent.headers["location"]
     assert_only_own_markup(pages.get(path).text)
     name = pages.wait(sent)
-    verified = pages.post(f"{path}/verify").text
-    assert "<strong>Verified.</strong>" in verified
-    for page in (verified, *(pages.get(it).text for it in (path, "/answers", f"/?again={name}"))):
-        assert_only_own_markup(page)
+    assert pages.post(f"{path}/verify").headers["location"] == f"{path}#verification"
+    assert "<strong>Verified</strong>" in pages.get(path).text
+    for shown_at in (path, "/answers", f"/document?again={name}", f"/?of={name}"):
+        assert_only_own_markup(pages.get(shown_at).text)
 
     answer = pages.site.store.load(pages.answered(MOVE.text))
     renamed = (replace(answer.references[0], name=words), *answer.references[1:])
     pages.site.store.save(name, replace(answer, references=renamed))
-    failed = pages.post(f"{path}/verify").text
+    pages.post(f"{path}/verify")
+    failed = pages.get(path).text
     assert "not as the answer says" in failed
     assert_only_own_markup(failed)
 
@@ -316,7 +428,7 @@ def test_no_path_is_smuggled_in(pages: SitePages, name: str) -> None:
         assert '"secret"' not in refused.text
     for path in ("verify", "cancel"):
         assert pages.post(f"/answers/{name}/{path}").status_code in (404, 405)
-    assert PageMarkup(pages.get(f"/?again={name}").text).fields["text"] == ""
+    assert PageMarkup(pages.get(f"/document?again={name}").text).fields["text"] == ""
 
 
 def test_an_answer_has_no_other_form_and_no_other_file_is_served(pages: SitePages) -> None:

@@ -156,7 +156,7 @@ def test_other_methods_are_refused(app: Guard, method: str) -> None:
 def test_a_post_from_an_own_page_or_from_no_page_is_taken(app: Guard) -> None:
     sites = ({"Sec_Fetch_Site": site} for site in ("same-origin", "none"))
     for headers in ({}, {"Origin": LOCAL}, *sites):
-        assert post(app, "/", **headers).status_code == 303
+        assert post(app, "/document", **headers).status_code == 303
 
 
 @pytest.mark.parametrize("path", ["/", "/form", "/answers/x", "/static/style.css", "/nothing"])
@@ -194,7 +194,7 @@ def test_the_token_becomes_a_cookie_and_leaves_the_address(open_app: Guard) -> N
     assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "strict", "/")
     beside = f'odd="a;b{{}}; {COOKIE}={TOKEN}; other=1'
     assert get(open_app, "/", Cookie=beside).status_code == 200
-    assert post(open_app, "/", Cookie=beside, Origin=LOCAL).status_code == 303
+    assert post(open_app, "/document", Cookie=beside, Origin=LOCAL).status_code == 303
 
 
 @pytest.mark.parametrize("path", ["//evil.example", "/\\evil.example", "///evil.example/x"])
@@ -261,7 +261,7 @@ def test_a_request_that_is_too_large_is_refused_with_or_without_its_length(app: 
 
     headers = {"content-type": "multipart/form-data; boundary=b"}
     for content in (b"x" * (LIMIT + 1), pieces()):
-        refused = send(app, "POST", "/", headers=headers, content=content)
+        refused = send(app, "POST", "/document", headers=headers, content=content)
         assert refused.status_code == 413
         assert "too large" in refused.text.lower()
         assert refused.headers["content-type"].startswith("text/html")
@@ -276,6 +276,6 @@ def test_the_largest_document_is_read_and_a_larger_one_is_refused_with_a_sentenc
         # A file has bytes, and what is pasted has characters.
         filled = text + "x" * (size - (len(text.encode()) if filename else len(text)))
         field = "file" if filename else "text"
-        asked = send(app, "POST", "/", files={field: (filename, filled.encode())})
+        asked = send(app, "POST", "/document", files={field: (filename, filled.encode())})
         assert asked.status_code == status
         assert status == 303 or "too large for a prompt document" in asked.text

@@ -60,7 +60,7 @@ def test_quotations_and_fixed_sentences_are_not_checked_and_need_no_checker() ->
 @pytest.mark.parametrize(
     ("support", "why"),
     [
-        (Support(0.499), "the checker puts its support at 0.49, and asks for 0.50"),
+        (Support(0.499), "the quotes do not clearly bear this out"),
         (Support(0.5), None),
         (Support(None, reason="no words"), None),
         (
@@ -69,7 +69,9 @@ def test_quotations_and_fixed_sentences_are_not_checked_and_need_no_checker() ->
         ),
     ],
 )
-def test_a_warning_gives_the_findings_or_the_score(support: Support, why: str | None) -> None:
+def test_a_warning_gives_findings_or_says_what_a_score_means(
+    support: Support, why: str | None
+) -> None:
     claim = statement("They trained it.")
     expected = () if why is None else (SupportWarning("task", claim.text, why),)
     assert find_support_warnings(answer_with(claim), lambda: FixedChecker(support)) == expected

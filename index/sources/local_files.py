@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from index.catalog import FileLink
 from index.errors import LinkError
+from index.sources.store import SourceStore, media_type_of, pdf_error, text_error
 
 ENDINGS = (".pdf", ".md", ".markdown", ".rst", ".txt")
 """Of files that can be read."""
@@ -61,6 +62,21 @@ def file_link(path: Path, line: int = 0) -> FileLink:
     except OSError as error:
         raise LinkError(f"{path} cannot be read ({error.strerror})", line=line) from error
     return FileLink.of(path.name, sha256, path)
+
+
+def store_file(store: SourceStore, name: str, data: bytes) -> FileLink:
+    """Store the bytes of a file that came without a path; the link to it. Raises LinkError where
+    they are not accepted."""
+    link = FileLink.of(name, hashlib.sha256(data).hexdigest())
+    suffix = PurePosixPath(link.file_name).suffix.lower()
+    if suffix not in ENDINGS:
+        expected = f"expected a file that ends with one of {', '.join(ENDINGS)}"
+        raise LinkError(f"{link.file_name}: {expected}")
+    if reason := pdf_error(data) if suffix == ".pdf" else text_error(data):
+        raise LinkError(f"{link.file_name}: {reason}")
+    media_type = "application/pdf" if suffix == ".pdf" else media_type_of(link.file_name)
+    store.put(link.source_id, data, media_type, f"file:{link.file_name}")
+    return link
 
 
 def file_inside(folder: Path, written: str, line: int = 0) -> FileLink:

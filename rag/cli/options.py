@@ -93,7 +93,7 @@ Device = Annotated[
     ),
 ]
 OpenSettings = Callable[[], Settings]
-OpenPipeline = Callable[[], "Pipeline"]
+OpenPipeline = Callable[..., "Pipeline"]
 
 
 def settings(

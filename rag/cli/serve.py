@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rag.cli.options import OpenPipeline, open_pipeline, say, with_options_of
+
+if TYPE_CHECKING:
+    from rag.writers.base import Writer
 
 
 @with_options_of(open_pipeline)
@@ -25,6 +29,15 @@ def run(
         list[str] | None,
         typer.Option(help="One more name under which browsers find this machine; repeatable."),
     ] = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--also",
+            metavar="MODEL",
+            help="One more model that visitors may choose, of the same writer; repeatable. To do "
+            "without a model can always be chosen.",
+        ),
+    ] = None,
     queue: Annotated[int, typer.Option(min=1, help="How many questions may wait.")] = 100,
 ) -> None:
     """Serve a page to ask on, by default for this machine alone. Answers are stored in the data
@@ -32,11 +45,24 @@ def run(
     from rag.views.warnings import default_checker
     from rag.views.web.server import bind, serve
     from rag.views.web.site import Site
+    from rag.writers.chat import ChatWriter
+    from rag.writers.extractive import ExtractiveWriter
 
     bound = bind(host, port)
     pipeline = open_pipeline()
     offline = pipeline.settings.offline
-    site = Site(pipeline, lambda: default_checker(offline=offline, announce=say), places=queue)
+    kind = "chat" if isinstance(pipeline.writer, ChatWriter) else "local"
+    writers: dict[str, Callable[[], Writer]] = {
+        name: lambda name=name: open_pipeline(writer=kind, model=name).writer for name in also or ()
+    }
+    if not isinstance(pipeline.writer, ExtractiveWriter):
+        writers["no model: sentences are chosen"] = ExtractiveWriter
+    site = Site(
+        pipeline,
+        lambda: default_checker(offline=offline, announce=say),
+        places=queue,
+        writers=writers,
+    )
     rests = serve(
         site,
         host=host,

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import floor
 
 from rag.answer.compose import FIXED
 from rag.answer.model import Answer
@@ -49,7 +48,7 @@ def find_support_warnings(
         return ()
     checker = checker_of()
     return tuple(
-        SupportWarning(part, statement.text, _why(support, checker.threshold))
+        SupportWarning(part, statement.text, _why(support))
         for (part, statement), support in zip(claims, checker.check_all(pairs), strict=True)
         if support.holds(checker.threshold) is False
     )
@@ -65,9 +64,6 @@ def default_checker(*, offline: bool, announce: Callable[[str], None]) -> Suppor
         return open_checker(token_states=False)
 
 
-def _why(support: Support, threshold: float) -> str:
-    if support.findings:
-        return "; ".join(map(str, support.findings[:MAX_FINDINGS]))
-    # Rounded down: a score just below the threshold must not be printed as the threshold.
-    score = floor(100 * (support.probability or 0.0)) / 100
-    return f"the checker puts its support at {score:.2f}, and asks for {threshold:.2f}"
+def _why(support: Support) -> str:
+    named = "; ".join(map(str, support.findings[:MAX_FINDINGS]))
+    return named or "the quotes do not clearly bear this out"

@@ -15,6 +15,7 @@ from rag.support.builtin import open_checker
 from rag.views.web.guard import Guard, Hosts
 from rag.views.web.server import create_app
 from rag.views.web.site import Site
+from rag.writers.extractive import ExtractiveWriter
 from tests.parts.tiny_encoders import WordEncoder
 from tests.parts.works import PlainWriter
 
@@ -22,9 +23,10 @@ LOCAL = "http://127.0.0.1:8765"
 
 
 def tiny_site(data_dir: Path, mirror: Path) -> Site:
-    """Over works of the mirror, with an encoder and a writer that need no model."""
+    """Over works of the mirror, with an encoder and writers that need no model."""
     pipeline = Pipeline(Settings(data_dir, mirror, offline=True), WordEncoder(), PlainWriter())
-    return Site(pipeline, lambda: open_checker(token_states=False))
+    writers = {"sentences <chosen>": ExtractiveWriter}
+    return Site(pipeline, lambda: open_checker(token_states=False), writers=writers)
 
 
 def send(app: Guard, method: str, path: str, **request: Any) -> httpx.Response:
@@ -61,7 +63,7 @@ class SitePages:
 
     def answered(self, text: str) -> str:
         """Asks a prompt document; the name of its answer, when it is stored."""
-        return self.wait(self.post("/", ("text", text)))
+        return self.wait(self.post("/document", ("text", text)))
 
     def wait(self, asked: httpx.Response) -> str:
         """The name of the answer that a redirect leads to, when it is stored."""

@@ -1,5 +1,5 @@
-"""A prompt as a form has it: a question and works, field by field, with an error beside each field
-that cannot be read. Nothing that was typed is lost or changed."""
+"""A prompt as forms have it: a question and links, or works field by field, with an error beside
+each field that cannot be read. Nothing that was typed is lost or changed."""
 
 from __future__ import annotations
 
@@ -7,13 +7,65 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from index.catalog import Role
-from index.errors import PromptError
+from index.catalog import FileLink, Role
+from index.errors import LinkError, PromptError
 from index.links import parse_github_link, parse_paper_link
-from rag.prompt import Prompt
+from index.sources.local_files import is_file_name
+from rag.prompt import Prompt, works_at
 
 MAX_WORKS = 50
 FIELDS = ("name", "role", "paper", "github", "summary")
+
+
+@dataclass(frozen=True, slots=True)
+class LinksForm:
+    """A question and what may answer it: `links`, one on each line, and those works of an
+    `earlier` prompt whose numbers, counted from 0, are `kept`. `errors` maps "question", "links"
+    and "files" to what is wrong there."""
+
+    question: str = ""
+    links: str = ""
+    earlier: Prompt | None = None
+    kept: frozenset[int] = frozenset()
+    errors: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of_works(cls, prompt: Prompt, question: str = "") -> LinksForm:
+        """A question about the works of `prompt`."""
+        return cls(question, earlier=prompt, kept=frozenset(range(len(prompt.listings))))
+
+    def read(self) -> Prompt | LinksForm:
+        """The prompt, or the form with an error beside every field that is to blame."""
+        lines = [line for line in self.links.splitlines() if line.strip()]
+        earlier = self.earlier.listings if self.earlier else ()
+        works = [item for number, item in enumerate(earlier) if number in self.kept]
+        errors = self.errors | {"question": _question_problem(self.question)}
+        try:
+            works += works_at(lines[:MAX_WORKS], _no_files)
+        except LinkError as error:
+            errors["links"] = _sentence(error)
+        if not works and not any(errors.values()):
+            errors["links"] = "There is nothing to read. Give a link, or choose a file."
+        if len(works) > MAX_WORKS or len(lines) > MAX_WORKS:
+            errors["links"] = f"These are too many works: at most {MAX_WORKS} can be read at once."
+        if not any(errors.values()):
+            recommended = [work for work in works if work.role == "recommended"]
+            related = [work for work in works if work.role == "related"]
+            try:
+                return Prompt.build(self.question, recommended=recommended, related=related)
+            except PromptError as error:
+                errors["links"] = _sentence(error)
+        return replace(self, errors={name: it for name, it in errors.items() if it})
+
+
+def _no_files(link: str) -> list[FileLink]:
+    """The page reads no file by its name: that would be one of the server's."""
+    if is_file_name(link) or "/" not in link:
+        raise LinkError(
+            f"found {link[:100]!r}; expected the address or id of a paper on arXiv (2404.13784) or "
+            "of a repository on GitHub (OWNER/NAME); files are chosen below"
+        )
+    return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +92,9 @@ class WorkFields:
     def check(self) -> dict[str, str]:
         """What is wrong with each field of the work on its own."""
         errors = {
-            "name": "" if self.name.strip() else "The name is missing.",
+            "name": ""
+            if (self.name + self.paper + self.github).strip()
+            else "A work without a link needs a name.",
             "paper": _problem(parse_paper_link, self.paper.strip()),
             "github": _problem(parse_github_link, self.github.strip()),
         }
@@ -95,10 +149,7 @@ class PromptForm:
         """The prompt, or the form with an error beside every field that is to blame."""
         typed = [work for work in self.works if work.name.strip() or work.readable]
         works = tuple(replace(it, errors=it.check()) if it in typed else it for it in self.works)
-        errors = {"question": "The question is missing.", "works": ""}
-        if self.question.strip():
-            sample = WorkFields("A work", summary="It works.")
-            errors["question"] = _problem(_build, self.question, [sample])
+        errors = {"question": _question_problem(self.question), "works": ""}
         if not any(work.readable for work in works):
             errors["works"] = "There is nothing to read. List a work with a link or a summary."
         if not any(errors.values()) and not any(work.errors for work in works):
@@ -123,10 +174,20 @@ def _build(question: str, works: Sequence[WorkFields]) -> Prompt:
     return Prompt.build(question, recommended=listings["recommended"], related=listings["related"])
 
 
+def _question_problem(question: str) -> str:
+    if not question.strip():
+        return "The question is missing."
+    return _problem(_build, question, [WorkFields("A work", summary="It works.")])
+
+
 def _problem(attempt: Callable[..., object], *arguments: Any) -> str:
     """The PromptError of a call as a sentence; "" where it succeeds."""
     try:
         attempt(*arguments)
     except PromptError as error:
-        return error.message[:1].upper() + error.message[1:] + "."
+        return _sentence(error)
     return ""
+
+
+def _sentence(error: PromptError) -> str:
+    return error.message[:1].upper() + error.message[1:] + "."

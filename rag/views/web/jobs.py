@@ -72,10 +72,11 @@ class JobSnapshot:
 
 
 class Job:
-    """One prompt on its way to an answer. Written by one thread, read by many."""
+    """One prompt on its way to an answer by the `writer` that was chosen for it, "" for none.
+    Written by one thread, read by many."""
 
-    def __init__(self, job_id: str, prompt: Prompt) -> None:
-        self.id, self.prompt = job_id, prompt
+    def __init__(self, job_id: str, prompt: Prompt, writer: str = "") -> None:
+        self.id, self.prompt, self.writer = job_id, prompt, writer
         self.state: JobState = "waiting"
         self._reason = ""
         self._stages: dict[str, Stage] = {}
@@ -166,6 +167,11 @@ class JobQueue:
         """The running job and those that wait, in the order of their turns."""
         with self._changed:
             return list(self._active.values())
+
+    def ended(self) -> list[Job]:
+        """Jobs that ended without an answer, the newest first."""
+        with self._changed:
+            return list(reversed(self._ended.values()))
 
     def cancel(self, job_id: str) -> None:
         """End a job that waits or runs; one that has ended already stays as it is."""

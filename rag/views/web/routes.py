@@ -1,6 +1,6 @@
-"""The pages: prompts are asked at / and /form; answers are watched, read, downloaded, verified and
-listed under /answers. All text from elsewhere is escaped by the templates, but for the answer
-itself, which `rag.views.html` has escaped."""
+"""The pages: questions are asked at /, /form and /document; answers are watched, read, downloaded,
+verified and listed under /answers. All text from elsewhere is escaped by the templates, but for
+the answer itself, which `rag.views.html` has escaped."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import asdict
 from functools import cache
 from http import HTTPStatus
+from importlib.resources import files
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -23,20 +24,23 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from index.errors import AnswerError, PromptError, RagError
-from rag.answer.verify import Verification
+from index.errors import AnswerError, LinkError, PromptError, RagError
+from index.sources.store import PDF_LIMIT
 from rag.parsing import MAX_SIZE, decode
 from rag.plaintext import plain, visible
 from rag.prompt import Prompt, parse_prompt
 from rag.views.html import style_source, to_fragment, to_html
 from rag.views.markdown import to_markdown
-from rag.views.web.form import FIELDS, MAX_WORKS, PromptForm
+from rag.views.web.form import FIELDS, MAX_WORKS, LinksForm, PromptForm
 from rag.views.web.guard import policy
 from rag.views.web.jobs import Job, JobSnapshot, QueueFullError
 from rag.views.web.site import GRACE, WATCHERS, Site, moment_of, new_id
 
 LIMIT = MAX_SIZE + MAX_SIZE // 4
 """Bytes of a request: a prompt document, and what a form adds to it."""
+UPLOAD_LIMIT = 2 * PDF_LIMIT
+"""Bytes of a request that may hold files of one's own."""
+MAX_FILES = 20
 LISTED = 50
 """Answers on one page of the list."""
 TITLE = 90
@@ -81,18 +85,54 @@ def message_page(status: int, message: str) -> str:
 def ask_routes(site: Site) -> APIRouter:
     """The pages that put prompts into the queue."""
     router = APIRouter()
+    router.include_router(_form_routes(site))
+    router.include_router(_document_routes(site))
 
-    def ask(prompt: Prompt) -> Response:
-        job = Job(new_id(), prompt)
-        site.job_queue.put(job)
-        return RedirectResponse(f"/answers/{job.id}", 303)
+    def links_page(typed: LinksForm, of: str, sent: FormData | None = None) -> Response:
+        examples = {name: prompt.question for name, prompt in examples_of_page().items()}
+        return _ask_page(site, "links.html", sent, form=typed, of=of, examples=examples)
 
     @router.get("/")
-    async def empty_document(again: str = "") -> Response:
-        prompt = await asyncio.to_thread(_earlier_prompt, site, again)
-        return _document_page(prompt.text if prompt else "")
+    async def empty_links(of: str = "") -> Response:
+        earlier = await asyncio.to_thread(_earlier_prompt, site, of)
+        if earlier is None:
+            return links_page(LinksForm(), "")
+        question = earlier.question if of in examples_of_page() else ""
+        return links_page(LinksForm.of_works(earlier, question), of)
 
     @router.post("/")
+    async def ask_links(request: Request) -> Response:
+        async with _form(request, files=MAX_FILES) as form:
+            links, of, refused = _text(form, "links").rstrip(), _text(form, "of"), []
+            for upload in form.getlist("files"):
+                if isinstance(upload, UploadFile) and upload.filename:
+                    data = await upload.read()
+                    try:
+                        link = await asyncio.to_thread(site.upload, upload.filename, data)
+                        links = f"{links}\n{link.written}".lstrip("\n")
+                    except LinkError as error:
+                        refused.append(f"{error}.")
+            earlier = await asyncio.to_thread(_earlier_prompt, site, of)
+            kept = frozenset(int(it[:9]) for it in map(str, form.getlist("kept")) if it.isdecimal())
+            errors = {"files": " ".join(refused)}
+            typed = LinksForm(_text(form, "question"), links, earlier, kept, errors)
+            prompt = await asyncio.to_thread(typed.read)
+            if isinstance(prompt, LinksForm):
+                return links_page(prompt, of if earlier else "", form)
+            return _ask(site, prompt, form)
+
+    return router
+
+
+def _document_routes(site: Site) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/document")
+    async def empty_document(again: str = "") -> Response:
+        prompt = await asyncio.to_thread(_earlier_prompt, site, again)
+        return _document_page(site, prompt.text if prompt else "")
+
+    @router.post("/document")
     async def ask_document(request: Request) -> Response:
         async with _form(request) as form:
             text, upload = _text(form, "text"), form.get("file")
@@ -103,14 +143,26 @@ def ask_routes(site: Site) -> APIRouter:
                     raise PromptError(
                         "there is no prompt document here: paste one, or choose a file"
                     )
-                return ask(await asyncio.to_thread(parse_prompt, text))
+                return _ask(site, await asyncio.to_thread(parse_prompt, text), form)
             except PromptError as error:
-                return _document_page(text, error)
+                return _document_page(site, text, form, error)
+
+    return router
+
+
+def _form_routes(site: Site) -> APIRouter:
+    router = APIRouter()
+
+    def form_page(
+        typed: PromptForm, sent: FormData | None = None, *, focus: int | None = None
+    ) -> Response:
+        full = len(typed.works) >= MAX_WORKS
+        return _ask_page(site, "form.html", sent, form=typed, focus=focus, full=full)
 
     @router.get("/form")
     async def empty_form(again: str = "") -> Response:
         prompt = await asyncio.to_thread(_earlier_prompt, site, again)
-        return _form_page(PromptForm.of_prompt(prompt) if prompt else PromptForm())
+        return form_page(PromptForm.of_prompt(prompt) if prompt else PromptForm())
 
     @router.post("/form")
     async def ask_form(request: Request) -> Response:
@@ -119,19 +171,55 @@ def ask_routes(site: Site) -> APIRouter:
             typed = PromptForm.of(_text(form, "question"), columns)
             action, _, number = _text(form, "action").partition(":")
         if action == "add":
-            return _form_page(typed.with_work(), focus=len(typed.works))
+            return form_page(typed.with_work(), form, focus=len(typed.works))
         if action == "remove" and number.isdecimal():
-            return _form_page(typed.without_work(int(number[:9])))
+            return form_page(typed.without_work(int(number[:9])), form)
         prompt = await asyncio.to_thread(typed.read)
         if isinstance(prompt, PromptForm):
-            return _form_page(prompt)
-        return _document_page(prompt.text) if action == "look" else ask(prompt)
+            return form_page(prompt, form)
+        if action == "look":
+            return _document_page(site, prompt.text, form)
+        return _ask(site, prompt, form)
 
     return router
 
 
+def _ask(site: Site, prompt: Prompt, form: FormData) -> Response:
+    job = Job(new_id(), prompt, _text(form, "writer"))
+    site.job_queue.put(job)
+    return RedirectResponse(f"/answers/{job.id}", 303)
+
+
+def _ask_page(site: Site, template: str, sent: FormData | None, **values: object) -> Response:
+    writer = _text(sent, "writer") if sent else ""
+    active = site.job_queue.active()
+    return _page(template, jobs=active, writers=tuple(site.writers), writer=writer, **values)
+
+
+def _document_page(
+    site: Site, text: str, sent: FormData | None = None, error: PromptError | None = None
+) -> Response:
+    """The form for a prompt document; with an error, the numbered lines around its line."""
+    lines: list[tuple[int, str]] = []
+    if error and error.line:
+        every = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        first = max(1, error.line - 2)
+        lines = [(first + i, it[:200]) for i, it in enumerate(every[first - 1 : error.line + 2])]
+    return _ask_page(site, "document.html", sent, text=text, error=error, lines=lines)
+
+
+@cache
+def examples_of_page() -> dict[str, Prompt]:
+    """The prompts that the page offers to try, by name."""
+    folder = files("rag.views.web") / "examples"
+    texts = {it.name.removesuffix(".txt"): it.read_text("utf-8") for it in folder.iterdir()}
+    return {name: parse_prompt(texts[name]) for name in sorted(texts)}
+
+
 def _earlier_prompt(site: Site, name: str) -> Prompt | None:
-    """The prompt of a job or of an answer, to be asked again."""
+    """The prompt of an example, a job or an answer, to be asked again."""
+    if prompt := examples_of_page().get(name):
+        return prompt
     if job := site.job_queue.find(name):
         return job.prompt
     try:
@@ -140,28 +228,14 @@ def _earlier_prompt(site: Site, name: str) -> Prompt | None:
         return None
 
 
-def _document_page(text: str, error: PromptError | None = None) -> Response:
-    """The form for a prompt document; with an error, the numbered lines around its line."""
-    lines: list[tuple[int, str]] = []
-    if error and error.line:
-        every = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        first = max(1, error.line - 2)
-        lines = [(first + i, it[:200]) for i, it in enumerate(every[first - 1 : error.line + 2])]
-    return _page("document.html", text=text, error=error, lines=lines)
-
-
-def _form_page(form: PromptForm, *, focus: int | None = None) -> Response:
-    return _page("form.html", form=form, focus=focus, full=len(form.works) >= MAX_WORKS)
-
-
 @contextlib.asynccontextmanager
-async def _form(request: Request) -> AsyncIterator[FormData]:
+async def _form(request: Request, *, files: int = 1) -> AsyncIterator[FormData]:
     # Browsers send a form in the charset of its page. Any other charset is a codec of Python's by
     # its name: some give text that cannot be encoded, some raise whatever they like.
     _, options = parse_options_header(request.headers.get("content-type"))
     if options.get(b"charset", b"utf-8").lower() not in (b"utf-8", b"utf8"):
         raise HTTPException(415, "A form can be read in UTF-8 only.")
-    limits = {"max_files": 1, "max_fields": 5 * MAX_WORKS + 5, "max_part_size": LIMIT}
+    limits = {"max_files": files, "max_fields": 5 * MAX_WORKS + 5, "max_part_size": LIMIT // files}
     async with request.form(**limits) as form:
         yield form
 
@@ -179,12 +253,19 @@ def answer_routes(site: Site) -> APIRouter:
         if not site.store.path(name):
             raise HTTPException(404)
 
-    async def answer_page(name: str, verification: Verification | None = None) -> Response:
+    async def answer_page(name: str) -> Response:
         rendered = await site.rendered(name)
+        verification, moment = site.verification(name) or (None, None)
         # Escaped by rag.views.html.
         fragment = Markup(await asyncio.to_thread(rendered.render, to_fragment))
-        values = {"name": name, "fragment": fragment, "verification": verification}
-        page = _page("answer.html", answer=rendered.answer, **values)
+        page = _page(
+            "answer.html",
+            name=name,
+            answer=rendered.answer,
+            fragment=fragment,
+            verification=verification,
+            verified_at=moment,
+        )
         page.headers["content-security-policy"] = policy(style_source())
         return page
 
@@ -226,7 +307,13 @@ def answer_routes(site: Site) -> APIRouter:
     @router.post("/{name}/verify")
     async def verify(name: str) -> Response:
         require_answer(name)
-        return await answer_page(name, await site.verified.get(name))
+        await site.verify(name)
+        return RedirectResponse(f"/answers/{name}#verification", 303)
+
+    @router.get("/{name}/verify")
+    async def verified(name: str) -> Response:
+        require_answer(name)
+        return RedirectResponse(f"/answers/{name}", 303)
 
     @router.get("/{name}/answer.{form}")
     async def download(name: str, form: str) -> Response:
@@ -263,7 +350,8 @@ def _list_page(site: Site, before: str) -> Response:
         except AnswerError as error:
             answers.append((name, "An answer that cannot be read", str(error)))
     more = names[LISTED - 1] if len(names) > LISTED else ""
-    return _page("answers.html", jobs=jobs, answers=answers, more=more)
+    failed = [] if before else [(job, job.snapshot(0)) for job in queue.ended()]
+    return _page("answers.html", jobs=jobs, failed=failed, answers=answers, more=more)
 
 
 class _EventStream(EventSourceResponse):

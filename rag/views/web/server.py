@@ -21,12 +21,20 @@ try:
     from fastapi import FastAPI, Request
     from fastapi.responses import HTMLResponse, Response
     from starlette.exceptions import HTTPException
+    from starlette.middleware.body_limit import RequestBodyLimitMiddleware
     from starlette.requests import ClientDisconnect
     from starlette.staticfiles import StaticFiles
+    from starlette.types import Receive, Scope, Send
     from uvicorn.protocols.http.h11_impl import H11Protocol
 
     from rag.views.web.guard import OPEN_PATHS, Guard, Hosts, is_loopback
-    from rag.views.web.routes import LIMIT, answer_routes, ask_routes, message_page
+    from rag.views.web.routes import (
+        LIMIT,
+        UPLOAD_LIMIT,
+        answer_routes,
+        ask_routes,
+        message_page,
+    )
 except ImportError as error:
     raise RagError(
         f"rag serve needs the extra `serve` ({error.name} is missing): "
@@ -37,7 +45,7 @@ CONNECTIONS = 1000
 """Open at once; more are refused with 503."""
 REQUEST_TIMEOUT = 30.0
 """Seconds within which a request has to arrive, from its connection or its first byte to its last
-byte: 0.4 Mbit/s are enough for the largest prompt document."""
+byte: 0.4 Mbit/s are enough for the largest prompt document, 1 Mbit/s for a paper of 3 MB."""
 
 READ_TIMEOUT = 120_000
 """Milliseconds for which a client may read nothing of what is sent to it."""
@@ -74,7 +82,13 @@ def create_app(site: Site, *, hosts: Hosts, token: str = "") -> Guard:
     async def failed(request: Request, error: Exception) -> Response:
         return page(500, "This should not have happened; the log of rag serve says more.")
 
-    return Guard(app, hosts=hosts, token=token, limit=LIMIT, render=message_page)
+    uploads = RequestBodyLimitMiddleware(app, UPLOAD_LIMIT)
+
+    async def limited(scope: Scope, receive: Receive, send: Send) -> None:
+        # Within the guard's own limit, this one takes its place.
+        await (uploads if scope["path"] == "/" else app)(scope, receive, send)
+
+    return Guard(limited, hosts=hosts, token=token, limit=LIMIT, render=message_page)
 
 
 class Connection(H11Protocol):

@@ -8,14 +8,19 @@ import contextlib
 import re
 import secrets
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
+from types import MappingProxyType
 
+from index.catalog import FileLink
 from index.errors import AnswerError
 from index.files import parts_of, sweep, write_atomically
+from index.sources.local_files import store_file
+from index.sources.store import SourceStore
 from rag.answer.model import Answer, read_answer
 from rag.answer.verify import Reextraction, Verification, verify
 from rag.pipeline import Pipeline
@@ -23,9 +28,12 @@ from rag.support import SupportChecker
 from rag.views.highlight import Pictures, pictures_of
 from rag.views.warnings import SupportWarning, find_support_warnings
 from rag.views.web.jobs import Job, JobQueue, SingleFlight
+from rag.writers.base import Writer
 
 PLACES = 100
 """Prompts that may wait, unless the user says otherwise."""
+VERIFICATIONS = 100
+"""Answers of which it is known that they were verified."""
 WATCHERS = 200
 """Open event streams; a page that gets none is loaded again by its script."""
 GRACE = 3.0
@@ -107,14 +115,19 @@ class Site:
         open_checker: Callable[[], SupportChecker],
         *,
         places: int = PLACES,
+        writers: Mapping[str, Callable[[], Writer]] = MappingProxyType({}),
     ) -> None:
+        """`writers` can be chosen beside the pipeline's own; one of them is held at a time."""
         self._pipeline = pipeline
+        self.writers = writers
+        self._writer = lru_cache(maxsize=1)(lambda name: writers[name]())
         # Opened when the first answer is rendered.
         self._checker = cache(open_checker)
         self.store = AnswerStore(pipeline.settings.data_dir / "answers")
         self.job_queue = JobQueue(self._answer, places=places)
         self._rendered = SingleFlight(self._render, places=places, cached=4)
-        self.verified = SingleFlight(self._verify, places=places)
+        self._verified = SingleFlight(self._verify, places=places)
+        self._verifications: OrderedDict[str, tuple[Verification, datetime]] = OrderedDict()
         self.closing = False
         self.watchers = 0
 
@@ -122,10 +135,10 @@ class Site:
         """Begin nothing more, and wait a little for what runs. Whether it all ended."""
         self.closing = True
         self._rendered.close()
-        self.verified.close()
+        self._verified.close()
         deadline = time.monotonic() + GRACE
         ended = await asyncio.to_thread(self.job_queue.close, GRACE)
-        while not (idle := self._rendered.idle and self.verified.idle):
+        while not (idle := self._rendered.idle and self._verified.idle):
             if time.monotonic() >= deadline:
                 break
             await asyncio.sleep(0.05)
@@ -133,12 +146,34 @@ class Site:
 
     async def rendered(self, answer_id: str) -> RenderedAnswer:
         """Raises QueueFullError, and AnswerError as `store.load` does."""
+        return await self._rendered.get(self._key(answer_id))
+
+    async def verify(self, answer_id: str) -> None:
+        """Verify the answer now. Raises as `rendered` does."""
+        key = self._key(answer_id)
+        self._verifications[key] = await self._verified.get(answer_id), datetime.now(UTC)
+        self._verifications.move_to_end(key)
+        while len(self._verifications) > VERIFICATIONS:
+            self._verifications.popitem(last=False)
+
+    def verification(self, answer_id: str) -> tuple[Verification, datetime] | None:
+        """How the answer was last verified, and when, if that is known still."""
+        return self._verifications.get(self._key(answer_id))
+
+    def upload(self, name: str, data: bytes) -> FileLink:
+        """Store a file of a visitor's own. Raises LinkError."""
+        return store_file(SourceStore(self._pipeline.settings.sources), name, data)
+
+    def _key(self, answer_id: str) -> str:
+        """Another one when the answer's file changes."""
         path = self.store.path(answer_id)
-        # Rendered anew when its file changes.
-        return await self._rendered.get(f"{answer_id} {path.stat().st_mtime_ns if path else 0}")
+        return f"{answer_id} {path.stat().st_mtime_ns if path else 0}"
 
     def _answer(self, job: Job) -> None:
-        answer = self._pipeline.ask(job.prompt, notify=job.notify, stream=job.write)
+        pipeline = self._pipeline
+        if job.writer in self.writers:
+            pipeline = replace(pipeline, writer=self._writer(job.writer))
+        answer = pipeline.ask(job.prompt, notify=job.notify, stream=job.write)
         self.store.save(job.id, answer)
 
     def _render(self, key: str) -> RenderedAnswer:
