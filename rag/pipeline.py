@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -23,6 +24,28 @@ NO_PASSAGES = "it holds no text that can be quoted"
 Stream = Callable[[str], None]
 
 
+class TimedStream:
+    """Passes text on to `stream`, and estimates from the time that the parts of an answer took
+    when the rest will be written."""
+
+    def __init__(self, notify: Notify, stream: Stream | None) -> None:
+        self._notify, self._stream = notify, stream
+        self._began = time.monotonic()
+
+    def __call__(self, text: str) -> None:
+        """More text."""
+        if self._stream:
+            self._stream(text)
+
+    def part(self, done: int, total: int) -> None:
+        """See `rag.writers.base.PartStream`."""
+        if not done:
+            self._began = time.monotonic()
+        seconds = (time.monotonic() - self._began) / done * (total - done) if done else 0.0
+        left = f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
+        self._notify("write", done, total, f"about {left} left" if done else "")
+
+
 @dataclass(frozen=True, slots=True)
 class Pipeline:
     """Answers any number of prompts with one encoder and one writer. Each prompt sees the works
@@ -41,7 +64,7 @@ class Pipeline:
         self, prompt: Prompt, *, notify: Notify = silent, stream: Stream | None = None
     ) -> Answer:
         """The answer to `prompt`. The writer may call `stream` with text as it is written."""
-        return self.answer(self.gather(prompt, notify=notify), stream=stream)
+        return self.answer(self.gather(prompt, notify=notify), notify=notify, stream=stream)
 
     def gather(self, prompt: Prompt, *, notify: Notify = silent) -> Evidence:
         """The evidence for `prompt`, in which works without a name have their title."""
@@ -50,8 +73,13 @@ class Pipeline:
         source_ids = dict.fromkeys(sid for item in prompt.listings for sid in item.source_ids)
         return retrieve(prompt, [readings[sid] for sid in source_ids], segments, self.encoder)
 
-    def answer(self, evidence: Evidence, *, stream: Stream | None = None) -> Answer:
-        """The answer that the writer makes of `evidence`."""
+    def answer(
+        self, evidence: Evidence, *, notify: Notify | None = None, stream: Stream | None = None
+    ) -> Answer:
+        """The answer that the writer makes of `evidence`. `notify` is told when a writer that
+        takes its time will be done."""
+        if notify:
+            stream = TimedStream(notify, stream)
         return compose(evidence, self.writer.write(evidence, stream=stream))
 
     def search(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from index.errors import WriterError
+from rag.pipeline import TimedStream
 from rag.writers.base import NOT_SAID, DraftStatement
 from rag.writers.instruct import WritingSettings
 from rag.writers.local.loading import LoadedModel, load_model
@@ -157,6 +158,17 @@ def test_the_text_is_streamed_with_its_quotes() -> None:
     for item in statements(draft):
         assert item.text in text
         assert all(f'"{material.text(span)}" [' in text for span in item.quotes)
+
+
+def test_a_stream_is_told_how_far_the_answer_is_and_when_it_will_be_done() -> None:
+    told: list[tuple[str, int, int, str]] = []
+    material = evidence()
+    stream = TimedStream(lambda *progress: told.append(progress), None)
+    writer().write(material, stream=stream)
+    total = 4 + len(material.prompt.listings)
+    assert [progress[:3] for progress in told] == [("write", n, total) for n in range(total)]
+    assert told[0][3] == ""
+    assert re.fullmatch(r"about \d+ (seconds|minutes) left", told[-1][3])
 
 
 PLANTED = {

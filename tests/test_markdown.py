@@ -15,8 +15,19 @@ from markdown_it.token import Token
 from rag.answer.compose import NO_RELEVANCE, NOTHING_READ
 from rag.answer.model import Answer, Reference, Statement
 from rag.plaintext import escape, plain
-from rag.views.markdown import SPEAKERS, numbers_of, place, to_markdown, what_was_read, work_of
+from rag.views.markdown import (
+    SPEAKERS,
+    how_written,
+    numbers_of,
+    paper_of,
+    place,
+    role_of,
+    to_markdown,
+    what_was_read,
+    work_of,
+)
 from rag.views.warnings import SupportWarning
+from rag.writers.base import WriterEvent, WriterRecord
 from tests.parts.answers import fill
 from tests.parts.hostile import HOSTILE, WILD
 
@@ -175,3 +186,29 @@ def test_a_work_without_any_source_has_nothing_to_read(answers: Mapping[str, Ans
     assert "Nothing was given to read" in to_markdown(
         replace(answers["move"], references=(bare,), sources=())
     )
+
+
+def test_a_file_of_one_s_own_is_called_so_and_its_hash_is_not_shown(
+    answers: Mapping[str, Answer],
+) -> None:
+    answer = next(iter(answers.values()))
+    first, *others = answer.references
+    own = replace(first, paper=f"my paper.pdf (sha256 {'0a' * 8})", sources=("file:" + "0a" * 8,))
+    shown = to_markdown(replace(answer, references=(own, *others)))
+    assert (role_of(own), paper_of(own)) == ("own file", "my paper.pdf")
+    assert f"**{escape(own.name)}** (own file)" in shown
+    assert "Paper: my paper.pdf · GitHub" in shown
+    assert [paper_of(one) for one in others] == [one.paper for one in others]
+
+
+def test_it_is_said_how_much_of_what_a_model_wrote_was_kept(answers: Mapping[str, Answer]) -> None:
+    answer = next(iter(answers.values()))
+    own = Statement("In other words.", tuple(quote for _, quote in answer.quotes())[:1])
+    events = [WriterEvent("task", kind, "why") for kind in ("rewritten", "rewritten", "replaced")]
+    record = WriterRecord("local", model="m", events=tuple(events))
+    written = replace(answer, task=(own, own), writer=record)
+    replaced = "1 of 3 statements was replaced by sentences of the works, after 2 rewrites."
+    assert replaced in how_written(written)
+    kept = replace(written, writer=replace(record, events=()))
+    assert "0 of 2 statements were replaced by sentences of the works." in how_written(kept)
+    assert "replaced" not in how_written(replace(written, writer=WriterRecord("extractive")))

@@ -161,14 +161,71 @@ def check_downloads(here: Visit, server: Served, question: str) -> None:
     assert question in files["Markdown"]
 
 
+@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1280, "light")])
+def test_links_and_a_file_are_asked_left_come_back_to_and_their_works_asked_again(
+    browser: Browser, server: Served, width: int, scheme: Literal["light", "dark"]
+) -> None:
+    size = {"width": width, "height": 800}
+    notes = {"name": "mine.md", "mimeType": "", "buffer": b"The kite takes a photo as input."}
+    with (
+        visit(browser, server, viewport=size, color_scheme=scheme) as here,
+        slow_question(server, f"from links at {width}, how?") as question,
+    ):
+        page = here.page
+        page.goto("/")
+        here.check()
+        page.get_by_label("Question").fill(question)
+        page.get_by_label("Links").fill("mine.md")
+        page.get_by_label("Files of your own").set_input_files(notes)
+        page.get_by_role("button", name="Ask").click()
+        expect(page.get_by_role("alert")).to_be_focused()
+        expect(page.get_by_role("alert")).to_contain_text("files are chosen below")
+        here.check()
+        _, uploaded = page.get_by_label("Links").input_value().splitlines()
+        assert uploaded.startswith("mine.md (sha256 ")
+        page.get_by_label("Links").fill(f"2401.00001\n{uploaded}")
+        page.get_by_role("button", name="Ask").click()
+        expect(page.get_by_role("log")).to_contain_text("word 5")
+        page.get_by_role("link", name="Ask").click()
+        here.check()
+        page.get_by_label("On their way").get_by_role("link", name=question).click()
+        expect(page.get_by_role("log")).to_contain_text("word 0 word 1 word 2")
+        server.enough(question)
+        expect(page.locator(".answer")).to_contain_text("own file")
+        expect(page.locator(".answer table")).not_to_contain_text("sha256")
+        page.get_by_role("button", name="Verify").click()
+        expect(page.get_by_role("status", name="Verification")).to_be_focused()
+        page.reload()
+        expect(page.get_by_role("status", name="Verification")).to_contain_text("Verified")
+        page.goto(f"{page.url.partition('#')[0]}/verify")
+        here.check()
+        page.get_by_role("link", name="Ask something else of these works").click()
+        expect(page.get_by_label("Question")).to_be_focused()
+        page.get_by_label("Question").fill("And what is its input?")
+        page.get_by_label("Lantern: Colouring").uncheck()
+        here.check()
+        page.get_by_role("button", name="Ask").click()
+        expect(page.locator(".answer")).to_contain_text("And what is its input?")
+        expect(page.locator(".answer tbody")).to_have_count(1)
+
+
+def test_an_example_is_answered_by_two_clicks(browser: Browser, server: Served) -> None:
+    with visit(browser, server) as here:
+        here.page.goto("/")
+        here.page.get_by_role("link", name="I typed a few words").click()
+        here.check()
+        here.page.get_by_role("button", name="Ask").click()
+        expect(here.page.locator(".answer")).to_contain_text("Latent Diffusion")
+
+
 def test_a_document_is_asked_with_the_keyboard_alone(browser: Browser, server: Served) -> None:
     with visit(browser, server) as here:
         page = here.page
-        page.goto("/")
+        page.goto("/document")
         page.keyboard.press("Tab")
         expect(page.get_by_role("link", name="To the content")).to_be_focused()
         page.keyboard.press("Enter")
-        for _ in range(3):
+        for _ in range(4):
             page.keyboard.press("Tab")
         expect(page.get_by_label("Prompt document", exact=True)).to_be_focused()
         page.keyboard.insert_text(PROMPTS["remove"].text)
@@ -188,7 +245,7 @@ def test_a_file_with_a_mistake_comes_back_with_its_line(browser: Browser, server
     text = PROMPTS["colour"].text.replace("GitHub: https://github.com", "GitHub: https://git")
     with visit(browser, server) as here:
         page = here.page
-        page.goto("/")
+        page.goto("/document")
         page.get_by_label("Or a file").set_input_files(
             {"name": "prompt.txt", "mimeType": "text/plain", "buffer": text.encode()}
         )

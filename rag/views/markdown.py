@@ -7,11 +7,16 @@ characters reaches a terminal.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from index.catalog import FileLink
+from index.errors import LinkError
+from index.links import parse_paper_link
 from index.sources.store import SourceType
-from rag.answer.compose import NO_RELEVANCE
+from rag.answer.compose import FIXED, NO_RELEVANCE
 from rag.answer.model import Answer, Quote, Reference, SourceRecord, Statement
 from rag.plaintext import escape, plain
 
@@ -93,8 +98,8 @@ class _Page:
     def reference(self, part: str, reference: Reference) -> Iterator[str]:
         """One work: its links, what was read, its own sentence, and those that mention it."""
         note = reference.relevance
-        yield f"- **{escape(reference.name)}** ({ROLES[reference.role]})"
-        yield f"  - Paper: {_link(reference.paper)} · GitHub: {_link(reference.github)}"
+        yield f"- **{escape(reference.name)}** ({role_of(reference)})"
+        yield f"  - Paper: {_link(paper_of(reference))} · GitHub: {_link(reference.github)}"
         yield f"  - {escape(what_was_read(reference, self._records))}"
         text = (escape(note.text),) if plain(note.text) else ()
         lead = (WHAT_IT_IS,) if text and is_told(note) else ()
@@ -123,6 +128,21 @@ def numbers_of(answer: Answer) -> dict[Quote, int]:
     """The number of each quote, from 1 in reading order: the same in every form of the answer."""
     quotes = dict.fromkeys(quote for _, quote in answer.quotes())
     return {quote: number for number, quote in enumerate(quotes, start=1)}
+
+
+def role_of(reference: Reference) -> str:
+    """What the work is listed as; a file of one's own is nobody's recommendation."""
+    own = any(source.startswith("file:") for source in reference.sources)
+    return "own file" if own else ROLES[reference.role]
+
+
+def paper_of(reference: Reference) -> str | None:
+    """The link to the paper as provided; of a file of one's own, which a prompt names by its
+    content, the name alone."""
+    with suppress(LinkError):
+        if isinstance(link := parse_paper_link(reference.paper or ""), FileLink):
+            return link.file_name
+    return reference.paper
 
 
 def work_of(answer: Answer, source_id: str) -> str:
@@ -171,13 +191,29 @@ def is_link(text: str) -> bool:
 
 
 def how_written(answer: Answer) -> str:
-    """Which writer wrote the answer, its note, and how many quotes there are."""
+    """Which writer wrote the answer, its note, how much of what a model wrote was kept, and how
+    many quotes there are."""
     writer = answer.writer
     name = f"{writer.name} writer" + (f", {writer.model}" if writer.model else "")
     note = f" {_capitalized(writer.note.rstrip('.'))}." if writer.note.rstrip(".") else ""
     quotes = _count(len(list(answer.quotes())), "quote")
     chosen = f"{quotes}, each chosen from the source and none typed" if quotes else ""
-    return f"Written by the {name}.{note} {chosen or 'Nothing could be quoted'}"
+    kept = f" {kept}." if (kept := _kept(answer)) else ""
+    return f"Written by the {name}.{note}{kept} {chosen or 'Nothing could be quoted'}"
+
+
+def _kept(answer: Answer) -> str:
+    """`12 of 12 statements were replaced by sentences of the works, after 24 rewrites`; "" where
+    no model wrote any."""
+    counts = Counter(event.kind for event in answer.writer.events)
+    replaced, again = counts["replaced"], _count(counts["rewritten"], "rewrite")
+    own = [one for _, one in answer.statements() if one.text and one.quotes]
+    total = replaced + sum(one.text not in FIXED for one in own)
+    if not (answer.writer.model and total):
+        return ""
+    were = "was" if replaced == 1 else "were"
+    shown = f"{replaced} of {_count(total, 'statement')} {were} replaced by sentences of the works"
+    return shown + (f", after {again}" if again else "")
 
 
 def _capitalized(text: str) -> str:

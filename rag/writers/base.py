@@ -97,6 +97,17 @@ class StatementStream(Protocol):
         """A statement of `part`, as in `Answer.statements`."""
 
 
+@runtime_checkable
+class PartStream(Protocol):
+    """A `stream` that is also told how far a writer is that takes its time."""
+
+    def __call__(self, text: str) -> None:
+        """More text, which may still be rejected."""
+
+    def part(self, done: int, total: int) -> None:
+        """So many parts of the answer are written."""
+
+
 class Writer(Protocol):
     """Turns evidence into a draft; may call `stream` with text as it is written."""
 

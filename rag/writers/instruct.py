@@ -22,6 +22,7 @@ from rag.writers.base import (
     SILENCE,
     Draft,
     DraftStatement,
+    PartStream,
     StatementStream,
     WorkNote,
     WriterEvent,
@@ -137,11 +138,15 @@ class WritingRun(ABC):
         """Every part in turn."""
         began = time.perf_counter()
         parts = {}
-        for facet in FACETS:
+        listings = range(len(self.evidence.prompt.listings))
+        total = len(FACETS) + len(listings)
+        for done, facet in enumerate(FACETS):
+            self._at(done, total)
             parts[facet] = self._facet(facet)
             self._settled(facet if facet == "task" else f"workflow.{facet}", parts[facet])
         notes: tuple[WorkNote | None, ...] = ()
-        for number in range(len(self.evidence.prompt.listings)):
+        for number in listings:
+            self._at(len(FACETS) + number, total)
             notes += (note := self._relevance_note(number),)
             if note and note.relevant:
                 self._settled(f"references[{number}]", [note.statement])
@@ -156,6 +161,10 @@ class WritingRun(ABC):
     def event(self, part: str, kind: str, detail: str) -> None:
         """Note something that a reader of the answer should be able to find out."""
         self.events.append(WriterEvent(part, kind, detail))
+
+    def _at(self, done: int, total: int) -> None:
+        if isinstance(self.say, PartStream):
+            self.say.part(done, total)
 
     def _settled(self, part: str, statements: Iterable[DraftStatement]) -> None:
         if isinstance(self.say, StatementStream):

@@ -19,7 +19,15 @@ from rag.plaintext import escape, plain
 from rag.retrieval.evidence import FACETS, Evidence, Hit
 from rag.views.highlight import NO_PICTURES, Pictures
 from rag.views.html import to_fragment, to_html
-from rag.views.markdown import ROLES, numbers_of, place, to_markdown, what_was_read, work_of
+from rag.views.markdown import (
+    numbers_of,
+    paper_of,
+    place,
+    role_of,
+    to_markdown,
+    what_was_read,
+    work_of,
+)
 from rag.views.warnings import SupportWarning
 
 if TYPE_CHECKING:
@@ -127,7 +135,7 @@ class ShownAnswer:
         """Every listed work: its links, what was read of it, and why not more."""
         records = {source.id: source for source in self.answer.sources}
         rows = [
-            (item.name, ROLES[item.role], item.paper, item.github, what_was_read(item, records))
+            (item.name, role_of(item), paper_of(item), item.github, what_was_read(item, records))
             for item in self.answer.references
         ]
         return table(("work", "listed as", "paper", "GitHub", "what was read"), rows)

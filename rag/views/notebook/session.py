@@ -176,7 +176,7 @@ def ask(
     pipeline = open_pipeline(**options)
     with ProgressBar() as progress:
         evidence = pipeline.gather(request, notify=progress)
-        answer = pipeline.answer(evidence, stream=progress.write)
+        answer = pipeline.answer(evidence, notify=progress, stream=progress.write)
         return _shown(answer, pipeline.settings, progress, evidence)
 
 

@@ -25,7 +25,7 @@ if (job) {
       say(state, "The listed works are being read.");
     }
     const stage = seen.stages.at(-1);
-    if (stage && stage.total && seen.end === 0) {
+    if (stage && stage.total && (seen.end === 0 || stage.name === "write")) {
       progress.value = Math.round((100 * stage.done) / stage.total);
       const name = stage.name[0].toUpperCase() + stage.name.slice(1);
       say(what, `${name}: ${stage.done} of ${stage.total}${stage.what ? ` · ${stage.what}` : ""}`);
