@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nbconvert import HTMLExporter
 
 from index.errors import AnswerError, PromptError, RagError
 from index.settings import Settings
@@ -30,6 +32,7 @@ from rag.views.notebook import (
 from rag.views.notebook.display import Marked, table
 from rag.views.notebook.library import term_spans
 from rag.views.notebook.session import SettingsOptions
+from tests.parts.browser import chromium
 from tests.parts.markup import parsed
 from tests.parts.works import LISTED, PROMPTS, QUESTIONS
 
@@ -182,7 +185,7 @@ def test_its_verification_is_a_line_and_names_a_false_quote(shown: ShownAnswer) 
     raw["sections"]["task"][0]["quotes"][0]["text"] = "Colours are *invented*."
     typed = ShownAnswer(Answer.from_json(json.dumps(raw)), shown.settings).verify()
     assert not typed
-    assert "failures" in repr(typed).splitlines()[0]
+    assert "failure" in repr(typed).splitlines()[0]
     assert "\n- " in typed._repr_markdown_()
 
 
@@ -262,6 +265,32 @@ def test_answers_need_no_pandas_and_tables_name_the_extra(
     command = [sys.executable, "-c", code, str(tmp_path), str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == "a table needs pandas: pip install 'grounded-rag[notebook]'"
+
+
+CUT_OFF = """() => [...document.querySelectorAll('.jp-OutputArea-output')]
+    .filter(each => each.scrollWidth > each.clientWidth + 1).map(each => each.innerText)"""
+
+
+def test_nothing_is_cut_off_in_an_exported_notebook(
+    shown: ShownAnswer, library: Library, tmp_path: Path
+) -> None:
+    notebook: Any = nbformat.v4.new_notebook()  # type: ignore[no-untyped-call]
+    tables = (shown.evidence, shown.quotes, shown.works, library, library.find("grey photographs"))
+    for output in (shown, *tables):
+        data = {"text/html": output._repr_html_(), "text/plain": repr(output)}
+        cell = nbformat.v4.new_code_cell("it")  # type: ignore[no-untyped-call]
+        cell.outputs = [nbformat.v4.new_output("display_data", data)]  # type: ignore[no-untyped-call]
+        notebook.cells.append(cell)
+    path = tmp_path / "exported.html"
+    path.write_text(HTMLExporter().from_notebook_node(notebook)[0], encoding="utf-8")
+    with chromium() as browser:
+        for width in (800, 1280):
+            page = browser.new_page(viewport={"width": width, "height": 900})
+            page.route("http*://**", lambda route: route.abort())
+            page.goto(path.as_uri(), wait_until="domcontentloaded")
+            for medium in ("screen", "print"):
+                page.emulate_media(media=medium)  # type: ignore[arg-type]
+                assert page.evaluate(CUT_OFF) == [], (width, medium)
 
 
 # --- the index -----------------------------------------------------------------------------------

@@ -87,7 +87,12 @@ def test_they_run_on_a_machine_with_neither_papers_nor_a_network(
         case "03_faithfulness":
             assert sum(len(shown(cell, "image/png")) for cell in cells) == 2
             assert "**verified: " in shown(cells[1], "text/markdown")[-1]
-            assert "failures: " in shown(cells[2], "text/markdown")[-1]
+            assert "**1 failure: " in shown(cells[2], "text/markdown")[-1]
+            changed = re.match(
+                "Changed: “([a-z]+)” is now “([a-z]+)” in “", streamed([cells[2]], "stdout")
+            )
+            assert changed
+            assert changed[1] == changed[2][::-1]
             assert "extractive against typed" in shown(cells[8], "text/markdown")[-1]
 
 

@@ -192,7 +192,8 @@ class ShownVerification:
 
     def __repr__(self) -> str:
         done, failures = self.verification, self.verification.failures
-        verdict = f"{len(failures)} failures" if failures else "verified"
+        plural = "" if len(failures) == 1 else "s"
+        verdict = f"{len(failures)} failure{plural}" if failures else "verified"
         counts = (
             f"{verdict}: {done.quotes} quotes, {done.statements} statements, {done.listings} "
             f"listings, {done.sources} sources read again"
