@@ -66,7 +66,7 @@ class Table(pd.DataFrame):  # type: ignore[misc]
         for number, name in enumerate(self.columns):
             if self[name].map(lambda cell: len(str(cell))).max() > LONG:
                 # A share of the window: on a narrow one, or on paper, nothing may be cut off.
-                styles.append({"selector": f".col{number}", "props": "min-width: min(26em, 25vw)"})
+                styles.append({"selector": f".col{number}", "props": "min-width: min(26em, 15vw)"})
             if self[name].map(lambda cell: max(map(len, str(cell).split()), default=0)).max() > 30:
                 styles.append({"selector": f".col{number}", "props": "overflow-wrap: anywhere"})
         caption = _html(self.attrs.get("caption", ""))
