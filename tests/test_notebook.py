@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import nbformat
 import numpy as np
@@ -282,14 +282,16 @@ def test_nothing_is_cut_off_in_an_exported_notebook(
         cell.outputs = [nbformat.v4.new_output("display_data", data)]  # type: ignore[no-untyped-call]
         notebook.cells.append(cell)
     path = tmp_path / "exported.html"
-    path.write_text(HTMLExporter().from_notebook_node(notebook)[0], encoding="utf-8")
+    exporter = HTMLExporter()  # type: ignore[no-untyped-call]
+    path.write_text(exporter.from_notebook_node(notebook)[0], encoding="utf-8")
     with chromium() as browser:
         for width in (800, 1280):
             page = browser.new_page(viewport={"width": width, "height": 900})
             page.route("http*://**", lambda route: route.abort())
             page.goto(path.as_uri(), wait_until="domcontentloaded")
-            for medium in ("screen", "print"):
-                page.emulate_media(media=medium)  # type: ignore[arg-type]
+            media: tuple[Literal["screen", "print"], ...] = ("screen", "print")
+            for medium in media:
+                page.emulate_media(media=medium)
                 assert page.evaluate(CUT_OFF) == [], (width, medium)
 
 

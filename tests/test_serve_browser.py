@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from index.settings import Settings
 from rag.answer.model import Answer
@@ -169,7 +169,11 @@ def test_links_and_a_file_are_asked_left_come_back_to_and_their_works_asked_agai
     browser: Browser, server: Served, width: int, scheme: Literal["light", "dark"]
 ) -> None:
     size = {"width": width, "height": 800}
-    notes = {"name": "mine.md", "mimeType": "", "buffer": b"The kite takes a photo as input."}
+    notes: FilePayload = {
+        "name": "mine.md",
+        "mimeType": "",
+        "buffer": b"The kite takes a photo as input.",
+    }
     with (
         visit(browser, server, viewport=size, color_scheme=scheme) as here,
         slow_question(server, f"from links at {width}, how?") as question,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -52,8 +53,12 @@ def run(
     pipeline = open_pipeline()
     offline = pipeline.settings.offline
     kind = "chat" if isinstance(pipeline.writer, ChatWriter) else "local"
+
+    def writer_of(model: str) -> Writer:
+        return open_pipeline(writer=kind, model=model).writer
+
     writers: dict[str, Callable[[], Writer]] = {
-        name: lambda name=name: open_pipeline(writer=kind, model=name).writer for name in also or ()
+        model: partial(writer_of, model) for model in also or ()
     }
     if not isinstance(pipeline.writer, ExtractiveWriter):
         writers["no model: sentences are chosen"] = ExtractiveWriter

@@ -15,7 +15,6 @@ from rag.support.builtin import open_checker
 from rag.views.web.guard import Guard, Hosts
 from rag.views.web.server import create_app
 from rag.views.web.site import Site
-from rag.writers.extractive import ExtractiveWriter
 from tests.parts.tiny_encoders import WordEncoder
 from tests.parts.works import PlainWriter
 
@@ -25,7 +24,7 @@ LOCAL = "http://127.0.0.1:8765"
 def tiny_site(data_dir: Path, mirror: Path) -> Site:
     """Over works of the mirror, with an encoder and writers that need no model."""
     pipeline = Pipeline(Settings(data_dir, mirror, offline=True), WordEncoder(), PlainWriter())
-    writers = {"sentences <chosen>": ExtractiveWriter}
+    writers = {"<another>": lambda: PlainWriter("another")}
     return Site(pipeline, lambda: open_checker(token_states=False), writers=writers)
 
 
@@ -68,7 +67,7 @@ class SitePages:
     def wait(self, asked: httpx.Response) -> str:
         """The name of the answer that a redirect leads to, when it is stored."""
         name = asked.headers["location"].rpartition("/")[2]
-        for _ in range(400):
+        for _ in range(2_000):
             if self.site.store.path(name):
                 return name
             time.sleep(0.02)

@@ -4,6 +4,7 @@ that list them. All of them are invented."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rag.prompt import Prompt
@@ -245,10 +246,13 @@ def write_prompts(folder: Path, prompts: Mapping[str, Prompt] = PROMPTS) -> dict
     return {name: write(folder / f"{name}.txt", item.text) for name, item in prompts.items()}
 
 
+@dataclass(frozen=True)
 class PlainWriter:
     """A writer whose answers a test can predict: each part of the workflow quotes the next
     sentence of the first listed work in words of its own, each relevance note is a sentence of
     its own work."""
+
+    name: str = "plain"
 
     def write(self, evidence: Evidence, *, stream: Callable[[str], None] | None = None) -> Draft:
         works = [
@@ -259,7 +263,7 @@ class PlainWriter:
         if stream is not None:
             stream(parts[0][0].text)
         return Draft(
-            parts[0], parts[1], parts[2], parts[3], notes, WriterRecord("plain", note="A test.")
+            parts[0], parts[1], parts[2], parts[3], notes, WriterRecord(self.name, note="A test.")
         )
 
     def _next(self, sentences: list[tuple[Span, str]], lead: str = "") -> DraftStatement:
