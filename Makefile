@@ -12,7 +12,7 @@ LABELLED ?=
 
 ask_options := --data-dir $(DATA_DIR) $(if $(MIRROR),--mirror $(MIRROR))
 
-.PHONY: help install index answer serve notebook pictures evaluate test check format clean
+.PHONY: help install index answer serve notebook pictures evaluate test hostile check format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -54,6 +54,9 @@ evaluate: index  ## every writer that can run answers prompts/; reports in data/
 
 test: check  ## every check and every test
 	$(BIN)/pytest -n 2 --dist loadfile
+
+hostile: install  ## everything that is tried against it, in its long form (hours); the table says how it held
+	$(BIN)/python -m tests.attacks
 
 check: install  ## format, lint, types, layers
 	$(BIN)/ruff format --check .

@@ -1,0 +1,35 @@
+"""`make hostile`: the long form, as a table in Markdown. `python -m tests.attacks kills=10` tries
+only what is named, as often."""
+
+from __future__ import annotations
+
+import logging
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.attacks import Tally, table
+from tests.attacks.entries import ENTRIES, target_in
+
+
+def main(chosen: list[str]) -> int:
+    """The number of faults."""
+    logging.disable()
+    counts = {name: entry.long for name, entry in ENTRIES.items()}
+    if chosen:
+        named = dict(each.partition("=")[::2] for each in chosen)
+        counts = {name: int(named[name] or counts[name]) for name in named}
+    tallies = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, count in counts.items():
+            target = target_in(Path(folder) / name.replace(" ", "-"))
+            tallies[name] = Tally()
+            ENTRIES[name].attack(target, count, random.Random(0), tallies[name])
+            sys.stderr.write(f"{name}: {dict(tallies[name].outcomes)}\n")
+    sys.stdout.write(table(tallies) + "\n")
+    return sum(len(tally.faults) for tally in tallies.values())
+
+
+if __name__ == "__main__":
+    sys.exit(min(main(sys.argv[1:]), 1))

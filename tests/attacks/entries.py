@@ -1,0 +1,38 @@
+"""Every attack with its counts, and the target that is made for each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from index.encoder import LazyEncoder
+from index.settings import Settings
+from rag.pipeline import Pipeline
+from rag.writers.extractive import ExtractiveWriter
+from tests.attacks import Entry, Target
+from tests.attacks.on_answers import forgeries, page_requests
+from tests.attacks.on_documents import hidden_text, structural_pdfs
+from tests.attacks.on_files import flips, kills, mutated_prompts
+from tests.attacks.on_network import server_faults
+from tests.parts.hiding import HIDDEN
+from tests.parts.tiny_encoders import write_static_encoder
+from tests.parts.works import PROMPTS, write_mirror
+
+ENTRIES = {
+    "kills": Entry(kills, 2, 1_000),
+    "flipped bits": Entry(flips, 8, 1_000),
+    "mutated prompts": Entry(mutated_prompts, 400, 20_000),
+    "hidden text": Entry(hidden_text, 3, len(HIDDEN)),
+    "structural PDFs": Entry(structural_pdfs, 4, 64),
+    "server faults": Entry(server_faults, 5, 120),
+    "forged answers": Entry(forgeries, 80, 2_000),
+    "requests": Entry(page_requests, 200, 5_000),
+}
+
+
+def target_in(folder: Path) -> Target:
+    """A target that nothing else uses."""
+    texts = " ".join(prompt.text for prompt in PROMPTS.values())
+    encoder = write_static_encoder(folder / "encoder", texts)
+    settings = Settings(folder / "data", write_mirror(folder / "mirror"), True, str(encoder))
+    pipeline = Pipeline(settings, LazyEncoder(settings), ExtractiveWriter())
+    return Target(pipeline, pipeline.ask(PROMPTS["colour"]), folder)
