@@ -58,9 +58,10 @@ def compose(evidence: Evidence, draft: Draft) -> Answer:
         if note is not None:
             told = quoted_statement(evidence, note.statement)
             return told if note.relevant else Statement(NO_RELEVANCE, told.quotes)
-        if any(span.source_id in source_ids for span in used):
-            return Statement(QUOTED_ELSEWHERE, ())
-        return Statement(NO_RELEVANCE if read.intersection(source_ids) else NOTHING_READ, ())
+        if not read.intersection(source_ids):
+            return Statement(NOTHING_READ, ())
+        elsewhere = any(span.source_id in source_ids for span in used)
+        return Statement(QUOTED_ELSEWHERE if elsewhere else NO_RELEVANCE, ())
 
     parts = (draft.task, draft.input, draft.model, draft.output)
     noted = (note.statement for note in draft.relevance_notes if note)
