@@ -205,12 +205,13 @@ def evaluate(
     measures = verdict_measures(verdicts)
     if checked:
         measures += exact_measures(checked, mismatched)
-    of_question = {prompt.evidence.prompt.question: prompt for prompt in graded}
-    measures += relevance_measures(
-        (prompt, told_in(answer, prompt))
-        for answer in answers.values()
-        if (prompt := of_question.get(answer.prompt.question))
-    )
+    if graded:
+        of_question = {prompt.evidence.prompt.question: prompt for prompt in graded}
+        measures += relevance_measures(
+            (prompt, told_in(answer, prompt))
+            for answer in answers.values()
+            if (prompt := of_question.get(answer.prompt.question))
+        )
     made = [answer.writer for answer in answers.values()]
     written_by = {" ".join(filter(None, (writer.name, writer.model))) for writer in made}
     documents = {

@@ -84,7 +84,9 @@ class SentenceReader:
     @cached_property
     def _model(self) -> Any:
         from transformers import AutoModel
+        from transformers.utils import logging
 
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         model = AutoModel.from_pretrained(
             self._folder, trust_remote_code=False, use_safetensors=True
         )
