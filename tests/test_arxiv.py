@@ -181,7 +181,8 @@ def test_the_pdf_of_the_very_version_is_fetched(
     server: Server, api: ArxivApi, comment: str
 ) -> None:
     server.tell("/pdf/2404.13784v4", Reply(body=PDF))
-    expected = Download(PDF, "application/pdf", server.url + "/pdf/2404.13784v4", "v4")
+    url = server.url + "/pdf/2404.13784v4"
+    expected = Download(PDF, "application/pdf", url, "v4", title="A title")
     assert api.pdf(link("2404.13784"), paper(comment)) == expected
 
 
