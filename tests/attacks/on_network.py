@@ -71,11 +71,16 @@ def server_faults(target: Target, count: int, chance: random.Random, tally: Tall
     policy = RetryPolicy(backoff=0.01, read=1.0, tries=2, interval={})
     for number, (place, fault) in enumerate(chance.sample(cases, min(count, len(cases)))):
         store, began = SourceStore(target.folder / f"fetched-{number}"), time.monotonic()
-        with Server() as server, Http({server.url}, retry_policy=policy) as http:
-            for path, answer in PATHS.values():
-                server.tell(path, answer)
-            server.tell(PATHS[place][0], FAULTS[fault])
-            ends = Endpoints(arxiv=server.url, github=server.url, github_raw=server.url)
+        with (
+            Server() as arxiv,
+            Server() as github,
+            Http({arxiv.url, github.url}, retry_policy=policy) as http,
+        ):
+            for server in (arxiv, github):  # Each is asked only what is its own.
+                for path, answer in PATHS.values():
+                    server.tell(path, answer)
+                server.tell(PATHS[place][0], FAULTS[fault])
+            ends = Endpoints(arxiv=arxiv.url, github=github.url, github_raw=github.url)
             try:
                 sources = Fetcher(store, http=http, endpoints=ends).fetch(catalog)
             except RagError:
