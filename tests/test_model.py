@@ -32,7 +32,7 @@ def raw(answers: Mapping[str, Answer]) -> Any:
 
 
 @given(ANSWERS)
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 def test_loading_after_saving_is_the_identity(answer: Answer) -> None:
     assert Answer.from_json(answer.to_json()) == answer
     assert Answer.from_json(answer.to_json()).to_json() == answer.to_json()
