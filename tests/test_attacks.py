@@ -11,7 +11,7 @@ from tests.attacks import Tally, table
 from tests.attacks.entries import ENTRIES, target_in
 
 
-@pytest.mark.parametrize("name", ENTRIES)
+@pytest.mark.parametrize("name", [name for name, entry in ENTRIES.items() if entry.short])
 def test_what_is_tried_holds(name: str, tmp_path: Path) -> None:
     tally = Tally()
     ENTRIES[name].attack(target_in(tmp_path), ENTRIES[name].short, random.Random(1), tally)
