@@ -53,6 +53,9 @@ class Prompt:
         """A prompt from Python objects: listings, or mappings with the keys `model`, `paper`,
         `github` and `summary`. The canonical document is written and read again, so whatever a
         document could not say (a summary with a line `Model: …`, a bad link) is refused alike."""
+        for works in (recommended, related):
+            if not isinstance(works, Iterable):
+                raise PromptError(f"expected works as a list; found {works!a:.60}")
         recommended, related = tuple(recommended), tuple(related)
         if not isinstance(question, str):
             raise PromptError(f"expected the question as text; found {question!a:.60}")

@@ -52,7 +52,7 @@ def test_auto_does_without_a_model_whose_context_is_too_small_for_the_prompt(
     writer, lines = opened(model=str(saved(tmp_path, context=130)))
     draft = writer.write(evidence())
     check_draft(evidence(), draft)
-    assert "too small for one passage" in draft.record.note
+    assert "too small for one sentence" in draft.record.note
     assert len(lines) == 1
     with pytest.raises(WriterError, match="too small"):
         opened(kind="local", model=str(tmp_path))[0].write(evidence())

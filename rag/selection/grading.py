@@ -9,6 +9,7 @@ both on graded sentences; `docs/experiments/selection.md` has what was tried.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -68,12 +69,16 @@ class SelectionModel:
             {key: value for key, value in weights.items() if not key.startswith("linear.")}
         )
 
+        # A tokenizer's truncation is its state: no two threads may use it at once.
+        self._lock = threading.Lock()
+
     def scores(self, evidence: Evidence) -> SentenceScores:
         """The scores of every quotable sentence of the evidence."""
         candidates = candidates_in(evidence)
         if not candidates:
             return SentenceScores((), np.zeros((0, len(PLACES)), dtype=np.float32))
-        return SentenceScores(candidates, self.grades(evidence, candidates))
+        with self._lock:
+            return SentenceScores(candidates, self.grades(evidence, candidates))
 
     def grades(self, evidence: Evidence, candidates: Sequence[Candidate]) -> Matrix:
         """[n, 5]: the expected grade of each candidate in each place. What the regressions rank

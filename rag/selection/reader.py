@@ -200,6 +200,9 @@ class SentenceReader:
         _, head = self.adapted, self.head(dense.shape[1])
         order = sorted(range(len(pairs)), key=lambda row: (sum(map(len, pairs[row])), row))
         result = np.zeros((len(pairs), 15), dtype=np.float32)
+        # One thread: the sums, and so the choice, do not depend on how many cores there are.
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
         with torch.no_grad(), half():
             asked = self.question(question)
             for start in range(0, len(order), BATCH):
@@ -207,6 +210,7 @@ class SentenceReader:
                 vectors = self.upper(self.lower([pairs[row] for row in rows])).float()
                 scores = self.logits(head, vectors, asked.float(), torch.tensor(dense[rows]))
                 result[rows] = torch.sigmoid(scores.float()).numpy()
+        torch.set_num_threads(threads)
         return result
 
     def _through(self, layers: Any, states: States) -> States:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,9 @@ def load_model(name: str, *, offline: bool = False, device: str = "") -> LoadedM
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     place = device_of(device)
-    own = Path(name).expanduser()
+    own = Path(name)
+    with suppress(RuntimeError):  # for ~NAME of nobody here
+        own = own.expanduser()
     if is_path(name) and not own.exists():
         raise WriterError(f"{name} does not exist: expected a folder with a model")
     try:
