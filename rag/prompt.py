@@ -53,15 +53,12 @@ class Prompt:
         """A prompt from Python objects: listings, or mappings with the keys `model`, `paper`,
         `github` and `summary`. The canonical document is written and read again, so whatever a
         document could not say (a summary with a line `Model: …`, a bad link) is refused alike."""
-        for works in (recommended, related):
-            if not isinstance(works, Iterable):
-                raise PromptError(f"expected works as a list; found {works!a:.60}")
-        recommended, related = tuple(recommended), tuple(related)
         if not isinstance(question, str):
             raise PromptError(f"expected the question as text; found {question!a:.60}")
         for works in (recommended, related, requests):
             if not isinstance(works, Iterable):
                 raise PromptError(f"expected a list of works; found {works!a:.60}")
+        recommended, related = tuple(recommended), tuple(related)
         blocks = [_block(work, "recommended") for work in recommended]
         blocks += [_block(work, "related") for work in related]
         blocks = list(dict.fromkeys(blocks))
