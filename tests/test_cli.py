@@ -383,7 +383,8 @@ def test_a_missing_encoder_or_mirror_is_refused(
     shown = run("index", prompt_files["move"], *options, code=2)
     assert shown.err == f"rag: {missing} does not exist: expected a folder with a model\n"
     shown = ask(prompt_files["move"], "--mirror", missing, code=2)
-    assert "missing does not exist" in shown.refusal.replace(" ", " ")
+    # The box around it may be broken anywhere, within a path too.
+    assert "missingdoesnotexist" in re.sub(r"[^a-z]", "", shown.refusal)
 
 
 @pytest.mark.parametrize("command", ["ask", "index", "catalog"])
