@@ -83,7 +83,7 @@ def test_a_work_says_by_a_quote_how_it_is_relevant_or_what_it_is_or_whether_it_w
         replace(reading, reason="lost") if reading.source_id == "arxiv:2401.00002" else reading
         for reading in evidence.readings
     )
-    evidence = replace(evidence, readings=lost)
+    whole, evidence = evidence, replace(evidence, readings=lost)
     note = DraftStatement("It is about this.", (span,))
     for relevant, words in ((True, note.text), (False, NO_RELEVANCE)):
         answer = compose(evidence, draft(span, WorkNote(note, relevant), None, None))
@@ -93,7 +93,8 @@ def test_a_work_says_by_a_quote_how_it_is_relevant_or_what_it_is_or_whether_it_w
         notes = [other.relevance for other in others]
         assert notes == [Statement(NOTHING_READ, ()), Statement(NO_RELEVANCE, ())]
         assert not any(other.relevant for other in others)
-    above = compose(evidence, draft(span)).references[0]
+    references = compose(whole, draft(span)).references
+    above = next(each for each in references if span.source_id in each.sources)
     assert (above.relevance, above.relevant) == (Statement(QUOTED_ELSEWHERE, ()), True)
 
 
