@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 from pathlib import Path, PurePosixPath
 
 from index.catalog import FileLink
@@ -83,7 +84,7 @@ def file_inside(folder: Path, written: str, line: int = 0) -> FileLink:
     """The link to the file that `written` names, relative to `folder`, by which a document or a
     model can reach no file outside it. Raises LinkError, with `line`."""
     path = folder / written
-    if not path.resolve().is_relative_to(folder.resolve()):
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
         reason = f"{written} leads out of the folder {folder}; expected a file inside it"
         raise LinkError(f"{reason}, or name it yourself: rag ask QUESTION FILE", line=line)
     return file_link(path, line)
@@ -92,13 +93,13 @@ def file_inside(folder: Path, written: str, line: int = 0) -> FileLink:
 def pdfs_in(folder: Path) -> list[Path]:
     """Every PDF in the folder and the folders in it, by path. Hidden ones and links that lead out
     of the folder are passed over. Raises LinkError where there is none."""
-    inside = folder.resolve()
+    inside = os.path.realpath(folder)  # unlike Path.resolve, it ends on circular links
     paths = [
         path
         for path in sorted(folder.rglob("*"))
         if path.suffix.lower() == ".pdf"
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.resolve().is_relative_to(inside)
+        and Path(os.path.realpath(path)).is_relative_to(inside)
         and path.is_file()
     ]
     if not paths:
