@@ -110,6 +110,7 @@ def test_the_keyboard_reaches_and_unfolds_every_quote(browser: Browser, written:
             elif focused(".crop > button"):
                 page.keyboard.press("Enter")
                 assert page.locator(".page:popover-open .all").is_visible()
+                page.keyboard.press("Tab")
                 assert page.evaluate("document.activeElement.textContent") == "Close"
                 page.keyboard.press("Escape")
                 assert page.locator(".page:popover-open").count() == 0
