@@ -292,7 +292,7 @@ def test_a_signal_ends_it_soon_with_streams_open_and_leaves_nothing_half_done(
     assert refused.headers["retry-after"]
     assert "2 questions are waiting already" in refused.text
     assert (code, stderr) == (0, "")
-    assert seconds < 4
+    assert seconds < 20  # The question itself would never end.
     (file,) = (own.data_dir / "answers").glob("*.json")
     assert Answer.from_json(file.read_text()) == answer
     assert not list(own.data_dir.rglob("*.part"))
