@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -175,12 +176,8 @@ def _grades(by_place: Mapping[str, int]) -> Grades:
 def _document_of(source: str, mirrors: Sequence[Path], where: str) -> Document:
     kind, _, name = source.partition(":")
     for mirror in mirrors:
-        abstracts = mirror / "abstracts.jsonl"
-        if kind == "abstract" and abstracts.is_file():
-            for line in abstracts.read_text(encoding="utf-8").splitlines():
-                record = json.loads(line)
-                if record["arxiv_id"] == name:
-                    return extract(source, record["abstract"].encode(), "text/plain")
+        if kind == "abstract" and name in (abstracts := _abstracts(mirror / "abstracts.jsonl")):
+            return extract(source, abstracts[name].encode(), "text/plain")
         path, media_type = mirror / "arxiv" / f"{name}.pdf", "application/pdf"
         if kind == "github":
             path, media_type = mirror / "github" / name / "README.md", "text/markdown"
@@ -193,6 +190,13 @@ def _document_of(source: str, mirrors: Sequence[Path], where: str) -> Document:
         f"{where}: {source} is in none of {', '.join(map(str, mirrors)) or 'no mirror'}; name the "
         "folders with the graded works with --mirror"
     )
+
+
+@cache
+def _abstracts(path: Path) -> Mapping[str, str]:
+    """The abstracts of a mirror, by arXiv id; none where it has no such file."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else ()
+    return {record["arxiv_id"]: record["abstract"] for record in map(json.loads, lines)}
 
 
 def _matched(

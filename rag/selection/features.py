@@ -61,8 +61,8 @@ class Candidate:
 
 def candidates_in(evidence: Evidence) -> tuple[Candidate, ...]:
     """Every quotable sentence of the evidence, once for each work that lists its source, in the
-    order of the listings and, within a source, of its text, but questions and
-    parts of sentences. A summary is read as an abstract."""
+    order of the listings and, within a source, of its text; questions and parts of sentences are
+    left out. A summary is read as an abstract."""
     candidates: dict[tuple[int, Span], Candidate] = {}
     for hit in evidence.hits():
         heading = "Abstract" if hit.source_type == "summary" else ""
@@ -92,12 +92,15 @@ def features(evidence: Evidence, candidates: Sequence[Candidate]) -> Matrix:
 
 def terms_of(text: str) -> frozenset[str]:
     """The words and signs of a text, any number being one word."""
-    return frozenset("0" if term.isdigit() else term for term in _TOKEN.findall(text.lower()))
+    return frozenset(_words(text))
+
+
+def _words(text: str) -> list[str]:
+    return ["0" if word.isdigit() else word for word in _TOKEN.findall(text.lower())]
 
 
 def _terms(text: str) -> list[str]:
-    words = ["0" if word.isdigit() else word for word in _TOKEN.findall(text.lower())]
-    bounded = ["<", *words, ">"]
+    bounded = ["<", *_words(text), ">"]
     return bounded + [f"{a} {b}" for a, b in pairwise(bounded)]
 
 

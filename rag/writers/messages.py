@@ -1,4 +1,4 @@
-"""Everything that a model is shown: the choice of passages, and every string of a prompt.
+"""Everything that a model is shown: the choice of sentences, and every string of a prompt.
 
 The passages of a work are data: the system message says that they are quoted material, and what
 they spell is never encoded as a control token (`rag.writers.local.tokenizer`).
@@ -96,9 +96,7 @@ def choose_sentences(
         for number, row in enumerate(in_order, 1)
     }
     ranked = {place: tuple(shown[row] for row in order[place] if row in shown) for place in PLACES}
-    seen = {item.listing for item in shown.values()} | {
-        item.listing for item in candidates if item.span in chosen
-    }
+    seen = {item.listing for item in candidates if item.span in chosen}
     unseen = tuple(listing for listing in listings if listing not in seen)
     return SentenceChoice(tuple(shown.values()), unseen, ranked)
 
@@ -109,7 +107,7 @@ AnswerPart = Facet | Literal["relevance"]
 @dataclass(frozen=True, slots=True)
 class PartRequest:
     """What one part of an answer asks for. `label` names the part in events, `work` is the name
-    of the work that a relevance note is about, `first` are the numbers of the best passages."""
+    of the work that a relevance note is about, `first` are the numbers of the best sentences."""
 
     part: AnswerPart
     label: str
