@@ -84,7 +84,7 @@ def outdated(catalog: Catalog, settings: Settings, encoder: str) -> tuple[str, .
         source_id
         for source_id in catalog.source_ids
         if (source := store.get(source_id))
-        and not segments.path(current_segment_name(source, encoder)).exists()
+        and not segments.holds(current_segment_name(source, encoder))
         and not store.failure(source_id)
     )
 
@@ -105,15 +105,17 @@ def build(
     store, segments = SourceStore(settings.sources), SegmentStore(settings.index)
     spare = 0 if retry else SPARE_SECONDS
     sources = _fetch(catalog, store, settings, notify, result, spare=spare)
-    damaged = [
-        source
-        for source in sources.values()
+    names = _names(sources, encoder)
+    lost = [
+        source_id
+        for source_id, source in sources.items()
         if isinstance(source, Source)
-        and not segments.path(current_segment_name(source, encoder.name)).exists()
+        and not segments.holds(names[source_id])
         and not store.is_intact(source)
     ]
-    if damaged:
+    if lost:
         sources = _fetch(catalog, store, settings, notify, result, spare=spare)
+        names = _names(sources, encoder)
     sweep(settings.index)
     sweep(settings.documents)
 
@@ -122,12 +124,12 @@ def build(
         if isinstance(source, Attempt):
             result.states[source_id] = SourceState(source_id, reason=source.reason)
             continue
-        name = current_segment_name(source, encoder.name)
+        name = names[source_id]
         result.states[source_id] = SourceState(source_id, source, name)
         if name in result.segments or name in missing:
             continue
         try:
-            if not segments.path(name).exists():
+            if not segments.holds(name):
                 missing[name] = source
             elif load:
                 result.segments[name] = segments.load(name)
@@ -155,6 +157,12 @@ def build(
                     result.states[state.source_id] = failed
         notify("read and embed", done, len(missing), source.id)
     return result
+
+
+def _names(sources: Mapping[str, Source | Attempt], encoder: Encoder) -> dict[str, str]:
+    """The name of the segment of every source that is there, by its id."""
+    held = ((sid, source) for sid, source in sources.items() if isinstance(source, Source))
+    return {source_id: current_segment_name(source, encoder.name) for source_id, source in held}
 
 
 def _embedded(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from index.errors import SegmentError
 from index.files import read_checksummed, write_checksummed
 from index.passages import Passage
 from index.sources.store import Source
-from index.stores.segments import Segment, SegmentStore, make_segment, segment_name
+from index.stores.segments import COMPARED, Segment, SegmentStore, make_segment, segment_name
+from tests.parts.indexed import segment
 
 SOURCE = Source("arxiv:2401.00001", "application/pdf", "0" * 64, 1, "mirror:x", "v1")
 
@@ -72,6 +74,28 @@ def test_any_damage_is_named(store: SegmentStore, segment: Segment, data: st.Dat
     for look in (store.load, store.verify):
         with pytest.raises(SegmentError, match=r"name\.segment is damaged"):
             look("name")
+
+
+def test_a_segment_is_compared_once_after_every_write_and_at_every_load(tmp_path: Path) -> None:
+    store = SegmentStore(tmp_path)
+    saved = segment(["A kite takes wind."], name="name")
+    for copy in (False, True):
+        path = store.save(saved)
+        if copy:
+            path.write_bytes(path.read_bytes())
+        assert (path.stat().st_mtime_ns == COMPARED) is not copy
+        store.verify("name")
+        assert path.stat().st_mtime_ns == COMPARED
+        path.write_bytes(path.read_bytes()[:-1])
+        with pytest.raises(SegmentError, match="damaged"):
+            store.verify("name")
+        os.utime(path, ns=(COMPARED, COMPARED))
+        store.verify("name")  # not read: a disk that forgets is found by whoever reads it
+        with pytest.raises(SegmentError, match="damaged"):
+            store.load("name")
+    path.unlink()
+    with pytest.raises(SegmentError, match="does not exist"):
+        store.verify("name")
 
 
 def test_vectors_that_do_not_belong_to_the_passages_are_refused() -> None:

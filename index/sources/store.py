@@ -251,15 +251,17 @@ class SourceStore:
     def ledger(self, source_id: str) -> Path:
         """The file of the attempts for this id: fanned out, so that no folder becomes large."""
         key = hashlib.sha256(source_id.encode("utf-8", "surrogatepass")).hexdigest()
-        return self.folder / "ledger" / key[:2] / f"{key[2:32]}.jsonl"
+        return self.folder / f"ledger/{key[:2]}/{key[2:32]}.jsonl"
 
     def _newest(self, attempts: Sequence[Attempt]) -> Source | None:
         sources = (attempt.source for attempt in reversed(attempts))
         return next((source for source in sources if source and self._holds(source)), None)
 
     def _holds(self, source: Source) -> bool:
-        path = self.folder / source.sha256
-        return path.exists() and path.stat().st_size == source.size
+        try:
+            return (self.folder / source.sha256).stat().st_size == source.size
+        except OSError:
+            return False
 
     def _append(self, attempt: Attempt) -> None:
         files.append(self.ledger(attempt.source_id), attempt.to_json())

@@ -10,8 +10,10 @@ vectors as raw float16, and a serialized FAISS index of the passages' vectors.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from index.sources.store import Source
 
 FORMAT = "segment/4"
+COMPARED = 1_000_000_000
+"""The modification time, in nanoseconds since 1970, of a segment whose checksum was compared:
+whatever writes into the file afterwards gives it another one."""
 
 SentenceVectors = npt.NDArray[np.float16]
 
@@ -91,28 +96,46 @@ class SegmentStore:
         """Where the segment of this name is, or would be."""
         return self.folder / f"{name}.segment"
 
+    def holds(self, name: str) -> bool:
+        """Whether there is a segment of this name, whole or not."""
+        # A Path takes longer to make than the system to look, and builds list ten thousand works.
+        return os.path.exists(f"{self.folder}/{name}.segment")  # noqa: PTH110
+
     def save(self, segment: Segment) -> Path:
         """Write the segment, whole or not at all. Equal segments give equal bytes."""
         write_checksummed(path := self.path(segment.name), _pack(segment))
+        _date(path)
         return path
 
     def load(self, name: str) -> Segment:
         """The segment of this name, its file read once. Raises SegmentError where it is absent or
         damaged."""
-        content = self.verify(name)
         try:
-            return _unpack(name, content)
+            return _unpack(name, self._content(name))
         except (KeyError, ValueError, TypeError, RuntimeError) as error:
             raise SegmentError(
                 f"{self.path(name)} is not a segment of format {FORMAT} ({error}). Run `rag index`."
             ) from error
 
-    def verify(self, name: str) -> bytes:
-        """The content of the segment's file, by its checksum. Raises SegmentError where it is
-        absent or damaged."""
-        if not (path := self.path(name)).exists():
-            raise SegmentError(f"{path} does not exist. Run `rag index` to build it.")
-        return read_checksummed(path)
+    def verify(self, name: str) -> None:
+        """Compare the checksum of the segment's file, unless nothing was written into it since that
+        was done. Raises SegmentError where it is absent or damaged."""
+        with contextlib.suppress(FileNotFoundError):
+            state = os.stat(f"{self.folder}/{name}.segment")  # noqa: PTH116 (see `holds`)
+            if state.st_mtime_ns == COMPARED:
+                return
+        self._content(name)
+        _date(self.path(name))
+
+    def _content(self, name: str) -> bytes:
+        if not self.holds(name):
+            raise SegmentError(f"{self.path(name)} does not exist. Run `rag index` to build it.")
+        return read_checksummed(self.path(name))
+
+
+def _date(path: Path) -> None:
+    with contextlib.suppress(OSError):  # a folder of somebody else: compared at every build
+        os.utime(path, ns=(COMPARED, COMPARED))
 
 
 def _pack(segment: Segment) -> bytes:
