@@ -166,6 +166,14 @@ def test_the_ending_of_the_output_decides_the_form(
     shown = invoke("ask", prompt_files["move"], *asked, "--output", *wrong, code=2)
     assert "ends in .html, which is html, and --format says json" in shown.refusal
     assert not wrong[0].exists()
+    unknown = tmp_path / "answer.docx"
+    shown = invoke("ask", prompt_files["move"], *asked, "-o", unknown, code=2)
+    assert "answer.docx ends in .docx, which says nothing of the form" in shown.refusal
+    assert not unknown.exists()
+    invoke("ask", prompt_files["move"], *asked, "-o", unknown, "--format", "json")
+    assert unknown.read_text("utf-8").startswith("{")
+    shown = invoke("ask", *prompt_files.values(), *asked, "-o", tmp_path / "all.json", code=2)
+    assert "several answers need a folder, or a file in .jsonl" in shown.refusal
 
 
 def test_several_answers_as_json_are_json_lines_that_verify(

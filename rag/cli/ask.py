@@ -95,6 +95,12 @@ def _form(answer_format: AnswerFormat | None, output: Path | None) -> AnswerForm
     """The form that is asked for: by name, by the ending of the output, or by default."""
     suffix = output.suffix.lower() if output and not output.is_dir() else ""
     named = _SUFFIXES.get(suffix)
+    if suffix and not (named or answer_format):
+        raise typer.BadParameter(
+            f"{output} ends in {suffix}, which says nothing of the form of an answer; expected "
+            ".md, .html, .json or .jsonl, or --format beside it",
+            param_hint="--output",
+        )
     if answer_format and named and named != answer_format:
         raise typer.BadParameter(
             f"{output} ends in {suffix}, which is {named}, and --format says {answer_format}",
@@ -117,8 +123,8 @@ def _targets(prompts: list[Prompt], output: Path | None, suffix: str) -> list[Pa
         for target in targets
         if target.exists() and any(path.exists() and target.samefile(path) for path in used)
     ]
-    if several and output.exists() and not output.is_dir():
-        taken = [f"{output} is a file: several answers need a folder"]
+    if several and not output.is_dir() and (output.exists() or output.suffix.lower() in _SUFFIXES):
+        taken = [f"{output} is a file: several answers need a folder, or a file in .jsonl"]
     elif several and len(set(targets)) < len(targets):
         taken = ["two prompts have the same file name"]
     if taken:
