@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-Role = Literal["recommended", "related"]
+Role = Literal["recommended", "given", "related"]
+"""How a work came to be listed: by a recommender, or `given` with the question by whoever asks."""
 
 
 @dataclass(frozen=True, slots=True)

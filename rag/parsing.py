@@ -21,6 +21,7 @@ from index.sources.local_files import file_inside, is_file_name
 FIELDS = ("Model", "Paper", "GitHub", "Summary")
 HEADINGS: Mapping[Role, str] = {
     "recommended": "### Recommended AI Models:",
+    "given": "### Works Asked About:",
     "related": "### Related Papers:",
 }
 MAX_SIZE = 1_000_000  # bytes, and characters: a prompt lists a few works
@@ -40,7 +41,8 @@ _FIELD = re.compile(
 )
 # Possessive (`*+`), since several runs of spaces may meet: else a long one takes quadratic time.
 _SECTION = re.compile(
-    r"(?:#{1,6}\s*)?(?:\*\*)?(?:(?P<recommended>recommended(?: ai)? models?)|related papers?)\s*+"
+    r"(?:#{1,6}\s*)?(?:\*\*)?(?:(?P<recommended>recommended(?: ai)? models?)|"
+    r"(?P<given>works asked about)|related papers?)\s*+"
     r"(?::\s*+(?:\*\*)?|\*\*\s*+:?)?\s*+(?:#*|none)",
     _CASELESS,
 )
@@ -266,7 +268,7 @@ def _role(line: str) -> Role | None:
     """The role a section heading gives to the blocks under it; bare words are no heading."""
     if not (match := _SECTION.fullmatch(line)) or not any(mark in line for mark in "#:*"):
         return None
-    return "recommended" if match["recommended"] else "related"
+    return "recommended" if match["recommended"] else "given" if match["given"] else "related"
 
 
 def or_none(value: str | None) -> str | None:

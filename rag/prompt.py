@@ -47,26 +47,30 @@ class Prompt:
         question: str,
         *,
         recommended: Iterable[Work] = (),
+        given: Iterable[Work] = (),
         related: Iterable[Work] = (),
         requests: Iterable[str] = REQUESTS,
     ) -> Prompt:
         """A prompt from Python objects: listings, or mappings with the keys `model`, `paper`,
         `github` and `summary`. The canonical document is written and read again, so whatever a
-        document could not say (a summary with a line `Model: …`, a bad link) is refused alike."""
+        document could not say (a summary with a line `Model: …`, a bad link) is refused alike.
+        Nobody recommended the works that are `given` with the question."""
         if not isinstance(question, str):
             raise PromptError(f"expected the question as text; found {question!a:.60}")
-        for works in (recommended, related, requests):
+        for works in (recommended, given, related, requests):
             if not isinstance(works, Iterable):
                 raise PromptError(f"expected a list of works; found {works!a:.60}")
-        recommended, related = tuple(recommended), tuple(related)
-        blocks = [_block(work, "recommended") for work in recommended]
-        blocks += [_block(work, "related") for work in related]
+        works_by_role: dict[Role, tuple[Work, ...]] = {
+            "recommended": tuple(recommended), "given": tuple(given), "related": tuple(related),
+        }  # fmt: skip
+        blocks = [_block(work, role) for role, works in works_by_role.items() for work in works]
         blocks = list(dict.fromkeys(blocks))
         question, numbered = _tidy(question), tuple(" ".join(_tidy(r).split()) for r in requests)
         prompt = parse_prompt(_document(question, numbered, blocks))
         files = {
             work.paper: work.paper
-            for work in (*recommended, *related)
+            for works in works_by_role.values()
+            for work in works
             if isinstance(work, Listing) and isinstance(work.paper, FileLink)
         }
         listings = (
@@ -148,7 +152,7 @@ def prompt_of(
             "the question has nothing to be answered from; expected links to papers on arXiv or "
             "repositories on GitHub, or files after it"
         )
-    return Prompt.build(question, recommended=works)
+    return Prompt.build(question, given=works)
 
 
 def works_at(
@@ -170,16 +174,16 @@ def _works_at(link: str, files: Callable[[str], Sequence[FileLink]]) -> list[Lis
             if isinstance(paper, ArxivLink) and "://" not in link:
                 address = f"https://arxiv.org/abs/{paper.source_id.removeprefix('arxiv:')}"
                 paper = replace(paper, written=address)
-            return [Listing("", "recommended", paper=paper)]
+            return [Listing("", "given", paper=paper)]
     with suppress(LinkError):
         if github := parse_github_link(link):
-            return [Listing("", "recommended", github=github)]
+            return [Listing("", "given", github=github)]
     if found := files(link):
-        return [Listing("", "recommended", paper=file) for file in found]
+        return [Listing("", "given", paper=file) for file in found]
     with suppress(LinkError):
         if re.fullmatch(r"(?:github:)?[^/:]+/[^/:]+", link) and not is_file_name(link):
             address = f"https://github.com/{link.removeprefix('github:')}"
-            return [Listing("", "recommended", github=parse_github_link(address))]
+            return [Listing("", "given", github=parse_github_link(address))]
     raise LinkError(
         f"found {link[:100]!r}; expected the address or id of a paper on arXiv (2404.13784) or of "
         "a repository on GitHub (OWNER/NAME), a PDF, notes (.md, .txt) or a folder of PDFs"
@@ -262,10 +266,12 @@ def render_prompt(prompt: Prompt) -> str:
 
 def _document(question: str, requests: Sequence[str], blocks: Iterable[Fields]) -> str:
     """With one heading for each run of works of one role, so that the order is kept."""
+    blocks = list(blocks)
+    works = "works" if all(role == "given" for _, role, *_ in blocks) else "recommended models"
     parts = [
         "You are an AI scientist.",
         f'A user has asked the following question:\n"{question}"',
-        "Based on the following recommended models, explain:",
+        f"Based on the following {works}, explain:",
         *(["\n".join(f"{i}. {text}" for i, text in enumerate(requests, 1))] if requests else []),
         "Use **only the provided models and papers**. Do not refer to outside sources.",
     ]

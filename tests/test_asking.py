@@ -23,6 +23,7 @@ from rag.answer.verify import Reextraction, verify
 from rag.pipeline import Pipeline
 from rag.prompt import Prompt, parse_prompt, prompt_of, read_prompt, render_prompt, works_at
 from rag.views.highlight import pictures_of
+from rag.views.html import to_html
 from rag.views.markdown import to_markdown
 from rag.views.notebook import ask, look
 from rag.views.notebook.session import SettingsOptions
@@ -230,6 +231,21 @@ def test_a_file_is_a_source_like_any_other(own: Pipeline, tmp_path: Path) -> Non
     # Asked again from its own text, it is answered from the stored bytes.
     again = replace(own, settings=replace(own.settings, data_dir=moved))
     assert again.ask(parse_prompt(answer.prompt.text)) == answer
+
+
+def test_nobody_recommended_what_was_asked_about(own: Pipeline, tmp_path: Path) -> None:
+    links = [write(tmp_path / "scan.pdf", LANTERN), "2401.00002", "lantern-lab/lantern"]
+    answer = own.ask(asked := prompt_of(QUESTION, links))
+    assert {reference.role for reference in answer.references} == {"given"}
+    assert "recommended" not in answer.prompt.text
+    listed = re.findall(r"^- \*\*.*", to_markdown(answer), re.MULTILINE)
+    assert [line.rpartition("**")[2] for line in listed] == [" (own file)", "", ""]
+    assert 'class="role">own file<' in (html := to_html(answer))
+    assert html.count('class="role"') == 1
+    # It makes no difference to what is told of them.
+    recommended = own.ask(Prompt.build(QUESTION, recommended=asked.listings))
+    assert list(recommended.quotes()) == list(answer.quotes())
+    assert verify(answer, Reextraction(own.settings)).verified
 
 
 def test_another_file_in_its_place_is_found_out(own: Pipeline, tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def _is_foreign(evidence: Evidence, scores: SentenceScores) -> bool:
     recommended = [
         item.context.similarity
         for item in scores.candidates
-        if evidence.prompt.listings[item.listing].role == "recommended"
+        if evidence.prompt.listings[item.listing].role != "related"
     ]
     return max(recommended, default=1.0) < FOREIGN
 

@@ -128,7 +128,7 @@ def _dense(evidence: Evidence, candidates: Sequence[Candidate]) -> Matrix:
 
 def _place(evidence: Evidence, item: Candidate) -> tuple[float, ...]:
     number, total, inside = item.context.number, item.context.total, item.context.in_section
-    recommended = evidence.prompt.listings[item.listing].role == "recommended"
+    recommended = evidence.prompt.listings[item.listing].role != "related"
     return (
         recommended,
         item.span.source_id.startswith("github:"),
@@ -153,7 +153,7 @@ def _nearness(evidence: Evidence, item: Candidate, z: float, rank: float) -> tup
     name = listing.name.rpartition("/")[2].partition(":")[0].replace("-", " ")
     words = _NAME_WORD.findall(name)
     named = sum(word.lower() in item.text.lower() for word in words) / max(len(words), 1)
-    recommended = listing.role == "recommended"
+    recommended = listing.role != "related"
     return (z, z * recommended, z * (not recommended), max(z - 1, 0), max(z - 2, 0), rank, named)
 
 

@@ -89,7 +89,7 @@ class SelectionModel:
         dense = matrix[:, : -WORD_BUCKETS - HEADING_BUCKETS]
         listings = evidence.prompt.listings
         pairs = [
-            self._reader.tokens(item, recommended=listings[item.listing].role == "recommended")
+            self._reader.tokens(item, recommended=listings[item.listing].role != "related")
             for item in (candidates[row] for row in rows)
         ]
         read = self._reader.probabilities(evidence.prompt.question, pairs, dense[rows])

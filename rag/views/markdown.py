@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from index.catalog import FileLink
+from index.catalog import FileLink, Role
 from index.errors import LinkError
 from index.links import parse_paper_link
 from index.sources.store import SourceType
@@ -23,7 +23,11 @@ from rag.plaintext import escape, plain
 if TYPE_CHECKING:
     from rag.views.warnings import SupportWarning
 
-ROLES = {"recommended": "recommended model", "related": "related paper"}
+ROLES: dict[Role, str] = {
+    "recommended": "recommended model",
+    "given": "",
+    "related": "related paper",
+}
 STAGES = (
     ("input", "You gave it"),
     ("model", "Inside"),
@@ -98,7 +102,9 @@ class _Page:
     def reference(self, part: str, reference: Reference) -> Iterator[str]:
         """One work: its links, what was read, its own sentence, and those that mention it."""
         note = reference.relevance
-        yield f"- **{escape(reference.name)}** ({role_of(reference)})"
+        yield f"- **{escape(reference.name)}**" + (
+            f" ({role})" if (role := role_of(reference)) else ""
+        )
         yield f"  - Paper: {_link(paper_of(reference))} · GitHub: {_link(reference.github)}"
         yield f"  - {escape(what_was_read(reference, self._records))}"
         text = (escape(note.text),) if plain(note.text) else ()
@@ -131,7 +137,7 @@ def numbers_of(answer: Answer) -> dict[Quote, int]:
 
 
 def role_of(reference: Reference) -> str:
-    """What the work is listed as; a file of one's own is nobody's recommendation."""
+    """What the work is listed as; "" of one that was asked about and recommended by nobody."""
     own = any(source.startswith("file:") for source in reference.sources)
     return "own file" if own else ROLES[reference.role]
 

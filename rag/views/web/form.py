@@ -11,7 +11,8 @@ from index.catalog import FileLink, Role
 from index.errors import LinkError, PromptError
 from index.links import parse_github_link, parse_paper_link
 from index.sources.local_files import is_file_name
-from rag.prompt import Prompt, works_at
+from rag.parsing import HEADINGS
+from rag.prompt import Prompt, Work, works_at
 
 MAX_WORKS = 50
 FIELDS = ("name", "role", "paper", "github", "summary")
@@ -49,10 +50,8 @@ class LinksForm:
         if len(works) > MAX_WORKS or len(lines) > MAX_WORKS:
             errors["links"] = f"These are too many works: at most {MAX_WORKS} can be read at once."
         if not any(errors.values()):
-            recommended = [work for work in works if work.role == "recommended"]
-            related = [work for work in works if work.role == "related"]
             try:
-                return Prompt.build(self.question, recommended=recommended, related=related)
+                return _of_works(self.question, [(work.role, work) for work in works])
             except PromptError as error:
                 errors["links"] = _sentence(error)
         return replace(self, errors={name: it for name, it in errors.items() if it})
@@ -87,7 +86,7 @@ class WorkFields:
     @property
     def listed_as(self) -> Role:
         """The heading of the prompt document that the work stands under."""
-        return "related" if self.role == "related" else "recommended"
+        return next((role for role in HEADINGS if role == self.role), "recommended")
 
     def check(self) -> dict[str, str]:
         """What is wrong with each field of the work on its own."""
@@ -161,17 +160,23 @@ class PromptForm:
 
 
 def _build(question: str, works: Sequence[WorkFields]) -> Prompt:
-    listings: dict[Role, list[dict[str, str | None]]] = {"recommended": [], "related": []}
-    for work in works:
-        listings[work.listed_as].append(
-            {
-                "model": " ".join(work.name.split()),
-                "paper": work.paper.strip(),
-                "github": work.github.strip(),
-                "summary": work.summary,
-            }
-        )
-    return Prompt.build(question, recommended=listings["recommended"], related=listings["related"])
+    fields = (
+        {
+            "model": " ".join(work.name.split()),
+            "paper": work.paper.strip(),
+            "github": work.github.strip(),
+            "summary": work.summary,
+        }
+        for work in works
+    )
+    return _of_works(question, list(zip((work.listed_as for work in works), fields, strict=True)))
+
+
+def _of_works(question: str, works: Sequence[tuple[Role, Work]]) -> Prompt:
+    recommended, given, related = (
+        [work for listed_as, work in works if listed_as == role] for role in HEADINGS
+    )
+    return Prompt.build(question, recommended=recommended, given=given, related=related)
 
 
 def _question_problem(question: str) -> str:
