@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -74,6 +74,13 @@ class Encoder(Protocol):
 
     def count_tokens(self, text: str) -> int:
         """Length of a passage as `max_tokens` counts it: prompt and special tokens included."""
+
+
+class TokenStates(NamedTuple):
+    """`vectors[i]`, of unit length, is the state of `tokens[i]` in its text; no special tokens."""
+
+    tokens: tuple[str, ...]
+    vectors: Vectors
 
 
 class LazyEncoder:
@@ -139,6 +146,10 @@ class LazyEncoder:
         return len(affinity(0)) if affinity else os.cpu_count() or 1
 
     @property
+    def _batch_tokens(self) -> int:
+        return CPU_BATCH_TOKENS if self._threads else GPU_BATCH_TOKENS
+
+    @property
     def _prompt(self) -> str:
         prompts = self._model.prompts
         return prompts.get("document") or prompts.get("passage") or ""
@@ -167,7 +178,7 @@ class LazyEncoder:
             groups = batches([len(text) for text in ids], PACKED_TOKENS, shortest=0)
             return self._encode(lambda rows: packed.vectors([ids[r] for r in rows]), groups)
         lengths = [min(self.count_tokens(text), self.max_tokens) for text in texts]
-        groups = batches(lengths, CPU_BATCH_TOKENS if self._threads else GPU_BATCH_TOKENS)
+        groups = batches(lengths, self._batch_tokens)
         return self._encode_padded(self._model.encode_document, texts, groups)
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
@@ -176,6 +187,26 @@ class LazyEncoder:
         texts = [text.encode("utf-8", "replace").decode() for text in texts]
         alone = [[row] for row in range(len(texts))]
         return self._encode_padded(self._model.encode_query, texts, alone)
+
+    def token_states(self, texts: Sequence[str]) -> list[TokenStates]:
+        """The states of each text's tokens, as far as the model reads it. They may differ in their
+        last bits with the texts of the same call."""
+        lengths = [min(self.count_tokens(text), self.max_tokens) for text in texts]
+        states: dict[int, TokenStates] = {}
+
+        def read(rows: Sequence[int]) -> None:
+            items: Any = self._model.encode(
+                [texts[row] for row in rows], batch_size=len(rows), output_value=None,
+                show_progress_bar=False,
+            )  # fmt: skip
+            for row, item in zip(rows, items, strict=True):
+                own = item["attention_mask"].bool()
+                tokens = self._model.tokenizer.convert_ids_to_tokens(item["input_ids"][own][1:-1])
+                vectors = item["token_embeddings"][own][1:-1].float().cpu().numpy()
+                states[row] = TokenStates(tuple(tokens), unit(vectors))
+
+        self._run(read, batches(lengths, self._batch_tokens))
+        return [states[row] for row in range(len(texts))]
 
     def count_tokens(self, text: str) -> int:
         """See Encoder."""
@@ -212,10 +243,17 @@ class LazyEncoder:
         def fill(rows: Sequence[int]) -> None:
             vectors[rows] = unit(compute(rows))
 
+        self._run(fill, groups)
+        return vectors
+
+    def _run(
+        self, compute: Callable[[Sequence[int]], None], groups: Sequence[Sequence[int]]
+    ) -> None:
+        """`compute` on each group of rows, on every thread one."""
         if not self._threads:
             for rows in groups:
-                fill(rows)
-            return vectors
+                compute(rows)
+            return
         import torch
 
         before = torch.get_num_threads()
@@ -223,11 +261,10 @@ class LazyEncoder:
             with ThreadPoolExecutor(
                 self._threads, initializer=torch.set_num_threads, initargs=(1,)
             ) as pool:
-                list(pool.map(fill, groups))
+                list(pool.map(compute, groups))
         finally:
             # The number is set per thread, and new threads start with the latest one.
             torch.set_num_threads(before)
-        return vectors
 
 
 def load_encoder(name: str = DEFAULT_ENCODER, *, offline: bool = False) -> Encoder:

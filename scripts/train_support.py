@@ -25,7 +25,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 from tqdm import tqdm
 
-from rag.support.builtin import LEXICAL, SOFT, SentenceTransformerTokens, features_of
+from index.encoder import LazyEncoder
+from index.settings import Settings
+from rag.support.builtin import LEXICAL, SOFT, CachedTokenStates, features_of
 from rag.support.text import content_stems
 
 VERSION = "1"
@@ -108,7 +110,7 @@ def main(
     out: Annotated[Path, typer.Option()],
 ) -> None:
     """Fit both sets of features and write their coefficients."""
-    states = SentenceTransformerTokens(encoder)
+    states = CachedTokenStates(LazyEncoder(Settings(encoder=str(encoder))))
     examples = list(wice_examples(wice, random.Random(0)))
     rows = [features_of(it.claim, it.evidence, states)[0] for it in tqdm(examples)]
     result: dict[str, Any] = {"version": VERSION, "examples": len(examples)}

@@ -234,8 +234,9 @@ def test_a_file_is_a_source_like_any_other(own: Pipeline, tmp_path: Path) -> Non
 
 
 def test_nobody_recommended_what_was_asked_about(own: Pipeline, tmp_path: Path) -> None:
-    links = [write(tmp_path / "scan.pdf", LANTERN), "2401.00002", "lantern-lab/lantern"]
-    answer = own.ask(asked := prompt_of(QUESTION, links))
+    file = write(tmp_path / "scan.pdf", LANTERN)
+    asked = prompt_of(QUESTION, [file, "2401.00002", "lantern-lab/lantern"])
+    answer = own.ask(asked)
     assert {reference.role for reference in answer.references} == {"given"}
     assert "recommended" not in answer.prompt.text
     listed = re.findall(r"^- \*\*.*", to_markdown(answer), re.MULTILINE)

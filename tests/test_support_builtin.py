@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from index.encoder import TokenStates
 from rag.support import Finding, Support
 from rag.support.builtin import (
     LEXICAL,
     SOFT,
     BuiltinChecker,
-    TokenStates,
     coefficients,
     features_of,
     soft_alignment,

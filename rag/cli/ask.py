@@ -137,7 +137,7 @@ def _format(answer: Answer, form: AnswerFormat, pipeline: Pipeline, *, as_line: 
         return answer.to_json(indent=None if as_line else 2) + "\n"
     from rag.views.warnings import find_support_warnings
 
-    checker = partial(_checker, pipeline.settings.offline)
+    checker = partial(_checker, pipeline.settings.offline, pipeline.settings.device)
     support_warnings = find_support_warnings(answer, checker)
     if form == "markdown":
         from rag.views.markdown import to_markdown
@@ -152,7 +152,7 @@ def _format(answer: Answer, form: AnswerFormat, pipeline: Pipeline, *, as_line: 
 
 
 @cache
-def _checker(offline: bool) -> SupportChecker:
+def _checker(offline: bool, device: str) -> SupportChecker:
     from rag.views.warnings import default_checker
 
-    return default_checker(offline=offline, announce=say)
+    return default_checker(offline=offline, announce=say, device=device)

@@ -68,6 +68,7 @@ def answers(
     output: Output = None,
     data_dir: options.DataDir = options.DATA_DIR,
     offline: options.Offline = False,
+    device: options.Device = "",
 ) -> None:
     """Say how far each ANSWER can be trusted: quotes, citations, unsupported statements, coverage,
     abstention, and the checker itself; with denominators, intervals, and what is wrong by name."""
@@ -76,7 +77,7 @@ def answers(
     from rag.evaluation.fidelity import MismatchedAnswers
     from rag.support.builtin import open_checker
 
-    opened = open_checker(checker, offline=offline)
+    opened = open_checker(checker, offline=offline, device=device)
     began = time.monotonic()
     report = _evaluate(
         name,
@@ -107,6 +108,7 @@ def compare(
     output: Output = None,
     data_dir: options.DataDir = options.DATA_DIR,
     offline: options.Offline = False,
+    device: options.Device = "",
 ) -> None:
     """Compare systems on the same questions: the first with each other one, pair by pair."""
     from rag.evaluation.report import read_report
@@ -121,7 +123,7 @@ def compare(
         if path.is_file():
             reports.append(read_report(path))
         else:
-            opened = opened or open_checker(checker, offline=offline)
+            opened = opened or open_checker(checker, offline=offline, device=device)
             reports.append(_evaluate(folder.name, opened, [folder], data_dir))
     _compare(reports, output)
 
@@ -139,6 +141,7 @@ def writers(
     data_dir: options.DataDir = options.DATA_DIR,
     mirror: options.Mirror = None,
     offline: options.Offline = False,
+    device: options.Device = "",
     encoder: options.EncoderName = options.ENCODER,
 ) -> None:
     """Let every writer that can run here answer the PROMPTs, and each question with another
@@ -151,19 +154,19 @@ def writers(
     from rag.support.builtin import open_checker
     from rag.writers.choice import WriterChoice, WriterKind, open_writer
 
-    chosen = options.settings(data_dir, mirror, offline=offline, encoder=encoder)
+    chosen = options.settings(data_dir, mirror, offline=offline, encoder=encoder, device=device)
     parsed = options.prompts_in(asked)
     prompts = {options.name_of(prompt): prompt for prompt in parsed}
     if len(prompts) < len(parsed):
         raise typer.BadParameter("two prompts have the same file name", param_hint="PROMPT…")
-    opened = open_checker(checker, offline=offline)
+    opened = open_checker(checker, offline=offline, device=device)
     on_labels = _on_labels(opened, validity or ())
     kinds: tuple[WriterKind, ...] = ("extractive", "local")
     reports: list[Report] = []
     notes = []
     for kind in kinds:
         try:
-            choice = WriterChoice(kind=kind, model=model, offline=offline)
+            choice = WriterChoice(kind=kind, model=model, offline=offline, device=device)
             pipeline = Pipeline.of(chosen, open_writer(choice, announce=say))
             with Bars() as bars:
                 own, mismatched = try_writer(pipeline, prompts, notify=bars)
@@ -245,6 +248,7 @@ def retrieval(
     output: Output = None,
     encoder: options.EncoderName = options.ENCODER,
     offline: options.Offline = False,
+    device: options.Device = "",
 ) -> None:
     """Measure how well passages that answer a question are found, with intervals clustered by
     document and a paired test against each baseline."""
@@ -262,9 +266,9 @@ def retrieval(
     with Bars() as bars:
         report = evaluate_retrieval(
             data,
-            LazyEncoder(Settings(encoder=encoder, offline=offline)),
+            LazyEncoder(Settings(encoder=encoder, offline=offline, device=device)),
             baselines=baseline or (),
-            reranker=load_reranker(reranker, offline=offline) if reranker else None,
+            reranker=load_reranker(reranker, offline=offline, device=device) if reranker else None,
             notify=bars,
         )
     typer.echo(report.table())
@@ -278,6 +282,7 @@ def support(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Labelled claims.")],
     checker: CheckerName = "",
     offline: options.Offline = False,
+    device: options.Device = "",
     output: Annotated[Path | None, typer.Option(help="Also written here, as JSON.")] = None,
 ) -> None:
     """Measure the support checker on claims that people labelled: AUROC, and balanced accuracy
@@ -286,7 +291,7 @@ def support(
     from rag.evaluation.support import render_json, render_markdown
     from rag.support.builtin import open_checker
 
-    reports = _on_labels(open_checker(checker, offline=offline), files)
+    reports = _on_labels(open_checker(checker, offline=offline, device=device), files)
     typer.echo(render_markdown(reports))
     if output is not None:
         write_output(output, render_json(reports).encode())
@@ -300,13 +305,14 @@ def relevance(
     ],
     mirror: Mirrors = None,
     part: Annotated[str, typer.Option("--set", help="Only prompts of this set, as test.")] = "",
+    device: options.Device = "",
 ) -> None:
     """Say whether the sentences explain that the selection tells of GRADED prompts, beside what
     the first sentences of each work and those nearest to the question would give."""
     from rag.evaluation.relevance import choose, floor, relevance_table
     from rag.selection.grading import trained_model
 
-    model = trained_model()
+    model = trained_model(device)
     for path, prompts in zip(graded, _graded(graded, mirror or ()), strict=True):
         chosen = [prompt for prompt in prompts if part in ("", prompt.set)]
         rows = {

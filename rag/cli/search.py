@@ -73,7 +73,9 @@ def run(
         if not listings:
             raise typer.BadParameter(f"no listed work matches {work}", param_hint="--work")
     pipeline = Pipeline.of(chosen, ExtractiveWriter())
-    loaded = load_reranker(reranker, offline=chosen.offline) if reranker else None
+    loaded = (
+        load_reranker(reranker, offline=chosen.offline, device=chosen.device) if reranker else None
+    )
     with Bars() as bars:
         if prompts:
             catalog = Catalog.of(listings)

@@ -51,7 +51,7 @@ def run(
 
     bound = bind(host, port)
     pipeline = open_pipeline()
-    offline = pipeline.settings.offline
+    offline, device = pipeline.settings.offline, pipeline.settings.device
     kind = "chat" if isinstance(pipeline.writer, ChatWriter) else "local"
 
     def writer_of(model: str) -> Writer:
@@ -61,10 +61,10 @@ def run(
         model: partial(writer_of, model) for model in also or ()
     }
     if not isinstance(pipeline.writer, ExtractiveWriter):
-        writers["no model: sentences are chosen"] = ExtractiveWriter
+        writers["no model: sentences are chosen"] = partial(ExtractiveWriter, device=device)
     site = Site(
         pipeline,
-        lambda: default_checker(offline=offline, announce=say),
+        lambda: default_checker(offline=offline, announce=say, device=device),
         places=queue,
         writers=writers,
     )

@@ -14,6 +14,7 @@ from rag.cli.options import (
     DATA_DIR,
     ENCODER,
     DataDir,
+    Device,
     EncoderName,
     reextraction,
     say,
@@ -41,6 +42,7 @@ def run(
     ] = False,
     data_dir: DataDir = DATA_DIR,
     encoder: EncoderName = ENCODER,
+    device: Device = "",
 ) -> None:
     """Check every quote, page, link and listing of each ANSWER against the stored sources, which
     are extracted again from their bytes. Exit 0 and one line of counts, or 1 and each failure.
@@ -64,7 +66,7 @@ def run(
         except AnswerError as error:
             failures.append(f"{path}: {str(error).removeprefix(f'{path}: ')}")
     count = len(answers) + len(failures)
-    chosen = settings(data_dir, offline=True, encoder=encoder)
+    chosen = settings(data_dir, offline=True, encoder=encoder, device=device)
     document_of = reextraction(answers.values(), chosen)
     verifications = {name: verify(answer, document_of) for name, answer in answers.items()}
     for name, verification in verifications.items():
@@ -89,7 +91,7 @@ def _pipeline(chosen: Settings) -> Pipeline:
     from rag.pipeline import Pipeline
     from rag.writers.extractive import ExtractiveWriter
 
-    return Pipeline.of(chosen, ExtractiveWriter())
+    return Pipeline.of(chosen, ExtractiveWriter(device=chosen.device))
 
 
 def _count(number: int, noun: str) -> str:

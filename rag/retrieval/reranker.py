@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from index.checkpoint import SAFELY, check_finite
+from index.encoder import device_of
 from index.errors import EncoderError
 from index.weights import locate
 from rag.retrieval.evidence import Hit, best_first
@@ -59,15 +60,16 @@ class CrossEncoderReranker:
         return np.asarray(scores, dtype=np.float64).reshape(len(texts))
 
 
-def load_reranker(name: str, *, offline: bool = False) -> Reranker:
-    """The cross-encoder `name` stands for: a local folder, else a model of the hub."""
-    folder = locate(name, offline=offline)
+def load_reranker(name: str, *, offline: bool = False, device: str = "") -> Reranker:
+    """The cross-encoder `name` stands for: a local folder, else a model of the hub. `device` as for
+    `index.encoder.device_of`. Raises EncoderError."""
+    folder, place = locate(name, offline=offline), device_of(device)
     from sentence_transformers import CrossEncoder
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        model = CrossEncoder(str(folder), **SAFELY)
+        model = CrossEncoder(str(folder), device=place, **SAFELY)
         check_finite(model.state_dict(), name)
     except Exception as error:
         raise EncoderError(f"the reranker in {folder} cannot be loaded: {error}") from error

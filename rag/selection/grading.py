@@ -19,6 +19,7 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from index.encoder import device_of
 from rag.retrieval.evidence import Evidence
 from rag.selection.features import (
     HEADING_BUCKETS,
@@ -60,13 +61,13 @@ class SentenceScores:
 
 class SelectionModel:
     """The trained weights: `linear.weight` [d, 15] and `linear.bias` [15] of the regressions, and
-    the reader's."""
+    the reader's, which computes on `device`."""
 
-    def __init__(self, weights: Mapping[str, Weights]) -> None:
+    def __init__(self, weights: Mapping[str, Weights], device: str = "cpu") -> None:
         self._weight = weights["linear.weight"].astype(np.float32)
         self._bias = weights["linear.bias"].astype(np.float32)
         self._reader = SentenceReader(
-            {key: value for key, value in weights.items() if not key.startswith("linear.")}
+            {key: value for key, value in weights.items() if not key.startswith("linear.")}, device
         )
 
         # A tokenizer's truncation is its state: no two threads may use it at once.
@@ -107,8 +108,8 @@ def _expected(probabilities: Matrix) -> Matrix:
 
 
 @cache
-def trained_model() -> SelectionModel:
-    """The model that ships with the package."""
+def trained_model(device: str = "") -> SelectionModel:
+    """The model that ships with the package; `device` as for `index.encoder.device_of`."""
     from safetensors.numpy import load_file
 
-    return SelectionModel(load_file(WEIGHTS))
+    return SelectionModel(load_file(WEIGHTS), device_of(device))

@@ -56,11 +56,15 @@ class States(NamedTuple):
 
 
 class SentenceReader:
-    """Vectors of sentences in context. `weights` are the trained tensors by name; without them
-    the adapters change nothing. Raises EncoderError where the encoder is not installed."""
+    """Vectors of sentences in context, computed on `device`. `weights` are the trained tensors by
+    name; without them the adapters change nothing. Raises EncoderError where the encoder is not
+    installed."""
 
-    def __init__(self, weights: Mapping[str, npt.NDArray[np.float16]] | None = None) -> None:
+    def __init__(
+        self, weights: Mapping[str, npt.NDArray[np.float16]] | None = None, device: str = "cpu"
+    ) -> None:
         self._arrays = weights
+        self._device = device
 
     @cached_property
     def _weights(self) -> dict[str, Tensor] | None:
@@ -90,7 +94,7 @@ class SentenceReader:
         model = AutoModel.from_pretrained(
             self._folder, trust_remote_code=False, use_safetensors=True
         )
-        return model.float().eval().requires_grad_(False)
+        return model.float().eval().requires_grad_(False).to(self._device)
 
     @cached_property
     def adapted(self) -> torch.nn.ModuleList:
@@ -100,13 +104,16 @@ class SentenceReader:
         import torch
         from torch.nn.utils import parametrize
 
+        device = self._device
+
         class LowRank(torch.nn.Module):
             """W ↦ W + BA, with B zero at first."""
 
             def __init__(self, rows: int, columns: int) -> None:
                 super().__init__()
-                self.a = torch.nn.Parameter(torch.randn(RANK, columns) * 0.4 / RANK**0.5)
-                self.b = torch.nn.Parameter(torch.zeros(rows, RANK))
+                a = torch.randn(RANK, columns) * 0.4 / RANK**0.5
+                self.a = torch.nn.Parameter(a.to(device))
+                self.b = torch.nn.Parameter(torch.zeros(rows, RANK, device=device))
 
             def forward(self, weight: Tensor) -> Tensor:
                 return weight + 2.0 * self.b @ self.a
@@ -139,7 +146,7 @@ class SentenceReader:
         if self._weights is not None:
             names = [key for key in self._weights if key.startswith("head.")]
             head.load_state_dict({key[5:]: self._weights[key] for key in names})
-        return head
+        return head.to(self._device)
 
     def tokens(self, item: Candidate, *, recommended: bool) -> TokenPair:
         """The sentence; and its role, heading and predecessor as the second text."""
@@ -163,6 +170,7 @@ class SentenceReader:
             types[row, own:both] = 1
             mask[row, :both] = 1
             words[row, 1 : own - 1] = 1
+        ids, types, mask, words = (each.to(self._device) for each in (ids, types, mask, words))
         hidden = self._model.embeddings(input_ids=ids, token_type_ids=types)
         states = States(hidden, mask.float(), words.float())
         return self._through(self._model.encoder.layer[:-ADAPTED_LAYERS], states)
@@ -203,13 +211,14 @@ class SentenceReader:
         # One thread: the sums, and so the choice, do not depend on how many cores there are.
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
-        with torch.no_grad(), half():
+        with torch.no_grad(), half(self._device):
             asked = self.question(question)
             for start in range(0, len(order), BATCH):
                 rows = order[start : start + BATCH]
                 vectors = self.upper(self.lower([pairs[row] for row in rows])).float()
-                scores = self.logits(head, vectors, asked.float(), torch.tensor(dense[rows]))
-                result[rows] = torch.sigmoid(scores.float()).numpy()
+                about = torch.tensor(dense[rows], device=self._device)
+                scores = self.logits(head, vectors, asked.float(), about)
+                result[rows] = torch.sigmoid(scores.float()).cpu().numpy()
         torch.set_num_threads(threads)
         return result
 
@@ -221,14 +230,15 @@ class SentenceReader:
         return states._replace(hidden=hidden)
 
 
-def half() -> Any:
-    """Where matrix products are computed in bf16, if the hardware does that."""
+def half(device: str = "cpu") -> Any:
+    """Where matrix products are computed in half precision, if `device` does that."""
     import torch
 
     from index.encoder import dtype_on
 
-    dtype = dtype_on("cpu")
-    return nullcontext() if dtype == torch.float32 else torch.autocast("cpu", dtype)
+    dtype = dtype_on(device)
+    kind = torch.device(device).type
+    return nullcontext() if dtype == torch.float32 else torch.autocast(kind, dtype)
 
 
 def _mean(states: States) -> Tensor:

@@ -11,16 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from importlib.resources import files
 from itertools import pairwise
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from index.checkpoint import SAFELY
-from index.encoder import dtype_on
-from index.settings import DEFAULT_ENCODER
-from index.weights import locate
+from index.encoder import LazyEncoder, TokenStates, device_of
+from index.settings import Settings
 from rag.support import Finding, Pair, Support, SupportChecker
 from rag.support.findings import findings
 from rag.support.text import STOPWORDS, all_sentences, content_stems, words
@@ -46,27 +40,15 @@ _ROOT = 5
 _ALIKE = 0.7
 
 
-class TokenStates(NamedTuple):
-    """`vectors[i]`, of unit length, is the state of `tokens[i]` in its text; no special tokens."""
-
-    tokens: tuple[str, ...]
-    vectors: NDArray[np.float32]
-
-
 TokenEncoder = Callable[[Sequence[str]], list[TokenStates]]
 """Texts to the states of their tokens. What lies beyond the model's length has no states."""
 
 
-class SentenceTransformerTokens:
-    """The TokenEncoder of the SentenceTransformer in `folder`, with a cache."""
+class CachedTokenStates:
+    """The TokenEncoder of `encoder`, with a cache."""
 
-    def __init__(self, folder: Path) -> None:
-        from sentence_transformers import SentenceTransformer
-        from transformers.utils import logging
-
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        self._model = SentenceTransformer(str(folder), **SAFELY)
-        self._model.to(dtype_on(self._model.device.type))
+    def __init__(self, encoder: LazyEncoder) -> None:
+        self._encoder = encoder
         self._cache: dict[str, TokenStates] = {}
 
     def __call__(self, texts: Sequence[str]) -> list[TokenStates]:
@@ -75,19 +57,8 @@ class SentenceTransformerTokens:
             self._cache.clear()
         missing = [text for text in dict.fromkeys(texts) if text not in self._cache]
         if missing:
-            states = self._model.encode(
-                missing, output_value="token_embeddings", convert_to_numpy=False, batch_size=16,
-                show_progress_bar=False,
-            )  # fmt: skip
-            self._cache |= dict(zip(missing, map(self._read, missing, states), strict=True))
+            self._cache |= dict(zip(missing, self._encoder.token_states(missing), strict=True))
         return [self._cache[text] for text in texts]
-
-    def _read(self, text: str, states: Any) -> TokenStates:
-        tokenizer = self._model.tokenizer
-        ids = tokenizer(text, truncation=True, max_length=self._model.max_seq_length)["input_ids"]
-        vectors = states.float().cpu().numpy()[1:-1]
-        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
-        return TokenStates(tuple(tokenizer.convert_ids_to_tokens(ids[1:-1])), vectors)
 
 
 def soft_alignment(statement: str, evidence: Sequence[str], encoder: TokenEncoder) -> float:
@@ -222,14 +193,16 @@ class BuiltinChecker:
 
 
 def open_checker(
-    name: str = "", *, offline: bool = False, token_states: bool = True
+    name: str = "", *, offline: bool = False, token_states: bool = True, device: str = ""
 ) -> SupportChecker:
     """The NLI cross-encoder `name` (hub id or folder), or with "" the built-in checker: with the
-    default encoder's token states, or without them. Raises EncoderError."""
+    default encoder's token states, or without them. `device` as for `index.encoder.device_of`.
+    Raises EncoderError."""
     if name:
         from rag.support.nli import CrossEncoderChecker
 
-        return CrossEncoderChecker(name, offline=offline)
+        return CrossEncoderChecker(name, offline=offline, device=device)
     if not token_states:
         return BuiltinChecker()
-    return BuiltinChecker(SentenceTransformerTokens(locate(DEFAULT_ENCODER, offline=offline)))
+    encoder = LazyEncoder(Settings(offline=offline, device=device_of(device)))
+    return BuiltinChecker(CachedTokenStates(encoder))

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from index.checkpoint import SAFELY, check_finite
+from index.encoder import device_of
 from index.errors import EncoderError
 from index.weights import locate
 from rag.support import Pair, Support
@@ -32,13 +33,16 @@ class CrossEncoderChecker:
 
     threshold = 0.5
 
-    def __init__(self, name: str, *, offline: bool = False) -> None:
+    def __init__(self, name: str, *, offline: bool = False, device: str = "") -> None:
         """By hub id or folder; `offline` takes only what is there already. Raises EncoderError
-        where the model cannot be loaded or its labels name no entailment."""
+        where there is no such device, the model cannot be loaded, or its labels name no
+        entailment."""
         from sentence_transformers import CrossEncoder
 
+        place = device_of(device)
         try:
-            self._model = CrossEncoder(str(locate(name, offline=offline)), **SAFELY)
+            folder = str(locate(name, offline=offline))
+            self._model = CrossEncoder(folder, device=place, **SAFELY)
             check_finite(self._model.state_dict(), name)
         except Exception as error:  # The libraries raise dozens of kinds for a damaged model.
             raise EncoderError(

@@ -54,11 +54,13 @@ def find_support_warnings(
     )
 
 
-def default_checker(*, offline: bool, announce: Callable[[str], None]) -> SupportChecker:
+def default_checker(
+    *, offline: bool, announce: Callable[[str], None], device: str = ""
+) -> SupportChecker:
     """The built-in checker; without token states where their model cannot be loaded for whatever
     reason, since an answer without that part of the check is better than none."""
     try:
-        return open_checker(offline=offline)
+        return open_checker(offline=offline, device=device)
     except Exception as error:
         announce(f"statements are checked without token states: {error}")
         return open_checker(token_states=False)

@@ -165,7 +165,7 @@ class _ChatRun(WritingRun):
         self, writer: ChatWriter, evidence: Evidence, stream: Callable[[str], None] | None
     ) -> None:
         passages = choose_sentences(
-            trained_model().scores(evidence),
+            trained_model(writer.settings.device).scores(evidence),
             evidence.hits(),
             room=writer.settings.characters,
             most=writer.settings.shown,

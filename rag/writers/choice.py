@@ -44,7 +44,9 @@ class WriterChoice:
     @property
     def settings(self) -> WritingSettings:
         """The settings of an instruct model."""
-        return WritingSettings(self.temperature, self.seed, self.threshold, self.tries)
+        return WritingSettings(
+            self.temperature, self.seed, self.threshold, self.tries, device=self.device
+        )
 
 
 def open_writer(choice: WriterChoice, *, announce: Callable[[str], None]) -> Writer:
@@ -52,7 +54,7 @@ def open_writer(choice: WriterChoice, *, announce: Callable[[str], None]) -> Wri
     model. Raises WriterError where a writer that was asked for by name cannot run."""
     settings = choice.settings  # Refused here where they cannot be, whoever writes.
     if choice.kind == "extractive":
-        return ExtractiveWriter()
+        return ExtractiveWriter(device=choice.device)
     if choice.kind == "local":
         return _local(choice, announce)
     if choice.kind == "chat":
@@ -63,9 +65,9 @@ def open_writer(choice: WriterChoice, *, announce: Callable[[str], None]) -> Wri
             raise WriterError("offline, --writer chat may only ask a server on this machine")
         return open_chat_model(choice.model, base_url=choice.base_url, settings=settings)
     try:
-        return AutoWriter(_local(choice, announce), announce)
+        return AutoWriter(_local(choice, announce), announce, choice.device)
     except WriterError as error:
-        return _without_model(error, announce)
+        return _without_model(error, announce, choice.device)
 
 
 def _host(base_url: str) -> str:
@@ -85,22 +87,24 @@ class AutoWriter:
     """A model that the extractive writer stands in for where it cannot write after all: a context
     too small for this prompt, no memory left at this length."""
 
-    def __init__(self, model_writer: Writer, announce: Callable[[str], None]) -> None:
+    def __init__(self, model_writer: Writer, announce: Callable[[str], None], device: str) -> None:
         self.model_writer = model_writer
         self._announce = announce
+        self._device = device
 
     def write(self, evidence: Evidence, *, stream: Callable[[str], None] | None = None) -> Draft:
         """The draft of the model, or of the extractive writer with the reason in its record."""
         try:
             return self.model_writer.write(evidence, stream=stream)
         except WriterError as error:
-            return _without_model(error, self._announce).write(evidence, stream=stream)
+            writer = _without_model(error, self._announce, self._device)
+            return writer.write(evidence, stream=stream)
 
 
-def _without_model(error: WriterError, announce: Callable[[str], None]) -> Writer:
+def _without_model(error: WriterError, announce: Callable[[str], None], device: str) -> Writer:
     reason = f"no instruct model writes here: {error}"
     announce(f"{reason}; sentences are chosen instead (--writer extractive)")
-    return ExtractiveWriter(reason)
+    return ExtractiveWriter(reason, device=device)
 
 
 def _local(choice: WriterChoice, announce: Callable[[str], None]) -> Writer:

@@ -14,15 +14,18 @@ from rag.writers.base import SILENCE, Draft, DraftStatement, WorkNote, WriterRec
 
 class ExtractiveWriter:
     """Deterministic: equal evidence gives equal drafts. Needs no language model and no network;
-    `model` scores the sentences, by default the one that ships."""
+    `model` scores the sentences, by default the one that ships, on `device`."""
 
-    def __init__(self, note: str = "", *, model: SelectionModel | None = None) -> None:
+    def __init__(
+        self, note: str = "", *, model: SelectionModel | None = None, device: str = ""
+    ) -> None:
         self._note = note
         self._model = model
+        self._device = device
 
     def write(self, evidence: Evidence, *, stream: Callable[[str], None] | None = None) -> Draft:
         """The draft; `stream` is handed its statements."""
-        model = self._model or trained_model()
+        model = self._model or trained_model(self._device)
         selection = select(evidence, model.scores(evidence))
         parts = {
             facet: tuple(map(_quotation, selection.parts[facet])) or (SILENCE,) for facet in FACETS

@@ -50,7 +50,9 @@ class WritingSettings:
 
     For a local model: the prompt is at most `prompt_tokens` long, whatever the context, and after
     `prose_tokens` a statement has to come to its quotes. For a chat model: the passages have
-    together at most `characters`, and a reply is cut off after `reply_tokens`."""
+    together at most `characters`, and a reply is cut off after `reply_tokens`.
+
+    Sentences are graded on `device`, see `index.encoder.device_of`."""
 
     temperature: float = 0.0
     seed: int = 0
@@ -62,6 +64,7 @@ class WritingSettings:
     prose_tokens: int = 112
     characters: int = 16_000
     reply_tokens: int = 800
+    device: str = ""
 
     def __post_init__(self) -> None:
         """Raises WriterError for what would never end, or choose nothing."""

@@ -216,7 +216,7 @@ def settings_here(
     if offline is None:
         offline = configured("offline").lower() not in ("", "0", "false")
     papers = Path(mirror) if mirror is not None else None
-    return Settings(Path(folder), mirror=papers, offline=offline, encoder=encoder)
+    return Settings(Path(folder), papers, offline, encoder, configured("device"))
 
 
 def open_pipeline(
@@ -234,13 +234,13 @@ def open_pipeline(
     expect(str, model=model)
     expect(str | None, base_url=base_url)
     settings = settings_here(**options)
-    choice = WriterChoice(kind=writer, model=model, base_url=base_url, offline=settings.offline)
-    encoder = _encoder(settings.encoder, settings.offline)
+    choice = WriterChoice(writer, model, base_url, offline=settings.offline, device=settings.device)
+    encoder = _encoder(settings.encoder, settings.offline, settings.device)
     return Pipeline(settings, encoder, _writer(choice))
 
 
 @cache
-def _encoder(name: str, offline: bool) -> Encoder:
+def _encoder(name: str, offline: bool, device: str) -> Encoder:
     # The libraries that load models import tqdm.auto, which warns where ipywidgets are missing;
     # nothing here needs them.
     from tqdm import TqdmWarning
@@ -248,7 +248,7 @@ def _encoder(name: str, offline: bool) -> Encoder:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TqdmWarning)
         import_module("tqdm.auto")
-    return LazyEncoder(Settings(encoder=name, offline=offline))
+    return LazyEncoder(Settings(encoder=name, offline=offline, device=device))
 
 
 @cache
@@ -257,13 +257,15 @@ def _writer(choice: WriterChoice) -> Writer:
 
 
 @cache
-def _checker(offline: bool) -> SupportChecker:
-    return default_checker(offline=offline, announce=say)
+def _checker(offline: bool, device: str) -> SupportChecker:
+    return default_checker(offline=offline, announce=say, device=device)
 
 
 def _shown(
     answer: Answer, settings: Settings, progress: ProgressBar, evidence: Evidence | None = None
 ) -> ShownAnswer:
-    support_warnings = find_support_warnings(answer, lambda: _checker(settings.offline))
+    support_warnings = find_support_warnings(
+        answer, lambda: _checker(settings.offline, settings.device)
+    )
     pictures = pictures_of(answer, settings, notify=progress)
     return ShownAnswer(answer, settings, pictures, support_warnings, evidence)

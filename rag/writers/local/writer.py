@@ -88,7 +88,7 @@ class LocalWriter:
 
     def write(self, evidence: Evidence, *, stream: Callable[[str], None] | None = None) -> Draft:
         """Every part in turn. Raises WriterError where not one passage fits the context."""
-        scores = trained_model().scores(evidence)
+        scores = trained_model(self.settings.device).scores(evidence)
         return _LocalRun(self, evidence, *self._plan(evidence, scores), stream).draft()
 
     def prefix(self, evidence: Evidence, passages: SentenceChoice, plan: ContextPlan) -> list[int]:
