@@ -8,15 +8,21 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import torch
 import typer
 from typer.testing import CliRunner
 
 from index.errors import RagError
 from index.settings import CONFIGURABLE, variable
 from rag.cli.main import app
+from rag.retrieval.reranker import load_reranker
+from rag.selection.grading import trained_model
+from rag.selection.reader import SentenceReader, TokenPair
+from rag.support.builtin import open_checker
 from rag.views.notebook import settings_here
 from tests.parts.commands import MAIN, invoke, run
 from tests.parts.servers import Reply, Server
+from tests.parts.tiny_encoders import write_reranker
 from tests.parts.works import write
 
 
@@ -267,6 +273,25 @@ def test_a_device_that_is_not_there_is_refused(
     options = ("--data-dir", tmp_path, *asked[2:])
     with pytest.raises(RagError, match="--device cuda:99: torch finds only cpu"):
         invoke("ask", prompt_files["move"], *options, "--device", "cuda:99")
+
+
+def test_every_model_computes_on_the_device_that_is_named(tmp_path: Path) -> None:
+    cross = str(write_reranker(tmp_path / "cross"))
+    for load in (
+        lambda device: load_reranker(cross, offline=True, device=device),
+        lambda device: open_checker(cross, offline=True, device=device),
+        lambda device: open_checker(offline=True, device=device),
+        trained_model,
+    ):
+        with pytest.raises(RagError, match="torch finds only"):
+            load("cuda:99")
+    # torch's "meta" has no numbers: what is computed there alone has nothing on another device.
+    reader = SentenceReader(device="meta")
+    pairs = [TokenPair([101, 7592, 102], [2003, 102]), TokenPair([101, 7592, 2088, 102], [102])]
+    vectors = reader.upper(reader.lower(pairs))
+    about = torch.zeros(2, 5, device="meta")
+    scores = reader.logits(reader.head(5), vectors, reader.question("Why?"), about)
+    assert (scores.device.type, scores.shape) == ("meta", (2, 15))
 
 
 # Errors that help
