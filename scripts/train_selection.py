@@ -5,21 +5,23 @@
         --mirror ../shared/explain/corpus --mirror ../shared/mirror
     python -m scripts.train_selection … --folds 6        # cross-validate, write nothing
 
-The first data set is the one that is cross-validated, without the other sets' prompts of the same
-questions; prompts marked "test" are never trained on.
+The first data set is the one that is cross-validated, without the prompts of the other sets that
+share a question or a recommended work with a prompt that is tested; prompts marked "test" are
+never trained on.
 The regressions are fitted to the end by L-BFGS; the reader's adapters by AdamW for a few epochs,
-whose states are kept in --folder, so that an interrupted training goes on. Deterministic by seed
-on one machine.
+whose states are kept in --folder, by the graded data, so that an interrupted training goes on.
+Deterministic by seed on one machine.
 """
 
 from __future__ import annotations
 
+import hashlib
 import pickle  # only for the caches of this script, which nobody else writes
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import numpy as np
 import torch
@@ -44,6 +46,8 @@ from rag.selection.reader import SentenceReader, States, half
 
 PENALTY = 0.5
 RATE, HEAD_RATE, EPOCHS, BATCH = 1e-3, 3e-3, 3, 32
+ADAPTERS = 2
+"""Adapters that differ in nothing but the seed, and are averaged."""
 UNGRADED_SHARE = 0.35
 """The share of the sentences graded 0 everywhere that an epoch sees; they count the more."""
 
@@ -118,23 +122,19 @@ def fit_linear(data: Sequence[Rows]) -> dict[str, Tensor]:
 
 
 def fit_reader(data: Sequence[Rows], seed: int, folder: Path, label: str) -> dict[str, Tensor]:
-    """The adapters and the head, by name. An epoch that is done is not done again."""
+    """One adapter's weights by name. An epoch that is done is not done again."""
     torch.manual_seed(seed)
     reader = SentenceReader()
-    dense = data[0].matrix.shape[1] - WORD_BUCKETS - HEADING_BUCKETS
-    layers, head = reader.adapted, reader.head(dense)
+    adapter = reader.adapter(data[0].matrix.shape[1] - WORD_BUCKETS - HEADING_BUCKETS)
     targets = torch.tensor(np.vstack([each.targets for each in data]))
     share = targets.mean(0).clamp(1e-4, 1 - 1e-4)
-    head["logits"].bias.data = torch.log(share / (1 - share))
-    adapters = [
-        p
-        for name, p in layers.named_parameters()
-        if "parametrizations" in name and p.requires_grad and "original" not in name
-    ]
+    cast("torch.nn.Linear", adapter["logits"]).bias.data = torch.log(share / (1 - share))
+    learned = {name: p for name, p in adapter.named_parameters() if p.requires_grad}
     optimizer = torch.optim.AdamW(
         [
-            {"params": adapters, "lr": RATE, "base": RATE},
-            {"params": list(head.parameters()), "lr": HEAD_RATE, "base": HEAD_RATE},
+            {"params": [p], "lr": rate, "base": rate}
+            for name, p in learned.items()
+            for rate in [HEAD_RATE if name.startswith("logits") else RATE]
         ],
         weight_decay=0.01,
     )
@@ -152,8 +152,7 @@ def fit_reader(data: Sequence[Rows], seed: int, folder: Path, label: str) -> dic
     begin = 0
     if kept.is_file():
         state = torch.load(kept, weights_only=True)
-        layers.load_state_dict(state["layers"])
-        head.load_state_dict(state["head"])
+        adapter.load_state_dict(state["adapter"])
         optimizer.load_state_dict(state["optimizer"])
         begin = state["epoch"]
     for epoch in range(begin, EPOCHS):
@@ -163,40 +162,33 @@ def fit_reader(data: Sequence[Rows], seed: int, folder: Path, label: str) -> dic
         sample.sort(key=lambda item: len(item[0].lower[item[1]]) + generator.random() * 12)
         batches = [sample[start : start + BATCH] for start in range(0, len(sample), BATCH)]
         generator.shuffle(batches)
-        layers.train()
+        adapter.train()
         for step, batch in enumerate(
             tqdm(batches, desc=f"{label} epoch {epoch + 1}/{EPOCHS}", mininterval=20)
         ):
             done = (epoch * per_epoch + step + 1) / (EPOCHS * per_epoch)
             for group in optimizer.param_groups:
                 group["lr"] = group["base"] * min(done / 0.1, max(0.02, (1 - done) / 0.9))
-            loss = _loss(reader, head, batch)
+            loss = _loss(reader, adapter, batch)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_([*adapters, *head.parameters()], 1.0)
+            torch.nn.utils.clip_grad_norm_(learned.values(), 1.0)
             optimizer.step()
         folder.mkdir(parents=True, exist_ok=True)
         partial = kept.with_suffix(".partial")
         torch.save(
             {
-                "layers": layers.state_dict(),
-                "head": head.state_dict(),
+                "adapter": adapter.state_dict(),
                 "optimizer": optimizer.state_dict(),
                 "epoch": epoch + 1,
             },
             partial,
         )
         partial.replace(kept)
-    layers.eval()
-    trained = {
-        name: p.detach()
-        for name, p in layers.named_parameters()
-        if "parametrizations" in name and "original" not in name
-    }
-    return trained | {f"head.{name}": p.detach() for name, p in head.named_parameters()}
+    return {name: p.detach() for name, p in learned.items()}
 
 
-def _loss(reader: SentenceReader, head: Any, batch: Sequence[tuple[Rows, int]]) -> Tensor:
+def _loss(reader: SentenceReader, adapter: Any, batch: Sequence[tuple[Rows, int]]) -> Tensor:
     hidden = torch.nn.utils.rnn.pad_sequence(
         [each.lower[row] for each, row in batch], batch_first=True
     ).float()
@@ -213,17 +205,31 @@ def _loss(reader: SentenceReader, head: Any, batch: Sequence[tuple[Rows, int]]) 
         [[1.0 if each.grades[row].any() else 1 / UNGRADED_SHARE] for each, row in batch]
     )
     with half():
-        vectors = reader.upper(States(hidden, mask, words)).float()
-        vectors = torch.nn.functional.dropout(vectors, 0.1)
-        logits = reader.logits(head, vectors, questions, dense).float()
+        logits = reader.logits(adapter, States(hidden, mask, words), questions, dense)
     loss: Tensor = (cross_entropy(logits, targets, reduction="none") * weights).sum(1).mean()
     return loss
 
 
 def fit(data: Sequence[Rows], seed: int, folder: Path, label: str) -> dict[str, Tensor]:
-    """All weights, in the precision in which they are kept."""
-    weights = fit_linear(data) | fit_reader(data, seed, folder, label)
+    """All weights, in the precision in which they are kept; each adapter has a seed of its own."""
+    weights = fit_linear(data)
+    for number in range(ADAPTERS):
+        trained = fit_reader(data, seed + number, folder, f"{label}-{number}")
+        weights |= {f"{number}.{name}": tensor for name, tensor in trained.items()}
     return {name: tensor.to(torch.float16).contiguous() for name, tensor in weights.items()}
+
+
+def _digest(graded: Sequence[Path]) -> str:
+    """Names the graded data, so that nothing is kept of what was learned from other data."""
+    files = [file for path in graded for file in (sorted(path.glob("*")) or [path])]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+
+
+def _subjects(rows: Rows) -> set[str]:
+    """The question and the recommended works of a prompt."""
+    prompt = rows.prompt.evidence.prompt
+    names = (each.name for each in prompt.listings if each.role == "recommended")
+    return {prompt.question, *names}
 
 
 def main(
@@ -241,6 +247,7 @@ def main(
 ) -> None:
     """Train on everything, or cross-validate."""
     reader, encoder = SentenceReader(), load_encoder()
+    folder = folder / _digest(graded)
     folder.mkdir(parents=True, exist_ok=True)
     cache = folder / "rows.pickle"
     if cache.is_file():
@@ -265,10 +272,8 @@ def main(
     for fold in range(folds):
         if only >= 0 and fold != only:
             continue
-        asked = {each.prompt.evidence.prompt.question for each in first[fold::folds]}
-        training = [
-            each for each in [*first, *others] if each.prompt.evidence.prompt.question not in asked
-        ]
+        tested = set().union(*(_subjects(each) for each in first[fold::folds]))
+        training = [each for each in [*first, *others] if tested.isdisjoint(_subjects(each))]
         weights = fit(training, seed, folder, f"fold{fold}")
         model = SelectionModel({name: tensor.numpy() for name, tensor in weights.items()})
         for each in first[fold::folds]:

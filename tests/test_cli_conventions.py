@@ -288,9 +288,9 @@ def test_every_model_computes_on_the_device_that_is_named(tmp_path: Path) -> Non
     # torch's "meta" has no numbers: what is computed there alone has nothing on another device.
     reader = SentenceReader(device="meta")
     pairs = [TokenPair([101, 7592, 102], [2003, 102]), TokenPair([101, 7592, 2088, 102], [102])]
-    vectors = reader.upper(reader.lower(pairs))
     about = torch.zeros(2, 5, device="meta")
-    scores = reader.logits(reader.head(5), vectors, reader.question("Why?"), about)
+    states, question = reader.lower(pairs), reader.question("Why?")
+    scores = reader.logits(reader.adapter(5), states, question, about)
     assert (scores.device.type, scores.shape) == ("meta", (2, 15))
 
 

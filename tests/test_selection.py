@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 from rag.retrieval.evidence import FACETS, Evidence
-from rag.selection.assignment import ALIKE, FOREIGN, ROOM, THRESHOLDS, Selection, select
+from rag.selection.assignment import ALIKE, FOREIGN, FURTHER, ROOM, THRESHOLDS, Selection, select
 from rag.selection.features import candidates_in, features, terms_of
 from rag.selection.grading import (
     PLACES,
@@ -106,6 +106,14 @@ def test_the_best_sentence_of_a_part_comes_first() -> None:
     beginnings = [text.split()[0] for text in texts(selection)["model"]]
     assert beginnings[0] == "A"
     assert set(beginnings) == {"A", "HumSearch", "Audio"}
+
+
+def test_a_further_sentence_of_a_part_has_to_be_better_than_the_first() -> None:
+    enough, not_enough = (THRESHOLDS["model"] + FURTHER + more for more in (0.1, -0.1))
+    for further, told in ((enough, 2), (not_enough, 1)):
+        grades = {("A neural network", "model"): 2.5, ("HumSearch finds", "model"): further}
+        selection = select(material(), scores_of(material(), grades))
+        assert len(texts(selection)["model"]) == told
 
 
 @given(seed=st.integers(0, 10_000), scale=st.floats(0.0, 3.0))

@@ -24,11 +24,11 @@ Values = npt.NDArray[np.float64]
 ROOM: Mapping[Facet, int] = {"task": 2, "input": 2, "model": 4, "output": 2}
 """The most sentences of each part."""
 THRESHOLDS: Mapping[Place, float] = {
-    "task": 0.5, "input": 0.5, "model": 0.6, "output": 0.5, "relevance": 0.3,
+    "task": 0.6, "input": 0.6, "model": 0.6, "output": 0.6, "relevance": 0.3,
 }  # fmt: skip
 """The least expected grade of a sentence that is told: chosen by cross-validation."""
-FIRST = 0.5
-"""What the first sentence of a part counts more than a further one: an empty part explains least."""
+FURTHER = 0.5
+"""How much better a further sentence of a part has to be than its first: rather few than weak."""
 FOREIGN = 0.22
 """The cosine with the question that some sentence of a recommended model has to reach; below it
 the works are held to be foreign to the question. Of 96 graded prompts 5 % lie below it, and of
@@ -107,14 +107,14 @@ def _is_foreign(evidence: Evidence, scores: SentenceScores) -> bool:
 
 
 def _values(scores: SentenceScores, slots: list[tuple[Place, int]]) -> Values:
-    """[n, slots]: how far each sentence is above the threshold of each slot, `_NEVER` below it."""
+    """[n, slots]: how far each sentence is above what each slot asks for, `_NEVER` below it."""
     owners = np.array([item.listing for item in scores.candidates], dtype=np.int64)
     values = np.full((len(owners), len(slots)), _NEVER)
     for column, (place, listing) in enumerate(slots):
-        above = scores.of(place) - THRESHOLDS[place]
-        first = FIRST * ((place, listing) not in slots[:column])
+        is_further = (place, listing) in slots[:column]
+        above = scores.of(place) - THRESHOLDS[place] - FURTHER * is_further
         fits = (above > 0) & ((listing < 0) | (owners == listing))
-        values[fits, column] = above[fits] + first
+        values[fits, column] = above[fits]
     return values
 
 

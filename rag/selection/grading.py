@@ -37,9 +37,7 @@ PLACES: tuple[Place, ...] = get_args(Place)
 LEVELS = 3
 WEIGHTS = Path(__file__).with_name("weights.safetensors")
 
-LINEAR_SHARE: Mapping[Place, float] = {
-    "task": 0.3, "input": 0.5, "model": 0.3, "output": 0.1, "relevance": 0.6,
-}  # fmt: skip
+LINEAR_SHARE = 0.3
 """How much of a score the regressions give, the reader the rest: chosen by cross-validation."""
 READ = 48
 """Sentences of each place, the best by the regressions alone, that the reader reads: it takes some
@@ -61,15 +59,17 @@ class SentenceScores:
 
 class SelectionModel:
     """The trained weights: `linear.weight` [d, 15] and `linear.bias` [15] of the regressions, and
-    the reader's, which computes on `device`."""
+    those of the reader's adapters, each under its number. The reader computes on `device`."""
 
     def __init__(self, weights: Mapping[str, Weights], device: str = "cpu") -> None:
         self._weight = weights["linear.weight"].astype(np.float32)
         self._bias = weights["linear.bias"].astype(np.float32)
-        self._reader = SentenceReader(
-            {key: value for key, value in weights.items() if not key.startswith("linear.")}, device
-        )
-
+        adapters: dict[str, dict[str, Weights]] = {}
+        for name, value in weights.items():
+            part, _, own = name.partition(".")
+            if part != "linear":
+                adapters.setdefault(part, {})[own] = value
+        self._reader = SentenceReader(list(adapters.values()), device)
         # A tokenizer's truncation is its state: no two threads may use it at once.
         self._lock = threading.Lock()
 
@@ -95,8 +95,7 @@ class SelectionModel:
         ]
         read = self._reader.probabilities(evidence.prompt.question, pairs, dense[rows])
         grades = linear.copy()
-        share = np.array([LINEAR_SHARE[place] for place in PLACES], dtype=np.float32)
-        grades[rows] = share * linear[rows] + (1 - share) * _expected(read)
+        grades[rows] = LINEAR_SHARE * linear[rows] + (1 - LINEAR_SHARE) * _expected(read)
         return grades
 
 

@@ -2,8 +2,8 @@
 in its upper layers, reading a sentence in its place: what it says beside its heading, its role and
 the sentence before it.
 
-The only module of the selection that knows torch. `scripts.train_selection` trains what
-`adapted` layers and `head` hold; here they are applied.
+The only module of the selection that knows torch. `scripts.train_selection` trains what an
+`adapter` holds; here several are applied.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ RANK = 8
 SENTENCE_TOKENS, CONTEXT_TOKENS = 72, 16
 BATCH = 32
 QUESTION_SCALE = 8.0
+DROPOUT = 0.1
 _LINEARS = (
     "attention.self.query",
     "attention.self.key",
@@ -56,23 +57,28 @@ class States(NamedTuple):
 
 
 class SentenceReader:
-    """Vectors of sentences in context, computed on `device`. `weights` are the trained tensors by
-    name; without them the adapters change nothing. Raises EncoderError where the encoder is not
-    installed."""
+    """Scores of sentences in context, computed on `device`. `adapters` are the trained tensors by
+    name of each of several adapters, which are averaged. Raises EncoderError where the encoder is
+    not installed."""
 
     def __init__(
-        self, weights: Mapping[str, npt.NDArray[np.float16]] | None = None, device: str = "cpu"
+        self,
+        adapters: Sequence[Mapping[str, npt.NDArray[np.float16]]] = (),
+        device: str = "cpu",
     ) -> None:
-        self._arrays = weights
+        self._arrays = adapters
         self._device = device
 
     @cached_property
-    def _weights(self) -> dict[str, Tensor] | None:
+    def _adapters(self) -> list[torch.nn.ModuleDict]:
         import torch
 
-        if self._arrays is None:
-            return None
-        return {name: torch.tensor(each).float() for name, each in self._arrays.items()}
+        weights = [
+            {name: torch.tensor(each).float() for name, each in arrays.items()}
+            for arrays in self._arrays
+        ]
+        wide = 2 * self._model.config.hidden_size
+        return [self.adapter(each["logits.weight"].shape[1] - wide, each) for each in weights]
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -96,24 +102,24 @@ class SentenceReader:
         )
         return model.float().eval().requires_grad_(False).to(self._device)
 
-    @cached_property
-    def adapted(self) -> torch.nn.ModuleList:
-        """Copies of the upper layers whose matrices have a low-rank term added."""
+    def adapter(
+        self, dense: int, weights: Mapping[str, Tensor] | None = None
+    ) -> torch.nn.ModuleDict:
+        """`layers` are copies of the upper ones whose matrices have a low-rank term added;
+        `logits` gives the scores of [vector, product with the question, `dense` features]. Without
+        `weights` the former change nothing and the latter are 0."""
         import copy
 
         import torch
         from torch.nn.utils import parametrize
-
-        device = self._device
 
         class LowRank(torch.nn.Module):
             """W ↦ W + BA, with B zero at first."""
 
             def __init__(self, rows: int, columns: int) -> None:
                 super().__init__()
-                a = torch.randn(RANK, columns) * 0.4 / RANK**0.5
-                self.a = torch.nn.Parameter(a.to(device))
-                self.b = torch.nn.Parameter(torch.zeros(rows, RANK, device=device))
+                self.a = torch.nn.Parameter(torch.randn(RANK, columns) * 0.4 / RANK**0.5)
+                self.b = torch.nn.Parameter(torch.zeros(rows, RANK))
 
             def forward(self, weight: Tensor) -> Tensor:
                 return weight + 2.0 * self.b @ self.a
@@ -124,29 +130,14 @@ class SentenceReader:
         for layer in layers:
             for name in _LINEARS:
                 linear = cast("torch.nn.Linear", layer.get_submodule(name))
-                parametrize.register_parametrization(
-                    linear, "weight", LowRank(linear.out_features, linear.in_features)
-                )
-        if self._weights is not None:
-            trained = {k: v for k, v in self._weights.items() if not k.startswith("head.")}
-            layers.load_state_dict(trained, strict=False)
-        return layers.eval()
-
-    def head(self, dense: int) -> torch.nn.ModuleDict:
-        """`project` compares a sentence with the question, `logits` gives the scores of
-        [vector, product with the question, `dense` features]."""
-        import torch
-
-        width = self._model.config.hidden_size
-        project = torch.nn.Linear(width, width, bias=False)
-        torch.nn.init.eye_(project.weight)
-        logits = torch.nn.Linear(2 * width + dense, 15)
+                low_rank = LowRank(linear.out_features, linear.in_features).to(self._device)
+                parametrize.register_parametrization(linear, "weight", low_rank)
+        logits = torch.nn.Linear(2 * self._model.config.hidden_size + dense, 15)
         torch.nn.init.zeros_(logits.weight)
-        head = torch.nn.ModuleDict({"project": project, "logits": logits})
-        if self._weights is not None:
-            names = [key for key in self._weights if key.startswith("head.")]
-            head.load_state_dict({key[5:]: self._weights[key] for key in names})
-        return head.to(self._device)
+        adapter = torch.nn.ModuleDict({"layers": layers, "logits": logits})
+        if weights is not None:
+            adapter.load_state_dict(weights, strict=False)
+        return adapter.to(self._device).eval()
 
     def tokens(self, item: Candidate, *, recommended: bool) -> TokenPair:
         """The sentence; and its role, heading and predecessor as the second text."""
@@ -175,10 +166,6 @@ class SentenceReader:
         states = States(hidden, mask.float(), words.float())
         return self._through(self._model.encoder.layer[:-ADAPTED_LAYERS], states)
 
-    def upper(self, states: States) -> Tensor:
-        """[b, d]: the mean of the sentence's own tokens after the adapted layers."""
-        return _mean(self._through(self.adapted, states))
-
     def question(self, text: str) -> Tensor:
         """[d], of unit length: the question as the unchanged encoder reads it."""
         import torch
@@ -190,35 +177,39 @@ class SentenceReader:
         return torch.nn.functional.normalize(vector, dim=0)
 
     def logits(
-        self, head: torch.nn.ModuleDict, vectors: Tensor, questions: Tensor, dense: Tensor
+        self, adapter: torch.nn.ModuleDict, states: States, questions: Tensor, dense: Tensor
     ) -> Tensor:
-        """[b, 15]: three levels for each of five places."""
+        """[b, 15]: three levels for each of five places, from the mean of a sentence's own tokens
+        after the adapted layers."""
         import torch
 
-        near = torch.nn.functional.normalize(head["project"](vectors), dim=-1) * questions
+        vectors = _mean(self._through(adapter["layers"], states)).float()
+        vectors = torch.nn.functional.dropout(vectors, DROPOUT, adapter.training)
+        near = torch.nn.functional.normalize(vectors, dim=-1) * questions
         rows = torch.cat((vectors, near * QUESTION_SCALE, dense), dim=1)
-        scores: Tensor = head["logits"](rows)
+        scores: Tensor = adapter["logits"](rows).float()
         return scores
 
     def probabilities(self, question: str, pairs: Sequence[TokenPair], dense: Matrix) -> Matrix:
-        """[n, 15]: what `logits` gives for every pair, batched by length."""
+        """[n, 15]: the mean over the adapters of what `logits` gives for every pair, batched by
+        length."""
         import torch
 
         # Made before autocast begins: it keeps copies of weights, and would keep the untrained ones.
-        _, head = self.adapted, self.head(dense.shape[1])
+        adapters = self._adapters
         order = sorted(range(len(pairs)), key=lambda row: (sum(map(len, pairs[row])), row))
         result = np.zeros((len(pairs), 15), dtype=np.float32)
         # One thread: the sums, and so the choice, do not depend on how many cores there are.
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         with torch.no_grad(), half(self._device):
-            asked = self.question(question)
+            asked = self.question(question).float()
             for start in range(0, len(order), BATCH):
                 rows = order[start : start + BATCH]
-                vectors = self.upper(self.lower([pairs[row] for row in rows])).float()
+                states = self.lower([pairs[row] for row in rows])
                 about = torch.tensor(dense[rows], device=self._device)
-                scores = self.logits(head, vectors, asked.float(), about)
-                result[rows] = torch.sigmoid(scores.float()).cpu().numpy()
+                scores = [self.logits(each, states, asked, about) for each in adapters]
+                result[rows] = torch.sigmoid(torch.stack(scores)).mean(0).cpu().numpy()
         torch.set_num_threads(threads)
         return result
 
