@@ -26,8 +26,9 @@ from index.passages import split
 from index.settings import Settings
 from index.sources.fetch import Fetcher, Step
 from index.sources.store import Attempt, Source, SourceStore
+from index.stores import open_store
 from index.stores.parts import UnfinishedVectors
-from index.stores.segments import Segment, SegmentStore, make_segment, segment_name
+from index.stores.segments import Segment, make_segment, segment_name
 
 log = logging.getLogger(__name__)
 
@@ -79,14 +80,14 @@ class Build:
 def outdated(catalog: Catalog, settings: Settings, encoder: str) -> tuple[str, ...]:
     """The sources whose bytes are stored, and which have no segment by this encoder and this
     version of the program."""
-    store, segments = SourceStore(settings.sources), SegmentStore(settings.index)
-    return tuple(
-        source_id
+    store = SourceStore(settings.sources)
+    names = {
+        source_id: current_segment_name(source, encoder)
         for source_id in catalog.source_ids
-        if (source := store.get(source_id))
-        and not segments.holds(current_segment_name(source, encoder))
-        and not store.failure(source_id)
-    )
+        if (source := store.get(source_id)) and not store.failure(source_id)
+    }
+    here = open_store(settings).known(names.values())
+    return tuple(source_id for source_id, name in names.items() if name not in here)
 
 
 def build(
@@ -102,49 +103,47 @@ def build(
     that could not be fetched a moment ago is not asked for again. With `load`, the segments are
     returned too. Whatever is wrong with a single source stands in its state, and is not raised."""
     result = Build()
-    store, segments = SourceStore(settings.sources), SegmentStore(settings.index)
+    store, segments = SourceStore(settings.sources), open_store(settings)
     spare = 0 if retry else SPARE_SECONDS
     sources = _fetch(catalog, store, settings, notify, result, spare=spare)
     names = _names(sources, encoder)
+    here = segments.known(names.values())
     lost = [
         source_id
         for source_id, source in sources.items()
         if isinstance(source, Source)
-        and not segments.holds(names[source_id])
+        and names[source_id] not in here
         and not store.is_intact(source)
     ]
     if lost:
         sources = _fetch(catalog, store, settings, notify, result, spare=spare)
         names = _names(sources, encoder)
+        here = segments.known(names.values())
     sweep(settings.index)
     sweep(settings.documents)
 
     missing: dict[str, Source] = {}
+    present: dict[str, Source] = {}
     for source_id, source in sources.items():
         if isinstance(source, Attempt):
             result.states[source_id] = SourceState(source_id, reason=source.reason)
             continue
         name = names[source_id]
         result.states[source_id] = SourceState(source_id, source, name)
-        if name in result.segments or name in missing:
-            continue
-        try:
-            if not segments.holds(name):
-                missing[name] = source
-            elif load:
-                result.segments[name] = segments.load(name)
-            else:
-                segments.verify(name)
-        except SegmentError as error:
-            log.warning("%s is rebuilt: %s", source_id, error)
-            result.damaged += (source_id,)
-            missing[name] = source
+        (present if name in here else missing).setdefault(name, source)
+    for name, found in segments.load_all(present) if load else segments.verify_all(present):
+        if isinstance(found, SegmentError):
+            log.warning("%s is rebuilt: %s", present[name].id, found)
+            result.damaged += (present[name].id,)
+            missing[name] = present[name]
+        else:
+            result.segments[name] = found
 
     notify("read and embed", 0, len(missing), "")
     for done, (name, document) in enumerate(_documents(missing, store, settings), start=1):
         source = missing[name]
         if isinstance(document, Document):
-            segment = _embedded(name, source, document, encoder, segments)
+            segment = _embedded(name, source, document, encoder, settings)
             result.embedded += 1
             result.passages += len(segment.passages)
             if load:
@@ -166,7 +165,7 @@ def _names(sources: Mapping[str, Source | Attempt], encoder: Encoder) -> dict[st
 
 
 def _embedded(
-    name: str, source: Source, document: Document, encoder: Encoder, segments: SegmentStore
+    name: str, source: Source, document: Document, encoder: Encoder, settings: Settings
 ) -> Segment:
     """The segment of a document, made and saved."""
     passages = split(document, fits=lambda text: encoder.count_tokens(text) <= encoder.max_tokens)
@@ -174,9 +173,9 @@ def _embedded(
         much = f"{len(passages):,} passages, of which the first {MOST_PASSAGES:,} are embedded"
         log.warning("%s: %s; what comes after them is not found", source.id, much)
         passages = passages[:MOST_PASSAGES]
-    parts = UnfinishedVectors(segments.folder / "unfinished", name, encoder)
+    parts = UnfinishedVectors(settings.index / "unfinished", name, encoder)
     segment = make_segment(name, document, passages, *parts.embed(passages))
-    segments.save(segment)
+    open_store(settings).save(segment)
     parts.delete()
     return segment
 

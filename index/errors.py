@@ -56,6 +56,10 @@ class SegmentError(RagError):
     """A file of the index is damaged or not of this format."""
 
 
+class StoreError(RagError):
+    """A store of segments cannot be reached, or is none."""
+
+
 class DatasetError(RagError):
     """An evaluation set cannot be read or does not have the documented form."""
 

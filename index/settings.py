@@ -22,6 +22,7 @@ CONFIGURABLE: Mapping[str, str] = MappingProxyType(
         "offline": "true: never use the network",
         "encoder": "the sentence-transformers model: name or folder",
         "device": "where models compute: cpu, cuda, cuda:1, mps",
+        "store": "where passages are: segments (files), a Milvus server, or a .db of Milvus Lite",
         "writer": "who writes: auto, local, extractive, chat",
         "model": "the instruct model: name or folder; for chat the name the server knows",
         "base-url": "an OpenAI-compatible server, for the writer chat",
@@ -37,13 +38,14 @@ DEFAULT_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 class Settings:
     """`data_dir` holds everything that is built; `mirror` is read before the network;
     `offline` never touches the network, not even for models; `device` is where models compute, ""
-    a GPU where there is one."""
+    a GPU where there is one; `store` is where segments are kept (`index.stores`)."""
 
     data_dir: Path = Path("data")
     mirror: Path | None = None
     offline: bool = False
     encoder: str = DEFAULT_ENCODER
     device: str = ""
+    store: str = "segments"
     pdf_seconds: float = 120.0
     pdf_memory_bytes: int = 2 << 30
 
@@ -90,7 +92,7 @@ def read_config() -> dict[str, str]:
         if isinstance(value, bool) != (key == "offline") or not isinstance(value, str | bool):
             expected = "true or false" if key == "offline" else 'text in quotes: "…"'
             raise RagError(f"{path}: {key} is {value!r}; expected {expected}")
-        if key in _FOLDERS:
+        if _is_path(key, str(value)):
             raw[key] = str(path.parent / _expanded(str(value)))
     return {key: str(value) for key, value in raw.items()}
 
@@ -101,9 +103,13 @@ def write_config(values: Mapping[str, str]) -> None:
     for key, value in values.items():
         if key == "offline" and value.lower() not in ("true", "false"):
             raise RagError(f"offline is {value!r}; expected true or false")
-        text = str(_expanded(value).absolute()) if key in _FOLDERS else value
+        text = str(_expanded(value).absolute()) if _is_path(key, value) else value
         lines.append(f"{key} = {text.lower() if key == 'offline' else json.dumps(text)}\n")
     write_output(config_path(), "".join(lines).encode())
+
+
+def _is_path(key: str, value: str) -> bool:
+    return key in _FOLDERS or (key == "store" and value.endswith(".db"))
 
 
 def variable(key: str) -> str:

@@ -88,6 +88,9 @@ def test_settings_are_kept_shown_and_forgotten(
     shown = invoke("config").out
     assert f"mirror    {tmp_path}  (this file)" in shown
     assert re.search(r"offline +True +\(this file\)", shown)
+    invoke("config", "store", "here.db")
+    assert f'store = "{Path.cwd() / "here.db"}"' in config.read_text()
+    invoke("config", "store", "--unset")
     monkeypatch.setenv("RAG_MODEL", "mine")
     assert "mine  (RAG_MODEL)" in invoke("config", "model").out
     invoke("config", "mirror", "--unset")

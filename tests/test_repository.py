@@ -27,6 +27,7 @@ HOMES = {
         "rag/selection/reader.py",
     ),
     "faiss": ("index/stores/",),
+    "pymilvus": ("index/stores/milvus.py",),
     "pypdf": ("index/documents/pdf/",),
     "pypdfium2": (
         "index/documents/pdf/ink.py",

@@ -1,1 +1,43 @@
-"""Segments on disk."""
+"""Where segments are kept: files of one's own, or Milvus. All of them keep the same content."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from index.errors import SegmentError
+    from index.settings import Settings
+    from index.stores.segments import Segment
+
+
+class Store(Protocol):
+    """Segments by name. A name is a hash of the content, so nothing is ever out of date: a segment
+    is there whole, or it is not there. Each method raises StoreError where the store cannot be
+    reached."""
+
+    def known(self, names: Collection[str]) -> frozenset[str]:
+        """Those of the names that are here."""
+
+    def save(self, segment: Segment) -> object:
+        """Keep the segment, whole or not at all; where it is here already, nothing changes."""
+
+    def load(self, name: str) -> Segment:
+        """The segment of this name. Raises SegmentError where it is absent or damaged."""
+
+    def load_all(self, names: Collection[str]) -> Iterator[tuple[str, Segment | SegmentError]]:
+        """Each of the names with its segment, in the order given, or with what is wrong."""
+
+    def verify_all(self, names: Collection[str]) -> Iterator[tuple[str, SegmentError]]:
+        """Those of the names that are damaged, as far as can be told without loading them."""
+
+
+def open_store(settings: Settings) -> Store:
+    """The store that `settings.store` names. Raises StoreError for what is none."""
+    if settings.store == "segments":
+        from index.stores.segments import SegmentStore
+
+        return SegmentStore(settings.index)
+    from index.stores.milvus import MilvusStore
+
+    return MilvusStore(settings.store)

@@ -14,7 +14,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -111,7 +111,7 @@ class SegmentStore:
         """The segment of this name, its file read once. Raises SegmentError where it is absent or
         damaged."""
         try:
-            return _unpack(name, self._content(name))
+            return unpack(name, self._content(name))
         except (KeyError, ValueError, TypeError, RuntimeError) as error:
             raise SegmentError(
                 f"{self.path(name)} is not a segment of format {FORMAT} ({error}). Run `rag index`."
@@ -126,6 +126,26 @@ class SegmentStore:
                 return
         self._content(name)
         _date(self.path(name))
+
+    def known(self, names: Collection[str]) -> frozenset[str]:
+        """See `index.stores.Store`."""
+        return frozenset(name for name in names if self.holds(name))
+
+    def load_all(self, names: Collection[str]) -> Iterator[tuple[str, Segment | SegmentError]]:
+        """See Store."""
+        for name in names:
+            try:
+                yield name, self.load(name)
+            except SegmentError as error:
+                yield name, error
+
+    def verify_all(self, names: Collection[str]) -> Iterator[tuple[str, SegmentError]]:
+        """See Store. Each file is compared with its checksum, as `verify` does."""
+        for name in names:
+            try:
+                self.verify(name)
+            except SegmentError as error:
+                yield name, error
 
     def _content(self, name: str) -> bytes:
         if not self.holds(name):
@@ -144,6 +164,12 @@ def _pack(segment: Segment) -> bytes:
     flat = faiss.IndexFlatIP(segment.vectors.shape[1] or 1)
     if len(segment.vectors):
         flat.add(segment.vectors)
+    packed: bytes = without_vectors(segment) + faiss.serialize_index(flat).tobytes()
+    return packed
+
+
+def without_vectors(segment: Segment) -> bytes:
+    """All of a segment but the vectors of its passages; equal segments give equal bytes."""
     header = {
         "format": FORMAT,
         "document": segment.document,
@@ -157,13 +183,12 @@ def _pack(segment: Segment) -> bytes:
         [p.start, p.end, p.text, p.heading, p.pages, p.sentences, p.lost] for p in segment.passages
     ]
     lines = [json.dumps(part, ensure_ascii=False) + "\n" for part in (header, passages)]
-    vectors = segment.sentences.tobytes() + faiss.serialize_index(flat).tobytes()
-    return "".join(lines).encode() + vectors
+    return "".join(lines).encode() + segment.sentences.tobytes()
 
 
-def _unpack(name: str, content: bytes) -> Segment:
-    import faiss
-
+def unpack(name: str, content: bytes, vectors: Vectors | None = None) -> Segment:
+    """The inverse of `without_vectors`; where no vectors are given, a FAISS index follows in the
+    content. Raises KeyError, ValueError, TypeError or RuntimeError for what is no segment."""
     head, body, _ = content.split(b"\n", 2)
     header = json.loads(head)
     if header["format"] != FORMAT:
@@ -183,16 +208,19 @@ def _unpack(name: str, content: bytes) -> Segment:
     count, dimension = _sentence_count(passages), header["dimension"]
     offset = len(head) + len(body) + 2
     sentences = np.frombuffer(content, dtype="<f2", count=count * dimension, offset=offset)
-    flat = faiss.deserialize_index(
-        np.frombuffer(content, dtype=np.uint8, offset=offset + sentences.nbytes)
-    )
-    if not flat.ntotal == len(passages) == header["passages"]:
-        raise ValueError(f"{header['passages']} passages, {flat.ntotal} vectors")
+    if vectors is None:
+        import faiss
+
+        index = np.frombuffer(content, dtype=np.uint8, offset=offset + sentences.nbytes)
+        flat = faiss.deserialize_index(index)
+        # FAISS reads no vectors out of an empty index.
+        vectors = flat.reconstruct_n() if flat.ntotal else np.zeros((0, dimension), np.float32)
+    if not len(vectors) == len(passages) == header["passages"]:
+        raise ValueError(f"{header['passages']} passages, {len(vectors)} vectors")
     return Segment(
         name=name,
         passages=passages,
-        # FAISS reads no vectors out of an empty index.
-        vectors=flat.reconstruct_n() if flat.ntotal else np.zeros((0, dimension), np.float32),
+        vectors=vectors,
         sentences=sentences.reshape(count, dimension),
         document=header["document"],
         extractor=header["extractor"],

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 DATA_DIR = Path("data")
 ENCODER = DEFAULT_ENCODER
+STORE = "segments"
 
 QuestionOrPrompts = Annotated[
     list[str],
@@ -92,6 +93,15 @@ Device = Annotated[
         help="Where models compute: cpu, cuda, cuda:1, mps; a GPU where there is one if not given.",
     ),
 ]
+StoreName = Annotated[
+    str,
+    typer.Option(
+        "--store",
+        envvar="RAG_STORE",
+        help="Where passages are kept: segments (files in the data directory), a Milvus server "
+        "(http://host:19530), or a path ending in .db (Milvus Lite).",
+    ),
+]
 OpenSettings = Callable[[], Settings]
 OpenPipeline = Callable[..., "Pipeline"]
 
@@ -102,12 +112,13 @@ def settings(
     offline: Offline = False,
     encoder: EncoderName = ENCODER,
     device: Device = "",
+    store: StoreName = STORE,
 ) -> Settings:
     """The settings that these options add up to."""
     if mirror is not None and not mirror.is_dir():
         problem = "is not a folder" if mirror.exists() else "does not exist"
         raise typer.BadParameter(f"{mirror} {problem}", param_hint="--mirror")
-    return Settings(data_dir, mirror, offline, encoder, device)
+    return Settings(data_dir, mirror, offline, encoder, device, store)
 
 
 _WRITERS_OF = {
@@ -197,6 +208,7 @@ def open_pipeline(
     offline: Offline = False,
     encoder: EncoderName = ENCODER,
     device: Device = "",
+    store: StoreName = STORE,
 ) -> "Pipeline":
     """The pipeline that these options describe, its writer announced on stderr."""
     from index.encoder import LazyEncoder
@@ -211,7 +223,7 @@ def open_pipeline(
                 f"--writer {writer} has no use for it: it is for {others}",
                 param_hint="--" + name.replace("_", "-"),
             )
-    chosen = settings(data_dir, mirror, offline, encoder, device)
+    chosen = settings(data_dir, mirror, offline, encoder, device, store)
     # The encoder first: it fails at once where it is missing; a writer may be a large download.
     lazy_encoder = LazyEncoder(chosen)
     if writer != "chat":

@@ -103,13 +103,13 @@ def _titles(
     """What the works of the hits are called, by source: in the prompts, or else in their text."""
     from index.build import current_segment_name
     from index.sources.store import SourceStore
-    from index.stores.segments import SegmentStore
+    from index.stores import open_store
 
     titles = {sid: item.name for item in listings if item.name for sid in item.source_ids}
     for source_id in {hit.source_id for hit in hits} - titles.keys():
         if source := SourceStore(chosen.sources).get(source_id):
             name = current_segment_name(source, encoder)
-            own = SegmentStore(chosen.index).load(name).title
+            own = open_store(chosen).load(name).title
             titles[source_id] = source.title or own
     return titles
 

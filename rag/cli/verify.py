@@ -13,9 +13,11 @@ from index.settings import Settings
 from rag.cli.options import (
     DATA_DIR,
     ENCODER,
+    STORE,
     DataDir,
     Device,
     EncoderName,
+    StoreName,
     reextraction,
     say,
     settings,
@@ -43,6 +45,7 @@ def run(
     data_dir: DataDir = DATA_DIR,
     encoder: EncoderName = ENCODER,
     device: Device = "",
+    store: StoreName = STORE,
 ) -> None:
     """Check every quote, page, link and listing of each ANSWER against the stored sources, which
     are extracted again from their bytes. Exit 0 and one line of counts, or 1 and each failure.
@@ -66,7 +69,7 @@ def run(
         except AnswerError as error:
             failures.append(f"{path}: {str(error).removeprefix(f'{path}: ')}")
     count = len(answers) + len(failures)
-    chosen = settings(data_dir, offline=True, encoder=encoder, device=device)
+    chosen = settings(data_dir, offline=True, encoder=encoder, device=device, store=store)
     document_of = reextraction(answers.values(), chosen)
     verifications = {name: verify(answer, document_of) for name, answer in answers.items()}
     for name, verification in verifications.items():

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache
 from itertools import chain
 
 import numpy as np
@@ -26,7 +25,8 @@ from index.links import parse_github_link, parse_paper_link
 from index.passages import Passage
 from index.settings import Settings
 from index.sources.store import Source, SourceStore, source_type_of
-from index.stores.segments import Segment, SegmentStore
+from index.stores import open_store
+from index.stores.segments import Segment
 from rag.prompt import Prompt
 from rag.retrieval.evidence import (
     FACETS,
@@ -241,12 +241,12 @@ def search_data_dir(
     Fetches and indexes nothing. Text that several sources share is searched once, under the first
     of their ids. Raises SourceError where a name fits nothing, EncoderError where nothing was
     indexed with this encoder, SegmentError where everything there is to search is damaged."""
-    store = SegmentStore(settings.index)
+    store = open_store(settings)
     names: dict[str, str] = {}  # segment → source id
     for source in sorted(_named(works, SourceStore(settings.sources)), key=lambda item: item.id):
-        name = current_segment_name(source, encoder.name)
-        if store.path(name).exists():
-            names.setdefault(name, source.id)
+        names.setdefault(current_segment_name(source, encoder.name), source.id)
+    here = store.known(names)
+    names = {name: source_id for name, source_id in names.items() if name in here}
     if not names:
         raise EncoderError(
             f"{', '.join(works) or settings.data_dir}: nothing here is indexed by this version "
@@ -257,20 +257,26 @@ def search_data_dir(
     damaged: list[SegmentError] = []
 
     def segments() -> Iterator[tuple[str, Segment]]:
-        for done, (name, source_id) in enumerate(names.items(), 1):
-            try:
-                yield source_id, store.load(name)
-            except SegmentError as error:
-                log.warning("%s is not searched: %s", source_id, error)
-                damaged.append(error)
+        for done, (name, found) in enumerate(store.load_all(names), 1):
+            if isinstance(found, SegmentError):
+                log.warning("%s is not searched: %s", names[name], found)
+                damaged.append(found)
+            else:
+                yield names[name], found
             notify("search", done, len(names), "")
 
     (ranking,) = rank(segments(), [query], encoder.encode_queries([query]))
     if len(damaged) == len(names):
         raise damaged[0]
     name_of = {source_id: name for name, source_id in names.items()}
-    passages = cache(lambda source_id: store.load(name_of[source_id]).passages)
-    hits = ranking.hits(passages, max(count, DEPTH) if reranker else count)
+    wanted = max(count, DEPTH) if reranker else count
+    best = {ranking.places[row][0] for row in order(ranking.scores)[:wanted]}
+    passages: dict[str, Sequence[Passage]] = {}
+    for name, found in store.load_all([name_of[source_id] for source_id in best]):
+        if isinstance(found, SegmentError):
+            raise found
+        passages[names[name]] = found.passages
+    hits = ranking.hits(passages.__getitem__, wanted)
     return rerank(reranker, query, hits)[:count] if reranker else hits
 
 

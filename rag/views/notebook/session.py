@@ -130,6 +130,7 @@ class SettingsOptions(TypedDict, total=False):
     mirror: Folder | None
     offline: bool | None
     encoder: str
+    store: str
 
 
 class Options(SettingsOptions, total=False):
@@ -195,13 +196,15 @@ def settings_here(
     *,
     offline: bool | None = None,
     encoder: str = DEFAULT_ENCODER,
+    store: str = "",
 ) -> Settings:
     """The settings of this notebook. Defaults come from the environment (`RAG_DATA_DIR`,
-    `RAG_MIRROR`, `RAG_OFFLINE`) and the file of `rag config`; `data_dir` is otherwise the folder
-    `data` of the project that the working directory is in, or of the working directory."""
+    `RAG_MIRROR`, `RAG_OFFLINE`, `RAG_STORE`) and the file of `rag config`; `data_dir` is otherwise
+    the folder `data` of the project that the working directory is in, or of the working
+    directory."""
     expect(Folder | None, data_dir=data_dir, mirror=mirror)
     expect(bool | None, offline=offline)
-    expect(str, encoder=encoder)
+    expect(str, encoder=encoder, store=store)
     folder = data_dir or configured("data-dir")
     if not folder:
         here = Path.cwd()
@@ -216,7 +219,8 @@ def settings_here(
     if offline is None:
         offline = configured("offline").lower() not in ("", "0", "false")
     papers = Path(mirror) if mirror is not None else None
-    return Settings(Path(folder), papers, offline, encoder, configured("device"))
+    store = store or configured("store") or Settings().store
+    return Settings(Path(folder), papers, offline, encoder, configured("device"), store)
 
 
 def open_pipeline(

@@ -1,0 +1,193 @@
+"""Milvus in place of files: the embedded one and a server, both real."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from index.build import Build, build
+from index.encoder import Encoder
+from index.errors import SegmentError, StoreError
+from index.settings import Settings
+from index.stores import Store, open_store
+from index.stores.segments import Segment, without_vectors
+from rag.pipeline import Pipeline
+from rag.retrieval.retrieve import search_data_dir
+from rag.writers.extractive import ExtractiveWriter
+from tests.parts.commands import invoke
+from tests.parts.indexed import segment
+from tests.parts.milvus import MilvusServer
+from tests.parts.works import LISTED, PROMPTS, prompt
+
+pymilvus = pytest.importorskip("pymilvus", reason="the extra `milvus` is not installed")
+pytest.importorskip("milvus_lite", reason="the extra `milvus` is not installed")
+
+EVERYTHING = prompt("colour", sorted(LISTED), []).catalog
+READABLE = len(EVERYTHING.source_ids) - 1
+
+
+def settings_with(store: str, folder: Path, mirror: Path, encoder: Path) -> Settings:
+    return Settings(folder, mirror, offline=True, encoder=str(encoder), store=store)
+
+
+@pytest.fixture(scope="module", params=["embedded", "server"])
+def address(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("milvus")
+    if request.param == "embedded":
+        yield str(folder / "embedded.db")
+    else:
+        with MilvusServer(folder / "server") as server:
+            yield server.address
+
+
+@pytest.fixture(scope="module")
+def chosen(
+    address: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    small_mirror: Path,
+    encoder_folder: Path,
+) -> Settings:
+    """A data directory whose segments are in Milvus."""
+    return settings_with(address, tmp_path_factory.mktemp("data"), small_mirror, encoder_folder)
+
+
+@pytest.fixture(scope="module")
+def built(chosen: Settings, encoder: Encoder) -> Build:
+    return build(EVERYTHING, chosen, encoder)
+
+
+def content(one: Segment) -> tuple[bytes, bytes]:
+    return without_vectors(one), one.vectors.tobytes()
+
+
+def client_of(store: Store) -> Any:
+    return pymilvus.MilvusClient(cast(Any, store).address)
+
+
+def test_a_segment_comes_back_bit_by_bit(chosen: Settings) -> None:
+    store = open_store(chosen)
+    saved = [
+        segment(["A red fox runs.", "Ünï çödé \U0001f600."], name="1" * 32, heading="h" * 100_000),
+        segment([f"Sentence {n} of many." for n in range(1_200)], name="2" * 32),
+        segment([], name="3" * 32),
+    ]
+    for one in saved:
+        store.save(one)
+    names = [one.name for one in saved]
+    assert store.known([*names, "4" * 32]) == set(names)
+    found = dict(store.load_all([*reversed(names), "4" * 32]))
+    assert [name for name in found if name in names] == names[::-1]
+    assert [content(cast(Segment, found[name])) for name in names] == list(map(content, saved))
+    assert isinstance(found["4" * 32], SegmentError)
+    with pytest.raises(SegmentError, match=r"no segment 4444.*rag index"):
+        store.load("4" * 32)
+
+
+def test_a_second_build_embeds_and_writes_nothing(
+    built: Build, chosen: Settings, encoder: Encoder
+) -> None:
+    assert built.embedded == built.added == READABLE
+    assert not list(chosen.index.glob("*.segment"))
+    name_only = cast(Encoder, SimpleNamespace(name=encoder.name))
+    again = build(EVERYTHING, chosen, name_only)
+    assert (again.added, again.embedded, again.damaged) == (0, 0, ())
+    assert again.states == built.states
+
+
+def test_evidence_and_search_are_those_of_the_segments(
+    built: Build, chosen: Settings, encoder: Encoder, pipeline: Pipeline, tmp_path: Path
+) -> None:
+    there = Pipeline(chosen, encoder, ExtractiveWriter())
+    for asked in PROMPTS.values():
+        assert there.gather(asked) == pipeline.gather(asked)
+    files = replace(chosen, store="segments", data_dir=tmp_path)
+    build(EVERYTHING, files, encoder)
+    hits = [search_data_dir("What colours a photograph?", 50, s, encoder) for s in (chosen, files)]
+    assert hits[0] == hits[1]
+    assert len(hits[0]) > 5
+
+
+def test_every_command_works_with_it(
+    chosen: Settings, prompt_files: Mapping[str, Path], tmp_path: Path, small_mirror: Path
+) -> None:
+    common = ["--data-dir", chosen.data_dir, "--encoder", chosen.encoder]
+    fetching = ["--mirror", small_mirror, "--offline"]
+    store = ["--store", chosen.store]
+    assert "usable" in invoke("index", prompt_files["move"], *common, *fetching, *store).err
+    answer = tmp_path / "answer.json"
+    invoke(
+        "ask", prompt_files["move"], "--writer", "extractive", "--output", answer,
+        *common, *fetching, *store,
+    )  # fmt: skip
+    invoke("verify", "--strict", answer, *common, *store)
+    assert "full text" in invoke("catalog", prompt_files["move"], "--data-dir", chosen.data_dir).out
+    search = ["search", "What moves?", prompt_files["move"], "--json", *common, *fetching]
+    found = invoke(*search, *store).out
+    assert found == invoke(*search).out
+    assert json.loads(found.splitlines()[0])["title"]
+
+
+def test_what_a_build_did_not_finish_or_someone_changed_is_made_anew(
+    built: Build, chosen: Settings, encoder: Encoder
+) -> None:
+    store = open_store(chosen)
+    client = client_of(store)
+    unfinished, changed, lost = [s.segment for s in built.states.values() if s.segment][:3]
+    before = {name: content(store.load(name)) for name in (unfinished, changed, lost)}
+    client.delete("grounded_rag_pieces", ids=[f"{unfinished}-0"])
+    (table,) = [t for t in client.list_collections() if t.endswith(f"_{encoder.dimension}")]
+    (row,) = client.query(table, ids=[f"{changed}-0"], output_fields=["*"])
+    client.upsert(table, [row | {"text": row["text"].swapcase()}])
+    client.delete(table, ids=[f"{lost}-0"])
+    assert store.known([unfinished]) == frozenset()
+    for name in (changed, lost):
+        with pytest.raises(SegmentError, match="damaged: its checksum does not match"):
+            store.load(name)
+    again = build(EVERYTHING, chosen, encoder, load=True)
+    assert again.embedded == 3
+    assert len(again.damaged) == 2
+    assert {name: content(store.load(name)) for name in before} == before
+
+
+def test_a_server_that_dies_in_a_build_is_named_and_the_next_build_goes_on(
+    tmp_path: Path, small_mirror: Path, encoder_folder: Path, encoder: Encoder
+) -> None:
+    with MilvusServer(tmp_path / "server") as server:
+        address = server.address.replace("//", "//root:secret@")
+        settings = settings_with(address, tmp_path / "data", small_mirror, encoder_folder)
+
+        def notify(stage: str, done: int, total: int, what: str) -> None:
+            if (stage, done) == ("read and embed", 2):
+                server.kill()
+
+        with pytest.raises(StoreError, match=r"Milvus at http://127.*start it") as raised:
+            build(EVERYTHING, settings, encoder, notify=notify)
+        assert "secret" not in str(raised.value)
+        server.start()
+        again = build(EVERYTHING, settings, encoder, load=True)
+        assert (again.embedded, again.damaged) == (READABLE - 2, ())
+        assert len(again.segments) == READABLE
+
+
+def test_no_server_and_a_file_that_is_in_use_are_named(
+    tmp_path: Path, small_mirror: Path, encoder_folder: Path
+) -> None:
+    def ask(store: str) -> None:
+        open_store(settings_with(store, tmp_path, small_mirror, encoder_folder)).known(["1" * 32])
+
+    with MilvusServer(tmp_path / "used.db") as server:
+        with pytest.raises(StoreError, match="one process at a time"):
+            ask(str(server.folder))
+        server.kill()
+        with pytest.raises(StoreError, match=f"Milvus at {server.address} did not answer"):
+            ask(server.address)
+    with pytest.raises(StoreError, match="expected `segments`, the address of a Milvus server"):
+        ask("elsewhere")
