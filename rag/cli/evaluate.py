@@ -42,9 +42,7 @@ Graded = Annotated[
 ]
 Mirrors = Annotated[
     list[Path] | None,
-    typer.Option(
-        "--mirror", help="A folder with the works of the graded prompts.", file_okay=False
-    ),
+    typer.Option("--mirror", help="A folder with the graded prompts' works.", file_okay=False),
 ]
 # Typer takes no list of literals.
 BaselineName = StrEnum("BaselineName", ["langchain", "bm25"])
@@ -299,10 +297,7 @@ def support(
 
 @app.command()
 def relevance(
-    graded: Annotated[
-        list[Path],
-        typer.Argument(help="Graded prompts: a folder of JSON files, or a JSON-lines file."),
-    ],
+    graded: Annotated[list[Path], typer.Argument(help="Graded prompts: JSON files, JSON lines.")],
     mirror: Mirrors = None,
     part: Annotated[str, typer.Option("--set", help="Only prompts of this set, as test.")] = "",
     device: options.Device = "",
