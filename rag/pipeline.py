@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from dataclasses import dataclass, field
 
 from index.build import Notify, SourceState, build, silent
 from index.catalog import Catalog
@@ -49,11 +51,15 @@ class TimedStream:
 @dataclass(frozen=True, slots=True)
 class Pipeline:
     """Answers any number of prompts with one encoder and one writer. Each prompt sees the works
-    that it lists and no others; works that are not indexed yet are indexed first."""
+    that it lists and no others; works that are not indexed yet are indexed first. Up to
+    `concurrency` answers may be written at once, each in a thread; works are read and searched by
+    one thread at a time."""
 
     settings: Settings
     encoder: Encoder
     writer: Writer
+    concurrency: int = 1
+    _reading: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 
     @classmethod
     def of(cls, settings: Settings, writer: Writer) -> Pipeline:
@@ -66,12 +72,34 @@ class Pipeline:
         """The answer to `prompt`. The writer may call `stream` with text as it is written."""
         return self.answer(self.gather(prompt, notify=notify), notify=notify, stream=stream)
 
+    def ask_all(self, prompts: Sequence[Prompt], *, notify: Notify = silent) -> Generator[Answer]:
+        """Index what is missing of all works; then the answers to `prompts`, in their order, up to
+        `concurrency` of them written at once. An error is raised in the place of its answer, and
+        ends the others at their next words."""
+        catalog = Catalog.of(listing for prompt in prompts for listing in prompt.listings)
+        build(catalog, self.settings, self.encoder, notify=notify, retry=False)
+        ended = threading.Event()
+
+        def stream(_: str) -> None:
+            if ended.is_set():
+                raise CancelledError
+
+        def answers() -> Generator[Answer]:
+            with ThreadPoolExecutor(self.concurrency) as pool:
+                try:
+                    yield from pool.map(lambda prompt: self.ask(prompt, stream=stream), prompts)
+                finally:
+                    ended.set()
+
+        return answers()
+
     def gather(self, prompt: Prompt, *, notify: Notify = silent) -> Evidence:
         """The evidence for `prompt`, in which works without a name have their title."""
-        readings, segments = self.read(prompt.catalog, notify)
-        prompt = prompt.titled({sid: reading.title for sid, reading in readings.items()})
-        source_ids = dict.fromkeys(sid for item in prompt.listings for sid in item.source_ids)
-        return retrieve(prompt, [readings[sid] for sid in source_ids], segments, self.encoder)
+        with self._reading:
+            readings, segments = self.read(prompt.catalog, notify)
+            prompt = prompt.titled({sid: reading.title for sid, reading in readings.items()})
+            source_ids = dict.fromkeys(sid for item in prompt.listings for sid in item.source_ids)
+            return retrieve(prompt, [readings[sid] for sid in source_ids], segments, self.encoder)
 
     def answer(
         self, evidence: Evidence, *, notify: Notify | None = None, stream: Stream | None = None

@@ -9,10 +9,8 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -23,24 +21,30 @@ from hypothesis import strategies as st
 from langchain_core.language_models import FakeListChatModel, GenericFakeChatModel
 from llguidance import LLMatcher
 
+from index.encoder import Encoder
 from index.errors import WriterError
+from index.settings import Settings
+from rag.answer.model import Answer
+from rag.answer.verify import Reextraction, verify
+from rag.pipeline import Pipeline
 from rag.retrieval.evidence import FACETS
 from rag.writers.base import CHAT_KEY, NOT_SAID, Draft
 from rag.writers.chat import ChatWriter, read_reply, reply_schema, sentence_ids
 from rag.writers.choice import open_chat_model
 from rag.writers.grammar import ShownPassage, candidates_of, prose_error
 from rag.writers.instruct import WritingSettings
-from rag.writers.local.decoding import Decoder
+from tests.parts.chat_server import GRAMMARS, ChatServer
+from tests.parts.commands import invoke
 from tests.parts.tiny_models import (
     KITES,
     FixedChecker,
     check_draft,
     evidence,
     hits,
-    loaded,
     saved,
     statements,
 )
+from tests.parts.works import PROMPTS, write_prompts
 
 GOOD = json.dumps({"statements": [{"text": "Wind goes into a kite.", "quotes": ["1.1"]}]})
 PARTS = 6  # four parts and two relevance notes
@@ -217,76 +221,9 @@ class TestFailures:
         assert "stopped answering" in "".join(pieces)
 
 
-class TinyServer:
-    """An OpenAI-compatible server around a real tiny model. `takes` are the forms it decodes in;
-    it `ignores` or refuses the others, and dies after `lives` requests."""
-
-    def __init__(self, *takes: str, lives: int = 10_000, ignores: bool = False) -> None:
-        self.takes, self.lives, self.ignores = takes, lives, ignores
-        self.requests: list[dict[str, Any]] = []
-        self.keys: set[str] = set()
-        self.lock = threading.Lock()
-        model = loaded()
-        self.decoder = Decoder(model.model, model.vocabulary)
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                outer.keys.add(self.headers.get("Authorization", ""))
-                with outer.lock:
-                    status, reply = outer.answer(body)
-                if not status:
-                    self.connection.close()
-                    return
-                data = json.dumps(reply).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *args: Any) -> None:
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_address[1]}/v1"
-        self.thread = threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True)
-        self.thread.start()
-
-    def answer(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        self.requests.append(body)
-        if len(self.requests) > self.lives:
-            return 0, {}
-        grammar = "start: /[a-z ]{5,40}/"
-        if "structured_outputs" in body and not self.ignores:
-            if "grammar" not in self.takes:
-                return 400, {"error": {"message": "unknown field structured_outputs"}}
-            grammar = body["structured_outputs"]["grammar"]
-        elif "response_format" in body and not self.ignores:
-            if "schema" not in self.takes:
-                return 422, {"error": {"message": "no response_format here"}}
-            form = body["response_format"]["json_schema"]["schema"]
-            grammar = LLMatcher.grammar_from_json_schema(form, {"whitespace_flexible": False})
-        words = "".join(message["content"] for message in body["messages"])
-        ids = self.decoder.vocabulary.plain(words)[-600:]
-        text = self.decoder.decode(
-            ids, grammar, budget=2500, temperature=1.0, seed=len(self.requests)
-        ).text
-        message = {"role": "assistant", "content": text}
-        usage = {"prompt_tokens": 9, "completion_tokens": 7, "total_tokens": 16}
-        choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
-        reply = {"id": "1", "object": "chat.completion", "created": 0, "model": "tiny"}
-        return 200, {**reply, "choices": choices, "usage": usage}
-
-    def close(self) -> None:
-        self.http.shutdown()
-        self.http.server_close()
-        self.thread.join()
-
-
-def writer_for(server: TinyServer) -> ChatWriter:
-    writer = open_chat_model("tiny", base_url=server.url, settings=WritingSettings(tries=0))
+def writer_for(server: ChatServer, retries: int = 2) -> ChatWriter:
+    short = WritingSettings(tries=0)
+    writer = open_chat_model("random", base_url=server.url, settings=short, retries=retries)
     writer.checker = FixedChecker(1.0)
     return writer
 
@@ -295,28 +232,33 @@ class TestServer:
     pytest.importorskip("langchain_openai", reason="needs the extra `chat`")
 
     @pytest.fixture
-    def serve(self) -> Iterator[Callable[..., TinyServer]]:
+    def serve(self) -> Iterator[Callable[..., ChatServer]]:
         with contextlib.ExitStack() as servers:
 
-            def start(*takes: str, **more: Any) -> TinyServer:
-                server = TinyServer(*takes, **more)
+            def start(*takes: str, **more: Any) -> ChatServer:
+                server = ChatServer(*takes, **more)
                 servers.callback(server.close)
                 return server
 
             yield start
 
+    @pytest.mark.parametrize("name", GRAMMARS)
     def test_one_that_takes_the_grammar_cannot_misquote(
-        self, serve: Callable[..., TinyServer]
+        self, serve: Callable[..., ChatServer], name: str
     ) -> None:
-        server = serve("grammar", "schema")
+        server = serve(name, ignores=True)
         draft = writer_for(server).write(evidence())
         check_draft(evidence(), draft)
         assert draft.record.events == ()
         assert draft.record.tokens_decoded == 7 * PARTS
-        assert all("structured_outputs" in body for body in server.requests)
+        # The very text by which the local writer decodes, with its prose bounded.
+        header, grammar = server.requests[0]["grammar"].split("\n", 1)
+        assert header == "%llguidance {}"
+        assert grammar.startswith("start: TEXT\nTEXT: PROSE")
+        assert all(body["grammar"].startswith("%llguidance") for body in server.requests)
 
     def test_one_that_takes_a_schema_cannot_name_an_unknown_id(
-        self, serve: Callable[..., TinyServer]
+        self, serve: Callable[..., ChatServer]
     ) -> None:
         server = serve("schema")
         draft = writer_for(server).write(evidence())
@@ -336,33 +278,73 @@ class TestServer:
         "options", [{}, {"ignores": True}, {"lives": 3}], ids=["refuses", "ignores", "dies"]
     )
     def test_one_that_takes_neither_or_dies_leaves_a_verified_answer(
-        self, serve: Callable[..., TinyServer], options: dict[str, Any]
+        self, serve: Callable[..., ChatServer], options: dict[str, Any]
     ) -> None:
         server = serve(*(["grammar"] if "lives" in options else []), **options)
-        draft = writer_for(server).write(evidence())
+        draft = writer_for(server, retries=0).write(evidence())
         check_draft(evidence(), draft)
         fallbacks = [event.detail for event in draft.record.events if event.kind == "fall-back"]
         assert fallbacks
         assert "127.0.0.1" not in "".join(fallbacks)
 
     def test_one_that_is_not_there_is_a_clear_error(self) -> None:
-        server = TinyServer()
+        server = ChatServer()
         server.close()
-        with pytest.raises(WriterError, match="tiny does not answer"):
-            writer_for(server).write(evidence())
+        with pytest.raises(WriterError, match="random does not answer"):
+            writer_for(server, retries=0).write(evidence())
 
-    def test_the_key_comes_from_the_environment_and_goes_nowhere_else(
-        self, serve: Callable[..., TinyServer], monkeypatch: pytest.MonkeyPatch
+    def test_one_that_is_busy_is_asked_again_when_it_says(
+        self, serve: Callable[..., ChatServer]
     ) -> None:
-        monkeypatch.setenv(CHAT_KEY, "sk-very-secret")
-        server = serve("grammar")
-        writer = writer_for(server)
-        answer = check_draft(evidence(), writer.write(evidence()))
-        assert server.keys == {"Bearer sk-very-secret"}
-        assert "secret" not in answer.to_json() + repr(writer.model) + repr(writer)
-        monkeypatch.delenv(CHAT_KEY)
-        writer.write(evidence())
-        assert "Bearer none" in server.keys
+        server = serve("structured_outputs", busy=(429, 503), after=2)
+        draft = writer_for(server).write(evidence())
+        assert draft.record.events == ()
+        assert len(server.requests) == PARTS + 2
+        first, second, third = server.times[:3]
+        assert min(second - first, third - second) >= 2
+
+    def test_one_that_asks_to_wait_too_long_is_not_asked_again(
+        self, serve: Callable[..., ChatServer]
+    ) -> None:
+        server = serve("structured_outputs", busy=(429,), after=600)
+        with pytest.raises(WriterError, match=r"too many requests .*asks to wait 600 seconds"):
+            writer_for(server).write(evidence())
+        assert len(server.requests) == 1
+
+    def test_answers_are_written_at_once_in_order_and_no_more_than_may_be(
+        self, serve: Callable[..., ChatServer], own_settings: Settings, encoder: Encoder
+    ) -> None:
+        server = serve("structured_outputs", crowd=3)
+        pipeline = Pipeline(own_settings, encoder, writer_for(server), concurrency=3)
+        prompts = [*PROMPTS.values(), PROMPTS["move"]]
+        answers = list(pipeline.ask_all(prompts))
+        assert [answer.prompt.question for answer in answers] == [it.question for it in prompts]
+        assert server.most == 3
+        for answer in answers:
+            assert verify(answer, Reextraction(own_settings)).verified
+
+    def test_an_error_costs_no_answer_before_it(
+        self, serve: Callable[..., ChatServer], own_settings: Settings, tmp_path: Path
+    ) -> None:
+        paths = write_prompts(tmp_path)
+        server = serve("structured_outputs", refused=PROMPTS["move"].question)
+        options: list[object] = [
+            "--writer",
+            "chat",
+            "--model",
+            "random",
+            "--base-url",
+            server.url,
+            "--offline",
+        ]
+        options += ["--data-dir", own_settings.data_dir, "--mirror", own_settings.mirror]
+        options += ["--encoder", own_settings.encoder, "-o", tmp_path / "answers.jsonl"]
+        options += ["--tries", 0, paths["colour"], paths["remove"], paths["move"]]
+        with pytest.raises(WriterError, match="does not answer: not for you"):
+            invoke("ask", *options)
+        lines = (tmp_path / "answers.jsonl").read_text("utf-8").splitlines()
+        asked = [Answer.from_json(line).prompt.question for line in lines]
+        assert asked == [PROMPTS[name].question for name in ("colour", "remove")]
 
 
 def test_transformers_serve_with_random_weights_ends_in_a_verified_answer(tmp_path: Path) -> None:
@@ -377,7 +359,9 @@ def test_transformers_serve_with_random_weights_ends_in_a_verified_answer(tmp_pa
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     quiet: Any = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     short = WritingSettings(tries=0, reply_tokens=24)
-    writer = open_chat_model(str(tmp_path), base_url=f"http://{host}:{port}/v1", settings=short)
+    writer = open_chat_model(
+        str(tmp_path), base_url=f"http://{host}:{port}/v1", settings=short, retries=0
+    )
     with subprocess.Popen(command, env=environment, **quiet) as server:
         try:
             for _ in range(300):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Generator
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -66,29 +68,51 @@ def run(
     targets = _targets(prompts, output, suffix)
     is_stream = output is not None and output.suffix.lower() == ".jsonl"
     as_lines = form == "json" and (is_stream or (not targets and len(prompts) > 1))
-    lines = ""
+    lines: list[str] = []
     pipeline = open_pipeline()
-    for number, prompt in enumerate(prompts):
+    try:
+        with contextlib.closing(_answers(pipeline, prompts)) as answers:
+            for number, answer in enumerate(answers):
+                for source in answer.sources:
+                    if source.reason:
+                        say(f"not read: {source.id}: {source.reason}")
+                text = _format(answer, form, pipeline, as_line=as_lines)
+                if targets and as_lines:
+                    lines.append(text)
+                elif targets:
+                    write_output(targets[number], text.encode())
+                    say(f"{prompts[number].path or prompts[number].question} → {targets[number]}")
+                else:
+                    _print(text, form)
+    finally:  # also what came before an error
+        if lines:
+            write_output(targets[-1], "".join(lines).encode())
+            say(f"{len(lines)} of {len(prompts)} answers → {targets[-1]}")
+
+
+def _print(text: str, form: AnswerFormat) -> None:
+    if form == "markdown" and sys.stdout.isatty():
+        from rich.console import Console
+        from rich.markdown import Markdown
+
+        Console().print(Markdown(text))
+    else:
+        sys.stdout.write(text)
+        sys.stdout.flush()  # here, where a full disk or a closed pipe is still reported
+
+
+def _answers(pipeline: Pipeline, prompts: list[Prompt]) -> Generator[Answer]:
+    """The answers in order, with their progress on the terminal: of several that are written at
+    once, only that of the indexing."""
+    if pipeline.concurrency > 1 and len(prompts) > 1:
+        with Bars() as bars:
+            answers = pipeline.ask_all(prompts, notify=bars)
+        yield from answers
+        return
+    for prompt in prompts:
         with Bars() as bars:
             answer = pipeline.ask(prompt, notify=bars, stream=bars.write)
-        for source in answer.sources:
-            if source.reason:
-                say(f"not read: {source.id}: {source.reason}")
-        text = _format(answer, form, pipeline, as_line=as_lines)
-        if targets:
-            lines += text
-            if as_lines and number < len(prompts) - 1:
-                continue
-            write_output(targets[number], (lines if as_lines else text).encode())
-            say(f"{prompt.path or prompt.question} → {targets[number]}")
-        elif form == "markdown" and sys.stdout.isatty():
-            from rich.console import Console
-            from rich.markdown import Markdown
-
-            Console().print(Markdown(text))
-        else:
-            sys.stdout.write(text)
-            sys.stdout.flush()  # here, where a full disk or a closed pipe is still reported
+        yield answer
 
 
 def _form(answer_format: AnswerFormat | None, output: Path | None) -> AnswerFormat:

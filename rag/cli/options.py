@@ -123,7 +123,7 @@ def settings(
 
 _WRITERS_OF = {
     "model": ("auto", "local", "chat"),
-    "base_url": ("chat",),
+    **dict.fromkeys(("base_url", "concurrency"), ("chat",)),
     **dict.fromkeys(("seed", "temperature", "threshold", "tries"), ("auto", "local", "chat")),
 }
 """The writers that an option is for."""
@@ -203,6 +203,10 @@ def open_pipeline(
         int,
         typer.Option(min=0, max=100, help="How often a statement is written again (local, chat)."),
     ] = 2,
+    concurrency: Annotated[
+        int,
+        typer.Option(min=1, max=1000, help="How many answers are written at once (chat)."),
+    ] = 4,
     data_dir: DataDir = DATA_DIR,
     mirror: Mirror = None,
     offline: Offline = False,
@@ -227,11 +231,11 @@ def open_pipeline(
     # The encoder first: it fails at once where it is missing; a writer may be a large download.
     lazy_encoder = LazyEncoder(chosen)
     if writer != "chat":
-        base_url = None
+        base_url, concurrency = None, 1  # a model on this machine is not made for two
     choice = WriterChoice(
         writer, model, base_url, offline, temperature, seed, threshold, tries, device
     )
-    return Pipeline(chosen, lazy_encoder, open_writer(choice, announce=say))
+    return Pipeline(chosen, lazy_encoder, open_writer(choice, announce=say), concurrency)
 
 
 def require(extra: str, *modules: str) -> None:

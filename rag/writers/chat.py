@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
 from index.errors import WriterError
+from index.sources.http import retry_after
 from rag.retrieval.evidence import Evidence
 from rag.selection.grading import trained_model
 from rag.support import SupportChecker
@@ -124,11 +126,15 @@ def _statement_objects(text: str) -> list[dict[str, Any]] | None:
 
 
 def _in_the_servers_words(error: Exception) -> Exception:
-    """The error with the message that the server sent, where it sent one."""
-    body = getattr(error, "body", None)
+    """The error with the message that the server sent, where it sent one, and for how long it
+    asks to wait."""
+    body, response = getattr(error, "body", None), getattr(error, "response", None)
     words = body.get("message") or body.get("detail") if isinstance(body, dict) else None
     status = getattr(error, "status_code", "")
-    return RuntimeError(f"{words} (status {status})") if words else error
+    asked = getattr(response, "headers", {}).get("retry-after", "")
+    seconds = retry_after(asked, datetime.now(UTC))
+    wait = f"; it asks to wait {seconds:.0f} seconds" if seconds else ""
+    return RuntimeError(f"{words or error} (status {status}{wait})") if words or wait else error
 
 
 class ChatWriter:
@@ -245,8 +251,10 @@ class _ChatRun(WritingRun):
             lark = "%llguidance {}\n" + statement_grammar(
                 tuple(offered.values()), self.numbers, characters=_PROSE
             )
-            # The names under which vLLM and llama.cpp take a grammar; others ignore them.
-            extra = {"structured_outputs": {"grammar": lark}, "grammar": lark}
+            # The names under which vLLM (now, and before 0.12) and llama.cpp take a grammar; others
+            # ignore them.
+            extra = {"structured_outputs": {"grammar": lark}}
+            extra |= {"guided_grammar": lark, "grammar": lark}
         elif form == "schema":
             # Not the client's own argument of this name: with that it would read the JSON itself
             # and fail at a reply that was cut off.
@@ -256,5 +264,8 @@ class _ChatRun(WritingRun):
         return messages, {"extra_body": extra} if extra else {}
 
     def _step_down(self, request: PartRequest, form: ReplyForm, reason: str) -> None:
-        self.writer.forms = self.writer.forms[1:]
+        # Answers that are written at once may step down from the same form: once is enough.
+        forms = self.writer.forms
+        if form in forms:
+            self.writer.forms = forms[forms.index(form) + 1 :]
         self.event(request.label, "fall-back", f"the server was sent a {form}, {reason}")

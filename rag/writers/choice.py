@@ -24,6 +24,9 @@ from rag.writers.instruct import DEFAULT_SETTINGS, WritingSettings
 
 DEFAULT_MODEL = "Qwen/Qwen3-1.7B"
 
+RETRIES = 4
+"""How often a request is sent again to a server that is busy, or cannot be reached."""
+
 WriterKind = Literal["auto", "local", "chat", "extractive"]
 
 
@@ -128,6 +131,7 @@ def open_chat_model(
     *,
     base_url: str | None = None,
     settings: WritingSettings = DEFAULT_SETTINGS,
+    retries: int = RETRIES,
 ) -> ChatWriter:
     """The writer for an OpenAI-compatible server at `base_url`, or for what LangChain's
     `init_chat_model` makes of `model` (`ollama:qwen3`, `anthropic:…`). The key is read from the
@@ -155,7 +159,9 @@ def open_chat_model(
         "seed": settings.seed,
         "max_tokens": settings.reply_tokens,
         "timeout": 120.0,
-        "max_retries": 1,
+        # With a pause between them of half a second, twice as long each time, or as long as the
+        # server asks for by Retry-After, up to two minutes.
+        "max_retries": retries,
     }
     return ChatWriter(ChatOpenAI(**options), name=model, forms=FORMS, settings=settings)
 
