@@ -82,6 +82,21 @@ def test_jobs_are_answered_in_order_and_no_more_wait_than_may(
     assert queue.find("0") is None
 
 
+def test_so_many_jobs_are_answered_at_once_as_may_be() -> None:
+    together = threading.Barrier(2)
+
+    def answer(asked: Job) -> None:
+        together.wait(60)
+
+    queue = JobQueue(answer, places=9, at_once=2)
+    jobs = [job(str(number)) for number in range(4)]
+    for each in jobs:
+        queue.put(each)
+    drain(queue)
+    assert [it.state for it in jobs] == ["done"] * 4
+    assert queue.counts == {"done": 4}
+
+
 def test_a_job_is_cancelled_whether_it_waits_or_runs(queue: JobQueue, held: HeldAnswers) -> None:
     (running,), waiting = queue.active(), job("waiting")
     queue.put(waiting)

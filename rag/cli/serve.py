@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -40,6 +41,10 @@ def run(
         ),
     ] = None,
     queue: Annotated[int, typer.Option(min=1, help="How many questions may wait.")] = 100,
+    log_json: Annotated[
+        bool,
+        typer.Option("--log-json", help="Log on stderr as lines of JSON, one for each question."),
+    ] = False,
 ) -> None:
     """Serve a page to ask on, by default for this machine alone. Answers are stored in the data
     directory, under answers/. End it with Ctrl-C."""
@@ -49,6 +54,12 @@ def run(
     from rag.writers.chat import ChatWriter
     from rag.writers.extractive import ExtractiveWriter
 
+    if log_json:
+        from rag.views.web.monitoring import JsonFormatter
+
+        logging.getLogger("rag").setLevel(logging.INFO)
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(JsonFormatter())
     bound = bind(host, port)
     pipeline = open_pipeline()
     offline, device = pipeline.settings.offline, pipeline.settings.device

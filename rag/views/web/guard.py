@@ -26,6 +26,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 COOKIE = "rag_token"
 OPEN_PATHS = "/static/"
 """Files that need no token: they are the same for everybody, and the refusal's page uses them."""
+HEALTH = "/healthz"
+"""Needs no token: it says only that the server is there."""
 DRAINED = 32
 """So many times the limit is read before a request is refused as too large: a browser that is cut
 off while it sends shows its own error and not the page."""
@@ -168,7 +170,11 @@ class Guard:
         path, token = request.scope["path"], request.query_params.get("token", "")
         if request.method == "GET" and _equal(token, self._token):
             return self._enter(path, request.scope["query_string"].decode("latin-1"))
-        if path.startswith(OPEN_PATHS) or _equal(request.cookies.get(COOKIE, ""), self._token):
+        if path.startswith(OPEN_PATHS) or path == HEALTH:
+            return self._app
+        # Programs have no cookies; a page of another site cannot send this header.
+        bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if any(_equal(shown, self._token) for shown in (request.cookies.get(COOKIE, ""), bearer)):
             return self._app
         return self._refusal(
             401,

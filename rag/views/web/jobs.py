@@ -1,4 +1,4 @@
-"""Work that takes seconds: a queue that answers one prompt after the other, and calls whose result
+"""Work that takes seconds: a queue that answers prompts in their order, and calls whose result
 is shared by all who ask for the same."""
 
 from __future__ import annotations
@@ -6,7 +6,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections import OrderedDict
+import time
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -130,22 +131,27 @@ class Job:
 
 
 class JobQueue:
-    """Answers jobs in the order they came, in one thread: models are not made for two. `answer`
-    returns when the job's answer is stored; at most `places` jobs wait."""
+    """Answers jobs in the order they came, `at_once` of them at a time, each in a thread: models
+    on this machine are not made for two. `answer` returns when the job's answer is stored; at most
+    `places` jobs wait. `counts` are jobs by their last state, `seconds` the time that those took
+    which are done, `refused` how many found no place."""
 
-    def __init__(self, answer: Callable[[Job], None], *, places: int) -> None:
+    def __init__(self, answer: Callable[[Job], None], *, places: int, at_once: int = 1) -> None:
         self._answer, self._places = answer, places
-        # By id, in the order of their turns, the running one first.
+        # By id, in the order of their turns, the running ones first.
         self._active: dict[str, Job] = {}
         self._ended: OrderedDict[str, Job] = OrderedDict()
         self._changed = threading.Condition()
-        self._pool = ThreadPoolExecutor(max_workers=1)
+        self._pool = ThreadPoolExecutor(max_workers=at_once)
+        self.counts: Counter[JobState] = Counter()
+        self.seconds, self.refused = 0.0, 0
 
     def put(self, job: Job) -> None:
         """Append `job`. Raises QueueFullError."""
         with self._changed:
             waiting = sum(it.state == "waiting" for it in self._active.values())
             if waiting >= self._places:
+                self.refused += 1
                 raise QueueFullError(
                     f"{waiting} questions are waiting already; ask again when some of them are "
                     "answered"
@@ -164,7 +170,7 @@ class JobQueue:
             return [*self._active, job.id].index(job.id) if job.state == "waiting" else 0
 
     def active(self) -> list[Job]:
-        """The running job and those that wait, in the order of their turns."""
+        """The running jobs and those that wait, in the order of their turns."""
         with self._changed:
             return list(self._active.values())
 
@@ -182,8 +188,8 @@ class JobQueue:
                     self._end(job, "cancelled")
 
     def close(self, seconds: float) -> bool:
-        """Take no more, cancel what is active, and wait so long for the running job to end.
-        Whether it did."""
+        """Take no more, cancel what is active, and wait so long for the running jobs to end.
+        Whether they did."""
         with self._changed:
             self._places = 0
             for job_id in tuple(self._active):
@@ -197,7 +203,7 @@ class JobQueue:
                 return
             job.state = "running"
         state: JobState = "failed"
-        reason = ""
+        reason, began = "", time.monotonic()
         try:
             self._answer(job)
             state = "done"
@@ -211,10 +217,14 @@ class JobQueue:
             LOG.exception("the answer %s failed", job.id)
             reason = f"something unforeseen: {type(error).__name__}: {error}"
         with self._changed:
-            self._end(job, state, reason)
+            self.seconds += (took := time.monotonic() - began) * (state == "done")
+            self._end(job, state, reason, took)
 
-    def _end(self, job: Job, state: JobState, reason: str = "") -> None:
+    def _end(self, job: Job, state: JobState, reason: str = "", seconds: float = 0.0) -> None:
         job.end(state, reason)
+        self.counts[state] += 1
+        about = {"answer": job.id, "state": state, "seconds": round(seconds, 3), "reason": reason}
+        LOG.info("the question %s is %s", job.id, state, extra={"about": about})
         del self._active[job.id]
         if state != "done":
             self._ended[job.id] = job

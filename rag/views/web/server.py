@@ -28,6 +28,7 @@ try:
     from uvicorn.protocols.http.h11_impl import H11Protocol
 
     from rag.views.web.guard import OPEN_PATHS, Guard, Hosts, is_loopback
+    from rag.views.web.monitoring import monitoring_routes
     from rag.views.web.routes import (
         LIMIT,
         UPLOAD_LIMIT,
@@ -57,6 +58,7 @@ def create_app(site: Site, *, hosts: Hosts, token: str = "") -> Guard:
     app.mount(OPEN_PATHS, StaticFiles(packages=[("rag.views.web", "static")]))
     app.include_router(ask_routes(site))
     app.include_router(answer_routes(site))
+    app.include_router(monitoring_routes(site))
 
     def page(status: int, message: str, **headers: str) -> Response:
         return HTMLResponse(message_page(status, message), status, headers)

@@ -124,7 +124,7 @@ class Site:
         # Opened when the first answer is rendered.
         self._checker = cache(open_checker)
         self.store = AnswerStore(pipeline.settings.data_dir / "answers")
-        self.job_queue = JobQueue(self._answer, places=places)
+        self.job_queue = JobQueue(self._answer, places=places, at_once=pipeline.concurrency)
         self._rendered = SingleFlight(self._render, places=places, cached=4)
         self._verified = SingleFlight(self._verify, places=places)
         self._verifications: OrderedDict[str, tuple[Verification, datetime]] = OrderedDict()
