@@ -139,6 +139,7 @@ def build(
         else:
             result.segments[name] = found
 
+    names = catalog.names
     notify("read and embed", 0, len(missing), "")
     for done, (name, document) in enumerate(_documents(missing, store, settings), start=1):
         source = missing[name]
@@ -154,7 +155,7 @@ def build(
                 if state.segment == name:
                     failed = replace(state, segment="", reason=document.reason)
                     result.states[state.source_id] = failed
-        notify("read and embed", done, len(missing), source.id)
+        notify("read and embed", done, len(missing), names[source.id])
     return result
 
 
@@ -199,11 +200,13 @@ def _fetch(
     done = 0
     notify("find sources", 0, total, "")
 
+    names = catalog.names
+
     def progress(source_id: str, step: Step) -> None:
         nonlocal done
         result.added += step in ("fetched", "read")
         done += step != "asking"
-        what = f"asking for {source_id}" if step == "asking" else f"{source_id} ({step})"
+        what = f"asking for {source_id}" if step == "asking" else f"{names[source_id]} ({step})"
         notify("find sources", done, total, "" if step == "known" else what)
 
     fetcher = Fetcher(store, mirror=settings.mirror, offline=settings.offline, progress=progress)

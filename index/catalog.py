@@ -122,3 +122,10 @@ class Catalog:
     def source_ids(self) -> tuple[str, ...]:
         """Every source of every listing, once, sorted."""
         return tuple(sorted({sid for item in self.listings for sid in item.source_ids}))
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What a person knows each source by: its id, of a file of one's own its name."""
+        files = [it.paper for it in self.listings if isinstance(it.paper, FileLink)]
+        ids = {source_id: source_id for source_id in self.source_ids}
+        return ids | {file.source_id: file.file_name for file in files}

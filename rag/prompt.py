@@ -187,6 +187,7 @@ def _works_at(link: str, files: Callable[[str], Sequence[FileLink]]) -> list[Lis
     raise LinkError(
         f"found {link[:100]!r}; expected the address or id of a paper on arXiv (2404.13784) or of "
         "a repository on GitHub (OWNER/NAME), a PDF, notes (.md, .txt) or a folder of PDFs"
+        + ("; what lies elsewhere can be downloaded, and given as a file" if "://" in link else "")
     )
 
 

@@ -72,7 +72,7 @@ def test_addresses_and_ids_become_links_that_a_reader_can_follow(tmp_path: Path)
     [
         ("missing.pdf", "missing.pdf does not exist"),
         ("papers/missing.md", "does not exist"),
-        ("https://evil.com/paper.pdf", "address or id of a paper on arXiv"),
+        ("https://evil.com/paper.pdf", "arXiv .* elsewhere can be downloaded, and given as a file"),
         ("prose", "address or id of a paper on arXiv"),
         ("", "address or id of a paper on arXiv"),
         ("none", "address or id of a paper on arXiv"),
@@ -241,6 +241,9 @@ def test_nobody_recommended_what_was_asked_about(own: Pipeline, tmp_path: Path) 
     assert "recommended" not in answer.prompt.text
     listed = re.findall(r"^- \*\*.*", to_markdown(answer), re.MULTILINE)
     assert [line.rpartition("**")[2] for line in listed] == [" (own file)", "", ""]
+    links = re.findall(r"^  - (Paper|GitHub): .*", to_markdown(answer), re.MULTILINE)
+    assert links == ["Paper", "Paper", "GitHub"]
+    assert "None" not in to_markdown(answer)
     assert 'class="role">own file<' in (html := to_html(answer))
     assert html.count('class="role"') == 1
     # It makes no difference to what is told of them.
@@ -318,6 +321,10 @@ def test_the_command_asks_verifies_and_searches_without_a_prompt_document(
     assert "verified: 1 answer" in invoke("verify", saved, "--data-dir", own_settings.data_dir).out
     out = invoke("ask", QUESTION, file.parent, *here, "--output", saved.parent).err
     assert "how-can-it-know-the-colours.md" in out
+    shown = invoke("ask", QUESTION, write(tmp_path / "blank.md", b""), *here).err
+    assert "not read: blank.md: the file is empty" in shown
+    refusal = invoke("verify", saved.parent / "how-can-it-know-the-colours.md", code=1).err
+    assert "expected an answer file, as `rag ask --format json` writes it" in refusal
     assert "Lantern: Col" in (saved.parent / "how-can-it-know-the-colours.md").read_text()
     found = invoke("search", "grey photographs", file.parent, *reading).out
     assert found.startswith("1. ")
@@ -369,7 +376,10 @@ def test_what_cannot_be_asked_is_refused_in_a_line(
 
 def test_a_paper_in_the_place_of_the_question_is_pointed_out(tmp_path: Path) -> None:
     file = write(tmp_path / "a.pdf", KITE)
-    assert "the question comes first" in invoke("ask", file, "How?", code=2).refusal
+    for place in (file, tmp_path):
+        assert "the question comes first" in invoke("ask", place, "How?", code=2).refusal
+    refusal = invoke("ask", "degradation", file, code=2).refusal
+    assert 'a question of one word ends in a question mark: rag ask "degradation?" LINK' in refusal
 
 
 def test_a_notebook_asks_and_looks_without_a_prompt_document(
@@ -406,7 +416,7 @@ def test_why_very_deep_networks_did_not_train(tmp_path: Path, own_copy: bool) ->
     answer = Answer.from_json(shown)
     assert answer.references[0].name == "Deep Residual Learning for Image Recognition"
     quoted = " ".join(quote.text for _, quote in answer.quotes()).lower()
-    assert "degradation" in quoted
+    assert "a degradation problem has been exposed" in quoted
     settings.data_dir.rename(tmp_path / "elsewhere")
     shutil.rmtree(tmp_path / "desk", ignore_errors=True)
     saved = write(tmp_path / "answer.json", shown)

@@ -318,7 +318,7 @@ def test_a_search_shows_passages_with_scores_and_places(
     search = ("search", QUESTION, prompt_files["remove"], *data_dir.options)
     lines = invoke(*search, "-n", "2").out.splitlines()
     first, second = [line for line in lines if line[:1].isdigit()]
-    assert first == "1. Tide: Removing Objects from Pictures · p. 1 · Abstract"
+    assert first == "1. Tide: Removing Objects from Pictures · full text, p. 1 · Abstract"
     assert lines[1].endswith(" arxiv:2401.00002")
     assert second.startswith("2. ")
     assert max(map(len, lines)) <= 80

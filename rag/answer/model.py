@@ -188,7 +188,9 @@ class Answer:
         try:
             value = parse_json(data)
         except ValueError as error:
-            raise AnswerError(f"not JSON: {error}") from None
+            raise AnswerError(
+                f"not JSON: {error}; expected an answer file, as `rag ask --format json` writes it"
+            ) from None
         version = value.get("format") if isinstance(value, dict) else value
         if version in ("grounded-answer/1", "grounded-answer/2"):
             raise AnswerError(

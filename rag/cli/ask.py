@@ -69,13 +69,16 @@ def run(
     is_stream = output is not None and output.suffix.lower() == ".jsonl"
     as_lines = form == "json" and (is_stream or (not targets and len(prompts) > 1))
     lines: list[str] = []
+    unread: set[str] = set()  # said once, however many prompts list it
     pipeline = open_pipeline()
     try:
         with contextlib.closing(_answers(pipeline, prompts)) as answers:
             for number, answer in enumerate(answers):
+                names = prompts[number].catalog.names
                 for source in answer.sources:
-                    if source.reason:
-                        say(f"not read: {source.id}: {source.reason}")
+                    if source.reason and source.id not in unread:
+                        say(f"not read: {names[source.id]}: {source.reason}")
+                unread |= {source.id for source in answer.sources if source.reason}
                 text = _format(answer, form, pipeline, as_line=as_lines)
                 if targets and as_lines:
                     lines.append(text)

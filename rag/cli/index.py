@@ -38,7 +38,7 @@ def run(open_settings: OpenSettings, works: Works) -> None:
     with Bars() as bars:
         built = build(catalog, chosen, encoder, notify=bars)
     for state in built.failed:
-        say(f"not read: {state.source_id}: {state.reason}")
+        say(f"not read: {catalog.names[state.source_id]}: {state.reason}")
     for source_id in built.damaged:
         say(f"was damaged and is rebuilt: {source_id}")
     count = len({(listing.name, listing.source_ids) for listing in catalog.listings})

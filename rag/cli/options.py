@@ -28,7 +28,7 @@ from rich.progress import (
 
 from index.errors import RagError
 from index.settings import DEFAULT_ENCODER, Settings
-from index.sources.local_files import exists
+from index.sources.local_files import exists, is_folder
 from rag.plaintext import plain
 
 if TYPE_CHECKING:
@@ -136,8 +136,13 @@ def prompts_in(arguments: Sequence[str]) -> list["Prompt"]:
     question, *links = arguments
     if is_question(question):
         return [prompt_of(question, links)]
-    if question.lower().endswith(".pdf"):
+    if question.lower().endswith(".pdf") or is_folder(question):
         raise typer.BadParameter('the question comes first: rag ask "How …?" FILE')
+    if links and re.fullmatch(r"\w+", question) and not exists(question):
+        raise typer.BadParameter(
+            f"there is no file {question}; a question of one word ends in a question mark: "
+            f'rag ask "{question}?" LINK'
+        )
     return list(map(_prompt, arguments))
 
 

@@ -134,12 +134,14 @@ def _as_json(rank: int, hit: Hit, title: str) -> str:
 
 def _as_text(rank: int, hit: Hit, title: str) -> str:
     """Source and place, scores, and the words, wrapped to the width of the terminal."""
-    pages = f"p. {'–'.join(map(str, hit.passage.pages))}" if hit.passage.pages else ""
-    place = " · ".join(filter(None, (title or hit.source_id, pages, hit.passage.heading)))
+    from rag.views.markdown import place
+
+    where = place(hit.source_type, hit.passage.pages)
+    heading = " · ".join(filter(None, (title or hit.source_id, where, hit.passage.heading)))
     scores = f"{hit.score:.2f} (cosine {hit.dense:.2f}, BM25 {hit.lexical:.1f})"
     width = min(100, shutil.get_terminal_size().columns)
     words = textwrap.fill(
         plain(hit.text), width, initial_indent="   ", subsequent_indent="   ",
         break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
-    return f"{rank}. {plain(place)}\n   {scores} {hit.source_id}\n{words}\n"
+    return f"{rank}. {plain(heading)}\n   {scores} {hit.source_id}\n{words}\n"

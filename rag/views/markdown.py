@@ -105,7 +105,10 @@ class _Page:
         yield f"- **{escape(reference.name)}**" + (
             f" ({role})" if (role := role_of(reference)) else ""
         )
-        yield f"  - Paper: {_link(paper_of(reference))} · GitHub: {_link(reference.github)}"
+        links = {"Paper": paper_of(reference), "GitHub": reference.github}
+        # A prompt lists both links of a work, or None; who asks about one gives what there is.
+        shown = [f"{k}: {_link(v)}" for k, v in links.items() if v or reference.role != "given"]
+        yield f"  - {' · '.join(shown)}"
         yield f"  - {escape(what_was_read(reference, self._records))}"
         text = (escape(note.text),) if plain(note.text) else ()
         lead = (WHAT_IT_IS,) if text and is_told(note) else ()

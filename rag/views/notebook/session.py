@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, cast, get_args
 
 from index.encoder import Encoder, LazyEncoder
 from index.errors import PromptError, RagError, WriterError
@@ -225,18 +225,20 @@ def settings_here(
 
 def open_pipeline(
     *,
-    writer: WriterKind = "auto",
+    writer: WriterKind | Literal[""] = "",
     model: str = "",
     base_url: str | None = None,
     **options: Unpack[SettingsOptions],
 ) -> Pipeline:
     """The pipeline from prompt to answer; options as for `ask`. Encoder and writer are loaded
     once in a process."""
+    writer = writer or cast("WriterKind", configured("writer")) or "auto"
     if writer not in get_args(WriterKind):
         kinds = ", ".join(get_args(WriterKind))
         raise WriterError(f"there is no writer {writer!r}; expected one of {kinds}")
     expect(str, model=model)
     expect(str | None, base_url=base_url)
+    model, base_url = model or configured("model"), base_url or configured("base-url") or None
     settings = settings_here(**options)
     choice = WriterChoice(writer, model, base_url, offline=settings.offline, device=settings.device)
     encoder = _encoder(settings.encoder, settings.offline, settings.device)

@@ -15,7 +15,7 @@ from typing import Any
 
 from index.checkpoint import check_checkpoint, check_finite
 from index.encoder import device_of, dtype_on
-from index.errors import WriterError
+from index.errors import EncoderError, WriterError
 from index.weights import hub_folder, is_path
 from rag.writers.base import error_line
 from rag.writers.local.tokenizer import TokenVocabulary
@@ -88,6 +88,8 @@ def load_model(name: str, *, offline: bool = False, device: str = "") -> LoadedM
         model = model.to(place)
     except WriterError:
         raise
+    except EncoderError as error:  # says what to do
+        raise WriterError(str(error)) from error
     except Exception as error:  # The libraries raise dozens of kinds for a damaged checkpoint.
         raise WriterError(
             f"{name} cannot be loaded as a causal language model: {error_line(error)}"
