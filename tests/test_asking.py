@@ -246,6 +246,7 @@ def test_nobody_recommended_what_was_asked_about(own: Pipeline, tmp_path: Path) 
     assert "None" not in to_markdown(answer)
     assert 'class="role">own file<' in (html := to_html(answer))
     assert html.count('class="role"') == 1
+    assert ">None<" not in html
     # It makes no difference to what is told of them.
     recommended = own.ask(Prompt.build(QUESTION, recommended=asked.listings))
     assert list(recommended.quotes()) == list(answer.quotes())
