@@ -61,11 +61,11 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "another shape": (configured(hidden_size=64), "cannot be loaded"),
     "pickled": (
         lambda folder: (folder / "model.safetensors").rename(folder / "pytorch_model.bin"),
-        "cannot be loaded",
+        "pickled weights are never loaded",
     ),
     "config is no JSON": (
         lambda folder: (folder / "config.json").write_text("{"),
-        "cannot be loaded",
+        "config.json: not valid JSON .* fetch the model again",
     ),
     "no tokenizer": (without_tokenizer, "cannot be loaded|no tokenizer"),
     "embedding too small": (lambda folder: llama(200).save_pretrained(folder), "only 200 rows"),

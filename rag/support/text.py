@@ -78,9 +78,10 @@ def plain(text: str) -> str:
     return text.translate(_PLAIN)
 
 
-def fold(text: str) -> str:
-    """The text without case and accents."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
+@lru_cache(maxsize=1 << 16)
+def fold(word: str) -> str:
+    """The word without case and accents."""
+    decomposed = unicodedata.normalize("NFKD", word.casefold())
     return "".join(char for char in decomposed if not unicodedata.combining(char))
 
 
