@@ -191,6 +191,9 @@ def test_several_answers_as_json_are_json_lines_that_verify(
     out = invoke("ask", *prompt_files.values(), *asked, "--format", "json").out
     questions = [json.loads(line)["prompt"]["question"] for line in out.splitlines()]
     assert len(set(questions)) == len(prompt_files)
+    again = invoke("ask", *[*prompt_files.values()] * 2, *asked, "--format", "json").err
+    unread = [line for line in again.splitlines() if line.startswith("not read: ")]
+    assert len(unread) == len(set(unread)) > 0
     path = tmp_path / "answers.jsonl"
     invoke("ask", *prompt_files.values(), *asked, "--output", path)
     assert path.read_text("utf-8") == out
