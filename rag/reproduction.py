@@ -42,8 +42,8 @@ def _differences(answer: Answer, again: Answer) -> Iterator[Failure]:
     ]
     if states[0] != states[1]:
         yield Failure("sources", "are not those that are cached here now: ask again")
-    for (part, said), (_, made) in zip(_parts(answer), _parts(again), strict=True):
-        for one, other in zip_longest(said, made):
+    for part, said in answer.parts.items():
+        for one, other in zip_longest(said, again.parts[part]):
             if one != other:
                 shown, expected = (_words(each)[:60] for each in (one, other))
                 yield Failure(part, f"says {shown!r}, the extractive writer says {expected!r} here")
@@ -54,16 +54,6 @@ def _differences(answer: Answer, again: Answer) -> Iterator[Failure]:
             yield Failure(
                 f"references[{number}]", "is not what the extractive writer says of this work"
             )
-
-
-def _parts(answer: Answer) -> tuple[tuple[str, tuple[Statement, ...]], ...]:
-    flow = answer.workflow
-    return (
-        ("task", answer.task),
-        ("workflow.input", flow.input),
-        ("workflow.model", flow.model),
-        ("workflow.output", flow.output),
-    )
 
 
 def _words(statement: Statement | None) -> str:
@@ -78,11 +68,6 @@ def _unsupported(answer: Answer) -> Iterator[Failure]:
         if not statement.text or statement.text in FIXED:
             continue
         support = checker.check(statement.text, [quote.text for quote in statement.quotes])
-        if support.holds(checker.threshold) is False:
-            reasons = ", ".join(f"the {item.kind} “{item.said[:40]}”" for item in support.findings)
-            probability = f"{support.probability or 0.0:.2f} of {checker.threshold:.2f}"
-            yield Failure(
-                part,
-                f"{statement.text[:60]!r} is not supported by its quotes: "
-                + (f"not in them: {reasons}" if reasons else f"support {probability}"),
-            )
+        if objection := support.objection(checker.threshold):
+            message = f"{statement.text[:60]!r} is not supported by its quotes ({objection})"
+            yield Failure(part, message)

@@ -158,13 +158,19 @@ class Answer:
     references: tuple[Reference, ...]
     sources: tuple[SourceRecord, ...]
 
+    @property
+    def parts(self) -> dict[str, tuple[Statement, ...]]:
+        """The statements of task and workflow, by the names of the parts."""
+        stages = {
+            f"workflow.{stage}": getattr(self.workflow, stage) for stage in Workflow.__slots__
+        }
+        return {"task": self.task, **stages}
+
     def statements(self) -> Iterator[tuple[str, Statement]]:
         """Every statement with the part it stands in, in reading order."""
-        for statement in self.task:
-            yield "task", statement
-        for part in ("input", "model", "output"):
-            for statement in getattr(self.workflow, part):
-                yield f"workflow.{part}", statement
+        for part, statements in self.parts.items():
+            for statement in statements:
+                yield part, statement
         for number, reference in enumerate(self.references):
             yield f"references[{number}]", reference.relevance
             for mention in reference.mentions:

@@ -206,10 +206,7 @@ def _document_problem(source: SourceRecord, document: Document) -> str:
 def _statements(answer: Answer, numbers: Collection[str]) -> Iterator[Failure]:
     """Every part says something, and says nothing without a quote but the fixed sentences.
     `numbers` are those of the prompt and of the texts that were read."""
-    sections = {"task": answer.task} | {
-        f"workflow.{part}": getattr(answer.workflow, part) for part in ("input", "model", "output")
-    }
-    for part, statements in sections.items():
+    for part, statements in answer.parts.items():
         if not statements:
             yield Failure(part, "says nothing")
         for statement in statements:

@@ -175,11 +175,7 @@ def coverages(item: CheckedAnswer) -> list[tuple[str, Coverage]]:
 
 def _answered_parts(answer: Answer) -> list[bool]:
     """For each of the four parts whether it says more than that nothing is said."""
-    flow = answer.workflow
-    return [
-        any(statement.text != NOT_SAID for statement in part)
-        for part in (answer.task, flow.input, flow.model, flow.output)
-    ]
+    return [any(one.text != NOT_SAID for one in part) for part in answer.parts.values()]
 
 
 def mismatched_prompts(prompts: Sequence[Prompt]) -> list[Prompt | None]:

@@ -58,6 +58,14 @@ class Support:
             return False
         return None if self.probability is None else self.probability >= threshold
 
+    def objection(self, threshold: float) -> str:
+        """Why it does not hold, in a few words; "" where it does, or where that is not known."""
+        if self.holds(threshold) is not False:
+            return ""
+        named = ", ".join(f"the {item.kind} “{item.said[:40]}”" for item in self.findings[:3])
+        likely = f"support by its quotes {self.probability or 0.0:.2f}"
+        return f"not in its quotes: {named}" if named else likely
+
 
 class SupportChecker(Protocol):
     """Pairs in, support out."""

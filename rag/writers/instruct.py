@@ -263,13 +263,7 @@ class WritingRun(ABC):
             return "it only repeats its quote"
         support = self.checker.check(statement.text, quotes)
         threshold = self.settings.threshold
-        if support.holds(self.checker.threshold if threshold is None else threshold) is not False:
-            return ""
-        if support.findings:
-            return "not in its quotes: " + ", ".join(
-                f"the {finding.kind} “{finding.said[:40]}”" for finding in support.findings[:3]
-            )
-        return f"support by its quotes {support.probability or 0.0:.2f}"
+        return support.objection(self.checker.threshold if threshold is None else threshold)
 
     def _show(
         self, statements: Sequence[DraftStatement], *, again: bool = True
