@@ -1,8 +1,8 @@
 """A model's folder is data, whoever made it: what would run, unpickle or never end is refused
 before a library opens it, and weights that are no numbers after.
 
-Knows nothing of torch. The libraries are told the same by `SAFELY`; what they make of it changes
-from version to version, and one of them asks on standard input whether code may run.
+`open_model` tells sentence-transformers the same; what it makes of that changes from version to
+version, and it may ask on standard input whether code may run.
 """
 
 from __future__ import annotations
@@ -15,13 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from index.errors import EncoderError
-
-SAFELY: dict[str, Any] = {
-    "local_files_only": True,
-    "trust_remote_code": False,
-    "model_kwargs": {"use_safetensors": True},
-}
-"""How every model of sentence-transformers is opened."""
 
 # The largest open models have some 130 layers, and 61 layers of 384 experts. A library builds as
 # many as the configuration says before it looks at the weights.
@@ -120,6 +113,27 @@ def read_json(path: Path, form: type[Any]) -> Any:
     if not isinstance(value, form):
         raise EncoderError(f"{path} is not of the form that it should have: fetch the model again")
     return value
+
+
+def open_model(kind: str, folder: Path, role: str, *, device: str) -> Any:
+    """The `kind` of sentence-transformers in a folder that was checked; `role` is what messages
+    call it. Raises EncoderError."""
+    import sentence_transformers
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        model = getattr(sentence_transformers, kind)(
+            str(folder),
+            device=device,
+            local_files_only=True,
+            trust_remote_code=False,
+            model_kwargs={"use_safetensors": True},
+        )
+        check_finite(model.state_dict(), str(folder))
+    except Exception as error:  # The libraries raise dozens of kinds for a damaged model.
+        raise EncoderError(f"the {role} in {folder} cannot be loaded: {error}") from error
+    return model
 
 
 def check_finite(weights: Mapping[str, Any], name: str) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from index.checkpoint import SAFELY, check_finite
+from index.checkpoint import open_model
 from index.errors import EncoderError
 from index.packing import Packing, packing
 from index.passages import Passage
@@ -109,21 +109,10 @@ class LazyEncoder:
 
     @cached_property
     def _model(self) -> SentenceTransformer:
-        from sentence_transformers import SentenceTransformer
-        from transformers.utils import logging
-
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         device = device_of(self._wanted_device)
-        try:
-            model = SentenceTransformer(
-                str(self._folder),
-                device=device,
-                **SAFELY,
-            )
-            check_finite(model.state_dict(), str(self._folder))
-        except Exception as error:
-            reason = f"the encoder in {self._folder} cannot be loaded: {error}"
-            raise EncoderError(reason) from error
+        model: SentenceTransformer = open_model(
+            "SentenceTransformer", self._folder, "encoder", device=device
+        )
         model.to(dtype_on(device))
         model.eval()
         log.info("encoder %s: %s, %s", self._folder, device, dtype_on(device))

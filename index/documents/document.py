@@ -72,10 +72,6 @@ class Document:
     page_sizes: tuple[tuple[float, float], ...] = ()
     lost: tuple[int, ...] = ()
 
-    def is_complete(self, start: int, end: int) -> bool:
-        """Whether nothing that the source shows within the half-open span was left out of it."""
-        return is_complete(self.lost, start, end)
-
     def pages(self, start: int, end: int) -> tuple[int, ...]:
         """The 1-based pages that the half-open span touches."""
         return pages_of(self.page_starts, start, end)

@@ -11,7 +11,6 @@ import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,6 @@ import numpy as np
 from index.build import Notify, silent
 from index.documents.document import Document
 from index.encoder import Encoder, embed
-from index.errors import DatasetError
 from index.passages import split
 from index.stores.segments import make_segment
 from rag.evaluation.datasets import EvaluationSet, Offsets
@@ -206,13 +204,7 @@ def evaluate_retrieval(
     reranker: Reranker | None = None,
     notify: Notify = silent,
 ) -> RetrievalReport:
-    """Run this project's configuration and each baseline over the same questions. Raises
-    DatasetError where a package that this needs is not installed."""
-    needed = ["ir_measures", *(["langchain_text_splitters"] if "langchain" in baselines else [])]
-    if missing := [name for name in needed if find_spec(name) is None]:
-        raise DatasetError(
-            f"this evaluation needs {', '.join(missing)}: pip install 'grounded-rag[evaluate]'"
-        )
+    """Run this project's configuration and each baseline over the same questions."""
     build: dict[str, Callable[[Document], tuple[Ranker, int]]] = {
         "rag": lambda document: _ours(document, encoder, reranker),
         "langchain": lambda document: _langchain(document, encoder),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from index.checkpoint import SAFELY, check_finite
+from index.checkpoint import open_model
 from index.encoder import device_of
 from index.errors import EncoderError
 from index.weights import locate
@@ -64,15 +64,7 @@ def load_reranker(name: str, *, offline: bool = False, device: str = "") -> Rera
     """The cross-encoder `name` stands for: a local folder, else a model of the hub. `device` as for
     `index.encoder.device_of`. Raises EncoderError."""
     folder, place = locate(name, offline=offline), device_of(device)
-    from sentence_transformers import CrossEncoder
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        model = CrossEncoder(str(folder), device=place, **SAFELY)
-        check_finite(model.state_dict(), name)
-    except Exception as error:
-        raise EncoderError(f"the reranker in {folder} cannot be loaded: {error}") from error
+    model = open_model("CrossEncoder", folder, "reranker", device=place)
     if model.num_labels != 1:
         raise EncoderError(f"{name} gives {model.num_labels} scores for a passage: one is needed")
     return CrossEncoderReranker(model, name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from index.checkpoint import SAFELY, check_finite
+from index.checkpoint import open_model
 from index.encoder import device_of
 from index.errors import EncoderError
 from index.weights import locate
@@ -37,14 +37,11 @@ class CrossEncoderChecker:
         """By hub id or folder; `offline` takes only what is there already. Raises EncoderError
         where there is no such device, the model cannot be loaded, or its labels name no
         entailment."""
-        from sentence_transformers import CrossEncoder
-
         place = device_of(device)
         try:
-            folder = str(locate(name, offline=offline))
-            self._model = CrossEncoder(folder, device=place, **SAFELY)
-            check_finite(self._model.state_dict(), name)
-        except Exception as error:  # The libraries raise dozens of kinds for a damaged model.
+            folder = locate(name, offline=offline)
+            self._model = open_model("CrossEncoder", folder, "support checker", device=place)
+        except EncoderError as error:
             raise EncoderError(
                 f"the support checker {name!r} cannot be loaded ({error}); give the hub id or "
                 "the folder of an NLI cross-encoder, or leave it out to use the built-in checker"

@@ -8,25 +8,21 @@ from collections.abc import Callable
 
 from rag.retrieval.evidence import FACETS, Evidence
 from rag.selection.assignment import PlacedSentence, select
-from rag.selection.grading import SelectionModel, trained_model
+from rag.selection.grading import trained_model
 from rag.writers.base import SILENCE, Draft, DraftStatement, WorkNote, WriterRecord
 
 
 class ExtractiveWriter:
     """Deterministic: equal evidence gives equal drafts. Needs no language model and no network;
-    `model` scores the sentences, by default the one that ships, on `device`."""
+    the sentences are scored on `device`."""
 
-    def __init__(
-        self, note: str = "", *, model: SelectionModel | None = None, device: str = ""
-    ) -> None:
+    def __init__(self, note: str = "", *, device: str = "") -> None:
         self._note = note
-        self._model = model
         self._device = device
 
     def write(self, evidence: Evidence, *, stream: Callable[[str], None] | None = None) -> Draft:
         """The draft; `stream` is handed its statements."""
-        model = self._model or trained_model(self._device)
-        selection = select(evidence, model.scores(evidence))
+        selection = select(evidence, trained_model(self._device).scores(evidence))
         parts = {
             facet: tuple(map(_quotation, selection.parts[facet])) or (SILENCE,) for facet in FACETS
         }

@@ -21,7 +21,7 @@ import typer
 from index.build import build, current_segment_name
 from index.catalog import Catalog, GithubLink, Listing
 from index.documents.extract import document_path, extract
-from index.encoder import Vectors, embed
+from index.encoder import Vectors, embed, unit
 from index.errors import RagError
 from index.files import append
 from index.passages import split
@@ -54,18 +54,13 @@ class RandomEncoder:
         """See Encoder."""
         seeds = (list(hashlib.sha256(text.encode()).digest()) for text in texts)
         generators = map(np.random.default_rng, seeds)
-        return _unit(np.stack([each.standard_normal(DIMENSION) for each in generators]))
+        return unit(np.stack([each.standard_normal(DIMENSION) for each in generators]))
 
     encode_queries = encode_passages
 
     def count_tokens(self, text: str) -> int:
         """See Encoder."""
         return len(text.split())
-
-
-def _unit(vectors: Any) -> Vectors:
-    unit: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return unit.astype(np.float32)
 
 
 def invented(number: int, passages: int = PER_WORK) -> str:
@@ -225,7 +220,7 @@ def _restricted(catalog: GrowingCatalog, questions: Sequence[str]) -> dict[str, 
 def _filtered(store_type: Any, size: int, questions: Sequence[str]) -> dict[str, Any]:
     """LangChain's FAISS over `size` passages, asked for K of the listed works by a filter on
     metadata: with the `fetch_k` that it takes unless told otherwise, and all passages fetched."""
-    vectors = _unit(np.random.default_rng(0).standard_normal((size, DIMENSION)))
+    vectors = unit(np.random.default_rng(0).standard_normal((size, DIMENSION)))
     store = store_type.from_embeddings(
         ((str(row), vector) for row, vector in enumerate(vectors)),
         lambda _: [],

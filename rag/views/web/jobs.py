@@ -18,7 +18,7 @@ from typing import Generic, Literal, TypeVar
 from index.errors import RagError
 from rag.prompt import Prompt
 
-LOG = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 JobState = Literal["waiting", "running", "done", "failed", "cancelled"]
 
@@ -214,7 +214,7 @@ class JobQueue:
         except MemoryError:
             reason = "there is not enough memory for this answer"
         except Exception as error:  # one bad answer must not end all that follow it
-            LOG.exception("the answer %s failed", job.id)
+            log.exception("the answer %s failed", job.id)
             reason = f"something unforeseen: {type(error).__name__}: {error}"
         with self._changed:
             self.seconds += (took := time.monotonic() - began) * (state == "done")
