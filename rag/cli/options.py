@@ -324,9 +324,8 @@ def say(line: str, *, always: bool = False) -> None:
         print(plain(line), file=sys.stderr, flush=True)  # noqa: T201
 
 
-_PAUSE = 5.0
+_PAUSE = 5.0  # seconds between two lines of progress where there is no terminal
 _SHOWN = 60  # characters of what is being written
-"""Seconds between two lines of progress where there is no terminal."""
 
 
 class Bars(Progress):

@@ -170,16 +170,16 @@ class _ChatRun(WritingRun):
     def __init__(
         self, writer: ChatWriter, evidence: Evidence, stream: Callable[[str], None] | None
     ) -> None:
-        passages = choose_sentences(
+        choice = choose_sentences(
             trained_model(writer.settings.device).scores(evidence),
             evidence.hits(),
             room=writer.settings.characters,
             most=writer.settings.shown,
             cost=lambda hit, text: len(text) + 80,
         )
-        super().__init__(evidence, passages, writer.settings, writer.checker, stream)
+        super().__init__(evidence, choice, writer.settings, writer.checker, stream)
         self.writer = writer
-        self.ids = sentence_ids(candidates_of(passages.shown))
+        self.ids = sentence_ids(candidates_of(choice.shown))
         self.answered = self.tokens = 0
 
     def candidates(self, shown: Sequence[ShownPassage]) -> list[QuoteCandidate]:
@@ -241,7 +241,7 @@ class _ChatRun(WritingRun):
         from langchain_core.messages import HumanMessage, SystemMessage
 
         ids = None if form == "grammar" else self.ids
-        shared = shared_message(self.evidence.prompt, self.passages.shown, ids=ids)
+        shared = shared_message(self.evidence.prompt, self.choice.shown, ids=ids)
         asked = request_message(request, ids=ids is not None) + (AGAIN if again else "")
         if ids and (taken := [key for key, item in ids.items() if item.span in self.used]):
             asked += f" Do not name {', '.join(taken)}: they are quoted already."

@@ -49,7 +49,7 @@ class WritingSettings:
     sentences are shown, and beyond that one of each work.
 
     For a local model: the prompt is at most `prompt_tokens` long, whatever the context, and after
-    `prose_tokens` a statement has to come to its quotes. For a chat model: the passages have
+    `prose_tokens` a statement has to come to its quotes. For a chat model: the sentences have
     together at most `characters`, and a reply is cut off after `reply_tokens`.
 
     Sentences are graded on `device`, see `index.encoder.device_of`."""
@@ -85,7 +85,7 @@ DEFAULT_SETTINGS = WritingSettings()
 class ModelReply:
     """`statements` in the right form, each with quotes; `dropped` says, kind and detail, what was
     not in it. `error` says why the reply cannot be used as a whole, "" where it can: with no
-    statement and nothing dropped it then says that the passages do not say."""
+    statement and nothing dropped it then says that the works do not say."""
 
     statements: tuple[DraftStatement, ...] = ()
     dropped: tuple[tuple[str, str], ...] = ()
@@ -102,17 +102,17 @@ class WritingRun(ABC):
     def __init__(
         self,
         evidence: Evidence,
-        passages: SentenceChoice,
+        choice: SentenceChoice,
         settings: WritingSettings,
         checker: SupportChecker | None,
         stream: Callable[[str], None] | None,
     ) -> None:
         self.evidence = evidence
-        self.passages = passages
+        self.choice = choice
         self.settings = settings
         self.checker: SupportChecker = checker or BuiltinChecker()
         self.say = stream or (lambda text: None)
-        self.numbers = numbers_in("\n".join(item.text for item in passages.shown))
+        self.numbers = numbers_in("\n".join(item.text for item in choice.shown))
         self.statements_per_part = settings.statements
         self.events: list[WriterEvent] = []
         self.used: set[Span] = set()  # what is quoted already
@@ -120,7 +120,7 @@ class WritingRun(ABC):
 
     @abstractmethod
     def candidates(self, shown: Sequence[ShownPassage]) -> list[QuoteCandidate]:
-        """What of these passages may be quoted."""
+        """What of these may be quoted."""
 
     @abstractmethod
     def reply(
@@ -175,7 +175,7 @@ class WritingRun(ABC):
                 self.say.statement(part, statement)
 
     def _facet(self, facet: Facet) -> tuple[DraftStatement, ...]:
-        shown = self.passages.for_facet(facet)
+        shown = self.choice.for_facet(facet)
         request = PartRequest(facet, facet, first=tuple(item.number for item in shown[:3]))
         return self._part(request, shown, self.statements_per_part) or (SILENCE,)
 
@@ -183,9 +183,9 @@ class WritingRun(ABC):
         hits, label = self.evidence.works[listing], f"references[{listing}]"
         if not hits:
             return None
-        shown = self.passages.for_work(listing)
+        shown = self.choice.for_work(listing)
         if not self.candidates(shown):
-            self.event(label, "not shown", "no passage of this work fits the model's context")
+            self.event(label, "not shown", "no sentence of this work fits the model's context")
         name = self.evidence.prompt.listings[listing].name
         if said := self._part(PartRequest("relevance", label, work=name), shown, 1):
             return WorkNote(said[0])

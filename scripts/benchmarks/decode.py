@@ -27,7 +27,7 @@ from rag.writers.local.writer import PLANS, LocalWriter
 from rag.writers.messages import PartRequest, choose_sentences
 from scripts.benchmarks import report
 
-PASSAGES = 12  # shown to the model at most, in a third of its context
+SENTENCES = 12  # shown to the model at most, in a third of its context
 PROSE_TOKENS = 32  # prose before a quote: a model without training never ends it
 
 
@@ -44,18 +44,18 @@ def decode(
     evidence = pipeline.gather(read_prompt(prompt))
     loaded = load_model(model, offline=pipeline.settings.offline)
     writer, vocabulary = LocalWriter(loaded), loaded.vocabulary
-    passages = choose_sentences(
+    choice = choose_sentences(
         trained_model().scores(evidence),
         evidence.hits(),
         room=loaded.context // 3,
-        most=PASSAGES,
+        most=SENTENCES,
         cost=lambda hit, text: len(vocabulary.plain(text)),
     )
-    candidates = candidates_of(passages.shown)
-    numbers = numbers_in("\n".join(item.text for item in passages.shown))
+    candidates = candidates_of(choice.shown)
+    numbers = numbers_in("\n".join(item.text for item in choice.shown))
     plan = next(plan for plan in PLANS if plan.brief is (loaded.context < 2048))
     request = writer.suffix(PartRequest("task", "task"), plan)
-    ids = [*writer.prefix(evidence, passages, plan), *request]
+    ids = [*writer.prefix(evidence, choice, plan), *request]
     grammar = partial(statement_grammar, candidates, numbers, silence=False)
     decoder = writer.decoder
     decoder.hold(ids)

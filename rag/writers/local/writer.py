@@ -60,7 +60,7 @@ class ContextPlan:
         return self.statements * one
 
 
-# The first plan under which every work keeps a passage is taken.
+# The first plan under which every work keeps a sentence is taken.
 PLANS = (
     ContextPlan(statements=2, quotes=2, prose_tokens=112, quote_tokens=160, brief=False),
     ContextPlan(statements=1, quotes=2, prose_tokens=64, quote_tokens=120, brief=False),
@@ -87,15 +87,15 @@ class LocalWriter:
         self.decoder = Decoder(loaded.model, loaded.vocabulary)
 
     def write(self, evidence: Evidence, *, stream: Callable[[str], None] | None = None) -> Draft:
-        """Every part in turn. Raises WriterError where not one passage fits the context."""
+        """Every part in turn. Raises WriterError where not one sentence fits the context."""
         scores = trained_model(self.settings.device).scores(evidence)
         return _LocalRun(self, evidence, *self._plan(evidence, scores), stream).draft()
 
-    def prefix(self, evidence: Evidence, passages: SentenceChoice, plan: ContextPlan) -> list[int]:
+    def prefix(self, evidence: Evidence, choice: SentenceChoice, plan: ContextPlan) -> list[int]:
         """The tokens with which the prompts of all parts begin."""
         before, between, _ = self.markup
         system = self.vocabulary.plain(SYSTEM_BRIEF if plan.brief else SYSTEM)
-        shared = shared_message(evidence.prompt, passages.shown, brief=plan.brief)
+        shared = shared_message(evidence.prompt, choice.shown, brief=plan.brief)
         return [*before, *system, *between, *self.vocabulary.plain(shared)]
 
     def suffix(self, request: PartRequest, plan: ContextPlan) -> list[int]:
@@ -107,17 +107,17 @@ class LocalWriter:
         self, evidence: Evidence, scores: SentenceScores
     ) -> tuple[ContextPlan, SentenceChoice]:
         """The first plan under which every work is shown, else the one that shows most works."""
-        plan, passages = PLANS[0], self._choose(evidence, scores, PLANS[0])
-        for tighter in PLANS[1:] if passages.unseen else ():
-            choice = self._choose(evidence, scores, tighter)
-            if len(choice.unseen) < len(passages.unseen):
-                plan, passages = tighter, choice
-        if not passages.shown and any(evidence.works):
+        plan, choice = PLANS[0], self._choose(evidence, scores, PLANS[0])
+        for tighter in PLANS[1:] if choice.unseen else ():
+            other = self._choose(evidence, scores, tighter)
+            if len(other.unseen) < len(choice.unseen):
+                plan, choice = tighter, other
+        if not choice.shown and any(evidence.works):
             raise WriterError(
                 f"the context of {self.loaded.name} ({self.loaded.context} tokens) is too small "
                 "for one sentence; take another model or --writer extractive"
             )
-        return plan, passages
+        return plan, choice
 
     def _choose(
         self, evidence: Evidence, scores: SentenceScores, plan: ContextPlan
@@ -146,17 +146,17 @@ class _LocalRun(WritingRun):
         writer: LocalWriter,
         evidence: Evidence,
         plan: ContextPlan,
-        passages: SentenceChoice,
+        choice: SentenceChoice,
         stream: Callable[[str], None] | None,
     ) -> None:
-        super().__init__(evidence, passages, writer.settings, writer.checker, stream)
+        super().__init__(evidence, choice, writer.settings, writer.checker, stream)
         self.writer = writer
         self.plan = plan
         self.statements_per_part = min(plan.statements, writer.settings.statements)
         writer.decoder.tally = Tally()
         self.quoted: dict[Span, str] = {}
-        self.prefix = writer.prefix(evidence, passages, plan)
-        if passages.shown:
+        self.prefix = writer.prefix(evidence, choice, plan)
+        if choice.shown:
             writer.decoder.hold(self.prefix)
 
     def candidates(self, shown: Sequence[ShownPassage]) -> list[QuoteCandidate]:
