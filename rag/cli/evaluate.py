@@ -322,7 +322,8 @@ def _graded(paths: Sequence[Path], mirrors: Sequence[Path]) -> list[list[GradedP
     from index.encoder import load_encoder
     from rag.evaluation.graded import read_graded
 
-    return [read_graded(path, load_encoder(offline=True), mirrors) for path in paths]
+    encoder = load_encoder(offline=True) if paths else None
+    return [read_graded(path, encoder, mirrors) for path in paths if encoder]
 
 
 _DETAILS = ("recall_gap", "false_parts", "source_type_")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from index.settings import Settings
 from rag.cli.options import (
     DATA_DIR,
     ENCODER,
@@ -22,9 +21,6 @@ from rag.cli.options import (
     say,
     settings,
 )
-
-if TYPE_CHECKING:
-    from rag.pipeline import Pipeline
 
 
 def run(
@@ -54,7 +50,10 @@ def run(
     from index.errors import AnswerError
     from rag.answer.model import Answer, answers_of, read_answers_in
     from rag.answer.verify import verify
+    from rag.pipeline import Pipeline
     from rag.reproduction import reproduce
+    from rag.views.markdown import counted
+    from rag.writers.extractive import ExtractiveWriter
 
     failures: list[str] = []
     answers: dict[str, Answer] = {}
@@ -75,27 +74,16 @@ def run(
     for name, verification in verifications.items():
         failures += [f"{name}: {failure}" for failure in verification.failures]
     if strict:
-        pipeline = cache(partial(_pipeline, chosen))
+        pipeline = cache(lambda: Pipeline.of(chosen, ExtractiveWriter(device=chosen.device)))
         for name, answer in answers.items():
             failures += [f"{name}: {failure}" for failure in reproduce(answer, pipeline)]
     for failure in failures:
         say(failure, always=True)
-    outcome = _count(len(failures), "failure") if failures else "verified"
+    outcome = counted(len(failures), "failure") or "verified"
     counts = (
         f"{sum(getattr(each, name) for each in verifications.values())} {name}"
         for name in ("quotes", "statements", "listings", "sources")
     )
-    typer.echo(f"{outcome}: {_count(count, 'answer')}, {', '.join(counts)} read again")
+    typer.echo(f"{outcome}: {counted(count, 'answer')}, {', '.join(counts)} read again")
     if failures:
         raise typer.Exit(1)
-
-
-def _pipeline(chosen: Settings) -> Pipeline:
-    from rag.pipeline import Pipeline
-    from rag.writers.extractive import ExtractiveWriter
-
-    return Pipeline.of(chosen, ExtractiveWriter(device=chosen.device))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,7 +1,7 @@
 """Pages of a PDF as pictures, drawn by pdfium.
 
-PDF files are hostile input, and pdfium is safe neither among threads nor against all of them: `draw`
-runs in a worker process, and `drawn_pages` reads its reply with distrust.
+PDF files are hostile input, and pdfium is safe neither among threads nor against all of them:
+`draw` runs in a worker process, and `drawn_pages` reads its reply with distrust.
 """
 
 from __future__ import annotations

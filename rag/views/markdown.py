@@ -184,7 +184,7 @@ def what_was_read(reference: Reference, records: Mapping[str, SourceRecord]) -> 
 def what_could_not_be_read(answer: Answer) -> str:
     """`3 papers and 1 README`; "" where everything listed was read."""
     unread = [source.source_type for source in answer.sources if source.reason]
-    counts = (_count(unread.count(kind), noun) for kind, noun in _UNREAD.items())
+    counts = (counted(unread.count(kind), noun) for kind, noun in _UNREAD.items())
     return " and ".join(filter(None, counts))
 
 
@@ -205,7 +205,7 @@ def how_written(answer: Answer) -> str:
     writer = answer.writer
     name = f"{writer.name} writer" + (f", {writer.model}" if writer.model else "")
     note = f" {_capitalized(writer.note.rstrip('.'))}." if writer.note.rstrip(".") else ""
-    quotes = _count(len(list(answer.quotes())), "quote")
+    quotes = counted(len(list(answer.quotes())), "quote")
     chosen = f"{quotes}, each chosen from the source and none typed" if quotes else ""
     kept = f" {kept}." if (kept := _kept(answer)) else ""
     return f"Written by the {name}.{note}{kept} {chosen or 'Nothing could be quoted'}"
@@ -215,13 +215,13 @@ def _kept(answer: Answer) -> str:
     """`12 of 12 statements were replaced by sentences of the works, after 24 rewrites`; "" where
     no model wrote any."""
     counts = Counter(event.kind for event in answer.writer.events)
-    replaced, again = counts["replaced"], _count(counts["rewritten"], "rewrite")
+    replaced, again = counts["replaced"], counted(counts["rewritten"], "rewrite")
     own = [one for _, one in answer.statements() if one.text and one.quotes]
     total = replaced + sum(one.text not in FIXED for one in own)
     if not (answer.writer.model and total):
         return ""
     were = "was" if replaced == 1 else "were"
-    shown = f"{replaced} of {_count(total, 'statement')} {were} replaced by sentences of the works"
+    shown = f"{replaced} of {counted(total, 'statement')} {were} replaced by sentences of the works"
     return shown + (f", after {again}" if again else "")
 
 
@@ -229,7 +229,8 @@ def _capitalized(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """`2 papers`; "" for none."""
     if not number:
         return ""
     plural = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"

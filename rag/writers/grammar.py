@@ -213,7 +213,7 @@ def numbers_in(text: str) -> frozenset[str]:
 def prose_error(text: str, numbers: Collection[str]) -> str:
     """What keeps the text from being a plain statement; "" where nothing does."""
     odd = next((character for character in text if not _is_plain(character)), None)
-    missing = sorted(numbers_in(text) - set(numbers))
+    missing = sorted(numbers_in(text).difference(numbers))
     linklike = _HOSTLIKE.search(_NUMBER.sub("0", text)) or "www" in text.lower()
     checks = (
         (not any(character.isalpha() for character in text), "no words"),

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 Matrix = tuple[float, float, float, float, float, float]
 
 IDENTITY: Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
+# Of a line's size, from its baseline: Latin letters and brackets stand between these.
+DEPTH, HEIGHT = 0.22, 0.75
 # Knuth's font of large signs has an encoding of its own, and old files do not say which.
 LARGE_SIGNS = dict(zip("PQRXYZpqrs", "∑∏∫∑∏∫√√√√", strict=True))
 # Nothing, the name of a glyph, a character for private use or the one that stands for none.

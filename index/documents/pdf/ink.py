@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from index.documents.pdf.graphics import IDENTITY, Matrix, Run, times
+from index.documents.pdf.graphics import DEPTH, HEIGHT, IDENTITY, Matrix, Run, times
 from index.documents.pdf.pages import Page
 from index.errors import ExtractionError
 
@@ -30,7 +30,6 @@ SCALE = 0.75  # pixels a point: no dearer than less, and enough for a hairline
 MOST_PIXELS = 2_000_000  # of one picture
 WIDEST_GAP = 0.75  # em without ink inside a word
 LOOSEST = 1.6  # the same in mean advances, for letters that are set apart
-DEPTH, HEIGHT = 0.22, 0.75  # em: from below a baseline to above it there is ink
 # Large signs of formulas hang from their line in the fonts of TeX, such as CMEX10.
 HANGING = re.compile(r"(ex|sy)(\d|tension|$)", re.I)
 FORM_DEPTH = 12

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from index.documents.document import TextLine
+from index.documents.pdf.graphics import DEPTH
 
 BESIDE = 0.6  # of a line's height: a nearer baseline is the line's own
 REACH = 4  # lines above and below: more columns than a page has
@@ -55,7 +56,7 @@ def _offset(
     for bottom, number in page[max(0, at - REACH) : at + REACH]:
         line = lines[number]
         height = line.top - bottom
-        if abs(bottom + 0.22 * height - item.y) > BESIDE * height:
+        if abs(bottom + DEPTH * height - item.y) > BESIDE * height:
             continue
         if line.edges[0] < middle < line.edges[-1]:
             offset, gap = _within(text, line, middle)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from index.documents.document import Document, Section, TextLine
+from index.documents.pdf.graphics import DEPTH, HEIGHT
 from index.documents.pdf.layout import (
     ABSTRACT,
     BIBLIOGRAPHY,
@@ -45,8 +46,6 @@ AUTHOR_NOTE = re.compile(
 PAGE_NUMBER = re.compile(r"(page )?[-–—·|]?\s*(\d{1,4}|[ivxl]{1,6})\s*[-–—·|]?( (of|/) \d+)?", re.I)
 FLOATS = {"caption", "footnote", "aside"}
 BREAK = "\n\n"
-# Of a line's size, from its baseline: Latin letters and brackets stand between these.
-DEPTH, HEIGHT = 0.22, 0.75
 LARGEST_IN_LINE = 100.0  # points: larger pictures are figures
 
 

@@ -20,6 +20,7 @@ from rag.retrieval.evidence import FACETS, Evidence, Hit
 from rag.views.highlight import NO_PICTURES, Pictures
 from rag.views.html import to_fragment, to_html
 from rag.views.markdown import (
+    counted,
     numbers_of,
     paper_of,
     place,
@@ -192,8 +193,7 @@ class ShownVerification:
 
     def __repr__(self) -> str:
         done, failures = self.verification, self.verification.failures
-        plural = "" if len(failures) == 1 else "s"
-        verdict = f"{len(failures)} failure{plural}" if failures else "verified"
+        verdict = counted(len(failures), "failure") or "verified"
         counts = (
             f"{verdict}: {done.quotes} quotes, {done.statements} statements, {done.listings} "
             f"listings, {done.sources} sources read again"

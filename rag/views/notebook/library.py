@@ -109,8 +109,9 @@ class Library:
         queries cannot be compared."""
         expect(str, query=query)
         expect(int, count=count)
+        names = self.names
         rows = [
-            (rank, *hit_cells(hit, self.names[hit.source_id], term_spans(query, hit.text)))
+            (rank, *hit_cells(hit, names[hit.source_id], term_spans(query, hit.text)))
             for rank, hit in enumerate(self.hits(query)[:count], start=1)
         ]
         return table(("rank", *HIT_COLUMNS), rows, caption=query)
