@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from index.files import write_output
 from rag.cli.options import (
     Bars,
     OpenPipeline,
@@ -60,8 +61,6 @@ def run(
 ) -> None:
     """Answer QUESTION from the works that LINK… name, or each PROMPT from the works it lists, and
     from nothing else. Works that are not indexed yet are indexed first."""
-    from index.files import write_output
-
     prompts = prompts_in(asked)
     form = _form(answer_format, output)
     suffix = next(suffix for suffix, each in _SUFFIXES.items() if each == form)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from index.catalog import Catalog, Listing
+from index.sources.store import SourceStore, source_type_of
 from rag.cli.options import DATA_DIR, DataDir, Works, listings_in, settings
-
-if TYPE_CHECKING:
-    from index.catalog import Listing
-    from index.sources.store import SourceStore
+from rag.plaintext import plain
 
 
 def run(works: Works, data_dir: DataDir = DATA_DIR) -> None:
@@ -16,9 +13,6 @@ def run(works: Works, data_dir: DataDir = DATA_DIR) -> None:
     only the summary), and why not more. Fetches nothing."""
     from rich.console import Console
     from rich.table import Table
-
-    from index.catalog import Catalog
-    from index.sources.store import SourceStore
 
     store = SourceStore(settings(data_dir).sources)
     catalog = Catalog.of(listings_in(works))
@@ -30,9 +24,6 @@ def run(works: Works, data_dir: DataDir = DATA_DIR) -> None:
 
 
 def _row(listing: Listing, store: SourceStore) -> tuple[str, str, str]:
-    from index.sources.store import source_type_of
-    from rag.plaintext import plain
-
     available, missing = [], []
     for source_id in listing.source_ids:
         if source_id.startswith("summary:"):

@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from index.errors import WriterError
+from index.files import write_output
+from index.settings import Settings
 from rag.cli import options
 from rag.cli.options import Bars, say
+from rag.plaintext import plain
 
 if TYPE_CHECKING:
     from rag.evaluation.graded import GradedPrompt
@@ -144,8 +148,6 @@ def writers(
 ) -> None:
     """Let every writer that can run here answer the PROMPTs, and each question with another
     prompt's works; write a report on each, and a comparison where there are several."""
-    from index.errors import WriterError
-    from index.files import write_output
     from rag.evaluation.fidelity import try_writer
     from rag.evaluation.report import evaluate
     from rag.pipeline import Pipeline
@@ -203,7 +205,6 @@ def sheet(
 ) -> None:
     """Draw statements of the ANSWERs at random and write the sheet to label: in the column
     `supported`, yes where the listed works say it, no where they do not."""
-    from index.files import write_output
     from rag.evaluation.answers import evaluated_answers, read_answers
     from rag.evaluation.citations import draw, write_sheet
 
@@ -251,8 +252,6 @@ def retrieval(
     """Measure how well passages that answer a question are found, with intervals clustered by
     document and a paired test against each baseline."""
     from index.encoder import LazyEncoder
-    from index.files import write_output
-    from index.settings import Settings
     from rag.evaluation.datasets import read_evaluation_set
     from rag.evaluation.retrieval import evaluate_retrieval
     from rag.retrieval.reranker import load_reranker
@@ -285,7 +284,6 @@ def support(
 ) -> None:
     """Measure the support checker on claims that people labelled: AUROC, and balanced accuracy
     and F1 at a threshold that was fixed on other data."""
-    from index.files import write_output
     from rag.evaluation.support import render_json, render_markdown
     from rag.support.builtin import open_checker
 
@@ -334,7 +332,6 @@ def _screen(report: Report) -> str:
     """What fits a screen of 24 lines by 100 characters: the figures that matter, and how much is
     wrong. Everything else is in the files."""
     from rag.evaluation.report import figure
-    from rag.plaintext import plain
 
     lines = [
         f"{report.name}: {report.answers} answers to {report.prompts} questions, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from index.catalog import Catalog
 from rag.cli.options import (
     Bars,
     OpenSettings,
@@ -21,7 +22,6 @@ def run(open_settings: OpenSettings, works: Works) -> None:
     left alone; what could not be fetched is tried again. Where works have to be embedded anew, for
     another encoder or by a newer version of this program, it says so first."""
     from index.build import build, outdated
-    from index.catalog import Catalog
     from index.encoder import LazyEncoder
 
     chosen = open_settings()

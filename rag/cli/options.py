@@ -26,13 +26,13 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from index.catalog import Listing
 from index.errors import RagError
 from index.settings import DEFAULT_ENCODER, Settings
 from index.sources.local_files import exists, is_folder
 from rag.plaintext import plain
 
 if TYPE_CHECKING:
-    from index.catalog import Listing
     from rag.answer.model import Answer
     from rag.answer.verify import Reextraction
     from rag.pipeline import Pipeline
@@ -146,7 +146,7 @@ def prompts_in(arguments: Sequence[str]) -> list["Prompt"]:
     return list(map(_prompt, arguments))
 
 
-def listings_in(arguments: Sequence[str]) -> list["Listing"]:
+def listings_in(arguments: Sequence[str]) -> list[Listing]:
     """The works of a command line: those that prompts list, links, PDFs and folders of PDFs; or
     those that may answer a question."""
     from rag.prompt import listings_of

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from index.catalog import Catalog, Listing
+from index.settings import Settings
+from index.sources.store import SourceStore
 from rag.cli.options import Bars, OpenSettings, listings_in, settings, with_options_of
 from rag.plaintext import plain
 
 if TYPE_CHECKING:
-    from index.catalog import Listing
-    from index.settings import Settings
     from rag.retrieval.evidence import Hit
 
 
@@ -52,7 +53,6 @@ def run(
     """Show the passages that QUESTION finds, best first, with their scores, source, page and
     section: in everything that was indexed, in the works that --work names, or in those that
     PROMPT… list or LINK… name, which are indexed first where they are not yet."""
-    from index.catalog import Catalog
     from rag.pipeline import Pipeline
     from rag.retrieval.reranker import load_reranker
     from rag.retrieval.retrieve import search_data_dir
@@ -102,7 +102,6 @@ def _titles(
 ) -> dict[str, str]:
     """What the works of the hits are called, by source: in the prompts, or else in their text."""
     from index.build import current_segment_name
-    from index.sources.store import SourceStore
     from index.stores import open_store
 
     titles = {sid: item.name for item in listings if item.name for sid in item.source_ids}

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from index.errors import AnswerError
 from rag.cli.options import (
     DATA_DIR,
     ENCODER,
@@ -47,7 +48,6 @@ def run(
     are extracted again from their bytes. Exit 0 and one line of counts, or 1 and each failure.
     What it does not prove without --strict: what statements claim beyond their quotes, silence
     about a work that could be read, statements that were removed, moved or doubled."""
-    from index.errors import AnswerError
     from rag.answer.model import Answer, answers_of, read_answers_in
     from rag.answer.verify import verify
     from rag.pipeline import Pipeline
