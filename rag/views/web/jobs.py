@@ -224,7 +224,7 @@ class JobQueue:
         job.end(state, reason)
         self.counts[state] += 1
         about = {"answer": job.id, "state": state, "seconds": round(seconds, 3), "reason": reason}
-        LOG.info("the question %s is %s", job.id, state, extra={"about": about})
+        log.info("the question %s is %s", job.id, state, extra={"about": about})
         del self._active[job.id]
         if state != "done":
             self._ended[job.id] = job
