@@ -357,6 +357,20 @@ def test_a_change_fails_and_is_named(answer: Answer, reextraction: Reextraction,
     assert part in failures(verification)
 
 
+def test_a_sentence_that_lost_a_part_is_not_to_be_quoted(
+    answer: Answer, reextraction: Reextraction
+) -> None:
+    quote = first_quote(json.loads(answer.to_json()))
+
+    def without_a_formula(record: SourceRecord) -> Document:
+        lost = (quote["start"] + 1,) if record.id == quote["source_id"] else ()
+        return replace(reextraction(record), lost=lost)
+
+    (failure,) = verify(answer, without_a_formula).failures
+    assert "lacks a part" in failure.message
+    assert quote["text"][:60] in failure.message
+
+
 def test_the_bibliography_is_not_to_be_quoted(answer: Answer, reextraction: Reextraction) -> None:
     record = next(source for source in answer.sources if source.id == PAPER)
     document = reextraction(record)

@@ -15,7 +15,7 @@ from itertools import chain
 from typing import Literal
 
 from index.catalog import Listing
-from index.documents.document import Document
+from index.documents.document import Document, is_complete
 from index.documents.extract import Task, extract_isolated
 from index.errors import ExtractionError, PromptError, RagError, SourceError
 from index.passages import MAXIMUM, sentence_spans
@@ -295,6 +295,8 @@ def _quote_problem(quote: Quote, document: Document | None) -> str:
         return f"stands in a part of {source} that is not to be quoted"
     if not on_sentence_boundaries(document, start, end):
         return f"is torn out of the middle of a sentence of {source}"
+    if not is_complete(document.lost, start, end):
+        return f"lacks a part that stands in {source} and could not be read"
     return ""
 
 
