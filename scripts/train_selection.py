@@ -81,7 +81,7 @@ def rows_of(prompt: GradedPrompt, reader: SentenceReader) -> Rows:
     candidates = tuple(everything[row] for row in chosen)
     listings = prompt.evidence.prompt.listings
     pairs = [
-        reader.tokens(item, recommended=listings[item.listing].role == "recommended")
+        reader.tokens(item, recommended=listings[item.listing].role != "related")
         for item in candidates
     ]
     lower: list[Any] = [None] * len(pairs)
@@ -228,7 +228,7 @@ def _digest(graded: Sequence[Path]) -> str:
 def _subjects(rows: Rows) -> set[str]:
     """The question and the recommended works of a prompt."""
     prompt = rows.prompt.evidence.prompt
-    names = (each.name for each in prompt.listings if each.role == "recommended")
+    names = (each.name for each in prompt.listings if each.role != "related")
     return {prompt.question, *names}
 
 
