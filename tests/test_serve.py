@@ -86,8 +86,9 @@ def ask(client: httpx.Client, asked: Prompt) -> str:
 
 
 def answered(client: httpx.Client, path: str) -> Answer:
-    """Wait for the answer."""
-    for _ in range(600):
+    """Wait for the answer: minutes, as fifty are one after the other on a busy machine."""
+    end = time.monotonic() + 300
+    while time.monotonic() < end:
         got = client.get(f"{path}/answer.json")
         if got.status_code == 200:
             return Answer.from_json(got.text)
