@@ -30,6 +30,9 @@ CONFIGURABLE: Mapping[str, str] = MappingProxyType(
 )
 """What the file may hold; the variable of `data-dir` is RAG_DATA_DIR, and so on."""
 _FOLDERS = ("data-dir", "mirror")
+_CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"offline": ("true", "false"), "writer": ("auto", "local", "extractive", "chat")}
+)
 
 DEFAULT_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -101,8 +104,8 @@ def write_config(values: Mapping[str, str]) -> None:
     """The inverse of `read_config`. Raises RagError for what the file cannot hold."""
     lines = []
     for key, value in values.items():
-        if key == "offline" and value.lower() not in ("true", "false"):
-            raise RagError(f"offline is {value!r}; expected true or false")
+        if value.lower() not in _CHOICES.get(key, (value.lower(),)):
+            raise RagError(f"{key} is {value!r}; expected {' or '.join(_CHOICES[key])}")
         text = str(_expanded(value).absolute()) if _is_path(key, value) else value
         lines.append(f"{key} = {text.lower() if key == 'offline' else json.dumps(text)}\n")
     write_output(config_path(), "".join(lines).encode())

@@ -379,6 +379,7 @@ def test_a_paper_in_the_place_of_the_question_is_pointed_out(tmp_path: Path) -> 
     file = write(tmp_path / "a.pdf", KITE)
     for place in (file, tmp_path):
         assert "the question comes first" in invoke("ask", place, "How?", code=2).refusal
+    assert "the question is empty" in invoke("ask", " ", file, code=2).refusal
     refusal = invoke("ask", "degradation", file, code=2).refusal
     assert 'a question of one word ends in a question mark: rag ask "degradation?" LINK' in refusal
 

@@ -146,7 +146,7 @@ def test_a_file_of_settings_that_cannot_be_used_is_refused(
 
 
 def test_settings_that_do_not_exist_cannot_be_set(config: Path) -> None:
-    for arguments in (("mirors", "x"), ("offline", "perhaps")):
+    for arguments in (("mirors", "x"), ("offline", "perhaps"), ("writer", "nonsense")):
         with pytest.raises(RagError, match="expected"):
             invoke("config", *arguments)
     assert not config.exists()
@@ -182,7 +182,9 @@ def test_the_ending_of_the_output_decides_the_form(
     invoke("ask", prompt_files["move"], *asked, "-o", unknown, "--format", "json")
     assert unknown.read_text("utf-8").startswith("{")
     shown = invoke("ask", *prompt_files.values(), *asked, "-o", tmp_path / "all.json", code=2)
-    assert "several answers need a folder, or a file in .jsonl" in shown.refusal
+    assert (
+        "all.json is for one: several answers need a folder, or a file in .jsonl" in shown.refusal
+    )
 
 
 def test_several_answers_as_json_are_json_lines_that_verify(

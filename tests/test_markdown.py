@@ -13,8 +13,9 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from rag.answer.compose import NO_RELEVANCE, NOTHING_READ
-from rag.answer.model import Answer, Reference, Statement
+from rag.answer.model import Answer, Reference, Statement, Workflow
 from rag.plaintext import escape, plain
+from rag.views.html import to_html
 from rag.views.markdown import (
     SPEAKERS,
     how_written,
@@ -27,7 +28,7 @@ from rag.views.markdown import (
     work_of,
 )
 from rag.views.warnings import SupportWarning
-from rag.writers.base import WriterEvent, WriterRecord
+from rag.writers.base import NOT_SAID, WriterEvent, WriterRecord
 from tests.parts.answers import fill
 from tests.parts.hostile import HOSTILE, WILD
 
@@ -171,6 +172,20 @@ def test_what_could_not_be_read_comes_first_with_the_reason(answers: Mapping[str
     assert "Read: summary in the prompt; not read: paper (offline, and not in the mirror)" in shown
     assert "Read: full text, README, summary in the prompt" in shown
     assert "Missing:" not in to_markdown(answers["move"])
+    rest = "What follows rests on the rest."
+    assert rest in markdown
+    base, silent = answers["colour"], Statement(NOT_SAID, ())
+    nothing = replace(
+        base,
+        task=(silent,),
+        workflow=Workflow((silent,), (silent,), (silent,)),
+        references=tuple(
+            replace(one, relevance=Statement(NOTHING_READ, ()), mentions=(), relevant=False)
+            for one in base.references
+        ),
+    )
+    assert rest not in to_markdown(nothing)
+    assert rest not in to_html(nothing)
 
 
 def test_the_place_of_a_quote_names_its_pages() -> None:

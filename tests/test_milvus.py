@@ -20,7 +20,7 @@ from index.stores.segments import Segment, without_vectors
 from rag.pipeline import Pipeline
 from rag.retrieval.retrieve import search_data_dir
 from rag.writers.extractive import ExtractiveWriter
-from tests.parts.commands import invoke
+from tests.parts.commands import invoke, run
 from tests.parts.indexed import segment
 from tests.parts.milvus import MilvusServer
 from tests.parts.works import LISTED, PROMPTS, prompt
@@ -133,6 +133,17 @@ def test_every_command_works_with_it(
     found = invoke(*search, *store).out
     assert found == invoke(*search).out
     assert json.loads(found.splitlines()[0])["title"]
+
+
+def test_a_new_file_is_made_without_a_traceback_of_its_library(
+    encoder_folder: Path, prompt_files: Mapping[str, Path], tmp_path: Path, small_mirror: Path
+) -> None:
+    pytest.importorskip("milvus_lite", reason="the extra `milvus` is not installed")
+    options = ["--data-dir", tmp_path, "--encoder", encoder_folder, "--mirror", small_mirror]
+    store = ["--store", tmp_path / "new.db"]
+    shown = run("index", prompt_files["move"], *options, "--offline", *store)
+    assert "usable" in shown.err
+    assert "Traceback" not in shown.err
 
 
 def test_what_a_build_did_not_finish_or_someone_changed_is_made_anew(

@@ -231,7 +231,7 @@ def _client(address: str) -> Any:
     from pymilvus import MilvusClient
 
     # Every error is raised; they need not be printed too, with their tracebacks.
-    for library in ("pymilvus", "milvus_lite"):
+    for library in ("pymilvus", "milvus_lite", "grpc"):
         logging.getLogger(library).setLevel(logging.CRITICAL)
     if "://" not in address:
         Path(address).absolute().parent.mkdir(parents=True, exist_ok=True)

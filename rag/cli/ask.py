@@ -150,7 +150,7 @@ def _targets(prompts: list[Prompt], output: Path | None, suffix: str) -> list[Pa
         if target.exists() and any(path.exists() and target.samefile(path) for path in used)
     ]
     if several and not output.is_dir() and (output.exists() or output.suffix.lower() in _SUFFIXES):
-        taken = [f"{output} is a file: several answers need a folder, or a file in .jsonl"]
+        taken = [f"{output} is for one: several answers need a folder, or a file in .jsonl"]
     elif several and len(set(targets)) < len(targets):
         taken = ["two prompts have the same file name"]
     if taken:

@@ -134,6 +134,8 @@ def prompts_in(arguments: Sequence[str]) -> list["Prompt"]:
     from rag.prompt import prompt_of
 
     question, *links = arguments
+    if not question.strip():
+        raise typer.BadParameter("the question is empty")
     if is_question(question):
         return [prompt_of(question, links)]
     if question.lower().endswith(".pdf") or is_folder(question):

@@ -54,11 +54,9 @@ def to_markdown(answer: Answer, *, support_warnings: Sequence[SupportWarning] = 
     page = _Page(answer, support_warnings)
     lines = [f"# {escape(answer.prompt.question)}", ""]
     if unread := what_could_not_be_read(answer):
-        lines += [
-            f"> **Not everything could be read.** Missing: {unread}; section 3 says why. "
-            "What follows rests on the rest.",
-            "",
-        ]
+        rest = " What follows rests on the rest." if numbers_of(answer) else ""
+        missing = f"Missing: {unread}; section 3 says why.{rest}"
+        lines += [f"> **Not everything could be read.** {missing}", ""]
     lines += ["## 1. What you were doing", "", *page.part("task", answer.task)]
     lines += ["## 2. How it works: input → model → output", ""]
     for stage, heading in STAGES:
