@@ -138,7 +138,6 @@ def test_every_command_works_with_it(
 def test_a_new_file_is_made_without_a_traceback_of_its_library(
     encoder_folder: Path, prompt_files: Mapping[str, Path], tmp_path: Path, small_mirror: Path
 ) -> None:
-    pytest.importorskip("milvus_lite", reason="the extra `milvus` is not installed")
     options = ["--data-dir", tmp_path, "--encoder", encoder_folder, "--mirror", small_mirror]
     store = ["--store", tmp_path / "new.db"]
     shown = run("index", prompt_files["move"], *options, "--offline", *store)
