@@ -139,12 +139,15 @@ def build(
         else:
             result.segments[name] = found
 
-    names = catalog.names
+    shown = catalog.names
     notify("read and embed", 0, len(missing), "")
     for done, (name, document) in enumerate(_documents(missing, store, settings), start=1):
         source = missing[name]
         if isinstance(document, Document):
-            segment = _embedded(name, source, document, encoder, settings)
+            parts = UnfinishedVectors(settings.index / "unfinished", name, encoder)
+            segment = _embedded(source, document, parts)
+            segments.save(segment)
+            parts.delete()
             result.embedded += 1
             result.passages += len(segment.passages)
             if load:
@@ -155,7 +158,7 @@ def build(
                 if state.segment == name:
                     failed = replace(state, segment="", reason=document.reason)
                     result.states[state.source_id] = failed
-        notify("read and embed", done, len(missing), names[source.id])
+        notify("read and embed", done, len(missing), shown[source.id])
     return result
 
 
@@ -165,20 +168,15 @@ def _names(sources: Mapping[str, Source | Attempt], encoder: Encoder) -> dict[st
     return {source_id: current_segment_name(source, encoder.name) for source_id, source in held}
 
 
-def _embedded(
-    name: str, source: Source, document: Document, encoder: Encoder, settings: Settings
-) -> Segment:
-    """The segment of a document, made and saved."""
+def _embedded(source: Source, document: Document, parts: UnfinishedVectors) -> Segment:
+    """The segment that `parts` are for."""
+    encoder = parts.encoder
     passages = split(document, fits=lambda text: encoder.count_tokens(text) <= encoder.max_tokens)
     if len(passages) > MOST_PASSAGES:
         much = f"{len(passages):,} passages, of which the first {MOST_PASSAGES:,} are embedded"
         log.warning("%s: %s; what comes after them is not found", source.id, much)
         passages = passages[:MOST_PASSAGES]
-    parts = UnfinishedVectors(settings.index / "unfinished", name, encoder)
-    segment = make_segment(name, document, passages, *parts.embed(passages))
-    open_store(settings).save(segment)
-    parts.delete()
-    return segment
+    return make_segment(parts.name, document, passages, *parts.embed(passages))
 
 
 def current_segment_name(source: Source, encoder: str) -> str:
@@ -200,13 +198,13 @@ def _fetch(
     done = 0
     notify("find sources", 0, total, "")
 
-    names = catalog.names
+    shown = catalog.names
 
     def progress(source_id: str, step: Step) -> None:
         nonlocal done
         result.added += step in ("fetched", "read")
         done += step != "asking"
-        what = f"asking for {source_id}" if step == "asking" else f"{names[source_id]} ({step})"
+        what = f"asking for {source_id}" if step == "asking" else f"{shown[source_id]} ({step})"
         notify("find sources", done, total, "" if step == "known" else what)
 
     fetcher = Fetcher(store, mirror=settings.mirror, offline=settings.offline, progress=progress)

@@ -26,7 +26,8 @@ class Store(Protocol):
         """The segment of this name. Raises SegmentError where it is absent or damaged."""
 
     def load_all(self, names: Collection[str]) -> Iterator[tuple[str, Segment | SegmentError]]:
-        """Each of the names with its segment, in the order given, or with what is wrong."""
+        """Each of the names with its segment, or with what is wrong. Those that are absent may
+        come before the others; these come in the order given."""
 
     def verify_all(self, names: Collection[str]) -> Iterator[tuple[str, SegmentError]]:
         """Those of the names that are damaged, as far as can be told without loading them."""

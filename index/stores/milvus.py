@@ -103,7 +103,7 @@ class MilvusStore:
     def load_all(self, names: Collection[str]) -> Iterator[tuple[str, Segment | SegmentError]]:
         """See Store. Several are read at once where they are small: the names are the filter."""
         here = self._contents(names)
-        for name in set(names) - here.keys():
+        for name in (name for name in names if name not in here):
             reason = f"{self.shown} has no segment {name}. Run `rag index` to build it."
             yield name, SegmentError(reason)
         group: dict[str, Any] = {}

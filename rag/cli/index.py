@@ -37,8 +37,9 @@ def run(open_settings: OpenSettings, works: Works) -> None:
     began = time.monotonic()
     with Bars() as bars:
         built = build(catalog, chosen, encoder, notify=bars)
+    names = catalog.names
     for state in built.failed:
-        say(f"not read: {catalog.names[state.source_id]}: {state.reason}")
+        say(f"not read: {names[state.source_id]}: {state.reason}")
     for source_id in built.damaged:
         say(f"was damaged and is rebuilt: {source_id}")
     count = len({(listing.name, listing.source_ids) for listing in catalog.listings})

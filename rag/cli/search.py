@@ -105,10 +105,11 @@ def _titles(
     from index.stores import open_store
 
     titles = {sid: item.name for item in listings if item.name for sid in item.source_ids}
+    sources, segments = SourceStore(chosen.sources), open_store(chosen)
     for source_id in {hit.source_id for hit in hits} - titles.keys():
-        if source := SourceStore(chosen.sources).get(source_id):
+        if source := sources.get(source_id):
             name = current_segment_name(source, encoder)
-            own = open_store(chosen).load(name).title
+            own = segments.load(name).title
             titles[source_id] = source.title or own
     return titles
 
