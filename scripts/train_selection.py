@@ -79,11 +79,7 @@ def rows_of(prompt: GradedPrompt, reader: SentenceReader) -> Rows:
         row for row, item in enumerate(everything) if (item.listing, item.span) in prompt.grades
     ]
     candidates = tuple(everything[row] for row in chosen)
-    listings = prompt.evidence.prompt.listings
-    pairs = [
-        reader.tokens(item, recommended=listings[item.listing].role != "related")
-        for item in candidates
-    ]
+    pairs = [reader.tokens(prompt.evidence, item) for item in candidates]
     lower: list[Any] = [None] * len(pairs)
     order = sorted(range(len(pairs)), key=lambda row: sum(map(len, pairs[row])))
     with torch.no_grad(), half():

@@ -88,11 +88,7 @@ class SelectionModel:
         linear = _expected(1.0 / (1.0 + np.exp(-(matrix @ self._weight + self._bias))))
         rows = sorted({int(row) for column in linear.T for row in np.argsort(-column)[:READ]})
         dense = matrix[:, : -WORD_BUCKETS - HEADING_BUCKETS]
-        listings = evidence.prompt.listings
-        pairs = [
-            self._reader.tokens(item, recommended=listings[item.listing].role != "related")
-            for item in (candidates[row] for row in rows)
-        ]
+        pairs = [self._reader.tokens(evidence, candidates[row]) for row in rows]
         read = self._reader.probabilities(evidence.prompt.question, pairs, dense[rows])
         grades = linear.copy()
         grades[rows] = LINEAR_SHARE * linear[rows] + (1 - LINEAR_SHARE) * _expected(read)

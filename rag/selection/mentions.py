@@ -23,8 +23,6 @@ _VERSION = re.compile(r"[\s_-]?[vV]?\d+(?:\.\d+)*$")
 _PARENTHESIS = re.compile(r"((?:[\w-]+\s){1,8})\(([A-Z][A-Za-z-]{1,9}?)s?\)")
 _SENTENCE = re.compile(r"[A-Z“\"(][^=<>|{}\\^~•]{38,328}[.!][”\")]?")
 _LEANING = re.compile(r"(?:It|They|Th[ei]se?|This|That|Those|Its|Their|Such|Both|Here)\b")
-
-
 # What points to a place that the reader does not see.
 _POINTING = re.compile(r"\b(?:Fig|Tab|Eq|Sec|Alg)\w*\.?\s?\(?\d")
 

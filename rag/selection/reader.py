@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from index.settings import DEFAULT_ENCODER
 from index.weights import locate
+from rag.retrieval.evidence import Evidence
 from rag.selection.features import Candidate, Matrix
 
 if TYPE_CHECKING:
@@ -139,8 +140,9 @@ class SentenceReader:
             adapter.load_state_dict(weights, strict=False)
         return adapter.to(self._device).eval()
 
-    def tokens(self, item: Candidate, *, recommended: bool) -> TokenPair:
+    def tokens(self, evidence: Evidence, item: Candidate) -> TokenPair:
         """The sentence; and its role, heading and predecessor as the second text."""
+        recommended = evidence.prompt.listings[item.listing].role != "related"
         heading = item.heading.rpartition("›")[2].strip()
         role = "the model" if recommended else "other"
         about = f"{role}: {heading}. {item.context.previous}"
