@@ -53,9 +53,7 @@ def to_markdown(answer: Answer, *, support_warnings: Sequence[SupportWarning] = 
     """The whole answer: what could not be read comes first, and who wrote it last."""
     page = _Page(answer, support_warnings)
     lines = [f"# {escape(answer.prompt.question)}", ""]
-    if unread := what_could_not_be_read(answer):
-        rest = " What follows rests on the rest." if numbers_of(answer) else ""
-        missing = f"Missing: {unread}; section 3 says why.{rest}"
+    if missing := what_is_missing(answer):
         lines += [f"> **Not everything could be read.** {missing}", ""]
     lines += ["## 1. What you were doing", "", *page.part("task", answer.task)]
     lines += ["## 2. How it works: input → model → output", ""]
@@ -179,11 +177,14 @@ def what_was_read(reference: Reference, records: Mapping[str, SourceRecord]) -> 
     return _capitalized("; ".join(filter(None, clauses)) or "nothing was given to read")
 
 
-def what_could_not_be_read(answer: Answer) -> str:
-    """`3 papers and 1 README`; "" where everything listed was read."""
+def what_is_missing(answer: Answer) -> str:
+    """`Missing: 3 papers and 1 README; section 3 says why. …`; "" where everything was read."""
     unread = [source.source_type for source in answer.sources if source.reason]
     counts = (counted(unread.count(kind), noun) for kind, noun in _UNREAD.items())
-    return " and ".join(filter(None, counts))
+    if not (missing := " and ".join(filter(None, counts))):
+        return ""
+    rest = " What follows rests on the rest." if numbers_of(answer) else ""
+    return f"Missing: {missing}; section 3 says why.{rest}"
 
 
 def is_told(statement: Statement) -> bool:
