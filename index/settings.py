@@ -104,8 +104,9 @@ def write_config(values: Mapping[str, str]) -> None:
     """The inverse of `read_config`. Raises RagError for what the file cannot hold."""
     lines = []
     for key, value in values.items():
-        if value.lower() not in _CHOICES.get(key, (value.lower(),)):
-            raise RagError(f"{key} is {value!r}; expected {' or '.join(_CHOICES[key])}")
+        choices = _CHOICES.get(key)
+        if choices and value.lower() not in choices:
+            raise RagError(f"{key} is {value!r}; expected {' or '.join(choices)}")
         text = str(_expanded(value).absolute()) if _is_path(key, value) else value
         lines.append(f"{key} = {text.lower() if key == 'offline' else json.dumps(text)}\n")
     write_output(config_path(), "".join(lines).encode())

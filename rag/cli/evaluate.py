@@ -295,7 +295,9 @@ def support(
 
 @app.command()
 def relevance(
-    graded: Annotated[list[Path], typer.Argument(help="Graded prompts: JSON files, JSON lines.")],
+    graded: Annotated[
+        list[Path], typer.Argument(help="Graded prompts: folders of JSON files, or JSON lines.")
+    ],
     mirror: Mirrors = None,
     part: Annotated[str, typer.Option("--set", help="Only prompts of this set, as test.")] = "",
     device: options.Device = "",
@@ -320,8 +322,10 @@ def _graded(paths: Sequence[Path], mirrors: Sequence[Path]) -> list[list[GradedP
     from index.encoder import load_encoder
     from rag.evaluation.graded import read_graded
 
-    encoder = load_encoder(offline=True) if paths else None
-    return [read_graded(path, encoder, mirrors) for path in paths if encoder]
+    if not paths:
+        return []
+    encoder = load_encoder(offline=True)
+    return [read_graded(path, encoder, mirrors) for path in paths]
 
 
 _DETAILS = ("recall_gap", "false_parts", "source_type_")
