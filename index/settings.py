@@ -95,6 +95,7 @@ def read_config() -> dict[str, str]:
         if isinstance(value, bool) != (key == "offline") or not isinstance(value, str | bool):
             expected = "true or false" if key == "offline" else 'text in quotes: "…"'
             raise RagError(f"{path}: {key} is {value!r}; expected {expected}")
+        _check(key, str(value), f"{path}: ")
         if _is_path(key, str(value)):
             raw[key] = str(path.parent / _expanded(str(value)))
     return {key: str(value) for key, value in raw.items()}
@@ -104,12 +105,16 @@ def write_config(values: Mapping[str, str]) -> None:
     """The inverse of `read_config`. Raises RagError for what the file cannot hold."""
     lines = []
     for key, value in values.items():
-        choices = _CHOICES.get(key)
-        if choices and value.lower() not in choices:
-            raise RagError(f"{key} is {value!r}; expected {' or '.join(choices)}")
+        _check(key, value)
         text = str(_expanded(value).absolute()) if _is_path(key, value) else value
         lines.append(f"{key} = {text.lower() if key == 'offline' else json.dumps(text)}\n")
     write_output(config_path(), "".join(lines).encode())
+
+
+def _check(key: str, value: str, where: str = "") -> None:
+    choices = _CHOICES.get(key)
+    if choices and value.lower() not in choices:
+        raise RagError(f"{where}{key} is {value!r}; expected {' or '.join(choices)}")
 
 
 def _is_path(key: str, value: str) -> bool:

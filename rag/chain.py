@@ -46,7 +46,7 @@ class LinkedQuestion(BaseModel):
 
 
 def answer_chain(
-    pipeline: Pipeline, *, folder: Path | None = None
+    pipeline: Pipeline, *, folder: str | Path | None = None
 ) -> Runnable[LinkedQuestion | Mapping[str, Any] | Asked, Answer]:
     """question and links → prompt → evidence → answer, each step a Runnable of its own in
     LangChain's traces. A `Prompt`, the text of a prompt document and its path are taken, too.
@@ -70,8 +70,11 @@ def answer_chain(
         if not is_file_name(name):
             return []
         if folder is None:
-            raise LinkError(f"{name} is a file; to read files: answer_chain(pipeline, folder=…)")
-        return [file_inside(folder, name)]
+            raise LinkError(
+                f"{name} is a file, and none is read unless you say from which folder, since links "
+                "may be a model's choice: answer_chain(pipeline, folder='.')"
+            )
+        return [file_inside(Path(folder), name)]
 
     def gather(prompt: Prompt) -> Evidence:
         return pipeline.gather(prompt)

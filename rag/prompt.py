@@ -191,6 +191,11 @@ def _works_at(link: str, files: Callable[[str], Sequence[FileLink]]) -> list[Lis
     )
 
 
+def is_question(text: str) -> bool:
+    """Whether words of a person are a question, and not the name of a document."""
+    return bool(re.search(r"\s|\?$", text.strip())) and not exists(text)
+
+
 Asked = Prompt | str | Path
 """A prompt, the text of a prompt document, or the path of one."""
 
@@ -215,7 +220,7 @@ def listings_of(asked: Asked) -> tuple[Listing, ...]:
     for. A text file is a prompt document here. Raises PromptError."""
     name = str(asked).strip()
     if isinstance(asked, str | Path) and "\n" not in name:
-        is_named = name.lower().endswith(".pdf") or is_folder(name)
+        is_named = name.lower().endswith(".pdf") or is_folder(name) or ":" in name
         if is_named or not exists(name):
             try:
                 return works_at([name])
@@ -229,6 +234,9 @@ def read_prompt(path: str | Path) -> Prompt:
     """Read a document in UTF-8, or in UTF-16 with its byte-order mark. It may name files inside
     its own folder. Raises PromptError."""
     where = str(path)
+    if where.lower().endswith(".pdf"):
+        expected = "expected a prompt document, or a question and then papers"
+        raise PromptError(f"this is a paper; {expected}", path=where)
     try:
         with Path(path).open("rb") as file:
             text = decode(file.read(MAX_SIZE + 1))

@@ -322,7 +322,8 @@ def test_the_command_asks_verifies_and_searches_without_a_prompt_document(
     assert "verified: 1 answer" in invoke("verify", saved, "--data-dir", own_settings.data_dir).out
     out = invoke("ask", QUESTION, file.parent, *here, "--output", saved.parent).err
     assert "how-can-it-know-the-colours.md" in out
-    shown = invoke("ask", QUESTION, write(tmp_path / "blank.md", b""), *here).err
+    # Nothing could be read: there is an answer, which says so, and an exit code.
+    shown = invoke("ask", QUESTION, write(tmp_path / "blank.md", b""), *here, code=1).err
     assert "not read: blank.md: the file is empty" in shown
     refusal = invoke("verify", saved.parent / "how-can-it-know-the-colours.md", code=1).err
     assert "expected an answer file, as `rag ask --format json` writes it" in refusal
@@ -332,8 +333,7 @@ def test_the_command_asks_verifies_and_searches_without_a_prompt_document(
     assert set(re.findall(r"(?:file|arxiv):\w+", found)) == {answer.sources[0].id}
     assert "1 of 1 sources usable" in invoke("index", "lantern-lab/lantern", *reading).err
     listed = invoke("catalog", file, "2401.00003", "--data-dir", own_settings.data_dir).out
-    assert "scan.pdf" in listed
-    assert "arXiv 2401.00003" in listed
+    assert listed.index("scan.pdf") < listed.index("arXiv 2401.00003")
     page = tmp_path / "a.html"
     invoke("ask", QUESTION, file, *here, "--format", "html", "--output", page)
     assert "<image" in page.read_text()
@@ -366,6 +366,7 @@ def test_standard_input_is_a_prompt_document_beside_which_files_stand(
         (("ask", "nowhere.txt"), "nowhere.txt: cannot be read"),
         (("index", "nowhere.txt"), "nowhere.txt: cannot be read"),
         (("catalog", "nowhere.pdf"), "nowhere.pdf does not exist"),
+        (("catalog", "https://example.org/x"), "expected the address or id of a paper on arXiv"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_in_a_line(
@@ -381,7 +382,7 @@ def test_a_paper_in_the_place_of_the_question_is_pointed_out(tmp_path: Path) -> 
         assert "the question comes first" in invoke("ask", place, "How?", code=2).refusal
     assert "the question is empty" in invoke("ask", " ", file, code=2).refusal
     refusal = invoke("ask", "degradation", file, code=2).refusal
-    assert 'a question of one word ends in a question mark: rag ask "degradation?" LINK' in refusal
+    assert "a question stands in quotes, and one of a single word ends in a question" in refusal
 
 
 def test_a_notebook_asks_and_looks_without_a_prompt_document(
@@ -401,6 +402,12 @@ def test_a_notebook_asks_and_looks_without_a_prompt_document(
     ]
     library = look("2401.00002", tmp_path, **here)
     assert set(library.names.values()) == {item.name for item in shown.answer.references}
+    for asked, expected in (
+        ("How does it know?", "nothing to be answered from; expected links"),
+        (file, "scan.pdf: this is a paper; expected a prompt document, or a question and then"),
+    ):
+        with pytest.raises(PromptError, match=expected):
+            ask(asked, **here)
     with pytest.raises(PromptError, match="expected the question as text"):
         ask(parse_prompt(shown.answer.prompt.text), ["2401.00002"])
 

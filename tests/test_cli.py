@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -21,6 +22,7 @@ from rag.prompt import read_prompt
 from tests.parts import ROOT
 from tests.parts.commands import MAIN, Output, invoke, run
 from tests.parts.tiny_encoders import write_encoder, write_reranker
+from tests.parts.tiny_models import saved
 from tests.parts.works import PROMPTS, write
 
 HEAVY = ("torch", "sentence_transformers", "transformers", "faiss", "langchain_core", "pypdf")
@@ -319,7 +321,9 @@ def test_a_search_shows_passages_with_scores_and_places(
     lines = invoke(*search, "-n", "2").out.splitlines()
     first, second = [line for line in lines if line[:1].isdigit()]
     assert first == "1. Tide: Removing Objects from Pictures · full text, p. 1 · Abstract"
-    assert lines[1].endswith(" arxiv:2401.00002")
+    assert re.fullmatch(
+        r"   score \d+\.\d\d \(cosine 0\.\d\d, BM25 \d+\.\d\) arxiv:2401\.00002", lines[1]
+    )
     assert second.startswith("2. ")
     assert max(map(len, lines)) <= 80
     assert "…" not in "".join(lines)
@@ -470,3 +474,37 @@ def test_text_of_sources_is_no_markup_beside_a_bar(
     shown = capsys.readouterr().err
     assert "[link=https://evil.example]x[/link] [31m[/nothing]" in shown.replace("\n", "")
     assert "\x1b]8;" not in shown
+
+
+def test_on_a_terminal_the_answer_is_seen_being_made_and_then_stands_there_once(
+    data_dir: DataDir, prompt_files: Mapping[str, Path], tmp_path: Path
+) -> None:
+    pty = pytest.importorskip("pty", reason="needs a terminal of POSIX")
+    ours, theirs = pty.openpty()
+    model = saved(tmp_path / "model")
+    command = ("ask", prompt_files["move"], *data_dir.options, "--writer", "local", "--tries", "0")
+    process = subprocess.Popen(
+        [sys.executable, "-c", MAIN, *map(str, (*command, "--model", model))],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120", "TERM": "xterm"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = b""
+    # Reading fails when the other end is closed.
+    with contextlib.suppress(OSError):
+        while chunk := os.read(ours, 65536):
+            shown += chunk
+    os.close(ours)
+    assert process.wait() == 0
+    # What stays is what comes after the last line that was erased.
+    gone, _, stays = shown.decode().rpartition("\x1b[2K")
+    question = PROMPTS["move"].question.partition("?")[0][:40]
+    assert "writing" in gone
+    assert question not in gone
+    assert "writing" not in stays
+    assert stays.count(question) == 1
+    kept = r"\d+ of \d+ statements were replaced by sentences of the works"
+    assert re.search(kept, " ".join(stays.split()))

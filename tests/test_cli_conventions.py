@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 from index.errors import RagError
 from index.settings import CONFIGURABLE, variable
 from rag.cli.main import app
+from rag.cli.options import Bars
 from rag.retrieval.reranker import load_reranker
 from rag.selection.grading import trained_model
 from rag.selection.reader import SentenceReader, TokenPair
@@ -57,6 +59,11 @@ def test_every_command_has_short_help_and_the_common_options() -> None:
         shown = help_of(*command)
         assert "--quiet -q" in shown
         assert "--verbose -v" in shown
+    for line in typer.main.get_command(app).commands.values():  # type: ignore[attr-defined]
+        assert len(str(line.help).partition("\n\n")[0]) < 100
+    assert "Exit codes: 0 answered, 1 of the works of an answer nothing could" in help_of("ask")
+    assert "Exit codes: 0 verified, 1 a failure, 2" in help_of("verify")
+    assert "A score is the sum of cosine and BM25" in help_of("search")
     assert "--install-completion" in help_of()
 
 
@@ -133,6 +140,7 @@ def test_an_option_comes_before_the_environment_and_that_before_the_file(
         ('mirors = "x"', "there is no setting 'mirors'; expected one of data-dir, mirror,"),
         ('offline = "yes"', "offline is 'yes'; expected true or false"),
         ("model = 3", "model is 3; expected text"),
+        ('writer = "nonsense"', "writer is 'nonsense'; expected auto or local or extractive"),
         ("model = ", "cannot be read"),
     ],
 )
@@ -235,6 +243,19 @@ def test_without_a_terminal_what_could_not_be_read_is_said_and_nothing_is_fetche
     options = ("--data-dir", tmp_path / "other", *asked[2:-2])
     assert "fetch" not in invoke("index", *prompt_files.values(), *options).err
     assert invoke("index", *prompt_files.values(), *options, "--quiet").err == ""
+
+
+def test_without_a_terminal_a_stage_that_took_its_time_ends_with_a_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Bars() as bars:
+        bars("find sources", 1, 1, "quick.pdf")
+        time.sleep(5.1)  # a line is printed every five seconds
+        for done in range(1, 4):
+            bars("read and embed", done, 3, f"{done}.pdf")
+        bars("write", 9, 9, "about 0 seconds left")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["read and embed 1/3: 1.pdf", "read and embed 3/3: 3.pdf"]
 
 
 def test_verbose_says_what_is_done(

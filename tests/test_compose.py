@@ -7,12 +7,22 @@ from dataclasses import replace
 
 import pytest
 
-from rag.answer.compose import NO_RELEVANCE, NOTHING_READ, QUOTED_ELSEWHERE, compose
+from rag.answer.compose import (
+    NO_RELEVANCE,
+    NOTHING_READ,
+    OTHER_LANGUAGE,
+    QUOTED_ELSEWHERE,
+    compose,
+)
 from rag.answer.model import Answer, Statement
 from rag.answer.verify import Reextraction
 from rag.pipeline import Pipeline
 from rag.retrieval.evidence import Evidence, Span
+from rag.views.html import to_html
+from rag.views.markdown import IN_ENGLISH, to_markdown
 from rag.writers.base import NOT_SAID, Draft, DraftStatement, WorkNote, WriterRecord
+from tests.parts import ROOT
+from tests.parts.tiny_models import hits
 from tests.parts.works import PROMPTS
 
 
@@ -111,3 +121,29 @@ def test_every_quote_is_a_slice_of_its_document(
         assert document.text[quote.start : quote.end] == quote.text
         assert document.pages(quote.start, quote.end) == quote.pages
     assert len({(q.source_id, q.start, q.end) for q in quotes}) == len(quotes)
+
+
+@pytest.mark.parametrize(
+    ("question", "other"),
+    [
+        ("Woher weiß das Programm, welche Farben es nehmen soll?", True),
+        ("Comment le réseau connaît-il les couleurs ?", True),
+        ("为什么它知道颜色？", True),
+        ("How is a microwave oven heating the food that I put into it?", False),
+        ("Is it a bird?", False),
+        ("42?", False),
+    ],
+)
+def test_a_question_with_hardly_a_word_of_the_works_is_said_to_be_in_another_language(
+    evidence: Evidence, span: Span, question: str, other: bool
+) -> None:
+    asked = replace(evidence, prompt=replace(evidence.prompt, question=question))
+    # Of few words nothing can be told.
+    assert not compose(asked, draft(span)).writer.events
+    text = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    asked = replace(asked, openings=(*asked.openings, hits("summary:long", text)))
+    answer = compose(asked, draft(span))
+    assert (OTHER_LANGUAGE in answer.writer.events) == other
+    assert (IN_ENGLISH in to_markdown(answer)) == other
+    assert (IN_ENGLISH in to_html(answer)) == other
+    assert Answer.from_json(answer.to_json()) == answer

@@ -306,6 +306,8 @@ def test_the_library_names_every_source_and_what_is_missing(library: Library) ->
     assert unread["passages"].isna().all()
     assert works["passages"].count() == len(works) - len(unread)
     assert library._repr_html_() == works._repr_html_()
+    with pytest.raises(RagError, match="the query is empty"):
+        library.find(" ")
     assert "Willow" in repr(library)
 
 

@@ -14,7 +14,7 @@ import pytest
 from tests.parts import ROOT
 from tests.parts.kernels import executed, of_cells, shown, streamed
 from tests.parts.markup import parsed
-from tests.parts.works import PROMPTS
+from tests.parts.works import LANTERN, PROMPTS
 
 FOLDER = ROOT / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -104,6 +104,7 @@ def test_an_answer_is_shown_with_bars_that_are_gone_and_errors_in_one_line(
 ) -> None:
     prompt = tmp_path / "move.txt"
     prompt.write_text(PROMPTS["move"].text, encoding="utf-8")
+    (tmp_path / "mine.pdf").write_bytes(LANTERN)
     # As where it is not installed: the libraries that load models then warn of it.
     (tmp_path / "ipywidgets.py").write_text("raise ImportError('not here')\n", encoding="utf-8")
     options = f"writer='extractive', encoder={str(encoder_folder)!r}"
@@ -111,6 +112,7 @@ def test_an_answer_is_shown_with_bars_that_are_gone_and_errors_in_one_line(
         of_cells(
             f"from rag import ask\nask({str(prompt)!r}, {options})",
             f"ask('missing.txt', {options})",
+            f"ask('How does it move?', ['2401.00003', 'mine.pdf'], {options}).works",
             "from rag.views.notebook.session import ProgressBar, say\nprogress = ProgressBar()\n"
             "progress('fetch', 1, 3, 'a paper\\x1b[31m')\nsay('no <i>model</i>\\x1b[31m here')",
             "progress.write('word by ')\nprogress.write('word\\x1b[31m')",
@@ -122,7 +124,7 @@ def test_an_answer_is_shown_with_bars_that_are_gone_and_errors_in_one_line(
         RAG_DATA_DIR=str(tmp_path / "data_dir"),
         RAG_MIRROR=str(small_mirror),
     )
-    asking, broken, begun, writing, ended = cells
+    asking, broken, linked, begun, writing, ended = cells
     assert streamed(cells, "stderr") == streamed([asking, ended], "stdout") == ""
     assert shown(asking, "text/plain")[0] == ""  # the bar
     (answer,) = shown(asking, "text/html")
@@ -133,6 +135,10 @@ def test_an_answer_is_shown_with_bars_that_are_gone_and_errors_in_one_line(
     (error,) = broken.outputs
     assert error["traceback"] == [f"PromptError: {error['evalue']}"]
     assert "cannot be read" in error["evalue"]
+
+    works = parsed(shown(linked, "text/html")[-1]).words
+    assert "Kite: Moving Pictures from One Frame" in works
+    assert "Lantern: Colouring Grey Photographs" in works
 
     assert shown(begun, "text/plain") == [""]  # by the last cell
     assert streamed([begun], "stdout") == "no <i>model</i>[31m here\n"

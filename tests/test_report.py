@@ -19,7 +19,12 @@ from rag.answer.compose import NO_RELEVANCE
 from rag.answer.model import Answer, Statement
 from rag.answer.verify import Reextraction
 from rag.cli.main import app
-from rag.evaluation.answers import evaluated_answers, from_marked_text, read_external
+from rag.evaluation.answers import (
+    evaluated_answers,
+    from_marked_text,
+    read_answers,
+    read_external,
+)
 from rag.evaluation.citations import COLUMNS, draw, read_labels, write_sheet
 from rag.evaluation.fidelity import MismatchedAnswers, mismatched_prompts, try_writer
 from rag.evaluation.report import LINES, Report, compare, evaluate, plot_reports, read_report
@@ -416,6 +421,8 @@ def test_the_commands_try_writers_judge_compare_and_draw_a_sheet(
     assert (tmp_path / "again" / "report.md").read_text() == page
     assert len(again.splitlines()) <= 24
     assert max(map(len, again.splitlines())) <= 100
+    assert again.startswith("extractive: 3 answers to 3 questions, 0 statements in own words, ")
+    assert "\n2, 3 are of a writer's own words, and there are none" in again
     assert re.search(
         r"^1 quotes that stand in their source, letter by letter +100.0 %", again, re.M
     )
@@ -424,6 +431,8 @@ def test_the_commands_try_writers_judge_compare_and_draw_a_sheet(
     rag(*drawing, "--size", "5")
     assert len(read_labels(sheet)) == 0
     rag(*drawing, code=2)
+    with pytest.raises(AnswerError, match=r"no answer is in .*prompts; expected answer files"):
+        read_answers([tmp_path / "prompts"])
     other = tmp_path / "other"
     rag("evaluate", "answers", folder / "answers" / "move.json", *options, "--output", other)
     compared = tmp_path / "compared"

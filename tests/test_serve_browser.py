@@ -20,7 +20,7 @@ from rag.answer.model import Answer
 from rag.answer.verify import Reextraction, verify
 from rag.prompt import Prompt
 from tests.parts.browser import chromium
-from tests.parts.served import PACED, SLOWLY, Served, served
+from tests.parts.served import PACED, SLOWLY, UNPACED, Served, served
 from tests.parts.works import LISTED, PROMPTS, prompt
 
 expect.set_options(timeout=60_000)
@@ -225,6 +225,17 @@ def test_an_example_is_answered_by_two_clicks(browser: Browser, server: Served) 
         expect(here.page.locator(".answer")).to_contain_text("Latent Diffusion")
 
 
+def test_who_writes_is_chosen(browser: Browser, server: Served) -> None:
+    with visit(browser, server) as here:
+        here.page.goto("/")
+        here.page.get_by_label("Question").fill(f"{SLOWLY}: but chosen, how?")
+        here.page.get_by_label("Links").fill("2401.00001")
+        here.page.get_by_label("Who writes").select_option(UNPACED)
+        here.check()
+        here.page.get_by_role("button", name="Ask").click()
+        expect(here.page.locator(".answer")).to_contain_text("Nobody waited.")
+
+
 def test_a_document_is_asked_with_the_keyboard_alone(browser: Browser, server: Served) -> None:
     with visit(browser, server) as here:
         page = here.page
@@ -236,8 +247,8 @@ def test_a_document_is_asked_with_the_keyboard_alone(browser: Browser, server: S
             page.keyboard.press("Tab")
         expect(page.get_by_label("Prompt document", exact=True)).to_be_focused()
         page.keyboard.insert_text(PROMPTS["remove"].text)
-        page.keyboard.press("Tab")
-        page.keyboard.press("Tab")
+        for _ in range(3):  # past the file and who writes
+            page.keyboard.press("Tab")
         expect(page.get_by_role("button", name="Ask")).to_be_focused()
         page.keyboard.press("Enter")
         page.locator(".answer").wait_for()

@@ -5,7 +5,9 @@ No writer touches a link, a name, a page or a quote's words: this module puts th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import chain
 
 from rag.answer.model import (
@@ -19,13 +21,15 @@ from rag.answer.model import (
 )
 from rag.retrieval.evidence import Evidence
 from rag.selection.mentions import mentions_of
-from rag.writers.base import NOT_SAID, Draft, DraftStatement, WorkNote
+from rag.writers.base import NOT_SAID, Draft, DraftStatement, WorkNote, WriterEvent
 
 NOTHING_READ = "Nothing of this work could be read, so nothing here rests on it."
 NO_RELEVANCE = "Nothing that was read of this work answers the question."
 QUOTED_ELSEWHERE = "What was read of this work is quoted elsewhere in this answer."
 FIXED = frozenset((NOT_SAID, NO_RELEVANCE, NOTHING_READ, QUOTED_ELSEWHERE))
 """Sentences that claim nothing about the works: there is nothing in them to support."""
+OTHER_LANGUAGE = WriterEvent("question", "other language", "it has hardly a word of the works")
+_WORD = re.compile(r"[^\W\d_]+")
 
 
 def quoted_statement(evidence: Evidence, written: DraftStatement) -> Statement:
@@ -64,6 +68,9 @@ def compose(evidence: Evidence, draft: Draft) -> Answer:
         return Statement(QUOTED_ELSEWHERE if elsewhere else NO_RELEVANCE, ())
 
     parts = (draft.task, draft.input, draft.model, draft.output)
+    record = draft.record
+    if not has_words_of_works(evidence):
+        record = replace(record, events=(OTHER_LANGUAGE, *record.events))
     noted = (note.statement for note in draft.relevance_notes if note)
     used = {span for written in chain(*parts, noted) for span in written.quotes}
     references = (
@@ -84,7 +91,7 @@ def compose(evidence: Evidence, draft: Draft) -> Answer:
     )
     return Answer(
         prompt=PromptRecord(prompt.question, prompt.sha256, prompt.text),
-        writer=draft.record,
+        writer=record,
         task=statements(draft.task),
         workflow=Workflow(*map(statements, parts[1:])),
         references=tuple(references),
@@ -101,3 +108,14 @@ def compose(evidence: Evidence, draft: Draft) -> Answer:
             for reading in evidence.readings
         ),
     )
+
+
+def has_words_of_works(evidence: Evidence) -> bool:
+    """Whether a fifth of the question's words, function words among them, stand in what was found
+    of the works: in one language nearly always (710 of 717 questions of evaluation sets, of 300
+    different words), in another hardly ever. True where fewer were found, which says nothing."""
+    question, found = (
+        set(_WORD.findall(text.lower()))
+        for text in (evidence.prompt.question, " ".join(hit.text for hit in evidence.hits()))
+    )
+    return len(found) < 300 or 5 * len(question & found) >= len(question)

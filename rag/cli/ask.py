@@ -59,8 +59,11 @@ def run(
         ),
     ] = None,
 ) -> None:
-    """Answer QUESTION from the works that LINK… name, or each PROMPT from the works it lists, and
-    from nothing else. Works that are not indexed yet are indexed first."""
+    """Answer QUESTION from the works that LINK… name, or each PROMPT from those it lists.
+
+    Nothing else is used. Works that are not indexed yet are indexed first. Question and works are
+    in English. Exit codes: 0 answered, 1 of the works of an answer nothing could be read, 2 the
+    command is refused or cannot run."""
     prompts = prompts_in(asked)
     form = _form(answer_format, output)
     suffix = next(suffix for suffix, each in _SUFFIXES.items() if each == form)
@@ -69,6 +72,7 @@ def run(
     as_lines = form == "json" and (is_stream or (not targets and len(prompts) > 1))
     lines: list[str] = []
     unread: set[str] = set()  # said once, however many prompts list it
+    nothing_read = False
     pipeline = open_pipeline()
     try:
         with contextlib.closing(_answers(pipeline, prompts)) as answers:
@@ -77,6 +81,7 @@ def run(
                 for source in answer.sources:
                     if source.reason and source.id not in unread:
                         say(f"not read: {names[source.id]}: {source.reason}")
+                nothing_read |= all(source.reason for source in answer.sources)
                 unread |= {source.id for source in answer.sources if source.reason}
                 text = _format(answer, form, pipeline, as_line=as_lines)
                 if targets and as_lines:
@@ -90,6 +95,8 @@ def run(
         if lines:
             write_output(targets[-1], "".join(lines).encode())
             say(f"{len(lines)} of {len(prompts)} answers → {targets[-1]}")
+    if nothing_read:
+        raise typer.Exit(1)
 
 
 def _print(text: str, form: AnswerFormat) -> None:

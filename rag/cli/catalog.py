@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from index.catalog import Catalog, Listing
+from index.catalog import Listing
 from index.sources.store import SourceStore, source_type_of
 from rag.cli.options import DATA_DIR, DataDir, Works, listings_in, settings
 from rag.plaintext import plain
 
 
 def run(works: Works, data_dir: DataDir = DATA_DIR) -> None:
-    """Show each work that PROMPT… list or LINK… name: what is stored of it (full text, README or
-    only the summary), and why not more. Fetches nothing."""
+    """Show what is stored of each work that PROMPT… list or LINK… name, and why not more.
+
+    That is its full text, its README, or only its summary. Fetches nothing."""
     from rich.console import Console
     from rich.table import Table
 
     store = SourceStore(settings(data_dir).sources)
-    catalog = Catalog.of(listings_in(works))
     table = Table("work", "available", "missing")
     # A work that one prompt recommends and another calls related is listed twice: shown once.
-    for cells in dict.fromkeys(_row(listing, store) for listing in catalog.listings):
+    for cells in dict.fromkeys(_row(listing, store) for listing in listings_in(works)):
         table.add_row(*cells)
     Console().print(table, markup=False)
 

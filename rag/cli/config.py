@@ -16,8 +16,9 @@ def run(
     value: Annotated[str, typer.Argument(help="Its new value.", show_default=False)] = "",
     unset: Annotated[bool, typer.Option("--unset", help="Forget this setting.")] = False,
 ) -> None:
-    """Show what is set in the file of settings and in the environment, which comes before it; or
-    set KEY to VALUE in the file. An option of a command comes before both."""
+    """Show what is set where no option is given, or set KEY to VALUE.
+
+    That is done in a file of settings; the environment comes before it, an option before both."""
     if key and key not in CONFIGURABLE:
         raise RagError(f"there is no setting {key!r}; expected one of {', '.join(CONFIGURABLE)}")
     stored = read_config()

@@ -336,18 +336,24 @@ def _screen(report: Report) -> str:
     """What fits a screen of 24 lines by 100 characters: the figures that matter, and how much is
     wrong. Everything else is in the files."""
     from rag.evaluation.report import figure
+    from rag.views.markdown import counted
 
     lines = [
-        f"{report.name}: {report.answers} answers to {report.prompts} questions, "
-        f"{report.statements} statements ({report.fixed} more claim nothing)",
+        f"{report.name}: {counted(report.answers, 'answer')} to "
+        f"{counted(report.prompts, 'question')}, {report.statements} statements in own words, "
+        f"{report.quotations} quotations, {report.fixed} that claim nothing",
         f"checker {report.checker}, threshold {report.threshold:.2f}; intervals: 95 %",
     ]
+    if not report.statements:
+        lines.append(
+            "2, 3 are of a writer's own words, and there are none: quotations are the works'"
+        )
     for item in report.measures:
-        if not item.key.startswith(_DETAILS):
+        if not item.key.startswith(_DETAILS) and (report.statements or item.line not in (2, 3)):
             value, ends = figure(item.estimate())
             _, scored, unscored = item.counts()
-            counted = f"of {scored}" + (f", {unscored} not scored" if unscored else "")
-            lines.append(f"{item.line} {item.label:<55}{value:>8} {ends:>17}  {counted}")
+            of = f"of {scored}" + (f", {unscored} not scored" if unscored else "")
+            lines.append(f"{item.line} {item.label:<55}{value:>8} {ends:>17}  {of}")
     if report.perturbations:
         rows = [row for row in report.perturbations.rows if row.perturbed]
         found, total = sum(row.by_either for row in rows), sum(row.total for row in rows)

@@ -18,9 +18,11 @@ from rag.cli.options import (
 
 @with_options_of(settings)
 def run(open_settings: OpenSettings, works: Works) -> None:
-    """Download, read and embed the works that PROMPT… list or LINK… name. What is there already is
-    left alone; what could not be fetched is tried again. Where works have to be embedded anew, for
-    another encoder or by a newer version of this program, it says so first."""
+    """Download, read and embed the works that PROMPT… list or LINK… name.
+
+    What is there already is left alone; what could not be fetched is tried again. Where works have
+    to be embedded anew, for another encoder or by a newer version of this program, it says so
+    first."""
     from index.build import build, outdated
     from index.encoder import LazyEncoder
 

@@ -131,7 +131,7 @@ _WRITERS_OF = {
 
 def prompts_in(arguments: Sequence[str]) -> list["Prompt"]:
     """The prompts of a command line: a question and links, or the names of documents."""
-    from rag.prompt import prompt_of
+    from rag.prompt import is_question, prompt_of
 
     question, *links = arguments
     if not question.strip():
@@ -142,8 +142,8 @@ def prompts_in(arguments: Sequence[str]) -> list["Prompt"]:
         raise typer.BadParameter('the question comes first: rag ask "How …?" FILE')
     if links and re.fullmatch(r"\w+", question) and not exists(question):
         raise typer.BadParameter(
-            f"there is no file {question}; a question of one word ends in a question mark: "
-            f'rag ask "{question}?" LINK'
+            f"there is no file {question}; a question stands in quotes, and one of a single word "
+            f'ends in a question mark: rag ask "{question}?" LINK'
         )
     return list(map(_prompt, arguments))
 
@@ -151,7 +151,7 @@ def prompts_in(arguments: Sequence[str]) -> list["Prompt"]:
 def listings_in(arguments: Sequence[str]) -> list[Listing]:
     """The works of a command line: those that prompts list, links, PDFs and folders of PDFs; or
     those that may answer a question."""
-    from rag.prompt import listings_of
+    from rag.prompt import is_question, listings_of
 
     if arguments and is_question(arguments[0]):
         return list(prompts_in(arguments)[0].listings)
@@ -163,11 +163,6 @@ def name_of(prompt: "Prompt") -> str:
     """What a file about the prompt is called: as its document, or by its question."""
     words = re.sub(r"\W+", "-", prompt.question.lower()).strip("-")
     return Path(prompt.path).stem or words[:60].strip("-") or "answer"
-
-
-def is_question(text: str) -> bool:
-    """Whether an argument is a question, and not the name of a document."""
-    return bool(re.search(r"\s|\?$", text.strip())) and not exists(text)
 
 
 def _prompt(name: str) -> "Prompt":
@@ -312,7 +307,9 @@ def with_verbosity(command: Callable[..., None]) -> Callable[..., None]:
 
     *common, _ = inspect.signature(run).parameters.values()
     own = inspect.signature(command, eval_str=True).parameters.values()
-    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    # Typer keeps the line breaks of all paragraphs but the first.
+    paragraphs = (" ".join(each.split()) for each in (command.__doc__ or "").split("\n\n"))
+    run.__name__, run.__doc__ = command.__name__, "\n\n".join(paragraphs)
     run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [item.replace(kind=inspect.Parameter.KEYWORD_ONLY) for item in (*own, *common)]
     )
@@ -332,10 +329,11 @@ _SHOWN = 60  # characters of what is being written
 
 class Bars(Progress):
     """A `Notify` that draws a bar for each stage on a terminal. Elsewhere it prints a line every
-    few seconds; what failed and why is said by who called."""
+    few seconds, and the end of a stage of which it printed one; what failed and why is said by who
+    called."""
 
     def __init__(self) -> None:
-        self._said, self._written = time.monotonic(), ""
+        self._said, self._stage, self._written = time.monotonic(), "", ""
         console = Console(stderr=True)
         super().__init__(
             TextColumn("{task.description:>16}"),
@@ -355,9 +353,11 @@ class Bars(Progress):
             ids = {task.description: task.id for task in self.tasks}
             task_id = ids[stage] if stage in ids else self.add_task(stage, what="")
             self.update(task_id, completed=done, total=total, what=plain(what))
-        elif total and what and time.monotonic() - self._said >= _PAUSE:
-            self._said = time.monotonic()
-            say(f"{stage} {done}/{total}: {what}")
+        elif total and what:
+            is_end = done == total and stage == self._stage
+            if is_end or time.monotonic() - self._said >= _PAUSE:
+                self._said, self._stage = time.monotonic(), stage
+                say(f"{stage} {done}/{total}: {what}")
 
     def write(self, text: str) -> None:
         """The end of what a writer has written so far, in one line that goes away: the answer is

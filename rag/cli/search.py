@@ -50,9 +50,12 @@ def run(
         bool, typer.Option("--json", help="JSON Lines, an object for each passage.")
     ] = False,
 ) -> None:
-    """Show the passages that QUESTION finds, best first, with their scores, source, page and
-    section: in everything that was indexed, in the works that --work names, or in those that
-    PROMPT… list or LINK… name, which are indexed first where they are not yet."""
+    """Show the passages that QUESTION finds, best first, with score, source, page and section.
+
+    It searches everything that was indexed, the works that --work names, or those that PROMPT…
+    list or LINK… name, which are indexed first where they are not yet. A score is the sum of
+    cosine and BM25, each in standard deviations above the mean of all passages searched (or the
+    reranker's own): it orders the passages of one search, and says nothing beside another's."""
     from rag.pipeline import Pipeline
     from rag.retrieval.reranker import load_reranker
     from rag.retrieval.retrieve import search_data_dir
@@ -138,7 +141,7 @@ def _as_text(rank: int, hit: Hit, title: str) -> str:
 
     where = place(hit.source_type, hit.passage.pages)
     heading = " · ".join(filter(None, (title or hit.source_id, where, hit.passage.heading)))
-    scores = f"{hit.score:.2f} (cosine {hit.dense:.2f}, BM25 {hit.lexical:.1f})"
+    scores = f"score {hit.score:.2f} (cosine {hit.dense:.2f}, BM25 {hit.lexical:.1f})"
     width = min(100, shutil.get_terminal_size().columns)
     words = textwrap.fill(
         plain(hit.text), width, initial_indent="   ", subsequent_indent="   ",

@@ -46,8 +46,9 @@ def run(
         typer.Option("--log-json", help="Log on stderr as lines of JSON, one for each question."),
     ] = False,
 ) -> None:
-    """Serve a page to ask on, by default for this machine alone. Answers are stored in the data
-    directory, under answers/. End it with Ctrl-C."""
+    """Serve a page to ask on, by default for this machine alone.
+
+    Answers are stored in the data directory, under answers/. End it with Ctrl-C."""
     from rag.views.warnings import default_checker
     from rag.views.web.server import bind, serve
     from rag.views.web.site import Site

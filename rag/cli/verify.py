@@ -44,8 +44,11 @@ def run(
     device: Device = "",
     store: StoreName = STORE,
 ) -> None:
-    """Check every quote, page, link and listing of each ANSWER against the stored sources, which
-    are extracted again from their bytes. Exit 0 and one line of counts, or 1 and each failure.
+    """Check every quote, page, link and listing of each ANSWER against the stored sources.
+
+    They are extracted again from their bytes. It prints one line of counts, and each failure on
+    standard error. Exit codes: 0 verified, 1 a failure, 2 the command is refused or cannot run.
+
     What it does not prove without --strict: what statements claim beyond their quotes, silence
     about a work that could be read, statements that were removed, moved or doubled."""
     from rag.answer.model import Answer, answers_of, read_answers_in

@@ -287,6 +287,8 @@ def read_answers(paths: Sequence[Path]) -> tuple[dict[str, Answer], list[Evaluat
         own |= {f"{name}:{number}": answer for number, answer in enumerate(answers, 1)}
         if len(answers) == 1:
             own[name] = own.pop(f"{name}:1")
+    if not (own or external):
+        raise AnswerError(f"no answer is in {', '.join(map(str, paths))}; expected answer files")
     return own, external
 
 

@@ -220,8 +220,6 @@ def evaluate(
         for source_id, document in item.documents.items()
         if document is not None
     }
-    if perturbed_per_kind and documents:
-        notify("try the checker", 0, 1, "perturbed sentences")
     return Report(
         name=name or (written_by.pop() if len(written_by) == 1 and not external else "answers"),
         checker=checker.name,
@@ -235,7 +233,7 @@ def evaluate(
         verdicts=tuple(verdicts),
         problems=tuple(_problems(answers, checked, verdicts)),
         validity=tuple(validity),
-        perturbations=try_on_documents(checker, documents, per_kind=perturbed_per_kind),
+        perturbations=try_on_documents(checker, documents, perturbed_per_kind, notify),
         corrected=None if labels is None else correct(verdicts, labels),
     )
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
+from index.build import Notify, silent
 from index.documents.document import Document
 from index.passages import split
 from rag.evaluation import statistics
@@ -163,10 +164,15 @@ def calibration_error(reliability: Sequence[ReliabilityBin]) -> float | None:
 
 
 def evaluate_perturbations(
-    checker: SupportChecker, claims: Sequence[PerturbedClaim]
+    checker: SupportChecker, claims: Sequence[PerturbedClaim], *, notify: Notify = silent
 ) -> PerturbationReport:
     """Count, kind by kind, what the checker objects to."""
-    answers = checker.check_all([(claim.statement, claim.evidence) for claim in claims])
+    answers: list[Support] = []
+    step = 64  # as many as the built-in checker encodes together
+    for start in range(0, len(claims), step):
+        notify("try the checker", start, len(claims), "perturbed sentences")
+        part = claims[start : start + step]
+        answers += checker.check_all([(claim.statement, claim.evidence) for claim in part])
     objections: dict[str, list[tuple[bool, bool]]] = {}
     for claim, answer in zip(claims, answers, strict=True):
         low = answer.probability is not None and answer.probability < checker.threshold
@@ -181,7 +187,7 @@ def evaluate_perturbations(
 
 
 def try_on_documents(
-    checker: SupportChecker, documents: Mapping[str, Document], *, per_kind: int
+    checker: SupportChecker, documents: Mapping[str, Document], per_kind: int, notify: Notify
 ) -> PerturbationReport | None:
     """The checker on sentences of these documents (by source id), as they are and perturbed; None
     where there are no such sentences."""
@@ -194,7 +200,7 @@ def try_on_documents(
         for source_id, document in (documents.items() if per_kind else ())
     }
     claims = perturbation_set(works, per_kind=per_kind)
-    return evaluate_perturbations(checker, claims) if claims else None
+    return evaluate_perturbations(checker, claims, notify=notify) if claims else None
 
 
 def render_markdown(

@@ -16,7 +16,7 @@ from index.catalog import FileLink, Role
 from index.errors import LinkError
 from index.links import parse_paper_link
 from index.sources.store import SourceType
-from rag.answer.compose import FIXED, NO_RELEVANCE
+from rag.answer.compose import FIXED, NO_RELEVANCE, OTHER_LANGUAGE
 from rag.answer.model import Answer, Quote, Reference, SourceRecord, Statement
 from rag.plaintext import escape, plain
 
@@ -46,6 +46,10 @@ SPEAKERS: dict[SourceType, str] = {
 """Who says what a mention quotes: this, and the name of the work."""
 WHAT_IT_IS = "What it is:"
 """Before the quote of a work that does not answer the question."""
+IN_ENGLISH = (
+    "Question and works have hardly a word in common. Are they in different languages? Only "
+    "English is understood: ask in English, of works in English."
+)
 _UNREAD: dict[SourceType, str] = {"full text": "paper", "readme": "README", "summary": "summary"}
 
 
@@ -55,6 +59,8 @@ def to_markdown(answer: Answer, *, support_warnings: Sequence[SupportWarning] = 
     lines = [f"# {escape(answer.prompt.question)}", ""]
     if missing := what_is_missing(answer):
         lines += [f"> **Not everything could be read.** {missing}", ""]
+    if OTHER_LANGUAGE in answer.writer.events:
+        lines += [f"> {IN_ENGLISH}", ""]
     lines += ["## 1. What you were doing", "", *page.part("task", answer.task)]
     lines += ["## 2. How it works: input → model → output", ""]
     for stage, heading in STAGES:

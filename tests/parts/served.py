@@ -36,6 +36,8 @@ AT_LENGTH = "At length, please"
 """A question that begins so is answered with twenty times the text that is stored."""
 DEAFLY = "Deafly, please"
 """A question that begins so is answered after a minute in which the writer cannot be stopped."""
+UNPACED = "without delay"
+"""The other writer that may be chosen: it takes its time for no question."""
 BROKEN = "Brokenly, please"
 """A question that begins so is not answered: the writer raises."""
 
@@ -163,6 +165,7 @@ def main() -> None:
         Pipeline(chosen, WordEncoder(), PacedWriter(data_dir)),
         lambda: open_checker(token_states=False),
         places=places,
+        writers={UNPACED: lambda: ExtractiveWriter("nobody waited")},
     )
 
     if not serve(site, host="127.0.0.1", bound=bind("127.0.0.1", 0), announce=typer.echo):

@@ -109,6 +109,8 @@ class Library:
         queries cannot be compared."""
         expect(str, query=query)
         expect(int, count=count)
+        if not query.strip():
+            raise RagError("the query is empty")
         names = self.names
         rows = [
             (rank, *hit_cells(hit, names[hit.source_id], term_spans(query, hit.text)))

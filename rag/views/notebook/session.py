@@ -18,7 +18,7 @@ from index.settings import DEFAULT_ENCODER, Settings, configured
 from rag.answer.model import Answer, read_answer
 from rag.pipeline import Pipeline
 from rag.plaintext import plain, visible
-from rag.prompt import Asked, Prompt, Work, as_prompt, prompt_of
+from rag.prompt import Asked, Prompt, Work, as_prompt, is_question, prompt_of
 from rag.retrieval.evidence import Evidence
 from rag.views.highlight import pictures_of
 from rag.views.notebook.display import ShownAnswer, expect
@@ -169,7 +169,7 @@ def ask(
         )
     if links and not isinstance(prompt, str):
         raise PromptError(f"expected the question as text before the links; found {prompt!a:.60}")
-    if links:
+    if links or (isinstance(prompt, str) and "\n" not in prompt.strip() and is_question(prompt)):
         prompt = prompt_of(str(prompt), links)
     elif prompt is None:
         prompt = Prompt.build(question, recommended=works, related=related)
@@ -217,7 +217,7 @@ def settings_here(
             "github/<owner>/<repo>/README*"
         )
     if offline is None:
-        offline = configured("offline").lower() not in ("", "0", "false")
+        offline = configured("offline").lower() not in ("", "0", "false", "f", "no", "n", "off")
     papers = Path(mirror) if mirror is not None else None
     store = store or configured("store") or Settings().store
     return Settings(Path(folder), papers, offline, encoder, configured("device"), store)
