@@ -421,8 +421,8 @@ def test_the_commands_try_writers_judge_compare_and_draw_a_sheet(
     assert (tmp_path / "again" / "report.md").read_text() == page
     assert len(again.splitlines()) <= 24
     assert max(map(len, again.splitlines())) <= 100
-    assert again.startswith("extractive: 3 answers to 3 questions, 0 statements in own words, ")
-    assert "\n2, 3 are of a writer's own words, and there are none" in again
+    assert again.startswith("extractive; answers: 3, questions: 3, statements in own words: 0, quo")
+    assert "\n2, 3 are of a writer's own words: there are none\n" in again
     assert re.search(
         r"^1 quotes that stand in their source, letter by letter +100.0 %", again, re.M
     )

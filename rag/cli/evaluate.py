@@ -336,18 +336,13 @@ def _screen(report: Report) -> str:
     """What fits a screen of 24 lines by 100 characters: the figures that matter, and how much is
     wrong. Everything else is in the files."""
     from rag.evaluation.report import figure
-    from rag.views.markdown import counted
 
     lines = [
-        f"{report.name}: {counted(report.answers, 'answer')} to "
-        f"{counted(report.prompts, 'question')}, {report.statements} statements in own words, "
-        f"{report.quotations} quotations, {report.fixed} that claim nothing",
+        f"{report.name}; answers: {report.answers}, questions: {report.prompts}, statements in own "
+        f"words: {report.statements}, quotations: {report.quotations}, fixed: {report.fixed}",
         f"checker {report.checker}, threshold {report.threshold:.2f}; intervals: 95 %",
     ]
-    if not report.statements:
-        lines.append(
-            "2, 3 are of a writer's own words, and there are none: quotations are the works'"
-        )
+    lines += [] if report.statements else ["2, 3 are of a writer's own words: there are none"]
     for item in report.measures:
         if not item.key.startswith(_DETAILS) and (report.statements or item.line not in (2, 3)):
             value, ends = figure(item.estimate())
