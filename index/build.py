@@ -22,12 +22,12 @@ from index.documents.extract import (
 from index.encoder import Encoder
 from index.errors import SegmentError, SourceError
 from index.files import sweep
-from index.passages import split
+from index.passages import Passage, split
 from index.settings import Settings
 from index.sources.fetch import Fetcher, Step
 from index.sources.store import Attempt, Source, SourceStore
 from index.stores import open_store
-from index.stores.parts import UnfinishedVectors
+from index.stores.parts import UnfinishedVectors, sweep_vectors
 from index.stores.segments import Segment, make_segment, segment_name
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class SourceState:
 class Build:
     """What a build did. `added` sources are new to the data directory. `states` has every source
     of the catalog, by id; `segments` has the segments by name where the build was asked to load
-    them."""
+    them. `shortened` says, by id, how much is embedded of a source that is too long."""
 
     states: dict[str, SourceState] = field(default_factory=dict)
     segments: dict[str, Segment] = field(default_factory=dict)
@@ -70,6 +70,7 @@ class Build:
     embedded: int = 0
     passages: int = 0
     damaged: tuple[str, ...] = ()
+    shortened: dict[str, str] = field(default_factory=dict)
 
     @property
     def failed(self) -> tuple[SourceState, ...]:
@@ -104,7 +105,7 @@ def build(
     returned too. Whatever is wrong with a single source stands in its state, and is not raised."""
     result = Build()
     store, segments = SourceStore(settings.sources), open_store(settings)
-    spare = 0 if retry else SPARE_SECONDS
+    unfinished, spare = settings.index / "unfinished", 0 if retry else SPARE_SECONDS
     sources = _fetch(catalog, store, settings, notify, result, spare=spare)
     names = _names(sources, encoder)
     here = segments.known(names.values())
@@ -119,8 +120,8 @@ def build(
         sources = _fetch(catalog, store, settings, notify, result, spare=spare)
         names = _names(sources, encoder)
         here = segments.known(names.values())
-    sweep(settings.index)
-    sweep(settings.documents)
+    sweep(settings.index, settings.documents, unfinished)
+    sweep_vectors(unfinished, here)
 
     missing: dict[str, Source] = {}
     present: dict[str, Source] = {}
@@ -144,8 +145,12 @@ def build(
     for done, (name, document) in enumerate(_documents(missing, store, settings), start=1):
         source = missing[name]
         if isinstance(document, Document):
-            parts = UnfinishedVectors(settings.index / "unfinished", name, encoder)
-            segment = _embedded(source, document, parts)
+            passages, much = _passages(document, encoder)
+            if much:
+                result.shortened[source.id] = much
+                notify("read and embed", done - 1, len(missing), f"{shown[source.id]}: {much}")
+            parts = UnfinishedVectors(unfinished, name, encoder)
+            segment = make_segment(name, document, passages, *parts.embed(passages))
             segments.save(segment)
             parts.delete()
             result.embedded += 1
@@ -168,15 +173,11 @@ def _names(sources: Mapping[str, Source | Attempt], encoder: Encoder) -> dict[st
     return {source_id: current_segment_name(source, encoder.name) for source_id, source in held}
 
 
-def _embedded(source: Source, document: Document, parts: UnfinishedVectors) -> Segment:
-    """The segment that `parts` are for."""
-    encoder = parts.encoder
+def _passages(document: Document, encoder: Encoder) -> tuple[tuple[Passage, ...], str]:
+    """Those to embed; and how many that is, where it is not all of them."""
     passages = split(document, fits=lambda text: encoder.count_tokens(text) <= encoder.max_tokens)
-    if len(passages) > MOST_PASSAGES:
-        much = f"{len(passages):,} passages, of which the first {MOST_PASSAGES:,} are embedded"
-        log.warning("%s: %s; what comes after them is not found", source.id, much)
-        passages = passages[:MOST_PASSAGES]
-    return make_segment(parts.name, document, passages, *parts.embed(passages))
+    much = f"only the first {MOST_PASSAGES:,} of {len(passages):,} passages are embedded"
+    return passages[:MOST_PASSAGES], much if len(passages) > MOST_PASSAGES else ""
 
 
 def current_segment_name(source: Source, encoder: str) -> str:

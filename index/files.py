@@ -10,6 +10,7 @@ import secrets
 import stat
 import time
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -70,10 +71,10 @@ def write_atomically(path: Path, data: bytes, *, parts: Path | None = None) -> N
         raise
 
 
-def sweep(folder: Path) -> None:
+def sweep(*folders: Path) -> None:
     """Remove the unfinished files of killed processes. Younger ones than `ABANDONED` stay: another
     process may be writing them."""
-    for part in parts_of(folder).glob(".*.part"):
+    for part in chain.from_iterable(parts_of(folder).glob(".*.part") for folder in folders):
         with contextlib.suppress(FileNotFoundError):  # another process removed it first
             if time.time() - part.stat().st_mtime > ABANDONED:
                 part.unlink()

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
+import numpy as np
 import pytest
 
 from index.build import Build, build, outdated
 from index.catalog import Catalog
-from index.encoder import Encoder, LazyEncoder, embed
+from index.encoder import Encoder, LazyEncoder, Vectors, embed
 from index.settings import Settings
 from index.sources.store import SourceStore
 from index.stores.segments import SegmentStore
+from tests.parts.tiny_encoders import WordEncoder
 from tests.parts.works import LISTED, PROMPTS, prompt, write
 
 EVERYTHING = prompt("colour", sorted(LISTED), []).catalog
@@ -197,6 +200,36 @@ def test_equal_bytes_that_cannot_be_read_are_each_id_s_own(
     failed = {state.source_id: state.source for state in built.failed}
     assert len(failed) == 2
     assert all(source and source.id == source_id for source_id, source in failed.items())
+
+
+class SameVectors(WordEncoder):
+    """Quick: the same vector for every text."""
+
+    def encode_passages(self, texts: Sequence[str]) -> Vectors:
+        return np.full((len(texts), self.dimension), self.dimension**-0.5, dtype=np.float32)
+
+
+def test_of_a_source_that_is_too_long_the_first_passages_are_embedded_and_it_says_so_before(
+    own_settings: Settings, tmp_path: Path
+) -> None:
+    sentence = f"It was seen {'again and ' * 33}again in this year.\n\n"
+    write(tmp_path / "mirror/github/mosaic-makers/mosaic/README.txt", sentence * 4_100)
+    chosen = replace(own_settings, mirror=tmp_path / "mirror")
+    events: list[str] = []
+    catalog, encoder = prompt("colour", ["Mosaic"], []).catalog, SameVectors()
+    result = build(catalog, chosen, encoder, notify=lambda *event: events.append(event[3]))
+    ((source_id, much),) = result.shortened.items()
+    assert much == "only the first 4,000 of 4,100 passages are embedded"
+    assert events[-2:] == [f"{catalog.names[source_id]}: {much}", catalog.names[source_id]]
+    assert result.passages == 4_000
+
+    # A kill between the segment and the end of its parts leaves them: the next run removes them.
+    name = result.states[source_id].segment
+    left = write(chosen.index / f"unfinished/{name}-0.vectors", b"x")
+    other = write(chosen.index / "unfinished/other-0.vectors", b"x")
+    build(catalog, chosen, encoder)
+    assert not left.exists()
+    assert other.exists()
 
 
 def test_progress_names_each_source_once_a_stage(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +48,13 @@ class UnfinishedVectors:
         vectors, sentences = embed(self.encoder, group)
         write_checksummed(path, np.concatenate([vectors, sentences]).astype("f4").tobytes())
         return vectors, sentences
+
+
+def sweep_vectors(folder: Path, segments: Collection[str]) -> None:
+    """Remove the parts of these segments, which a kill left between `save` and `delete`."""
+    for path in folder.glob("*.vectors"):
+        if path.name.partition("-")[0] in segments:
+            path.unlink(missing_ok=True)
 
 
 def _groups(passages: Sequence[Passage]) -> Iterator[list[Passage]]:

@@ -42,6 +42,8 @@ def run(open_settings: OpenSettings, works: Works) -> None:
     names = catalog.names
     for state in built.failed:
         say(f"not read: {names[state.source_id]}: {state.reason}")
+    for source_id, much in built.shortened.items():
+        say(f"{names[source_id]}: {much}; what comes after them is not found")
     for source_id in built.damaged:
         say(f"was damaged and is rebuilt: {source_id}")
     count = len({(listing.name, listing.source_ids) for listing in catalog.listings})

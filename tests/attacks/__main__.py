@@ -1,10 +1,12 @@
 """`make hostile`: the long form, as a table in Markdown. `python -m tests.attacks kills=10` tries
-only what is named, as often."""
+only what is named, as often. A signal ends it with the table of what was tried until then."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -21,7 +23,8 @@ def main(chosen: list[str]) -> int:
         named = dict(each.partition("=")[::2] for each in chosen)
         counts = {name: int(named[name] or counts[name]) for name in named}
     tallies = {}
-    with tempfile.TemporaryDirectory() as folder:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(KeyboardInterrupt):
         for name, count in counts.items():
             target = target_in(Path(folder) / name.replace(" ", "-"))
             tallies[name] = Tally()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from index.encoder import LazyEncoder
 from index.settings import Settings
 from rag.pipeline import Pipeline
+from rag.retrieval.evidence import Evidence
+from rag.writers.base import Draft
 from rag.writers.extractive import ExtractiveWriter
 from tests.attacks import Entry, Target
 from tests.attacks.on_answers import forgeries, page_requests
@@ -24,10 +27,27 @@ ENTRIES = {
     "mutated prompts": Entry(mutated_prompts, 400, 20_000),
     "hidden text": Entry(hidden_text, 3, len(HIDDEN)),
     "structural PDFs": Entry(structural_pdfs, 4, 64),
-    "server faults": Entry(server_faults, 5, 120),
+    "server faults": Entry(server_faults, 5, 60),
     "forged answers": Entry(forgeries, 80, 2_000),
-    "requests": Entry(page_requests, 200, 5_000),
+    "requests": Entry(page_requests, 200, 3_000),
 }
+
+
+class RememberingWriter:
+    """The extractive writer, which gives equal drafts for equal evidence, and is asked only once
+    for it: most of what damage leaves is what there was before."""
+
+    def __init__(self) -> None:
+        self._writer = ExtractiveWriter()
+        self._drafts: list[tuple[Evidence, Draft]] = []
+
+    def write(self, evidence: Evidence, *, stream: Callable[[str], None] | None = None) -> Draft:
+        """See Writer."""
+        for known, draft in self._drafts:
+            if known == evidence:
+                return draft
+        self._drafts.append((evidence, self._writer.write(evidence)))
+        return self._drafts[-1][1]
 
 
 def target_in(folder: Path) -> Target:
@@ -35,5 +55,5 @@ def target_in(folder: Path) -> Target:
     texts = " ".join(prompt.text for prompt in PROMPTS.values())
     encoder = write_static_encoder(folder / "encoder", texts)
     settings = Settings(folder / "data", write_mirror(folder / "mirror"), True, str(encoder))
-    pipeline = Pipeline(settings, LazyEncoder(settings), ExtractiveWriter())
+    pipeline = Pipeline(settings, LazyEncoder(settings), RememberingWriter())
     return Target(pipeline, pipeline.ask(PROMPTS["colour"]), folder)

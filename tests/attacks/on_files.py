@@ -9,16 +9,19 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from index.documents.document import Document
+from index.encoder import LazyEncoder
 from index.errors import PromptError, RagError
 from index.settings import Settings
-from rag.answer.model import Answer, read_answer
-from rag.answer.verify import Reextraction, verify
+from index.sources.store import SourceStore
+from rag.answer.model import Answer, SourceRecord, read_answer
+from rag.answer.verify import DocumentOf, Reextraction, verify
 from rag.pipeline import Pipeline
 from rag.prompt import parse_prompt
 from rag.reproduction import reproduce
 from tests.attacks import Tally, Target
 from tests.parts.hostile import HOSTILE_HTML
-from tests.parts.interrupted import interruptible, segments
+from tests.parts.interrupted import interruptible, kept, lost
 from tests.parts.works import PROMPTS
 
 SECONDS = 5.0
@@ -26,27 +29,42 @@ SECONDS = 5.0
 
 
 def flips(target: Target, count: int, chance: random.Random, tally: Tally) -> None:
-    """One bit of any file of the data directory, or of an answer's file, is changed. The next run
-    has to give the same answer, or refuse with a sentence; and what it gives has to verify."""
+    """One bit of any file of the data directory, of the encoder's folder or of an answer's file is
+    changed. The next run has to give the same answer, or refuse with a sentence; and what it gives
+    has to verify."""
     prompt = parse_prompt(target.answer.prompt.text)
+    whole = target.folder / "whole"
+    shutil.copytree(target.settings.data_dir, whole)
+    shutil.copytree(target.settings.encoder, whole / "encoder")
+    (whole / "answer.json").write_text(target.answer.to_json(), encoding="utf-8")
+    kinds: dict[Path, list[Path]] = {}
+    for path in sorted(path.relative_to(whole) for path in whole.rglob("*") if path.is_file()):
+        kinds.setdefault(Path(*path.parts[: 2 if "ledger" in path.parts else 1]), []).append(path)
+    extracted = Reextraction(target.settings).ahead(target.answer.sources)
     for number in range(count):
         data_dir = target.folder / f"flipped-{number}"
-        shutil.copytree(target.settings.data_dir, data_dir)
-        (data_dir / "answer.json").write_text(target.answer.to_json(), encoding="utf-8")
-        path = chance.choice(sorted(path for path in data_dir.rglob("*") if path.is_file()))
+        shutil.copytree(whole, data_dir)
+        path = data_dir / chance.choice(kinds[chance.choice(sorted(kinds))])
         damaged = bytearray(path.read_bytes() or b"\0")
         at = chance.randrange(len(damaged))
         damaged[at] ^= 1 << chance.randrange(8)
         path.write_bytes(damaged)
         where = f"{path.relative_to(data_dir)} byte {at}"
-        own = Settings(data_dir, target.settings.mirror, True, target.settings.encoder)
-        pipeline = replace(target.pipeline, settings=own)
+        is_encoder = (data_dir / "encoder") in path.parents
+        encoder = str(data_dir / "encoder") if is_encoder else target.settings.encoder
+        own = replace(target.settings, data_dir=data_dir, encoder=encoder)
         try:
+            pipeline = replace(
+                target.pipeline,
+                settings=own,
+                encoder=LazyEncoder(own) if is_encoder else target.encoder,
+            )
+            document_of = _extracting_once(extracted, target, own)
             if path.name == "answer.json":
-                _read_flipped(target, pipeline, read_answer(path), tally, where)
+                tally.add(_read_flipped(target, pipeline, read_answer(path), document_of))
             else:
                 answer = pipeline.ask(prompt)
-                failures = verify(answer, Reextraction(own)).failures
+                failures = verify(answer, document_of).failures
                 if failures and path.parent.name == "sources":
                     tally.add("an answer, and verify names the damaged source")
                 elif failures:
@@ -57,22 +75,38 @@ def flips(target: Target, count: int, chance: random.Random, tally: Tally) -> No
                     tally.add("another answer, which verifies")
         except RagError:
             tally.add("refused with a sentence")
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # Also what extensions written in Rust raise.
             tally.fault(f"{where}: {type(error).__name__}: {error}")
         shutil.rmtree(data_dir)
 
 
+def _extracting_once(extracted: DocumentOf, target: Target, own: Settings) -> DocumentOf:
+    """As Reextraction over `own`: bytes are read and compared each time, but the undamaged ones of
+    the target are those that `extracted` knows."""
+    store, again = SourceStore(own.sources), Reextraction(own)
+
+    def document_of(record: SourceRecord) -> Document:
+        source = store.find(record.id, record.sha256)
+        if source is None or record not in target.answer.sources:
+            return again(record)
+        store.read(source)
+        return extracted(record)
+
+    return document_of
+
+
 def _read_flipped(
-    target: Target, pipeline: Pipeline, answer: Answer, tally: Tally, where: str
-) -> None:
-    if verify(answer, Reextraction(pipeline.settings)).failures:
-        tally.add("noticed by verify")
-    elif list(reproduce(answer, lambda: pipeline)):
-        tally.add("noticed by verify --strict")
-    elif _same(answer, target.answer):
-        tally.add("in what an answer only reports")
-    else:
-        tally.fault(f"{where}: not noticed")
+    target: Target, pipeline: Pipeline, answer: Answer, document_of: DocumentOf
+) -> str:
+    if verify(answer, document_of).failures:
+        return "noticed by verify"
+    if list(reproduce(answer, lambda: pipeline)):
+        return "noticed by verify --strict"
+    if _same(answer, target.answer):
+        return "in what an answer only reports"
+    raise AssertionError("a changed answer was not noticed")
 
 
 def _same(answer: Answer, other: Answer) -> bool:
@@ -80,25 +114,35 @@ def _same(answer: Answer, other: Answer) -> bool:
 
 
 def kills(target: Target, count: int, chance: random.Random, tally: Tally) -> None:
-    """`rag index` is killed at a random moment, some runs again and again. What it left is a part
-    of the whole index, and the next run makes it whole."""
+    """`rag index` is killed at a random moment, most runs again and again: a quarter from nothing
+    on, the others where all is read and nothing embedded, as after a change of the encoder. What a
+    kill left is a part of the whole, what was there before is there still, and a run that is not
+    killed makes it whole. A run that ended before its kill is not counted."""
     with interruptible(target.folder / "papers", Path(target.settings.encoder)) as runs:
-        undisturbed = target.folder / "undisturbed"
+        undisturbed, data_dir = target.folder / "undisturbed", target.folder / "killed"
         runs.run(undisturbed)
-        whole, files = segments(undisturbed), len(list(undisturbed.glob("*/*")))
-        for number in range(count):
-            data_dir = target.folder / f"killed-{number}"
-            code = runs.run(data_dir, files=chance.randrange(files), delay=chance.random() / 50)
-            left = segments(data_dir)
-            if code not in {0, -signal.SIGKILL} or not left.items() <= whole.items():
-                tally.fault(f"{number}: exit code {code}, {len(left)} segments")
-            elif chance.random() < 0.3:
-                runs.run(data_dir, files=chance.randrange(files))
-            if runs.run(data_dir) or segments(data_dir) != whole:
-                tally.fault(f"{number}: the next run did not make it whole")
-            else:
-                lost = "whole already" if left == whole else "parts of it kept, then made whole"
-                tally.add(lost if left else "nothing kept, then made whole")
+        whole = kept(undisturbed)
+        while tally.outcomes.total() < count:
+            if chance.random() < 0.75:
+                shutil.copytree(undisturbed, data_dir, ignore=shutil.ignore_patterns("*.segment"))
+            outcomes: list[str] = []
+            code = -signal.SIGKILL
+            while code == -signal.SIGKILL and (not outcomes or chance.random() < 0.7):
+                before = kept(data_dir)
+                files = chance.randrange(len(before), len(whole) + 1)
+                delay = chance.random() * chance.choice([0.02, 0.5])
+                code = runs.run(data_dir, files=files, delay=delay)
+                left = kept(data_dir)
+                gone = {name for name in before.keys() - left.keys() if name in whole}
+                if code not in {0, -signal.SIGKILL} or gone or lost(data_dir, whole):
+                    wrong = gone | lost(data_dir, whole)
+                    tally.fault(f"{files} files, {delay:.3f} s: exit code {code}, {wrong}")
+                elif code:
+                    grown = "left whole" if left == whole else "left more than was there"
+                    outcomes.append(f"{grown if left != before else 'left what was there'}")
+            if runs.run(data_dir) or kept(data_dir) != whole:
+                tally.fault(f"after {outcomes}: the next run did not make it whole")
+            tally.outcomes.update(f"{outcome}, then made whole" for outcome in outcomes)
             shutil.rmtree(data_dir)
 
 
