@@ -4,6 +4,7 @@ and the ledger says why something is missing."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -189,6 +190,24 @@ def test_a_failure_is_tried_again_by_the_next_run(
     assert [bool(a.reason) for a in store.attempts("arxiv:2404.13784v1")] == [True, True, False]
     assert source(sources, "github:owner/name")
     assert store.failure("arxiv:2404.13784v1") is None
+
+
+def test_what_was_just_refused_is_spared_unless_its_date_is_to_come(
+    store: SourceStore, online: Fetcher, server: Server
+) -> None:
+    server.tell("/pdf/2404.13784v1", Reply(404))
+    before = online.fetch(EVERYTHING)
+    assert reason(before, "arxiv:2404.13784v1") == "arXiv has no PDF of this paper"
+    asked = len(server.paths)
+    assert online.fetch(EVERYTHING, spare=600) == before
+    assert len(server.paths) == asked
+
+    # A clock that went wrong once must not silence the source for ever.
+    ledger = store.ledger("arxiv:2404.13784v1")
+    year = str(datetime.now(UTC).year)
+    ledger.write_text(ledger.read_text().replace(f'"when":"{year}', '"when":"9999'))
+    server.tell("/pdf/2404.13784v1", Reply(body=PDF))
+    assert source(online.fetch(EVERYTHING, spare=600), "arxiv:2404.13784v1")
 
 
 @pytest.mark.parametrize(

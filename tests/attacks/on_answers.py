@@ -58,7 +58,8 @@ def forgeries(target: Target, count: int, chance: random.Random, tally: Tally) -
         if strict:
             tally.add("noticed by verify --strict")
         elif REPORTED.intersection(map(str, path)):
-            tally.add(f"accepted, as nothing can prove what `{path[0]}` reports")
+            field = ".".join(str(step) for step in path if not isinstance(step, int))
+            tally.add(f"accepted, as nothing can prove `{field}`")
         else:
             tally.fault(f"{where}: accepted {at(forged, path)!a:.100}")
 
