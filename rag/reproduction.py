@@ -42,6 +42,9 @@ def _differences(answer: Answer, again: Answer) -> Iterator[Failure]:
     ]
     if states[0] != states[1]:
         yield Failure("sources", "are not those that are cached here now: ask again")
+    # Why this writer wrote, and no model, is not known any more.
+    if replace(answer.writer, note="") != replace(again.writer, note=""):
+        yield Failure("writer", "is not what the extractive writer reports of itself")
     for part, said in answer.parts.items():
         for one, other in zip_longest(said, again.parts[part]):
             if one != other:
