@@ -114,7 +114,7 @@ def _same(answer: Answer, other: Answer) -> bool:
 
 
 def kills(target: Target, count: int, chance: random.Random, tally: Tally) -> None:
-    """`rag index` is killed at a random moment, most runs again and again: a quarter from nothing
+    """`rag index` is killed at a random moment, most runs again and again: an eighth from nothing
     on, the others where all is read and nothing embedded, as after a change of the encoder. What a
     kill left is a part of the whole, what was there before is there still, and a run that is not
     killed makes it whole. A run that ended before its kill is not counted."""
@@ -123,7 +123,7 @@ def kills(target: Target, count: int, chance: random.Random, tally: Tally) -> No
         runs.run(undisturbed)
         whole = kept(undisturbed)
         while tally.outcomes.total() < count:
-            if chance.random() < 0.75:
+            if chance.random() < 7 / 8:
                 shutil.copytree(undisturbed, data_dir, ignore=shutil.ignore_patterns("*.segment"))
             outcomes: list[str] = []
             code = -signal.SIGKILL
@@ -138,11 +138,13 @@ def kills(target: Target, count: int, chance: random.Random, tally: Tally) -> No
                     wrong = gone | lost(data_dir, whole)
                     tally.fault(f"{files} files, {delay:.3f} s: exit code {code}, {wrong}")
                 elif code:
-                    grown = "left whole" if left == whole else "left more than was there"
-                    outcomes.append(f"{grown if left != before else 'left what was there'}")
+                    kind = "nothing new was there" if left == before else "more was there"
+                    outcomes.append(
+                        "whole already" if left == whole else f"{kind}, and was made whole"
+                    )
             if runs.run(data_dir) or kept(data_dir) != whole:
                 tally.fault(f"after {outcomes}: the next run did not make it whole")
-            tally.outcomes.update(f"{outcome}, then made whole" for outcome in outcomes)
+            tally.outcomes.update(outcomes)
             shutil.rmtree(data_dir)
 
 

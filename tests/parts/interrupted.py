@@ -21,10 +21,12 @@ PAPERS, SOURCES = 3, 12
 # for every run that a line of its input asks for. The moment of a kill is counted in files that
 # have come to be, as the seconds of a busy machine tell nothing.
 PROGRAM = """
-import gc, os, signal, sys, time
-import faiss, torch, index.build, index.encoder, index.stores.parts, rag.cli.main
+import gc, os, signal, sys, threading, time
+import faiss, torch, tqdm, index.build, index.encoder, index.stores.parts, rag.cli.main
 torch.set_num_threads(1)
 index.encoder.load_encoder(sys.argv[1], offline=True).encode_passages(["All is loaded now."])
+# By default this lock is one for all processes that are forked: a kill would leave it taken.
+tqdm.tqdm.set_lock(threading.RLock())
 gc.freeze()
 print("ready", flush=True)
 for line in sys.stdin:
