@@ -280,8 +280,14 @@ def batches(lengths: Sequence[int], total: int, shortest: float = SHORTEST) -> l
 
 
 def unit(vectors: npt.NDArray[Any]) -> Vectors:
-    """The rows, [n, d], each of length one."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    """The rows, [n, d], each of length one. Raises EncoderError where one is no vector."""
+    with np.errstate(over="ignore"):
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    if not np.isfinite(lengths).all():
+        raise EncoderError(
+            "the model computes vectors that are no numbers: its weights are damaged; name another "
+            "one, or load it anew"
+        )
     return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)
 
 

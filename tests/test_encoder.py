@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
 
 from index.encoder import (
     SHORTEST,
@@ -26,7 +27,7 @@ from index.errors import EncoderError
 from index.passages import Passage
 from index.settings import DEFAULT_ENCODER, Settings
 from index.weights import BUNDLE, encoder_name, locate
-from tests.parts.tiny_encoders import WordEncoder, write_encoder
+from tests.parts.tiny_encoders import WordEncoder, write_encoder, write_static_encoder
 
 TEXTS = ["we train a model", "the image", "it maps text to a vector " * 3, "we and it"]
 
@@ -141,6 +142,16 @@ def test_what_is_not_a_model_is_refused(tmp_path: Path, folder: Path) -> None:
     (damaged / "model.safetensors").write_bytes(b"not weights")
     with pytest.raises(EncoderError, match="cannot be loaded"):
         load_encoder(str(damaged), offline=True)
+
+
+def test_weights_so_large_that_vectors_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    folder = write_static_encoder(tmp_path / "model", "a lamp")
+    (path,) = folder.rglob("model.safetensors")
+    save_file({name: each + 3e38 for name, each in load_file(path).items()}, path)
+    encoder = load_encoder(str(folder), offline=True)
+    for encode in (encoder.encode_passages, encoder.encode_queries):
+        with pytest.raises(EncoderError, match="no numbers"):
+            encode(["A lamp."])
 
 
 def test_a_bundle_with_other_weights_is_refused(
