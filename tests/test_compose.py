@@ -141,7 +141,7 @@ def test_a_question_with_hardly_a_word_of_the_works_is_said_to_be_in_another_lan
     # Of few words nothing can be told.
     assert not compose(asked, draft(span)).writer.events
     text = (ROOT / "LICENSE").read_text(encoding="utf-8")
-    asked = replace(asked, openings=(*asked.openings, hits("summary:long", text)))
+    asked = replace(asked, works=(*asked.works, hits("summary:long", text)))
     answer = compose(asked, draft(span))
     assert (OTHER_LANGUAGE in answer.writer.events) == other
     assert (IN_ENGLISH in to_markdown(answer)) == other

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from index.passages import Passage
 from rag.prompt import Prompt
-from rag.retrieval.evidence import FACETS, Evidence, Hit, Reading, Span
+from rag.retrieval.evidence import Evidence, Hit, Reading, Span
 
 PAPER = "arxiv:2401.00001"
 LINK = "arxiv.org/abs/2401.00001"
@@ -22,7 +22,7 @@ def evidence(*related: dict[str, str | None]) -> Evidence:
     passage = Passage(10, 20, "0123456789", sentences=((10, 14), (14, 20)))
     hit = Hit(PAPER, "full text", passage, 1.0)
     asked = Prompt.build("How?", related=related or ({"model": "A", "paper": LINK},))
-    return Evidence(asked, (READING,), dict.fromkeys(FACETS, (hit,)), ((hit,),))
+    return Evidence(asked, (READING,), ((hit,),))
 
 
 @given(st.integers(0, 30), st.integers(0, 30))

@@ -16,7 +16,7 @@ from index.encoder import Encoder
 from index.errors import EncoderError, SegmentError, SourceError
 from index.stores.segments import Segment
 from rag.pipeline import Pipeline
-from rag.retrieval.evidence import FACETS, Evidence, Hit, Span
+from rag.retrieval.evidence import Evidence, Hit, Span, best_first
 from rag.retrieval.retrieve import OPENING, search, search_data_dir
 from rag.retrieval.scoring import Scores
 from tests.parts.indexed import ENCODER, IndexedWorks, brute_force, segment
@@ -124,30 +124,42 @@ def test_every_hit_is_of_a_listed_work_and_every_sentence_has_its_context(
             assert evidence.contexts[span].total > evidence.contexts[span].number >= 0
 
 
-def test_every_listed_work_gets_its_chance_in_every_part(pipeline: Pipeline) -> None:
+def test_every_listed_work_has_its_own_passages_best_first(pipeline: Pipeline) -> None:
     evidence = pipeline.gather(prompt("How are colours chosen?", ["Lantern"], ["Kite", "Willow"]))
-    assert set(evidence.facets) == set(FACETS)
-    for listing, hits, opening in zip(
-        evidence.prompt.listings, evidence.works, evidence.openings, strict=True
-    ):
-        own = set(listing.source_ids)
+    for listing, hits in zip(evidence.prompt.listings, evidence.works, strict=True):
         assert hits
-        assert {hit.source_id for hit in (*hits, *opening)} <= own
-        for ranked in evidence.facets.values():
-            assert own & {hit.source_id for hit in ranked}
+        assert {hit.source_id for hit in hits} <= set(listing.source_ids)
+        assert list(hits) == sorted(hits, key=best_first)
 
 
-def test_the_openings_are_the_first_passages_in_reading_order(pipeline: Pipeline) -> None:
-    prompt_ = PROMPTS["remove"]
-    _, segments = pipeline.read(prompt_.catalog)
-    evidence = pipeline.gather(prompt_)
-    for listing, opening in zip(prompt_.listings, evidence.openings, strict=True):
-        assert [hit.passage for hit in opening] == [
+def test_works_that_fit_are_there_whole(pipeline: Pipeline) -> None:
+    """A sentence that explains may share no word with the question."""
+    asked = PROMPTS["remove"]
+    _, segments = pipeline.read(asked.catalog)
+    for listing, hits in zip(asked.listings, pipeline.gather(asked).works, strict=True):
+        read = [source_id for source_id in listing.source_ids if source_id in segments]
+        assert len(hits) == sum(len(segments[source_id].passages) for source_id in read)
+
+
+def test_of_many_works_each_has_its_best_passages_and_its_opening(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rag.retrieval.retrieve.PASSAGES", 1)
+    monkeypatch.setattr("rag.retrieval.retrieve.PER_WORK", 2)
+    asked = PROMPTS["remove"]
+    whole = pipeline.gather(asked)
+    monkeypatch.undo()
+    _, segments = pipeline.read(asked.catalog)
+    for listing, hits, every in zip(
+        asked.listings, whole.works, pipeline.gather(asked).works, strict=True
+    ):
+        openings = [
             passage
             for source_id in listing.source_ids
             if source_id in segments
             for passage in segments[source_id].passages[:OPENING]
         ]
+        assert [hit for hit in every if hit in every[:2] or hit.passage in openings] == list(hits)
 
 
 @given(order=st.permutations(sorted(LISTED)))
@@ -155,7 +167,7 @@ def test_the_openings_are_the_first_passages_in_reading_order(pipeline: Pipeline
 def test_the_order_of_listings_changes_no_hit(pipeline: Pipeline, order: list[str]) -> None:
     def by_source(evidence: Evidence) -> object:
         works = {item.name: evidence.works[n] for n, item in enumerate(evidence.prompt.listings)}
-        return evidence.facets, works, frozenset(evidence.readings)
+        return works, frozenset(evidence.readings)
 
     straight = pipeline.gather(prompt("colour", [], sorted(LISTED)))
     assert by_source(pipeline.gather(prompt("colour", [], order))) == by_source(straight)

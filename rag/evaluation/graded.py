@@ -257,7 +257,7 @@ def _graded(
         for offsets, grade in work.grades.items():
             if (span := Span(source_id, *offsets)) in complete:
                 grades[number, span] = grade
-    evidence = Evidence(prompt, (), {}, tuple(hits))
+    evidence = Evidence(prompt, (), tuple(hits))
     (vector,) = encoder.encode_queries([question])
     contexts = sentence_contexts(evidence, segments, vector)
     return GradedPrompt(name, group, replace(evidence, contexts=contexts), grades)

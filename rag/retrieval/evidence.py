@@ -106,17 +106,13 @@ class SentenceContext:
 class Evidence:
     """Everything retrieved for one prompt, from the sources of its own listings only.
 
-    `facets[f]` are the hits for one part of the answer over all listed works, best first, each
-    work among them; `works[i]` are the hits for the question within listing `i` alone, best
-    first, () where nothing of it could be read; `openings[i]` are the passages with which the
-    sources of listing `i` open, in reading order. `contexts` has every sentence of these.
+    `works[i]` are the passages of listing `i`, best first for the question, () where nothing of it
+    could be read. `contexts` has every sentence of these.
     """
 
     prompt: Prompt
     readings: tuple[Reading, ...]
-    facets: Mapping[Facet, tuple[Hit, ...]]
     works: tuple[tuple[Hit, ...], ...]
-    openings: tuple[tuple[Hit, ...], ...] = ()
     contexts: Mapping[Span, SentenceContext] = field(default_factory=dict)
     _listings: Mapping[str, tuple[int, ...]] = field(init=False, repr=False, compare=False)
 
@@ -133,8 +129,8 @@ class Evidence:
         return self._listings.get(source_id, ())
 
     def hits(self) -> Iterator[Hit]:
-        """Every retrieved passage, those of the facets first; a passage may come repeatedly."""
-        return chain.from_iterable((*self.facets.values(), *self.works, *self.openings))
+        """Every retrieved passage; one may come repeatedly, of a source that two works list."""
+        return chain.from_iterable(self.works)
 
     def text(self, span: Span) -> str:
         """The words `span` points to. Raises ValueError where no retrieved passage holds it."""

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, groupby
 
 import numpy as np
 import numpy.typing as npt
@@ -28,39 +28,21 @@ from index.sources.store import Source, SourceStore, source_type_of
 from index.stores import open_store
 from index.stores.segments import Segment
 from rag.prompt import Prompt
-from rag.retrieval.evidence import (
-    FACETS,
-    Evidence,
-    Facet,
-    Hit,
-    Reading,
-    SentenceContext,
-    Span,
-    best_first,
-)
+from rag.retrieval.evidence import Evidence, Hit, Reading, SentenceContext, Span, best_first
 from rag.retrieval.reranker import DEPTH, Reranker, rerank
 from rag.retrieval.scoring import HEADING_WEIGHT, Lexicon, Scores, fuse, order, similarities
 
 log = logging.getLogger(__name__)
 
-# What each part of the answer looks for: the words in which papers and READMEs say what the
-# problem is, what goes in, what happens, and what comes out.
-FACET_QUERIES: Mapping[Facet, str] = {
-    "task": "The task: the problem that this work addresses and what it is for.",
-    "input": "Input: what the model takes, is given, or is conditioned on.",
-    "model": "Method: how the model works inside, its architecture and training.",
-    "output": "Output: what the model generates, produces or predicts.",
-}
-
-PER_FACET = 12
-"""Passages for one part of the answer, over all listed works."""
-PER_WORK_AND_FACET = 3
-"""Passages of each listed work that every part of the answer gets, whatever their rank: so many
-for the question, and so many for what that part looks for."""
+PASSAGES = 1200
+"""Passages of the evidence for a prompt, shared out among the listed works: all of most papers.
+Which of their sentences explain is not for the search to say: one that does often has no word of
+a lay question."""
 PER_WORK = 12
-"""Passages for the question within one listed work."""
+"""Passages of each work at the least, however many are listed."""
 OPENING = 3
-"""Passages with which a source opens (its abstract, the top of its README)."""
+"""Passages with which a source opens (its abstract, the top of its README), which are always
+among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,22 +130,13 @@ def retrieve(
     segments: Mapping[str, Segment],
     encoder: Encoder,
 ) -> Evidence:
-    """The evidence for one prompt: the question alone and each part of the answer are queries
-    over all listed works, and every listed work gets its chance in each of them."""
-    generic = [FACET_QUERIES[facet] for facet in FACETS]
-    queries = [prompt.question, *(f"{prompt.question} {query}" for query in generic), *generic]
-    vectors, rankings = _search(segments, encoder, queries)
-    own = _by_listing(rankings[0], prompt.listings)
-    evidence = Evidence(
-        prompt=prompt,
-        readings=tuple(readings),
-        facets={
-            facet: _with_every_work(rankings[1 + n], rankings[1 + len(FACETS) + n], prompt.listings)
-            for n, facet in enumerate(FACETS)
-        },
-        works=tuple(tuple(hits[:PER_WORK]) for hits in own),
-        openings=tuple(map(_opening, own, prompt.listings)),
-    )
+    """The evidence for one prompt: of every listed work the best passages for the question, and
+    those with which its sources open."""
+    vectors, (hits,) = _search(segments, encoder, [prompt.question])
+    own = _by_listing(hits, prompt.listings)
+    per_work = max(PER_WORK, PASSAGES // len(prompt.listings))
+    works = tuple(_best_and_openings(ranked, per_work) for ranked in own)
+    evidence = Evidence(prompt, tuple(readings), works)
     return replace(evidence, contexts=sentence_contexts(evidence, segments, vectors[0]))
 
 
@@ -204,26 +177,13 @@ def _by_listing(hits: Sequence[Hit], listings: Sequence[Listing]) -> list[list[H
     ]
 
 
-def _with_every_work(
-    hits: Sequence[Hit], generic: Sequence[Hit], listings: Sequence[Listing]
-) -> tuple[Hit, ...]:
-    """The best of `hits` over all works, and some of each work, in their order; `generic` are the
-    hits for the facet without the question."""
-    chosen = {hit.key for hit in hits[:PER_FACET]}
-    for ranked in (hits, generic):
-        for own in _by_listing(ranked, listings):
-            chosen |= {hit.key for hit in own[:PER_WORK_AND_FACET]}
-    return tuple(hit for hit in hits if hit.key in chosen)
-
-
-def _opening(hits: Sequence[Hit], listing: Listing) -> tuple[Hit, ...]:
-    """The first passages of each source of a listing, whose hits these are, in reading order."""
-    starts = sorted(hits, key=lambda hit: hit.passage.start)
-    return tuple(
-        hit
-        for source_id in listing.source_ids
-        for hit in [hit for hit in starts if hit.source_id == source_id][:OPENING]
-    )
+def _best_and_openings(ranked: Sequence[Hit], count: int) -> tuple[Hit, ...]:
+    """The `count` best of a work's hits and the first passages of each of its sources, best
+    first."""
+    starts = sorted(ranked, key=lambda hit: hit.key)
+    openings = (list(hits)[:OPENING] for _, hits in groupby(starts, lambda hit: hit.source_id))
+    chosen = {hit.key for hit in chain(ranked[:count], *openings)}
+    return tuple(hit for hit in ranked if hit.key in chosen)
 
 
 def search_data_dir(

@@ -159,7 +159,6 @@ def evidence(
     works = {"Bridges": BRIDGES, "Kites": KITES} if works is None else works
     prompt = Prompt.build(question, recommended=_listed(works), related=_listed(related or {}))
     hits_of_works = [hits(str(item.summary_id), item.summary or "") for item in prompt.listings]
-    everything: Sequence[Hit] = [hit for work in hits_of_works for hit in work]
     contexts: dict[Span, SentenceContext] = {}
     for work in hits_of_works:
         sentences = [sentence for hit in work for sentence in hit.sentences()]
@@ -180,7 +179,6 @@ def evidence(
             for item in prompt.listings
             if item.summary
         ),
-        facets={facet: (*everything[n:], *everything[:n]) for n, facet in enumerate(FACETS)},
         works=tuple(hits_of_works),
         contexts=contexts,
     )

@@ -256,7 +256,12 @@ class PlainWriter:
 
     def write(self, evidence: Evidence, *, stream: Callable[[str], None] | None = None) -> Draft:
         works = [
-            [sentence for hit in hits for sentence in hit.sentences()] for hits in evidence.openings
+            [
+                sentence
+                for hit in sorted(hits, key=lambda hit: hit.key)
+                for sentence in hit.sentences()
+            ]
+            for hits in evidence.works
         ]
         parts = [(self._next(works[0], "It says so: "),) for _ in range(4)]
         notes = tuple(WorkNote(self._next(left)) if left else None for left in works)

@@ -16,7 +16,7 @@ from index.settings import Settings
 from rag.answer.model import Answer
 from rag.answer.verify import Reextraction, Verification, verify
 from rag.plaintext import escape, plain
-from rag.retrieval.evidence import FACETS, Evidence, Hit
+from rag.retrieval.evidence import Evidence, Hit
 from rag.views.highlight import NO_PICTURES, Pictures
 from rag.views.html import to_fragment, to_html
 from rag.views.markdown import (
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 NO_FORMULAS = "mathjax_ignore tex2jax_ignore"
 """The classes with which MathJax 3 and 2 leave text alone."""
+PASSAGES_SHOWN = 12
+"""Passages of each work that are shown though nothing of them is quoted."""
 WIDTH = 100
 """Characters of a line of text; fixed, so that equal values have equal texts everywhere."""
 
@@ -143,22 +145,22 @@ class ShownAnswer:
 
     @property
     def evidence(self) -> Table:
-        """The passages that the writer chose from, for each part of the answer the best first,
-        with its quotes marked. Scores order the rows of one part only."""
+        """Of the passages that the writer chose from the best of each work, and those that it
+        quotes, with its quotes marked. Scores order the rows of one work only."""
         if self.retrieved is None:
             raise AnswerError("this answer was read from a file: ask again to see its evidence")
         quoted = defaultdict(set)
         for _, quote in self.answer.quotes():
             quoted[quote.source_id].add((quote.start, quote.end))
         rows = []
-        for facet in FACETS:
-            for hit in self.retrieved.facets[facet]:
+        for hits in self.retrieved.works:
+            for rank, hit in enumerate(hits):
                 first, last = hit.passage.start, hit.passage.end
                 spans = quoted[hit.source_id]
                 marks = [(a - first, b - first) for a, b in spans if first <= a and b <= last]
-                work = work_of(self.answer, hit.source_id)
-                rows.append((facet, *hit_cells(hit, work, marks)))
-        return table(("for", *HIT_COLUMNS), rows)
+                if marks or rank < PASSAGES_SHOWN:
+                    rows.append(hit_cells(hit, work_of(self.answer, hit.source_id), marks))
+        return table(HIT_COLUMNS, rows)
 
     def verify(self) -> ShownVerification:
         """Check quotes, pages and links against the cached sources, which are extracted again
