@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import logging
+import math
 import os
 import secrets
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import TypeVar
@@ -78,6 +80,18 @@ def sweep(*folders: Path) -> None:
         with contextlib.suppress(FileNotFoundError):  # another process removed it first
             if time.time() - part.stat().st_mtime > ABANDONED:
                 part.unlink()
+
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[float]:
+    """One process after the other, by a lock on this file that ends with its process. Gives the
+    seconds since the one before has done."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    is_new = not path.exists()
+    with path.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield math.inf if is_new else max(0.0, time.time() - path.stat().st_mtime)
+        os.utime(path)
 
 
 def write_checksummed(path: Path, content: bytes) -> None:

@@ -25,7 +25,18 @@ from rag.views.web.jobs import TEXT_LIMIT
 from rag.views.web.routes import LISTED
 from rag.views.web.site import new_id
 from tests.parts.commands import run
-from tests.parts.served import AT_LENGTH, BROKEN, DEAFLY, PACED, SLOWLY, Served, served
+from tests.parts.served import (
+    AT_LENGTH,
+    BROKEN,
+    DEAFLY,
+    PACED,
+    SLOWLY,
+    Served,
+    answered,
+    ask,
+    page_at_end,
+    served,
+)
 from tests.parts.works import LISTED as WORKS
 from tests.parts.works import PROMPTS, prompt, write
 
@@ -76,31 +87,6 @@ def slow_answer(server: Served, client: httpx.Client, why: str) -> Iterator[str]
         yield path
     finally:
         server.enough(question)
-
-
-def ask(client: httpx.Client, asked: Prompt) -> str:
-    """Send a prompt; the path of its answer."""
-    sent = client.post("/document", files={"text": (None, asked.text)})
-    assert sent.status_code == 303, sent.text
-    return sent.headers["location"]
-
-
-def answered(client: httpx.Client, path: str) -> Answer:
-    """Wait for the answer: minutes, as fifty are one after the other on a busy machine."""
-    end = time.monotonic() + 300
-    while time.monotonic() < end:
-        got = client.get(f"{path}/answer.json")
-        if got.status_code == 200:
-            return Answer.from_json(got.text)
-        time.sleep(0.05)
-    raise TimeoutError(path)
-
-
-def page_at_end(client: httpx.Client, path: str, *, while_state: str = "waiting|running") -> str:
-    """The page of a job when it has left these states."""
-    while re.search(rf'data-state="(?:{while_state})"', page := client.get(path).text):
-        time.sleep(0.05)
-    return page
 
 
 def parsed(events: httpx.Response) -> Iterator[dict[str, Any]]:

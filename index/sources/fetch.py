@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from index.catalog import ArxivLink, Catalog, FileLink, GithubLink
 from index.errors import FetchError, RagError
+from index.files import exclusive
 from index.sources.store import (
     PDF_LIMIT,
     README_LIMIT,
@@ -113,7 +114,11 @@ class Fetcher:
         elif papers or readmes:
             from index.sources.http import Http
 
-            with Http(self._endpoints.origins) as http:
+            # Hosts are asked by one process at a time, with the pause that they want in between.
+            with (
+                exclusive(self._store.folder / "network") as idle,
+                Http(self._endpoints.origins, idle=idle) as http,
+            ):
                 results |= self._from_network(http, papers, readmes)
         return dict(sorted(results.items()))
 

@@ -127,6 +127,7 @@ class Http:
 
     A host that cannot be reached, or that has turned two requests in a row away, is not asked
     again by this client: a machine without internet access must not wait for every single work.
+    `idle` are the seconds since another client asked.
     """
 
     def __init__(
@@ -135,10 +136,12 @@ class Http:
         *,
         retry_policy: RetryPolicy | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        idle: float = math.inf,
     ) -> None:
         self.allowed = frozenset(map(origin_of, allowed))
         self.retry_policy = retry_policy or RetryPolicy()
         self._sleep = sleep
+        self._others_asked = time.monotonic() - idle
         self._asked: dict[str, float] = {}  # host: end of the last request
         self._turned_away: dict[str, int] = {}  # origin: requests in a row
         self._closed: dict[str, tuple[float, HttpError]] = {}  # origin: until when, and why
@@ -208,7 +211,8 @@ class Http:
 
     def _ask(self, url: httpx.URL, site: str, limit: int, headers: Mapping[str, str]) -> Response:
         """One request to one allowed host, after the pause it wants."""
-        due = self._asked.get(url.host, -math.inf) + self.retry_policy.interval.get(url.host, 0.0)
+        asked = self._asked.get(url.host, self._others_asked)
+        due = asked + self.retry_policy.interval.get(url.host, 0.0)
         if (pause := due - time.monotonic()) > 0:
             self._sleep(pause)
         log.debug("asking %s", url)

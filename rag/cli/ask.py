@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -14,10 +14,10 @@ import typer
 from index.files import write_output
 from rag.cli.options import (
     Bars,
-    OpenPipeline,
+    PipelineOptions,
     QuestionOrPrompts,
     name_of,
-    open_pipeline,
+    pipeline_options,
     prompts_in,
     say,
     with_options_of,
@@ -36,9 +36,9 @@ _SUFFIXES: dict[str, AnswerFormat] = {
 }  # fmt: skip
 
 
-@with_options_of(open_pipeline)
+@with_options_of(pipeline_options)
 def run(
-    open_pipeline: OpenPipeline,
+    pipeline_options: Callable[[], PipelineOptions],
     asked: QuestionOrPrompts,
     answer_format: Annotated[
         AnswerFormat | None,
@@ -73,7 +73,7 @@ def run(
     lines: list[str] = []
     unread: set[str] = set()  # said once, however many prompts list it
     nothing_read = False
-    pipeline = open_pipeline()
+    pipeline = pipeline_options().open()
     try:
         with contextlib.closing(_answers(pipeline, prompts)) as answers:
             for number, answer in enumerate(answers):

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from rag.answer.verify import Reextraction
     from rag.pipeline import Pipeline
     from rag.prompt import Prompt
+    from rag.writers.choice import WriterChoice
 
 DATA_DIR = Path("data")
 ENCODER = DEFAULT_ENCODER
@@ -103,7 +104,6 @@ StoreName = Annotated[
     ),
 ]
 OpenSettings = Callable[[], Settings]
-OpenPipeline = Callable[..., "Pipeline"]
 
 
 def settings(
@@ -175,7 +175,29 @@ def _prompt(name: str) -> "Prompt":
     return replace(parse_prompt(text, "standard input", Path()), path="")
 
 
-def open_pipeline(
+@dataclass(frozen=True, slots=True)
+class PipelineOptions:
+    """A pipeline as options describe it, which another process may open, too."""
+
+    settings: Settings
+    writer: "WriterChoice"
+    concurrency: int
+    quiet: bool = False
+
+    def open(self) -> "Pipeline":
+        """The pipeline, its writer announced on stderr."""
+        from index.encoder import LazyEncoder
+        from rag.pipeline import Pipeline
+        from rag.writers.choice import open_writer
+
+        _quiet.set(self.quiet)  # In another process nobody has said so.
+        # The encoder first: it fails at once where it is missing; a writer may be a large download.
+        encoder = LazyEncoder(self.settings)
+        writer = open_writer(self.writer, announce=say)
+        return Pipeline(self.settings, encoder, writer, self.concurrency)
+
+
+def pipeline_options(
     context: typer.Context,
     writer: Annotated[
         Literal["auto", "local", "extractive", "chat"],
@@ -215,11 +237,9 @@ def open_pipeline(
     encoder: EncoderName = ENCODER,
     device: Device = "",
     store: StoreName = STORE,
-) -> "Pipeline":
-    """The pipeline that these options describe, its writer announced on stderr."""
-    from index.encoder import LazyEncoder
-    from rag.pipeline import Pipeline
-    from rag.writers.choice import WriterChoice, open_writer
+) -> PipelineOptions:
+    """What these options add up to."""
+    from rag.writers.choice import WriterChoice
 
     for name, writers in _WRITERS_OF.items():
         source = context.get_parameter_source(name)
@@ -230,14 +250,12 @@ def open_pipeline(
                 param_hint="--" + name.replace("_", "-"),
             )
     chosen = settings(data_dir, mirror, offline, encoder, device, store)
-    # The encoder first: it fails at once where it is missing; a writer may be a large download.
-    lazy_encoder = LazyEncoder(chosen)
     if writer != "chat":
         base_url, concurrency = None, 1  # a model on this machine is not made for two
     choice = WriterChoice(
         writer, model, base_url, offline, temperature, seed, threshold, tries, device
     )
-    return Pipeline(chosen, lazy_encoder, open_writer(choice, announce=say), concurrency)
+    return PipelineOptions(chosen, choice, concurrency, _quiet.get())
 
 
 def require(extra: str, *modules: str) -> None:

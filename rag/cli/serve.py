@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rag.cli.options import OpenPipeline, open_pipeline, say, with_options_of
+from rag.cli.options import PipelineOptions, pipeline_options, say, with_options_of
 
 if TYPE_CHECKING:
-    from rag.writers.base import Writer
+    from rag.views.web.answering import PipelineAnswering
 
 
-@with_options_of(open_pipeline)
+@with_options_of(pipeline_options)
 def run(
-    open_pipeline: OpenPipeline,
+    pipeline_options: Callable[[], PipelineOptions],
     host: Annotated[
         str, typer.Option(help="Where to listen. Anything but this machine asks for a token.")
     ] = "127.0.0.1",
@@ -41,6 +43,12 @@ def run(
         ),
     ] = None,
     queue: Annotated[int, typer.Option(min=1, help="How many questions may wait.")] = 100,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=1, max=1000, help="How many processes answer, each with models of its own."
+        ),
+    ] = 1,
     log_json: Annotated[
         bool,
         typer.Option("--log-json", help="Log on stderr as lines of JSON, one for each question."),
@@ -50,47 +58,76 @@ def run(
 
     Answers are stored in the data directory, under answers/. End it with Ctrl-C."""
     from rag.views.warnings import default_checker
+    from rag.views.web.answering import WorkerProcesses
     from rag.views.web.server import bind, serve
     from rag.views.web.site import Site
-    from rag.writers.chat import ChatWriter
-    from rag.writers.extractive import ExtractiveWriter
 
     if log_json:
-        from rag.views.web.monitoring import JsonFormatter
-
         logging.getLogger("rag").setLevel(logging.INFO)
-        for handler in logging.getLogger().handlers:
-            handler.setFormatter(JsonFormatter())
+    options = pipeline_options()
+    settings = options.settings
+    if workers > 1 and settings.store.endswith(".db"):
+        raise typer.BadParameter(
+            f"{settings.store} can be open in one process at a time: start `milvus-lite server` "
+            "and name its address by --store",
+            param_hint="--workers",
+        )
     bound = bind(host, port)
-    pipeline = open_pipeline()
-    offline, device = pipeline.settings.offline, pipeline.settings.device
-    kind = "chat" if isinstance(pipeline.writer, ChatWriter) else "local"
-
-    def writer_of(model: str) -> Writer:
-        return open_pipeline(writer=kind, model=model).writer
-
-    writers: dict[str, Callable[[], Writer]] = {
-        model: partial(writer_of, model) for model in also or ()
-    }
-    if not isinstance(pipeline.writer, ExtractiveWriter):
-        writers["no model: sentences are chosen"] = partial(ExtractiveWriter, device=device)
-    site = Site(
-        pipeline,
-        lambda: default_checker(offline=offline, announce=say, device=device),
-        places=queue,
-        writers=writers,
-    )
-    rests = serve(
-        site,
-        host=host,
-        bound=bound,
-        allowed=allow_host or (),
-        always_token=token,
-        announce=typer.echo,
-    )
+    levels = {name: logging.getLogger(name).level for name in ("", "index", "rag")}
+    # What they have to say, one says for all.
+    openings = [
+        partial(open_answering, replace(options, quiet=number > 0), also or (), levels, log_json)
+        for number in range(workers)
+    ]
+    with contextlib.ExitStack() as ended:
+        if workers > 1:
+            answering = WorkerProcesses(openings, options.concurrency)
+            ended.callback(answering.close)
+        site = Site(
+            settings,
+            answering if workers > 1 else openings[0](),
+            lambda: default_checker(offline=settings.offline, announce=say, device=settings.device),
+            places=queue,
+        )
+        rests = serve(
+            site,
+            host=host,
+            bound=bound,
+            allowed=allow_host or (),
+            always_token=token,
+            announce=typer.echo,
+        )
     if not rests:
         # A thread is still inside a model's step or a paper and cannot be stopped. Files are
         # written atomically, so that ending it anywhere leaves none half written.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
+
+
+def open_answering(
+    options: PipelineOptions, also: Sequence[str], levels: Mapping[str, int], log_json: bool
+) -> PipelineAnswering:
+    """What answers questions, in this process or in a worker's, which logs at the same levels."""
+    from rag.views.web.answering import PipelineAnswering
+    from rag.writers.base import Writer
+    from rag.writers.choice import open_writer
+    from rag.writers.extractive import ExtractiveWriter
+
+    logging.basicConfig()
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+    if log_json:
+        from rag.views.web.monitoring import JsonFormatter
+
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(JsonFormatter())
+    pipeline, choice = options.open(), options.writer
+    if choice.kind != "chat":
+        choice = replace(choice, kind="local")
+    writers: dict[str, Callable[[], Writer]] = {
+        model: partial(open_writer, replace(choice, model=model), announce=say) for model in also
+    }
+    if not isinstance(pipeline.writer, ExtractiveWriter):
+        writers["no model: sentences are chosen"] = partial(ExtractiveWriter, device=choice.device)
+    return PipelineAnswering(pipeline, writers)

@@ -1,4 +1,4 @@
-"""The processes that this one started."""
+"""The processes that a process started."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 
-def children() -> set[int]:
-    """Their ids."""
-    listed = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
-    return {int(pid) for pid in listed.read_text().split()}
+def children(process: int | None = None) -> set[int]:
+    """The ids of those that this one, or another, started."""
+    tasks = Path(f"/proc/{process or os.getpid()}/task").glob("*/children")
+    return {int(pid) for listed in tasks for pid in listed.read_text().split()}
 
 
 def is_running(process: int) -> bool:

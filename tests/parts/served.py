@@ -16,13 +16,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
 import typer
 
 from index.settings import Settings
+from rag.answer.model import Answer
+from rag.pipeline import Pipeline
+from rag.prompt import Prompt
 from rag.retrieval.evidence import Evidence
+from rag.views.web.answering import PipelineAnswering, WorkerProcesses
 from rag.writers.base import Draft
 from rag.writers.extractive import ExtractiveWriter
 from tests.parts import ROOT
@@ -150,26 +155,56 @@ def _wait_for(server: Served) -> None:
     raise TimeoutError(server.address)
 
 
+def ask(client: httpx.Client, asked: Prompt) -> str:
+    """Send a prompt; the path of its answer."""
+    sent = client.post("/document", files={"text": (None, asked.text)})
+    assert sent.status_code == 303, sent.text
+    return sent.headers["location"]
+
+
+def answered(client: httpx.Client, path: str) -> Answer:
+    """Wait for the answer: minutes, as fifty are one after the other on a busy machine."""
+    end = time.monotonic() + 300
+    while time.monotonic() < end:
+        got = client.get(f"{path}/answer.json")
+        if got.status_code == 200:
+            return Answer.from_json(got.text)
+        time.sleep(0.05)
+    raise TimeoutError(path)
+
+
+def page_at_end(client: httpx.Client, path: str, *, while_state: str = "waiting|running") -> str:
+    """The page of a job when it has left these states."""
+    while re.search(rf'data-state="(?:{while_state})"', page := client.get(path).text):
+        time.sleep(0.05)
+    return page
+
+
 def main() -> None:
     """Serve with the writer that takes its time, and an encoder that is there at once."""
-    from rag.pipeline import Pipeline
     from rag.support.builtin import open_checker
     from rag.views.web.server import bind, serve
     from rag.views.web.site import Site
-    from tests.parts.tiny_encoders import WordEncoder
 
     given = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=False))
-    data_dir, places = Path(given["--data-dir"]), int(given.get("--queue", "100"))
-    chosen = Settings(data_dir, Path(given["--mirror"]), offline=True)
-    site = Site(
-        Pipeline(chosen, WordEncoder(), PacedWriter(data_dir)),
-        lambda: open_checker(token_states=False),
-        places=places,
-        writers={UNPACED: lambda: ExtractiveWriter("nobody waited")},
-    )
-
-    if not serve(site, host="127.0.0.1", bound=bind("127.0.0.1", 0), announce=typer.echo):
+    places, workers = int(given.get("--queue", "100")), int(given.get("--workers", "1"))
+    chosen = Settings(Path(given["--data-dir"]), Path(given["--mirror"]), offline=True)
+    opening = partial(open_paced, chosen)
+    answering = WorkerProcesses([opening] * workers) if workers > 1 else opening()
+    site = Site(chosen, answering, lambda: open_checker(token_states=False), places=places)
+    rests = serve(site, host="127.0.0.1", bound=bind("127.0.0.1", 0), announce=typer.echo)
+    if isinstance(answering, WorkerProcesses):
+        answering.close()
+    if not rests:
         os._exit(0)
+
+
+def open_paced(chosen: Settings) -> PipelineAnswering:
+    """With the writer that takes its time, and an encoder that is there at once."""
+    from tests.parts.tiny_encoders import WordEncoder
+
+    pipeline = Pipeline(chosen, WordEncoder(), PacedWriter(chosen.data_dir))
+    return PipelineAnswering(pipeline, {UNPACED: partial(ExtractiveWriter, "nobody waited")})
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import httpx
 from index.settings import Settings
 from rag.pipeline import Pipeline
 from rag.support.builtin import open_checker
+from rag.views.web.answering import PipelineAnswering
 from rag.views.web.guard import Guard, Hosts
 from rag.views.web.server import create_app
 from rag.views.web.site import Site
@@ -23,9 +24,10 @@ LOCAL = "http://127.0.0.1:8765"
 
 def tiny_site(data_dir: Path, mirror: Path) -> Site:
     """Over works of the mirror, with an encoder and writers that need no model."""
-    pipeline = Pipeline(Settings(data_dir, mirror, offline=True), WordEncoder(), PlainWriter())
-    writers = {"<another>": lambda: PlainWriter("another")}
-    return Site(pipeline, lambda: open_checker(token_states=False), writers=writers)
+    settings = Settings(data_dir, mirror, offline=True)
+    pipeline = Pipeline(settings, WordEncoder(), PlainWriter())
+    answering = PipelineAnswering(pipeline, {"<another>": lambda: PlainWriter("another")})
+    return Site(settings, answering, lambda: open_checker(token_states=False))
 
 
 def send(app: Guard, method: str, path: str, **request: Any) -> httpx.Response:

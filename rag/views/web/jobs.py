@@ -72,6 +72,16 @@ class JobSnapshot:
         return None if stage is None else round(100 * min(1, stage.done / stage.total))
 
 
+def reason_of(error: Exception, job_id: str) -> str:
+    """What is said of an answer that an error ended; the log has what nobody foresaw."""
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for this answer"
+    if isinstance(error, RagError | OSError):
+        return str(error)
+    log.error("the answer %s failed", job_id, exc_info=error)
+    return f"something unforeseen: {type(error).__name__}: {error}"
+
+
 class Job:
     """One prompt on its way to an answer by the `writer` that was chosen for it, "" for none.
     Written by one thread, read by many."""
@@ -209,13 +219,8 @@ class JobQueue:
             state = "done"
         except JobCancelled:
             state = "cancelled"
-        except (RagError, OSError) as error:
-            reason = str(error)
-        except MemoryError:
-            reason = "there is not enough memory for this answer"
         except Exception as error:  # one bad answer must not end all that follow it
-            log.exception("the answer %s failed", job.id)
-            reason = f"something unforeseen: {type(error).__name__}: {error}"
+            reason = reason_of(error, job.id)
         with self._changed:
             self.seconds += (took := time.monotonic() - began) * (state == "done")
             self._end(job, state, reason, took)

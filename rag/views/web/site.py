@@ -1,4 +1,4 @@
-"""What the routes are made over: the pipeline, the queue before it, the stored answers, and the
+"""What the routes are made over: who answers, the queue before it, the stored answers, and the
 rendering and verifying of them."""
 
 from __future__ import annotations
@@ -9,26 +9,25 @@ import re
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 
 from index.catalog import FileLink
 from index.errors import AnswerError
 from index.files import parts_of, sweep, write_atomically
+from index.settings import Settings
 from index.sources.local_files import store_file
 from index.sources.store import SourceStore
 from rag.answer.model import Answer, read_answer
 from rag.answer.verify import Reextraction, Verification, verify
-from rag.pipeline import Pipeline
 from rag.support import SupportChecker
 from rag.views.highlight import Pictures, pictures_of
 from rag.views.warnings import SupportWarning, find_support_warnings
+from rag.views.web.answering import Answering
 from rag.views.web.jobs import Job, JobQueue, SingleFlight
-from rag.writers.base import Writer
 
 PLACES = 100
 """Prompts that may wait, unless the user says otherwise."""
@@ -111,20 +110,19 @@ class Site:
 
     def __init__(
         self,
-        pipeline: Pipeline,
+        settings: Settings,
+        answering: Answering,
         open_checker: Callable[[], SupportChecker],
         *,
         places: int = PLACES,
-        writers: Mapping[str, Callable[[], Writer]] = MappingProxyType({}),
     ) -> None:
-        """`writers` can be chosen beside the pipeline's own; one of them is held at a time."""
-        self._pipeline = pipeline
-        self.writers = writers
-        self._writer = lru_cache(maxsize=1)(lambda name: writers[name]())
+        self._settings = settings
+        self._answering = answering
+        self.writers = answering.writers
         # Opened when the first answer is rendered.
         self._checker = cache(open_checker)
-        self.store = AnswerStore(pipeline.settings.data_dir / "answers")
-        self.job_queue = JobQueue(self._answer, places=places, at_once=pipeline.concurrency)
+        self.store = AnswerStore(settings.data_dir / "answers")
+        self.job_queue = JobQueue(self._answer, places=places, at_once=answering.at_once)
         self._rendered = SingleFlight(self._render, places=places, cached=4)
         self._verified = SingleFlight(self._verify, places=places)
         self._verifications: OrderedDict[str, tuple[Verification, datetime]] = OrderedDict()
@@ -162,7 +160,7 @@ class Site:
 
     def upload(self, name: str, data: bytes) -> FileLink:
         """Store a file of a visitor's own. Raises LinkError."""
-        return store_file(SourceStore(self._pipeline.settings.sources), name, data)
+        return store_file(SourceStore(self._settings.sources), name, data)
 
     def _key(self, answer_id: str) -> str:
         """Another one when the answer's file changes."""
@@ -170,18 +168,14 @@ class Site:
         return f"{answer_id} {path.stat().st_mtime_ns if path else 0}"
 
     def _answer(self, job: Job) -> None:
-        pipeline = self._pipeline
-        if job.writer in self.writers:
-            pipeline = replace(pipeline, writer=self._writer(job.writer))
-        answer = pipeline.ask(job.prompt, notify=job.notify, stream=job.write)
-        self.store.save(job.id, answer)
+        self.store.save(job.id, self._answering.answer(job))
 
     def _render(self, key: str) -> RenderedAnswer:
         answer = self.store.load(key.partition(" ")[0])
-        pictures = pictures_of(answer, self._pipeline.settings)
+        pictures = pictures_of(answer, self._settings)
         return RenderedAnswer(answer, pictures, find_support_warnings(answer, self._checker))
 
     def _verify(self, answer_id: str) -> Verification:
         # A new re-extraction: the sources are read as they are now, and none stays in memory.
         answer = self.store.load(answer_id)
-        return verify(answer, Reextraction(self._pipeline.settings).ahead(answer.sources))
+        return verify(answer, Reextraction(self._settings).ahead(answer.sources))

@@ -1,0 +1,118 @@
+"""`rag serve --workers`: several processes answer; one that dies costs what it held."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from index.settings import Settings
+from rag.answer.model import Answer
+from tests.parts.commands import run
+from tests.parts.milvus import MilvusServer
+from tests.parts.processes import children, is_running
+from tests.parts.served import PACED, SLOWLY, Served, answered, ask, served
+from tests.parts.works import PROMPTS, prompt
+
+FIRST, SECOND = (f"{SLOWLY}: {name}" for name in ("first", "second"))
+
+
+@pytest.fixture
+def pair(own_settings: Settings) -> Iterator[Served]:
+    """Two processes with the writer that takes its time."""
+    own_settings.data_dir.mkdir()
+    with served(own_settings, "--workers", "2", program=PACED) as running:
+        yield running
+
+
+def workers(server: Served) -> list[int]:
+    """The processes that answer: no other child was told of both ends of a pipe."""
+    pids = sorted(children(server.process.pid))
+    return [pid for pid in pids if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def page_with(client: httpx.Client, path: str, text: str) -> str:
+    """The page, as soon as it shows this."""
+    end = time.monotonic() + 120
+    while text not in (page := client.get(path).text):
+        assert time.monotonic() < end, page
+        time.sleep(0.05)
+    return page
+
+
+def test_two_questions_are_answered_at_once_and_a_killed_process_costs_one_of_them(
+    pair: Served,
+) -> None:
+    with pair.client() as client:
+        paths = [ask(client, prompt(question, ["Lantern"])) for question in (FIRST, SECOND)]
+        for path in paths:
+            page_with(client, path, "word 3")
+        killed, spared = workers(pair)
+        os.kill(killed, signal.SIGKILL)
+        page_with(client, "/answers", "has ended (exit code -9); the question can be asked again")
+        ended = ["There is no answer" in client.get(path).text for path in paths]
+        assert sum(ended) == 1
+        lost = ended.index(True)
+        for question in (FIRST, SECOND):
+            pair.enough(question)
+        assert answered(client, paths[1 - lost]).prompt.question == (FIRST, SECOND)[1 - lost]
+        again = [ask(client, asked) for asked in PROMPTS.values()]
+        for path, asked in zip(again, PROMPTS.values(), strict=True):
+            assert answered(client, path).prompt.text == asked.text
+        assert spared in workers(pair)
+        assert len(workers(pair)) == 2
+    code, _, said = pair.end()
+    assert (code, said) == (0, "")
+    assert not is_running(spared)
+
+
+def test_many_clients_and_two_processes_on_milvus_each_get_their_own_answer(
+    tmp_path: Path, own_settings: Settings, answers: Mapping[str, Answer]
+) -> None:
+    pytest.importorskip("milvus_lite", reason="the extra `milvus` is not installed")
+    names = [name for name in PROMPTS for _ in range(5)]
+
+    def one(name: str) -> Answer:
+        with server.client() as client:
+            return answered(client, ask(client, PROMPTS[name]))
+
+    with (
+        MilvusServer(tmp_path / "milvus") as milvus,
+        served(own_settings, "--workers", "2", "--store", milvus.address) as server,
+        ThreadPoolExecutor(10) as pool,
+    ):
+        assert list(pool.map(one, names)) == [answers[name] for name in names]
+        assert len(workers(server)) == 2
+
+
+def test_milvus_that_ends_is_a_sentence_and_back_again_it_answers(
+    tmp_path: Path, own_settings: Settings, answers: Mapping[str, Answer]
+) -> None:
+    pytest.importorskip("milvus_lite", reason="the extra `milvus` is not installed")
+    with (
+        MilvusServer(tmp_path / "milvus") as milvus,
+        served(own_settings, "--store", milvus.address) as server,
+        server.client() as client,
+    ):
+        assert answered(client, ask(client, PROMPTS["move"])) == answers["move"]
+        milvus.kill()
+        failed = ask(client, PROMPTS["move"])
+        page_with(client, failed, f"Milvus at {milvus.address} did not answer")
+        milvus.start()
+        assert answered(client, ask(client, PROMPTS["move"])) == answers["move"]
+
+
+def test_what_cannot_be_opened_is_a_sentence_before_anything_is_served(tmp_path: Path) -> None:
+    options = ("--data-dir", tmp_path, "--offline", "--port", 0, "--workers", 2)
+    missing = tmp_path / "missing"
+    shown = run("serve", "--writer", "local", "--model", missing, *options, code=2)
+    assert shown.err.startswith("rag: ")
+    assert str(missing) in shown.err
+    shown = run("serve", "--store", tmp_path / "one.db", *options, code=2)
+    assert "one process at a time: start `milvus-lite server`" in shown.refusal
