@@ -16,9 +16,11 @@ from index.encoder import Encoder
 from index.errors import SegmentError, StoreError
 from index.settings import Settings
 from index.stores import Store, open_store
+from index.stores.milvus import PIECES
 from index.stores.segments import Segment, without_vectors
 from rag.pipeline import Pipeline
-from rag.retrieval.retrieve import search_data_dir
+from rag.prompt import Prompt
+from rag.retrieval.retrieve import MANY, NEAREST, search_data_dir
 from rag.writers.extractive import ExtractiveWriter
 from tests.parts.commands import invoke, run
 from tests.parts.indexed import segment
@@ -115,6 +117,31 @@ def test_evidence_and_search_are_those_of_the_segments(
     assert len(hits[0]) > 5
 
 
+def test_of_many_works_those_that_milvus_finds_nearest_are_searched(
+    chosen: Settings, encoder: Encoder, tmp_path: Path
+) -> None:
+    """Every work has a word of its own."""
+    works = [
+        {"model": f"Model {n}", "summary": f"It paints with the brush number{n} on a canvas."}
+        for n in range(MANY + 10)
+    ]
+    catalog = Prompt.build("Who paints?", recommended=works).catalog
+    settings = replace(chosen, data_dir=tmp_path)
+    built = build(catalog, settings, encoder)
+    names = {state.segment for state in built.states.values()}
+    query = "Which model paints with number77?"
+    (vector,) = encoder.encode_queries([query])
+    store = open_store(settings)
+    few = store.nearest(names, query, vector, 3)
+    assert 0 < len(few) <= 6
+    assert store.nearest(few, query, vector, 3) == few
+    assert len(store.nearest(names, query, vector, NEAREST)) <= 2 * NEAREST < len(names)
+    hits = search_data_dir(query, 5, settings, encoder)
+    assert "number77" in hits[0].text
+    (named,) = {hit.source_id for hit in hits[:1]}
+    assert search_data_dir(query, 5, settings, encoder, works=[named])[0].text == hits[0].text
+
+
 def test_every_command_works_with_it(
     chosen: Settings, prompt_files: Mapping[str, Path], tmp_path: Path, small_mirror: Path
 ) -> None:
@@ -152,9 +179,10 @@ def test_what_a_build_did_not_finish_or_someone_changed_is_made_anew(
     client = client_of(store)
     unfinished, changed, lost = [s.segment for s in built.states.values() if s.segment][:3]
     before = {name: content(store.load(name)) for name in (unfinished, changed, lost)}
-    client.delete("grounded_rag_pieces", ids=[f"{unfinished}-0"])
+    client.delete(PIECES, ids=[f"{unfinished}-0"])
     (table,) = [t for t in client.list_collections() if t.endswith(f"_{encoder.dimension}")]
     (row,) = client.query(table, ids=[f"{changed}-0"], output_fields=["*"])
+    del row["words"]  # Milvus makes it of the text.
     client.upsert(table, [row | {"text": row["text"].swapcase()}])
     client.delete(table, ids=[f"{lost}-0"])
     assert store.known([unfinished]) == frozenset()

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from index.encoder import Vectors
     from index.errors import SegmentError
     from index.settings import Settings
     from index.stores.segments import Segment
@@ -28,6 +29,13 @@ class Store(Protocol):
     def load_all(self, names: Collection[str]) -> Iterator[tuple[str, Segment | SegmentError]]:
         """Each of the names with its segment, or with what is wrong. Those that are absent may
         come before the others; these come in the order given."""
+
+    def nearest(
+        self, names: Collection[str], query: str, vector: Vectors, count: int
+    ) -> frozenset[str]:
+        """Those of the names that hold some of the `count` passages of the whole store that are
+        nearest to a query, by its words and by its vector [d]; all of them, where there is no
+        index over everything."""
 
     def verify_all(self, names: Collection[str]) -> Iterator[tuple[str, SegmentError]]:
         """Those of the names that are damaged, as far as can be told without loading them."""

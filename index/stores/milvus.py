@@ -25,11 +25,13 @@ from typing import Any
 
 import numpy as np
 
+from index.encoder import Vectors
 from index.errors import SegmentError, StoreError
 from index.stores.segments import Segment, unpack, without_vectors
 
-PIECES = "grounded_rag_pieces"
-PASSAGES = "grounded_rag_passages_{dimension}"
+# The 2 is the version of their columns.
+PIECES = "grounded_rag_pieces_2"
+PASSAGES = "grounded_rag_passages_2_{dimension}"
 
 # Milvus holds 65,535 bytes in a text and returns at most 16,384 rows.
 MOST_TEXT, MOST_ROWS = 65_535, 16_384
@@ -121,6 +123,27 @@ class MilvusStore:
     def verify_all(self, names: Collection[str]) -> Iterator[tuple[str, SegmentError]]:
         """See Store. Milvus looks after its own files; what it returns is compared at loading."""
         yield from ()
+
+    def nearest(
+        self, names: Collection[str], query: str, vector: Vectors, count: int
+    ) -> frozenset[str]:
+        """See Store. By two indexes over all passages with vectors of this dimension: of the
+        vectors, and of the words by Milvus's own BM25."""
+        table = PASSAGES.format(dimension=len(vector))
+        found: set[str] = set()
+        with self._speaking() as client:
+            client.load_collection(table, timeout=SECONDS)
+            for field, sought in (("vector", vector.tolist()), ("words", query)):
+                (hits,) = client.search(
+                    table,
+                    data=[sought],
+                    anns_field=field,
+                    limit=min(count, MOST_ROWS),
+                    output_fields=["segment"],
+                    timeout=SECONDS,
+                )
+                found |= {hit["entity"]["segment"] for hit in hits}
+        return frozenset(names) & found
 
     def _contents(self, names: Collection[str]) -> dict[str, Any]:
         """What piece 0 says of each segment that is here."""
@@ -239,9 +262,10 @@ def _client(address: str) -> Any:
 
 
 def _create(client: Any, table: str, dimension: int | None) -> None:
-    """The table of the pieces, or of passages with vectors of so many dimensions. FLAT: what is
-    searched within given works is searched exactly, and the vectors come back bit for bit."""
-    from pymilvus import DataType, MilvusClient
+    """The table of the pieces, or of passages with vectors of so many dimensions. The vectors come
+    back bit for bit, so that given works are searched exactly; an index is for everything: HNSW,
+    or every vector where the server is Milvus Lite, which is for as many as that is good for."""
+    from pymilvus import DataType, Function, FunctionType, MilvusClient
 
     schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
     schema.add_field("id", DataType.VARCHAR, max_length=64, is_primary=True)
@@ -252,12 +276,17 @@ def _create(client: Any, table: str, dimension: int | None) -> None:
     else:
         schema.add_field("start", DataType.INT64)
         schema.add_field("end", DataType.INT64)
-        schema.add_field("text", DataType.VARCHAR, max_length=MOST_TEXT)
+        schema.add_field("text", DataType.VARCHAR, max_length=MOST_TEXT, enable_analyzer=True)
+        schema.add_field("words", DataType.SPARSE_FLOAT_VECTOR)
+        schema.add_function(Function("bm25", FunctionType.BM25, ["text"], ["words"]))
         schema.add_field("section", DataType.VARCHAR, max_length=SECTION)
         schema.add_field("pages", DataType.JSON)
     schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dimension or 2)
     index = MilvusClient.prepare_index_params()
-    index.add_index("vector", index_type="FLAT", metric_type="IP")
+    is_small = dimension is None or "lite" in client.get_server_version()
+    index.add_index("vector", index_type="FLAT" if is_small else "HNSW", metric_type="IP")
+    if dimension is not None:
+        index.add_index("words", index_type="SPARSE_INVERTED_INDEX", metric_type="BM25")
     index.add_index("segment", index_type="INVERTED")
     client.create_collection(
         table, schema=schema, index_params=index, consistency_level="Strong", timeout=SECONDS

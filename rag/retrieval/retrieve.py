@@ -40,6 +40,10 @@ Which of their sentences explain is not for the search to say: one that does oft
 a lay question."""
 PER_WORK = 12
 """Passages of each work at the least, however many are listed."""
+MANY = 100
+"""Works that are all read for a search over everything, whatever index there is."""
+NEAREST = 50
+"""Passages that an index over everything is asked for, by their vectors and by their words."""
 OPENING = 3
 """Passages with which a source opens (its abstract, the top of its README), which are always
 among them."""
@@ -198,9 +202,11 @@ def search_data_dir(
 ) -> tuple[Hit, ...]:
     """The `count` best passages of everything in the data directory that was indexed with
     `encoder`, or of the `works` named (a source id, a link, or a part of an id), best first.
-    Fetches and indexes nothing. Text that several sources share is searched once, under the first
-    of their ids. Raises SourceError where a name fits nothing, EncoderError where nothing was
-    indexed with this encoder, SegmentError where everything there is to search is damaged."""
+    Of more than MANY works, those of the passages that an index of the store finds nearest are
+    searched, exactly; the others are not. Fetches and indexes nothing. Text that several sources
+    share is searched once, under the first of their ids. Raises SourceError where a name fits
+    nothing, EncoderError where nothing was indexed with this encoder, SegmentError where everything
+    there is to search is damaged."""
     store = open_store(settings)
     names: dict[str, str] = {}  # segment → source id
     for source in sorted(_named(works, SourceStore(settings.sources)), key=lambda item: item.id):
@@ -213,6 +219,11 @@ def search_data_dir(
             f"with the encoder {settings.encoder} ({encoder.name}): run `rag index PROMPT…` "
             "first, or name another data directory with --data-dir"
         )
+    vectors = encoder.encode_queries([query])
+    if len(names) > MANY and not works:
+        nearest = store.nearest(names, query, vectors[0], max(count, NEAREST))
+        # Where it knows none of them, its rows are of other encoders or older versions.
+        names = {name: names[name] for name in names if name in nearest} or names
 
     damaged: list[SegmentError] = []
 
@@ -225,7 +236,7 @@ def search_data_dir(
                 yield names[name], found
             notify("search", done, len(names), "")
 
-    (ranking,) = rank(segments(), [query], encoder.encode_queries([query]))
+    (ranking,) = rank(segments(), [query], vectors)
     if len(damaged) == len(names):
         raise damaged[0]
     name_of = {source_id: name for name, source_id in names.items()}
