@@ -7,17 +7,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from index.build import build
 from index.documents.extract import extract
 from index.errors import RagError
 from index.passages import split
+from index.stores import open_store
 from rag.pipeline import Pipeline
 from rag.writers.extractive import ExtractiveWriter
-from scripts.benchmarks import Stopwatch, ratio
+from scripts.benchmarks import Stopwatch, import_langchain, ratio
 from scripts.benchmarks.__main__ import app
-from scripts.benchmarks.search import GrowingCatalog, RandomEncoder, invented
+from scripts.benchmarks.search import GrowingCatalog, RandomEncoder, filtered_search, invented
 from tests.parts.commands import invoke, run
 from tests.parts.tiny_models import saved
 
@@ -30,14 +32,16 @@ def bench(*arguments: object) -> dict[str, Any]:
 
 def test_rag_bench_hands_its_arguments_to_the_benchmarks(tmp_path: Path) -> None:
     listed = run("bench", "--help").out
-    assert all(command in listed for command in ("index", "search", "add", "cold", "decode"))
+    assert all(
+        command in listed for command in ("index", "scale", "add", "cold", "decode", "serve")
+    )
     assert run("bench", "index", "--mirror", tmp_path, code=2).err == (
         f"rag: {tmp_path}/arxiv holds no PDF: name a mirror with --mirror\n"
     )
 
 
 def test_a_growing_catalog_is_a_data_directory_like_any_other(tmp_path: Path) -> None:
-    """A build finds nothing to do, and hard links are read like files that were written."""
+    """A build finds nothing to do, and what was repeated is read like what was built."""
     catalog = GrowingCatalog(tmp_path, per_work=3, unique=2)
     catalog.grow(15)
     assert catalog.works == 5
@@ -47,8 +51,10 @@ def test_a_growing_catalog_is_a_data_directory_like_any_other(tmp_path: Path) ->
     assert len({state.segment for state in built.states.values()}) == 5
     evidence = Pipeline(catalog.settings, catalog.encoder, ExtractiveWriter()).gather(prompt)
     assert [len(hits) for hits in evidence.works] == [3] * 5
-    keys, vectors = catalog.vectors(2)
-    assert vectors.shape == (len(keys), RandomEncoder.dimension) == (6, 384)
+    vectors = np.concatenate([catalog.vectors(number) for number in range(5)])
+    assert len({vector.tobytes() for vector in vectors}) == catalog.saved + 6 == 15
+    stored = [open_store(catalog.settings).load(state.segment) for state in built.states.values()]
+    assert np.array_equal(np.concatenate([one.vectors for one in stored]), vectors)
 
 
 def test_invented_works_share_no_sentence_and_no_vector() -> None:
@@ -65,14 +71,32 @@ def test_invented_works_share_no_sentence_and_no_vector() -> None:
     assert len(set(sentences)) == len({vector.tobytes() for vector in vectors}) == 24
 
 
-def test_search_finds_what_brute_force_finds_at_every_size() -> None:
+@pytest.mark.parametrize("store", ["segments", "milvus"])
+def test_each_store_finds_what_brute_force_finds(store: str) -> None:
+    pytest.importorskip("milvus_lite", reason="the extra `milvus` is not installed")
+    figures = bench("scale", "--size", 2200, "--store", store, "--queries", 2)[store]
+    (row,) = figures["sizes"]
+    assert (row["passages"], row["works"]) == (2200, 22)
+    assert row["recall_ten_works"] == row["recall_everything"] == 1.0
+    assert min(row["saved_per_second"]["wall"], row["peak_mib"], row["disk_mib"]) > 0
+    assert figures["last_over_first_wall"] == 1.0
+
+
+def test_a_filter_after_the_search_loses_what_is_listed() -> None:
     pytest.importorskip("langchain_community")
-    figures = bench("search", "--size", 1000, "--size", 1500, "--filtered", 10_000, "--queries", 2)
-    rows = [(row["passages"], row["works"], row["recall"]) for row in figures["restricted"]]
-    assert rows == [(1000, 10, 1.0), (1500, 15, 1.0)]
-    assert figures["last_over_first_wall"] > 0 < figures["restricted"][0]["everything_s"]
-    (filtered,) = figures["langchain_filter"]
+    (store_type,) = import_langchain("langchain_community.vectorstores.FAISS")
+    filtered = filtered_search(store_type, 10_000, ["What is question 1?"])
     assert filtered["fetch_all"]["recall"] == 1.0 > filtered["fetch_k_20"]["recall"]
+
+
+def test_many_clients_are_all_answered_rightly(
+    small_mirror: Path, encoder_folder: Path, prompt_files: Mapping[str, Path], tmp_path: Path
+) -> None:
+    options = ("--data-dir", tmp_path, "--mirror", small_mirror, "--encoder", encoder_folder)
+    asking = ("--offline", "--questions", 12, "--clients", 6, "--queue", 2, "--workers", 2)
+    (row,) = bench("serve", *prompt_files.values(), *options, *asking)["runs"]
+    assert (row["right"], row["wrong"], row["workers"]) == (12, 0, 2)
+    assert row["told_to_wait"] > 0 < row["p50_s"] <= row["p95_s"]
 
 
 def test_adding_is_timed_alone_and_beside_all_works() -> None:

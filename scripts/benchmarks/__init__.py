@@ -13,11 +13,15 @@ import subprocess
 import sys
 import time
 import warnings
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from index.errors import RagError
+
+RAG = "from rag.cli.main import main; main()"
+"""The command, as `python -c` runs it."""
 
 
 class Stopwatch:
@@ -56,6 +60,15 @@ def report(figures: dict[str, Any]) -> None:
         "python": platform.python_version(),
     }
     print(json.dumps({"machine": machine, **figures}, indent=2))  # noqa: T201
+
+
+def peak(process: str) -> int:
+    """The most memory that a process held, in MiB; 0 for one that has ended. The resource usage of
+    children would count what they were forked from."""
+    with suppress(OSError, ValueError):
+        words = Path("/proc", process, "status").read_text().split()
+        return int(words[words.index("VmHWM:") + 1]) >> 10
+    return 0
 
 
 def run_python(code: str, *arguments: str) -> str:

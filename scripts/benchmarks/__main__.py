@@ -9,16 +9,16 @@ import typer
 
 from rag.cli.main import main
 from rag.cli.options import DATA_DIR, ENCODER, DataDir, EncoderName
-from scripts.benchmarks import Stopwatch, ratio, report, run_python
+from scripts.benchmarks import RAG, Stopwatch, ratio, report, run_python
+from scripts.benchmarks.clients import serve
 from scripts.benchmarks.decode import decode
 from scripts.benchmarks.indexing import index
-from scripts.benchmarks.search import add, search
+from scripts.benchmarks.search import add, scale
 
 LOAD_ENCODER = (
     "import sys; from index.encoder import load_encoder; "
     "load_encoder(sys.argv[1], offline=True).encode_queries(['What is this?'])"
 )
-RAG = "from rag.cli.main import main; main()"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Measure speed and memory, as ratios of one run.",
 )
-for command in (index, search, add, decode):
+for command in (index, scale, add, decode, serve):
     app.command()(command)
 
 

@@ -27,7 +27,7 @@ from index.passages import split
 from index.settings import Settings
 from index.weights import locate
 from rag.cli.options import ENCODER, EncoderName, say
-from scripts.benchmarks import Stopwatch, import_langchain, ratio, report, run_python
+from scripts.benchmarks import Stopwatch, import_langchain, peak, ratio, report, run_python
 from scripts.benchmarks.search import invented
 
 WARM_UP = "A first text: what is loaded lazily is loaded now."
@@ -184,16 +184,7 @@ def measure_memory(folder: str, encoder: str) -> None:
             with suppress(OSError):  # a thread has just ended
                 tasks = Path("/proc/self/task").glob("*/children")
                 children = " ".join(task.read_text() for task in tasks).split()
-                workers = max(workers, sum(map(_peak, children)))
-    peaks = {"main": _peak("self"), "workers": workers, "together": _peak("self") + workers}
+                workers = max(workers, sum(map(peak, children)))
+    peaks = {"main": peak("self"), "workers": workers, "together": peak("self") + workers}
     figures = {"passages": building.result(), **stopwatch.mean(), "peak_mib": peaks}
     print(json.dumps(figures))  # noqa: T201
-
-
-def _peak(process: str) -> int:
-    """The most memory that a process held, in MiB; 0 for one that has ended. The resource usage of
-    children would count what they were forked from."""
-    with suppress(OSError, ValueError):
-        words = Path("/proc", process, "status").read_text().split()
-        return int(words[words.index("VmHWM:") + 1]) >> 10
-    return 0

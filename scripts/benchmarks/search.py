@@ -7,6 +7,7 @@ encoder adding takes longer, and the size of the catalog matters less.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import tempfile
 import time
@@ -20,27 +21,28 @@ import typer
 
 from index.build import build, current_segment_name
 from index.catalog import Catalog, GithubLink, Listing
-from index.documents.extract import document_path, extract
+from index.documents.extract import extract
 from index.encoder import Vectors, embed, unit
 from index.errors import RagError
 from index.files import append
 from index.passages import split
 from index.settings import Settings
 from index.sources.store import Attempt, Source, SourceStore
-from index.stores.segments import SegmentStore
+from index.stores import open_store
+from index.stores.segments import Segment
 from rag.cli.options import say
 from rag.pipeline import Pipeline
 from rag.prompt import Prompt
+from rag.retrieval.evidence import Hit
 from rag.retrieval.retrieve import search_data_dir
 from rag.writers.extractive import ExtractiveWriter
-from scripts.benchmarks import Stopwatch, import_langchain, ratio, report
+from scripts.benchmarks import Stopwatch, import_langchain, peak, ratio, report, run_python
 
 PER_WORK = 100  # passages
-UNIQUE = 200  # works; beyond them the files repeat
+UNIQUE = 20  # works; beyond them the texts repeat
 DIMENSION = 384
 LISTED = 10
 K = 10
-EVERYTHING = 10**6  # passages: more are not searched without a prompt
 
 
 class RandomEncoder:
@@ -76,27 +78,38 @@ def invented(number: int, passages: int = PER_WORK) -> str:
 
 class GrowingCatalog:
     """A data directory in `folder` that grows to any number of works; a prompt lists work n as
-    `listing(n)`. Beyond `unique` works the files repeat: they are hard links under names and ids
-    of their own, so that the folders have as many entries and the disk need not hold ten million
-    vectors."""
+    `listing(n)`. Beyond `unique` works the texts repeat, under names, ids and vectors of their
+    own. `saving` is the time that the store took for these, `saved` counts their passages."""
 
-    def __init__(self, folder: Path, *, per_work: int = PER_WORK, unique: int = UNIQUE) -> None:
-        self.settings = Settings(folder / "data_dir", folder / "mirror", offline=True)
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        store: str = "segments",
+        per_work: int = PER_WORK,
+        unique: int = UNIQUE,
+    ) -> None:
+        self.settings = Settings(folder / "data_dir", folder / "mirror", offline=True, store=store)
         self.encoder = RandomEncoder()
         self.works = 0
         self.per_work = per_work
         self.unique = unique
-        self._written: list[Any] = []
-        self._store = SourceStore(self.settings.sources)
+        self.saving, self.saved = Stopwatch(), 0
+        self._sources = SourceStore(self.settings.sources)
+        self._written: list[tuple[Source, Segment]] = []
 
     def grow(self, passages: int) -> None:
         """Add works until there are `passages` in all, rounded down to whole works."""
         works = range(self.works, passages // self.per_work)
         written = [self.write(number) for number in works if number < self.unique]
-        built = build(Catalog.of(written), self.settings, self.encoder)
-        self._written += [built.states[item.source_ids[0]].source for item in written]
+        built = build(Catalog.of(written), self.settings, self.encoder, load=True)
+        for item in written:
+            state = built.states[item.source_ids[0]]
+            if state.source is None:
+                raise RagError(state.reason)
+            self._written.append((state.source, built.segments[state.segment]))
         for number in works[len(written) :]:
-            self._link(number)
+            self._repeat(number)
         self.works = max(self.works, works.stop)
 
     def listing(self, number: int) -> Listing:
@@ -116,108 +129,142 @@ class GrowingCatalog:
         """A prompt that lists the first `works` works."""
         return Prompt.build(question, recommended=[self.listing(n) for n in range(works)])
 
-    def vectors(self, works: int) -> tuple[list[tuple[str, int]], Vectors]:
-        """Source id and start of every passage of the first works, and their vectors [n, d],
-        computed anew: nothing is read from the disk."""
-        keys: list[tuple[str, int]] = []
-        rows = []
+    def nearest(self, questions: Sequence[str], works: int) -> list[set[tuple[str, int]]]:
+        """Source id and start of the K passages nearest to each question among the first `works`
+        works, by brute force over vectors that are computed anew: no store is read."""
+        queries = self.encoder.encode_queries(questions)
+        cosines = np.empty((len(queries), works * self.per_work), np.float32)
         for number in range(works):
-            (source_id,) = self.listing(number).source_ids
-            text = invented(number, self.per_work)
-            passages = split(extract(source_id, text.encode(), "text/markdown"))
-            keys += [(source_id, passage.start) for passage in passages]
-            rows.append(embed(self.encoder, passages)[0])
-        return keys, np.concatenate(rows)
+            rows = slice(number * self.per_work, (number + 1) * self.per_work)
+            cosines[:, rows] = queries @ self.vectors(number).T
+        best = np.argsort(-cosines, kind="stable")[:, :K]
+        return [{self._key(*divmod(int(row), self.per_work)) for row in own} for own in best]
 
-    def _link(self, number: int) -> None:
-        """Add a work whose files are those of one that was written."""
-        original = self._written[number % self.unique]
+    def vectors(self, number: int) -> Vectors:
+        """Those of the passages of a work, [n, d]."""
+        if number >= self.unique:
+            shape = self.per_work, self.encoder.dimension
+            return unit(np.random.default_rng(number).standard_normal(shape))
+        text = invented(number, self.per_work).encode()
+        passages = split(extract("github:bench/any", text, "text/markdown"))
+        return embed(self.encoder, passages)[0]
+
+    def _key(self, number: int, row: int) -> tuple[str, int]:
+        _, segment = self._written[number % self.unique]
+        return self.listing(number).source_ids[0], segment.passages[row].start
+
+    def _repeat(self, number: int) -> None:
+        original, segment = self._written[number % self.unique]
         (source_id,) = self.listing(number).source_ids
         sha256 = hashlib.sha256(f"{original.sha256} {number}".encode()).hexdigest()
         source = replace(original, id=source_id, sha256=sha256)
-        for existing, path in zip(self._files(original), self._files(source), strict=True):
-            os.link(existing, path)
-        attempt = Attempt(source.id, "2026-01-01T00:00:00+00:00", source.origin, source=source)
-        append(self._store.ledger(source.id), attempt.to_json())
-
-    def _files(self, source: Source) -> tuple[Path, Path, Path]:
-        """The bytes, the text and the segment of a work."""
         name = current_segment_name(source, self.encoder.name)
-        segment = SegmentStore(self.settings.index).path(name)
-        return self._store.folder / source.sha256, document_path(source, self.settings), segment
+        repeated = replace(segment, name=name, vectors=self.vectors(number))
+        with self.saving:
+            open_store(self.settings).save(repeated)
+        self.saved += self.per_work
+        os.link(self._sources.folder / original.sha256, self._sources.folder / sha256)
+        attempt = Attempt(source.id, "2026-01-01T00:00:00+00:00", source.origin, source=source)
+        append(self._sources.ledger(source.id), attempt.to_json())
 
 
-def search(
+def scale(
     size: Annotated[
         list[int] | None, typer.Option(help="Passages in the catalog; may be repeated.")
     ] = None,
+    store: Annotated[
+        list[str] | None, typer.Option(help="segments or milvus (embedded); may be repeated.")
+    ] = None,
+    queries: Annotated[int, typer.Option(min=1, help="How many queries at each size.")] = 20,
     filtered: Annotated[
         list[int] | None, typer.Option(help="Sizes for LangChain's FAISS with a filter.")
     ] = None,
-    queries: Annotated[int, typer.Option(min=1, help="How many queries at each size.")] = 20,
 ) -> None:
-    """Evidence for a prompt of ten works while the catalog grows, and LangChain's FAISS with a
-    metadata filter: time and recall. Up to a million passages also one search over everything.
-    The works are synthetic. Needs the extra `bench`."""
-    (store_type,) = import_langchain("langchain_community.vectorstores.FAISS")
-    questions = [f"What is question {number:06}?" for number in range(queries)]
-    rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as folder:
-        catalog = GrowingCatalog(Path(folder))
-        for passages in sorted(size or [10**3, 10**5, 10**7]):
-            with Stopwatch() as stopwatch:
-                catalog.grow(passages)
-            say(f"{passages} passages in {catalog.works} works: built in {stopwatch.wall:.0f} s")
-            row: dict[str, Any] = {"passages": passages, "works": catalog.works}
-            row |= _restricted(catalog, questions)
-            if passages <= EVERYTHING:
-                with Stopwatch() as stopwatch:
-                    search_data_dir(questions[0], K, catalog.settings, catalog.encoder)
-                row["everything_s"] = round(stopwatch.wall, 2)
-            rows.append(row)
-    others = [
-        _filtered(store_type, passages, questions[:5]) for passages in filtered or [10**3, 10**5]
-    ]
-    report(
-        {
-            "listed_works": LISTED,
-            "passages_per_work": PER_WORK,
-            "restricted": rows,
-            "last_over_first_wall": ratio(rows[-1]["wall_ms"], rows[0]["wall_ms"]),
-            "last_over_first_cpu": ratio(rows[-1]["cpu_ms"], rows[0]["cpu_ms"]),
-            "langchain_filter": others,
+    """What a growing catalog costs in each store: writing, evidence for a prompt of ten works, a
+    search over everything, memory, disk; recall against brute force. The works are synthetic. With
+    --filtered (which needs the extra `bench`) also LangChain's FAISS with a metadata filter."""
+    sizes, figures = sorted(size or [10**4, 10**5]), dict[str, Any]()
+    for name in store or ("segments", "milvus"):
+        rows = []
+        for passages in sizes:
+            say(f"{passages} passages in {name}")
+            # In a process of its own, whose memory is that of this store and size.
+            code = f"from {__name__} import measure; import sys; measure(*sys.argv[1:])"
+            rows.append(json.loads(run_python(code, name, str(passages), str(queries))))
+        growth = {
+            f"last_over_first_{clock}": ratio(
+                *(row["ten_works_ms"][clock] for row in (rows[-1], rows[0]))
+            )
+            for clock in ("wall", "cpu")
         }
-    )
+        figures[name] = {"sizes": rows, **growth}
+    if filtered:
+        (store_type,) = import_langchain("langchain_community.vectorstores.FAISS")
+        questions = _questions(min(queries, 5))
+        figures["langchain_filter"] = [
+            filtered_search(store_type, each, questions) for each in filtered
+        ]
+    report({"listed_works": LISTED, "passages_per_work": PER_WORK, **figures})
 
 
-def _restricted(catalog: GrowingCatalog, questions: Sequence[str]) -> dict[str, float]:
-    """Median time of gathering the evidence; recall@K against brute force over vectors that were
-    never on disk. No passage shares a word with the questions: the cosine alone decides."""
-    pipeline = Pipeline(catalog.settings, catalog.encoder, ExtractiveWriter())
-    works = min(LISTED, catalog.works)
-    keys, vectors = catalog.vectors(works)
-    runs, recall = [], []
-    pipeline.gather(catalog.prompt(questions[0], works))  # files into the page cache
-    for question in questions:
-        prompt = catalog.prompt(question, works)
-        with Stopwatch() as stopwatch:
-            evidence = pipeline.gather(prompt)
-        runs.append((stopwatch.wall, stopwatch.cpu))
-        if any(reading.reason for reading in evidence.readings):
-            raise RagError(f"a listed work was not read: {evidence.readings}")
-        (query,) = catalog.encoder.encode_queries([question])
-        nearest = {keys[row] for row in np.argsort(-(vectors @ query), kind="stable")[:K]}
-        hits = pipeline.search(question, prompt.catalog)[:K]
-        recall.append(len(nearest & {(hit.source_id, hit.passage.start) for hit in hits}) / K)
-    wall, cpu = 1000 * np.median(runs, axis=0)
-    return {
-        "wall_ms": round(float(wall), 1),
-        "cpu_ms": round(float(cpu), 1),
-        "recall": round(float(np.mean(recall)), 4),
-    }
+def _questions(count: int) -> list[str]:
+    """No passage shares a word with them: the cosine alone decides."""
+    return [f"What is question {number:06}?" for number in range(count)]
 
 
-def _filtered(store_type: Any, size: int, questions: Sequence[str]) -> dict[str, Any]:
+def measure(store: str, passages: str, queries: str) -> None:
+    """Print the figures of one store at one size."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        address = "segments" if store == "segments" else str(folder / "milvus.db")
+        catalog = GrowingCatalog(folder, store=address)
+        catalog.grow(int(passages))
+        questions = _questions(int(queries))
+        ten, everything = Stopwatch(), Stopwatch()
+        pipeline = Pipeline(catalog.settings, catalog.encoder, ExtractiveWriter())
+        works = min(LISTED, catalog.works)
+        prompts = [catalog.prompt(question, works) for question in questions]
+        pipeline.gather(prompts[0])  # what is loaded lazily, and files into the page cache
+        for prompt in prompts:
+            with ten:
+                evidence = pipeline.gather(prompt)
+            if any(reading.reason for reading in evidence.readings):
+                raise RagError(f"a listed work was not read: {evidence.readings}")
+        few = questions[:5]
+        listed = [pipeline.search(asked, prompts[0].catalog)[:K] for asked in few]
+        found = []
+        for question in few:
+            with everything:
+                found.append(search_data_dir(question, K, catalog.settings, catalog.encoder))
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        figures = {
+            "passages": catalog.works * catalog.per_work,
+            "works": catalog.works,
+            "saved_per_second": {
+                clock: round(ratio(catalog.saved, seconds))
+                for clock, seconds in catalog.saving.mean().items()
+            },
+            "ten_works_ms": _milliseconds(ten, len(prompts)),
+            "everything_ms": _milliseconds(everything, len(few)),
+            "peak_mib": peak("self"),
+            "disk_mib": sum(path.stat().st_size for path in files) >> 20,
+            "recall_ten_works": _recall(listed, catalog.nearest(few, works)),
+            "recall_everything": _recall(found, catalog.nearest(few, catalog.works)),
+        }
+    print(json.dumps(figures))  # noqa: T201
+
+
+def _milliseconds(stopwatch: Stopwatch, repeats: int) -> dict[str, float]:
+    return {clock: round(1000 * s, 1) for clock, s in stopwatch.mean(repeats).items()}
+
+
+def _recall(found: Sequence[Sequence[Hit]], nearest: Sequence[set[tuple[str, int]]]) -> float:
+    """The mean share of the nearest passages that were found."""
+    keys = ({(hit.source_id, hit.passage.start) for hit in hits} for hits in found)
+    return float(np.mean([len(own & best) / K for own, best in zip(keys, nearest, strict=True)]))
+
+
+def filtered_search(store_type: Any, size: int, questions: Sequence[str]) -> dict[str, Any]:
     """LangChain's FAISS over `size` passages, asked for K of the listed works by a filter on
     metadata: with the `fetch_k` that it takes unless told otherwise, and all passages fetched."""
     vectors = unit(np.random.default_rng(0).standard_normal((size, DIMENSION)))
