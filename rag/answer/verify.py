@@ -104,8 +104,9 @@ def _failures(answer: Answer, document_of: DocumentOf) -> Iterator[Failure]:
     yield from _statements(answer, numbers)
     yield from _repetitions(answer)
     yield from _mentions(answer, prompt, documents)
-    for part, quote in answer.quotes():
-        if problem := _quote_problem(quote, documents.get(quote.source_id)):
+    lost = {source.id for source in answer.sources if not source.reason} - documents.keys()
+    for part, quote in answer.quotes():  # of a lost source a failure was told above
+        if quote.source_id not in lost and (problem := _quote_problem(quote, documents)):
             yield Failure(part, f"{problem} (quote {quote.text[:60]!r})")
 
 
@@ -277,9 +278,9 @@ def _repetitions(answer: Answer) -> Iterator[Failure]:
             last[quote.source_id] = quote
 
 
-def _quote_problem(quote: Quote, document: Document | None) -> str:
+def _quote_problem(quote: Quote, documents: Mapping[str, Document]) -> str:
     source, start, end = quote.source_id, quote.start, quote.end
-    if document is None:
+    if (document := documents.get(source)) is None:
         return f"{source} is not a listed source that was read"
     if quote.source_type != source_type_of(source):
         return f"{source} is not of source type {quote.source_type!r}"
