@@ -125,7 +125,9 @@ class Catalog:
 
     @property
     def names(self) -> dict[str, str]:
-        """What a person knows each source by: its id, of a file of one's own its name."""
+        """What a person knows each source by: its id, of a file of one's own its name, of a
+        summary its work's."""
         files = [it.paper for it in self.listings if isinstance(it.paper, FileLink)]
-        ids = {source_id: source_id for source_id in self.source_ids}
-        return ids | {file.source_id: file.file_name for file in files}
+        names = {source_id: source_id for source_id in self.source_ids}
+        names |= {it.summary_id: f"summary of {it.label}" for it in self.listings if it.summary_id}
+        return names | {file.source_id: file.file_name for file in files}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index.catalog import ArxivLink, Catalog, GithubLink, Listing
+from index.catalog import ArxivLink, Catalog, FileLink, GithubLink, Listing
 
 papers = st.builds(
     ArxivLink,
@@ -57,3 +57,10 @@ def test_every_source_is_kept_and_every_work_stands_once(items: list[Listing]) -
 def test_the_same_work_in_two_roles_is_two_listings() -> None:
     recommended, related = Listing("A", "recommended"), Listing("A", "related")
     assert Catalog.of([related, recommended]).listings == (recommended, related)
+
+
+def test_a_person_knows_a_source_by_its_id_its_file_or_its_work() -> None:
+    own = FileLink.of("mine.pdf", "0123456789abcdef" * 4)
+    listing = Listing("A", "related", own, GithubLink("o/r", "o", "r"), "One sentence.")
+    names = [Catalog.of([listing]).names[source_id] for source_id in listing.source_ids]
+    assert names == ["mine.pdf", "github:o/r", "summary of A"]

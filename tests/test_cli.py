@@ -165,7 +165,11 @@ def test_one_answer_goes_to_standard_output_alone(
 def test_an_answer_goes_to_the_file_or_the_folder_that_is_named(
     data_dir: DataDir, prompt_files: Mapping[str, Path], tmp_path: Path
 ) -> None:
-    for output, path in (("new/answer.md", "new/answer.md"), ("new", "new/move.md")):
+    for output, path in (
+        ("new/answer.md", "new/answer.md"),
+        ("new", "new/move.md"),
+        ("none yet", "none yet/move.md"),
+    ):
         ask(prompt_files["move"], *data_dir.options, "--output", tmp_path / output)
         assert (tmp_path / path).read_text().startswith("# My picture")
 

@@ -54,8 +54,8 @@ def run(
         typer.Option(
             "--output",
             "-o",
-            help="A file (.md, .html, .json); for several prompts a folder, with a file for each, "
-            "or one .jsonl.",
+            help="A file (.md, .html, .json), for several prompts one .jsonl; or a folder (no "
+            "ending), with a file for each.",
         ),
     ] = None,
 ) -> None:
@@ -147,7 +147,8 @@ def _targets(prompts: list[Prompt], output: Path | None, suffix: str) -> list[Pa
     answer replaces a prompt or a file that it is made from."""
     if output is None:
         return []
-    several = (len(prompts) > 1 and output.suffix.lower() != ".jsonl") or output.is_dir()
+    is_folder = output.is_dir() or not (output.suffix or output.exists())
+    several = (len(prompts) > 1 and output.suffix.lower() != ".jsonl") or is_folder
     targets = [output / f"{name_of(one)}{suffix}" if several else output for one in prompts]
     files = [getattr(item.paper, "path", None) for one in prompts for item in one.listings]
     used = [Path(name) for name in (*(one.path for one in prompts), *files) if name]
