@@ -61,6 +61,15 @@ def test_every_sentence_is_a_candidate_once_for_each_work_that_lists_it() -> Non
     assert len({(item.listing, item.span) for item in candidates}) == len(candidates)
 
 
+def test_titles_questions_and_parts_of_sentences_are_no_candidates() -> None:
+    text = "A Humming Search for Everyone. It hums. Is it quick? and then nothing (more."
+    titled = {"HumSearch": f"{text}\n\nHumming Search with Deep Audio Networks"}
+    assert [item.text for item in candidates_in(evidence(titled))] == [
+        "A Humming Search for Everyone.",
+        "It hums.",
+    ]
+
+
 def test_features_depend_on_the_evidence_alone() -> None:
     one, other = material(), material()
     first = features(one, candidates_in(one))

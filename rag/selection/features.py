@@ -29,6 +29,8 @@ _SHORT = 16
 
 _TOKEN = re.compile(r"[a-z]+(?:['’-][a-z]+)*|\d+|[^\w\s]")
 _NAME_WORD = re.compile(r"[A-Za-z][\w.+]{2,}")
+_LONG_WORD = re.compile(r"[A-Za-z][\w'’-]{3,}")
+_ENDED = re.compile(r"[.!:][\"”’)]*$")
 _PATTERNS = tuple(
     re.compile(pattern, flags)
     for pattern, flags in (
@@ -61,15 +63,15 @@ class Candidate:
 
 def candidates_in(evidence: Evidence) -> tuple[Candidate, ...]:
     """Every quotable sentence of the evidence, once for each work that lists its source, in the
-    order of the listings and, within a source, of its text; questions and parts of sentences are
-    left out. A summary is read as an abstract."""
+    order of the listings and, within a source, of its text; questions, titles and parts of sentences
+    are left out. A summary is read as an abstract."""
     candidates: dict[tuple[int, Span], Candidate] = {}
     for hit in evidence.hits():
         heading = "Abstract" if hit.source_type == "summary" else ""
         for span, text in hit.sentences():
             for listing in evidence.listings_of(hit.source_id):
                 new = (listing, span) not in candidates and span in evidence.contexts
-                if new and not _is_cut(text):
+                if new and not _is_cut(text) and not _is_title(text):
                     place = hit.passage.heading or heading, evidence.contexts[span]
                     candidates[listing, span] = Candidate(listing, span, text, *place)
     return tuple(
@@ -80,6 +82,13 @@ def candidates_in(evidence: Evidence) -> tuple[Candidate, ...]:
 def _is_cut(text: str) -> bool:
     """Whether the text is a question or, by its form, a part of a sentence."""
     return text.count("(") != text.count(")") or text.endswith("?") or text[:1].islower()
+
+
+def _is_title(text: str) -> bool:
+    """Whether the text ends as no sentence does, and its longer words are capitalised."""
+    words = _LONG_WORD.findall(text)
+    capitals = sum(word[0].isupper() for word in words)
+    return len(words) > 1 and capitals >= 0.8 * len(words) and not _ENDED.search(text)
 
 
 def features(evidence: Evidence, candidates: Sequence[Candidate]) -> Matrix:
