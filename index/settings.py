@@ -92,7 +92,8 @@ def read_config() -> dict[str, str]:
         if key not in CONFIGURABLE:
             known = ", ".join(CONFIGURABLE)
             raise RagError(f"{path}: there is no setting {key!r}; expected one of {known}")
-        if isinstance(value, bool) != (key == "offline") or not isinstance(value, str | bool):
+        is_text = isinstance(value, str) and value != ""
+        if not (isinstance(value, bool) if key == "offline" else is_text):
             expected = "true or false" if key == "offline" else 'text in quotes: "…"'
             raise RagError(f"{path}: {key} is {value!r}; expected {expected}")
         _check(key, str(value), f"{path}: ")
@@ -107,8 +108,15 @@ def write_config(values: Mapping[str, str]) -> None:
     for key, value in values.items():
         _check(key, value)
         text = str(_expanded(value).absolute()) if _is_path(key, value) else value
-        lines.append(f"{key} = {text.lower() if key == 'offline' else json.dumps(text)}\n")
-    write_output(config_path(), "".join(lines).encode())
+        text = text.lower() if choices else text
+        # A string of TOML takes JSON's escapes, but joins no surrogate pairs and wants DEL escaped.
+        quoted = json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+        lines.append(f"{key} = {text if key == 'offline' else quoted}\n")
+    try:
+        write_output(config_path(), "".join(lines).encode())
+    except UnicodeEncodeError as error:
+        found = ascii(error.object)[1:-1]
+        raise RagError(f"the file of settings holds UTF-8 only; found {found:.80}") from None
 
 
 def _check(key: str, value: str, where: str = "") -> None:

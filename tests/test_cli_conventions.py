@@ -14,7 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from index.errors import RagError
-from index.settings import CONFIGURABLE, variable
+from index.settings import CONFIGURABLE, read_config, variable, write_config
 from rag.cli.main import app
 from rag.cli.options import Bars
 from rag.retrieval.reranker import load_reranker
@@ -358,3 +358,16 @@ def test_the_version_in_a_servers_address_is_guessed_and_its_words_are_shown(
         chat = ("--writer", "chat", "--model", "another", "--base-url", server.url)
         with pytest.raises(RagError, match=f"does not answer: {re.escape(words)}"):
             invoke("ask", prompt_files["move"], *asked[:-2], *chat)
+
+
+@pytest.mark.parametrize("value", ["🤖 model", "a\x7fb", 'a"b\\c\nd', "naïve"])
+def test_what_is_set_can_be_read_again(value: str, config: Path, tmp_path: Path) -> None:
+    write_config({"model": value, "mirror": str(tmp_path / value), "writer": "Local"})
+    expected = {"model": value, "mirror": str(tmp_path / value), "writer": "local"}
+    assert read_config() == expected
+    with pytest.raises(RagError, match=r"UTF-8 only; found.*udcff"):
+        write_config({"model": "a\udcff"})
+    assert read_config() == expected
+    config.write_text('mirror = ""')
+    with pytest.raises(RagError, match="mirror is ''"):
+        read_config()
