@@ -19,13 +19,14 @@ _LETTER_RUN = re.compile(r"\S+\Z")
 
 # A place where a sentence may end: terminators, closing quotes and brackets, then citations
 # that stand after the full stop ("shown.[12] The", "shown. [3, 4] The", "shown.12 The"), then
-# white space. Or: the line break before a list item. CJK full stops need no space.
+# white space. Or: the line break before a list item. CJK full stops need no space. Runs of stops and
+# of spaces are tried from their first character alone: from each, a long one takes quadratic time.
 _CANDIDATE = re.compile(
-    r"(?P<stop>[.!?…]+)(?P<close>[\"'”’»)\]]{0,3})"
+    r"(?P<stop>(?<![.!?…])[.!?…]++)(?P<close>[\"'”’»)\]]{0,3})"
     r"(?P<cite>(?:[^\S\n]?\[\d[\d,;\s–-]{0,40}\](?=\s|\Z)|(?<=[^\W\d]\.)\d{1,3}(?:[,–-]\d{1,3}){0,8}(?=\s))?)"
     r"(?P<space>\s+)"
     r"|(?P<cjk>[。！？]+[」』”’）]{0,3})\s*"
-    r"|(?P<item>\s*\n\s*)(?=(?:[•◦▪‣∙*–-]|\(?\d{1,2}[.)]|\([a-z]\))\s)"
+    r"|(?P<item>(?<!\s)\s*\n\s*)(?=(?:[•◦▪‣∙*–-]|\(?\d{1,2}[.)]|\([a-z]\))\s)"
     r"|(?<=[.;:!?])(?P<bullet>\s+)(?=[•◦▪‣]\s)"
     # "…generative models.Current methods…": a space was lost, as abstracts often have it.
     r"|(?<=[a-z]{4}\.)(?P<glued>)(?=[A-Z][A-Za-z]+[\s,])"

@@ -92,14 +92,14 @@ class Prompt:
     def titled(self, titles: Mapping[str, str]) -> Prompt:
         """The same with the name that `title_of` gives for every work that has none, written into
         its document; `titles` by source id."""
-        prompt = self
-        # Once more where a block stands twice: the second is found when the first has its name.
-        while unnamed := [item for item in prompt.listings if not item.name]:
-            lines = prompt.text.split("\n")
-            for item in sorted(unnamed, key=lambda item: -item.line):
-                lines.insert(item.line - 1, f"Title: {title_of(item, titles)}")
-            prompt = parse_prompt("\n".join(lines), self.path)
-        return prompt
+        if all(item.name for item in self.listings):
+            return self
+        lines = self.text.split("\n")
+        for item in read_document(self.text).listings:  # also a block that says the same again
+            if not item.name:
+                title = f"Title: {title_of(item, titles)}"
+                lines[item.line - 1] = f"{title}\n{lines[item.line - 1]}"
+        return parse_prompt("\n".join(lines), self.path)
 
     @property
     def sha256(self) -> str:
@@ -135,7 +135,7 @@ def title_of(listing: Listing, titles: Mapping[str, str]) -> str:
     """The work's name; where it has none the title of its paper, by source id in `titles`; where
     that is not known or an address, what its link says."""
     title = plain(titles.get(listing.paper.source_id, "")) if listing.paper else ""
-    if re.search(r"://|www\.|\.\w+/", title):
+    if re.search(r"://|www\.|\.\w+/", title, re.IGNORECASE):
         title = ""
     return listing.name or or_none(title[:300].strip()) or listing.label
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -154,6 +155,14 @@ def test_a_title_is_written_into_the_document_of_every_work_without_a_name() -> 
     assert names == ["A title", "o/r", "arXiv 2404.13785", "arXiv 2404.13786", "B"]
     assert prompt == parse_prompt(prompt.text)
     assert prompt.titled({}) is prompt
+
+
+def test_a_block_that_stands_a_thousand_times_gets_its_title_at_once() -> None:
+    prompt = documented("Paper: 2404.13784\n\n" * 1000)
+    begin = time.process_time()
+    titled = prompt.titled({"arxiv:2404.13784": "A title"})
+    assert time.process_time() - begin < 5  # it took a minute, and hours for a longer document
+    assert [item.name for item in titled.listings] == ["A title"]
 
 
 def test_a_document_names_files_of_its_own_folder_by_their_content(tmp_path: Path) -> None:

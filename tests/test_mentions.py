@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from index.catalog import GithubLink, Listing
@@ -45,6 +47,15 @@ def test_a_name_is_told_by_its_form(
 ) -> None:
     names = names_of(listing, [own])
     assert bool(names and names.search(sentence)) == named
+
+
+@pytest.mark.parametrize(
+    ("name", "own"), [("A Model", "x" * 20_000), ("A1" + "1" * 40_000 + "b", "")]
+)
+def test_names_take_no_long_time(name: str, own: str) -> None:
+    begin = time.process_time()
+    names_of(Listing(name, "related"), [own])
+    assert time.process_time() - begin < 5  # quadratic, it took a minute
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,8 @@ def test_a_part_of_a_text_is_cut_as_it_would_be_alone(before: str, text: str) ->
 
 
 @pytest.mark.parametrize(
-    "unit", ["a. ", "[1, ", "A. ", ". ", "1.2 ", "\n", "word ", "et al. ", "((", "”"]
+    "unit",
+    ["a. ", "[1, ", "A. ", ". ", "1.2 ", "\n", "word ", "et al. ", "((", "”", ".", "?!", " ", "\t"],
 )
 def test_time_is_linear_in_the_length_of_the_text(unit: str) -> None:
     def seconds(repeats: int) -> float:

@@ -15,12 +15,15 @@ from rag.retrieval.evidence import Evidence, Span
 MOST = 2
 """Sentences for one work."""
 
+LONGEST_NAME = 300
+"""Characters of what can stand in a sentence."""
+
 _DISTINCT = re.compile(r"(?=.{3})(?=.*[A-Za-z])(?:.+[A-Z0-9]|\d|.*\w[\s_-]\w)")
 _SEPARATOR = re.compile(r"[\s_-]+")
 # What a registry of models puts before a name: "Txt2Img-", "ImageClassification-", "owner/".
 _PREFIX = re.compile(r"^(?:[^/\s]+/|[A-Z]\w{5,}-)(?=\S+$)")
 _VERSION = re.compile(r"[\s_-]?[vV]?\d+(?:\.\d+)*$")
-_PARENTHESIS = re.compile(r"((?:[\w-]+\s){1,8})\(([A-Z][A-Za-z-]{1,9}?)s?\)")
+_PARENTHESIS = re.compile(r"(?<![\w-])((?:[\w-]++\s){1,8})\(([A-Z][A-Za-z-]{1,9}?)s?\)")
 _SENTENCE = re.compile(r"[A-Z“\"(][^=<>|{}\\^~•]{38,328}[.!][”\")]?")
 _LEANING = re.compile(r"(?:It|They|Th[ei]se?|This|That|Those|Its|Their|Such|Both|Here)\b")
 # What points to a place that the reader does not see.
@@ -32,7 +35,7 @@ def names_of(listing: Listing, own_texts: Iterable[str]) -> re.Pattern[str] | No
     without a registry's prefix, its repository, each without a version too, and the abbreviation
     that its own texts introduce in parentheses or write in capitals. None where it has no name of
     a distinct form."""
-    name = listing.name.strip()
+    name = listing.name.strip() if len(listing.name) <= LONGEST_NAME else ""
     names = {name, name.partition(": ")[0], _PREFIX.sub("", name)}
     repository = listing.github.name if listing.github else ""
     names |= {repository} | {_VERSION.sub("", each) for each in (*names, repository)}
