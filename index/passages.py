@@ -19,8 +19,8 @@ _LETTER_RUN = re.compile(r"\S+\Z")
 
 # A place where a sentence may end: terminators, closing quotes and brackets, then citations
 # that stand after the full stop ("shown.[12] The", "shown. [3, 4] The", "shown.12 The"), then
-# white space. Or: the line break before a list item. CJK full stops need no space. Runs of stops and
-# of spaces are tried from their first character alone: from each, a long one takes quadratic time.
+# white space. Or: the line break before a list item. CJK full stops need no space. Runs of stops
+# and of spaces are tried from their first character: from each, a long one takes quadratic time.
 _CANDIDATE = re.compile(
     r"(?P<stop>(?<![.!?…])[.!?…]++)(?P<close>[\"'”’»)\]]{0,3})"
     r"(?P<cite>(?:[^\S\n]?\[\d[\d,;\s–-]{0,40}\](?=\s|\Z)|(?<=[^\W\d]\.)\d{1,3}(?:[,–-]\d{1,3}){0,8}(?=\s))?)"

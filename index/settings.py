@@ -108,7 +108,7 @@ def write_config(values: Mapping[str, str]) -> None:
     for key, value in values.items():
         _check(key, value)
         text = str(_expanded(value).absolute()) if _is_path(key, value) else value
-        text = text.lower() if choices else text
+        text = text.lower() if key in _CHOICES else text
         # A string of TOML takes JSON's escapes, but joins no surrogate pairs and wants DEL escaped.
         quoted = json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
         lines.append(f"{key} = {text if key == 'offline' else quoted}\n")

@@ -11,6 +11,12 @@ _LINE_START = re.compile(r"^(\d+(?=[.)])|(?=[-+=]))")
 # Control characters, format characters (bidirectional overrides, invisible tags) and surrogates.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs"})
 _SPACE = re.compile(r"\s+")
+# A scheme, "www.", or a host and a path. Each begins where a word does: no text takes long.
+_ADDRESS = re.compile(
+    r"(?:(?<!\w)\w+://|www[.。])\S+"
+    r"|(?<![\w.-])(?:(?:[\w-]+[.。])+[^\W\d_]{2,}|(?:\d{1,3}\.){3}\d{1,3})(?::[0-9]+)?/\S+",
+    re.IGNORECASE,
+)
 
 
 def plain(text: str) -> str:
@@ -23,6 +29,19 @@ def visible(text: str) -> str:
     return "".join(
         char for char in text if char == "\n" or unicodedata.category(char) not in _UNSEEN
     )
+
+
+def addresses_in(text: str) -> list[str]:
+    """What a reader may take for an address on the web. As the text is shown: invisible characters
+    within a link hide it from no reader."""
+    return _ADDRESS.findall(plain(unicodedata.normalize("NFKC", text)))
+
+
+def without_addresses(text: str) -> str:
+    """`text` as `plain` gives it, with an ellipsis for every address."""
+    if not addresses_in(text):
+        return plain(text)
+    return _ADDRESS.sub("…", plain(unicodedata.normalize("NFKC", text)))
 
 
 def escape(text: str) -> str:

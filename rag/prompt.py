@@ -16,7 +16,7 @@ from index.errors import LinkError, PromptError
 from index.links import parse_github_link, parse_paper_link
 from index.sources.local_files import exists, is_file_name, is_folder, own_files
 from rag.parsing import FIELDS, HEADINGS, MAX_SIZE, decode, normalised, or_none, read_document
-from rag.plaintext import plain
+from rag.plaintext import addresses_in, plain
 
 REQUESTS = (
     "What task the user is trying to perform.",
@@ -135,7 +135,7 @@ def title_of(listing: Listing, titles: Mapping[str, str]) -> str:
     """The work's name; where it has none the title of its paper, by source id in `titles`; where
     that is not known or an address, what its link says."""
     title = plain(titles.get(listing.paper.source_id, "")) if listing.paper else ""
-    if re.search(r"://|www\.|\.\w+/", title, re.IGNORECASE):
+    if addresses_in(title):
         title = ""
     return listing.name or or_none(title[:300].strip()) or listing.label
 

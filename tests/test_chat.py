@@ -4,6 +4,7 @@ clear."""
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import os
 import socket
@@ -30,11 +31,12 @@ from rag.pipeline import Pipeline
 from rag.retrieval.evidence import FACETS
 from rag.writers.base import CHAT_KEY, NOT_SAID, Draft
 from rag.writers.chat import ChatWriter, read_reply, reply_schema, sentence_ids
-from rag.writers.choice import open_chat_model
+from rag.writers.choice import ANSWER_BYTES, open_chat_model
 from rag.writers.grammar import ShownPassage, candidates_of, prose_error
 from rag.writers.instruct import WritingSettings
 from tests.parts.chat_server import GRAMMARS, ChatServer
 from tests.parts.commands import invoke
+from tests.parts.servers import Reply, Server
 from tests.parts.tiny_models import (
     KITES,
     FixedChecker,
@@ -292,6 +294,36 @@ class TestServer:
         server.close()
         with pytest.raises(WriterError, match="random does not answer"):
             writer_for(server, retries=0).write(evidence())
+
+    @pytest.mark.parametrize(
+        ("status", "headers", "size"),
+        [(307, {"Location": "{other}"}, 0), (200, {}, ANSWER_BYTES), (200, {}, -1)],
+        ids=["redirects", "endless", "compressed"],
+    )
+    def test_one_that_leads_elsewhere_or_does_not_end_is_a_clear_error(
+        self, serve: Callable[..., ChatServer], status: int, headers: dict[str, str], size: int
+    ) -> None:
+        other = serve("schema", ignores=True)
+        headers = dict.fromkeys(headers, f"{other.url}/chat/completions")
+        body = b" " * (size + 1)
+        if size < 0:
+            body, headers = gzip.compress(bytes(100)), {"Content-Encoding": "gzip"}
+        with Server() as server:
+            server.tell("/v1/chat/completions", Reply(status, body=body, headers=headers))
+            writer = open_chat_model("random", base_url=f"{server.url}/v1", retries=0)
+            with pytest.raises(WriterError, match="random does not answer"):
+                writer.write(evidence())
+        assert other.requests == []
+
+    @pytest.mark.parametrize("tokens", ["many", 1e999, -5, None])
+    def test_what_it_says_of_tokens_is_only_its_word(self, tokens: object) -> None:
+        usage = {"prompt_tokens": 1, "completion_tokens": tokens, "total_tokens": 1}
+        message = {"role": "assistant", "content": GOOD}
+        reply = {"choices": [{"message": message}], "usage": usage}
+        with Server() as server:
+            server.tell("/v1/chat/completions", Reply(body=json.dumps(reply).encode()))
+            writer = open_chat_model("random", base_url=f"{server.url}/v1", retries=0)
+            assert writer.write(evidence()).record.tokens_decoded == 0
 
     def test_one_that_is_busy_is_asked_again_when_it_says(
         self, serve: Callable[..., ChatServer]

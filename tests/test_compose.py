@@ -15,12 +15,12 @@ from rag.answer.compose import (
     compose,
 )
 from rag.answer.model import Answer, Statement
-from rag.answer.verify import Reextraction
+from rag.answer.verify import Reextraction, verify
 from rag.pipeline import Pipeline
-from rag.retrieval.evidence import Evidence, Span
+from rag.retrieval.evidence import Evidence, Reading, Span
 from rag.views.html import to_html
 from rag.views.markdown import IN_ENGLISH, to_markdown
-from rag.writers.base import NOT_SAID, Draft, DraftStatement, WorkNote, WriterRecord
+from rag.writers.base import NOT_SAID, Draft, DraftStatement, WorkNote, WriterEvent, WriterRecord
 from tests.parts import ROOT
 from tests.parts.tiny_models import hits
 from tests.parts.works import PROMPTS
@@ -84,6 +84,24 @@ def test_every_listing_and_source_is_there_with_its_links_exactly(
     for source in answer.sources:
         read = (source.sha256, source.extractor, source.document_sha256)
         assert all(read) != bool(source.reason)
+
+
+def test_no_error_brings_a_link_that_the_prompt_does_not_give(
+    pipeline: Pipeline, evidence: Evidence, span: Span
+) -> None:
+    error = "unsupported filter /http://evil.example/x \ud800 (see docs.evil.example/y)"
+    readings = tuple(
+        Reading(each.source_id, each.source_type, reason=error) if n == 0 else each
+        for n, each in enumerate(evidence.readings)
+    )
+    events = (WriterEvent("task", "fall-back", error),)
+    record = WriterRecord("local", model="/my.models/tiny", note=error, events=events)
+    answer = compose(replace(evidence, readings=readings), replace(draft(span), record=record))
+    text = answer.to_json()
+    assert text.encode()
+    assert "evil" not in text
+    failures = verify(answer, Reextraction(pipeline.settings)).failures
+    assert not [each for each in failures if each.kind == "unlisted link"]
 
 
 def test_a_work_says_by_a_quote_how_it_is_relevant_or_what_it_is_or_whether_it_was_read(

@@ -3,7 +3,10 @@ gives up in the end, and goes nowhere else."""
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -173,6 +176,47 @@ def test_an_answer_without_end_is_given_up(
         get(http, server)
     assert time.monotonic() - start < 10
     assert len(server.requests) == requests
+
+
+def endless(first: bytes, again: bytes) -> str:
+    """The address of a server that says one thing and then another for ever."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def answer() -> None:
+        with listener, listener.accept()[0] as connection, contextlib.suppress(OSError):
+            connection.recv(10_000)
+            connection.sendall(first)
+            while True:
+                connection.sendall(again)
+                time.sleep(0.01)
+
+    threading.Thread(target=answer, daemon=True).start()
+    return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\n", b"A: b\r\n"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", b"x"),
+    ],
+)
+def test_hints_headers_and_bytes_without_end_are_given_up(first: bytes, again: bytes) -> None:
+    url = endless(first, again)
+    with (
+        Http([url], retry_policy=RetryPolicy(total=0.5)) as http,
+        pytest.raises(HttpError, match=r"too slowly: gave up after 0\.5 s"),
+    ):
+        http.get(f"{url}/paper", site="arXiv", limit=LIMIT)
+
+
+def test_compressed_bytes_are_not_taken(server: Server) -> None:
+    body = gzip.compress(gzip.compress(bytes(1_000_000)))
+    server.tell("/paper", Reply(body=body, headers={"Content-Encoding": "gzip, gzip"}))
+    with client(server, tries=1) as http, pytest.raises(HttpError, match="compressed"):
+        get(http, server)
+    assert len(server.requests) == 1
 
 
 def test_redirects_are_followed_among_allowed_hosts_and_headers_stay_with_the_first(

@@ -264,6 +264,9 @@ TAMPERINGS: Mapping[str, tuple[Change, str]] = {
         f"a link written {link!a}": (task(f"At {link} now"), "task: the prompt gives no link")
         for link in (
             "evil.de/x",
+            "bücher.de/x",
+            "evil。cn/x",
+            "192.0.2.1/x",
             "evil.cn:80/x",
             "evil.com\u200b/x",
             "http:/\u2060/evil",

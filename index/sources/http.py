@@ -5,17 +5,20 @@ Knows nothing of arXiv, GitHub or sources: the caller names the hosts and the si
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import random
 import re
+import socket
+import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import httpx
 
@@ -58,7 +61,7 @@ class _RetryableError(Exception):
 class RetryPolicy:
     """How long to wait, in seconds, and how often to try.
 
-    `connect` and `read` bound one step, `total` the body of one answer. `backoff` is the first
+    `connect` and `read` bound one step, `total` one answer. `backoff` is the first
     pause after a failure; it doubles, up to `longest_backoff`. `longest_wait` is the longest
     Retry-After that is waited for: a host that asks for more is not asked again before its time.
     `interval` is the least pause between requests to the same host, by host name.
@@ -117,6 +120,97 @@ def origin_of(url: httpx.URL | str) -> str:
     return f"{url.scheme}://{url.host}{port}"
 
 
+class TooSlowError(httpx.ReadTimeout):
+    """An answer was not whole in time."""
+
+
+class BoundedClient(httpx.Client):
+    """Gives up an answer that is not whole after `seconds`, or larger than `limit` bytes: httpx
+    bounds single steps alone, and a server may send hints, headers or bytes without end. What comes
+    compressed is refused: it may be a million times as large. One thread must not send over a
+    connection that another one opened."""
+
+    def __init__(self, *, seconds: float, limit: float = math.inf, **options: Any) -> None:
+        super().__init__(**options)
+        # Bytes are kept as they come, and their length is checked.
+        self.headers["accept-encoding"] = "identity"
+        self._seconds, self._limit = seconds, limit
+        self._opened = threading.local()
+
+    def send(
+        self, request: httpx.Request, *, stream: bool = False, **options: Any
+    ) -> httpx.Response:
+        """See httpx.Client. Raises also TooSlowError, DecodingError for what comes compressed, and
+        ReadError for what is too large."""
+        opened = vars(self._opened)
+
+        def trace(event: str, details: Mapping[str, Any]) -> None:
+            if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
+                opened["socket"] = details["return_value"].get_extra_info("socket")
+
+        def cut() -> None:
+            with contextlib.suppress(KeyError, OSError):
+                socket.socket.shutdown(opened["socket"], socket.SHUT_RDWR)
+
+        request.extensions = {**request.extensions, "trace": trace}
+        timer = threading.Timer(self._seconds, cut)
+        timer.daemon = True
+        bounds = _Bounds(timer, time.monotonic() + self._seconds, self._limit)
+        timer.start()
+        with contextlib.ExitStack() as failed:
+            failed.callback(timer.cancel)
+            with bounds.checked():
+                response = super().send(request, stream=True, **options)
+            failed.callback(response.close)
+            response.stream = _BoundedStream(response.stream, bounds)
+            if response.headers.get("content-encoding", "identity") != "identity":
+                raise httpx.DecodingError("the answer is compressed, which was not asked for")
+            if not stream:
+                response.read()
+            failed.pop_all()
+        return response
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """Of one answer: what cuts its connection at the `deadline`, and its `limit` in bytes."""
+
+    timer: threading.Timer
+    deadline: float
+    limit: float
+
+    @contextlib.contextmanager
+    def checked(self) -> Iterator[None]:
+        """Raises TooSlowError after the deadline: a connection that was cut may raise anything
+        else, or look like the end of an answer."""
+        error = None
+        try:
+            yield
+        except httpx.TransportError as transport_error:
+            error = transport_error
+        if time.monotonic() >= self.deadline:
+            raise TooSlowError("no whole answer came in time") from error
+        if error:
+            raise error
+
+
+class _BoundedStream(httpx.SyncByteStream):
+    def __init__(self, stream: Any, bounds: _Bounds) -> None:
+        self._stream, self._bounds = stream, bounds
+
+    def __iter__(self) -> Iterator[bytes]:
+        size = 0
+        with self._bounds.checked():
+            for chunk in self._stream:
+                if (size := size + len(chunk)) > self._bounds.limit:
+                    raise httpx.ReadError(f"the answer is larger than {self._bounds.limit:,} bytes")
+                yield chunk
+
+    def close(self) -> None:
+        self._bounds.timer.cancel()
+        self._stream.close()
+
+
 # Loading the certificates takes longer than a request.
 _certificates = cache(httpx.create_ssl_context)
 
@@ -145,13 +239,13 @@ class Http:
         self._asked: dict[str, float] = {}  # host: end of the last request
         self._turned_away: dict[str, int] = {}  # origin: requests in a row
         self._closed: dict[str, tuple[float, HttpError]] = {}  # origin: until when, and why
-        self._client = httpx.Client(
+        self._client = BoundedClient(
+            seconds=self.retry_policy.total,
             follow_redirects=False,
             limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
             verify=_certificates(),
             timeout=httpx.Timeout(self.retry_policy.read, connect=self.retry_policy.connect),
-            # Bytes are kept as they come, and their length is checked: no compression.
-            headers={"user-agent": "grounded-rag/0.1", "accept-encoding": "identity"},
+            headers={"user-agent": "grounded-rag/0.1"},
         )
 
     def __enter__(self) -> Self:
@@ -229,6 +323,12 @@ class Http:
             why = "no answer" if timeout else re.sub(r"^\[Errno -?\d+\] ", "", str(error))
             message = f"{site} cannot be reached: {why}"
             raise _RetryableError(message, "unreachable", tries=1 if timeout else 2) from error
+        except TooSlowError as error:
+            # No further try: a host this slow would be so again.
+            message = f"{site} sent too slowly: gave up after {self.retry_policy.total:g} s"
+            raise HttpError(message) from error
+        except httpx.DecodingError as error:
+            raise HttpError(f"{site} is not read: {error}") from error
         except httpx.TimeoutException as error:
             raise _RetryableError(f"{site} did not answer in time", "busy") from error
         except httpx.RequestError as error:
@@ -237,19 +337,14 @@ class Http:
             self._asked[url.host] = time.monotonic()
 
     def _read(self, answer: httpx.Response, site: str, limit: int) -> bytes:
-        """The body, within `limit` bytes and the total time. A body shorter than its
-        Content-Length is a cut connection: httpx raises."""
-        total = self.retry_policy.total
-        deadline = time.monotonic() + total
+        """The body, within `limit` bytes. A body shorter than its Content-Length is a cut
+        connection: httpx raises."""
         announced = int(answer.headers.get("content-length", 0))
         content = bytearray()
         for chunk in answer.iter_bytes():
             content += chunk
             if max(announced, len(content)) > limit:
                 raise HttpError(f"{site} sent more than {limit / 1_000_000:g} MB: not stored")
-            if time.monotonic() > deadline:
-                # No further try: a host this slow would be so again.
-                raise HttpError(f"{site} sent too slowly: gave up after {total:g} s")
         return bytes(content)
 
     def _give_up(self, origin: str, error: _RetryableError, tries: int) -> HttpError:

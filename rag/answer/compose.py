@@ -19,9 +19,10 @@ from rag.answer.model import (
     Statement,
     Workflow,
 )
+from rag.plaintext import without_addresses
 from rag.retrieval.evidence import Evidence
 from rag.selection.mentions import mentions_of
-from rag.writers.base import NOT_SAID, Draft, DraftStatement, WorkNote, WriterEvent
+from rag.writers.base import NOT_SAID, Draft, DraftStatement, WorkNote, WriterEvent, WriterRecord
 
 NOTHING_READ = "Nothing of this work could be read, so nothing here rests on it."
 NO_RELEVANCE = "Nothing that was read of this work answers the question."
@@ -91,7 +92,7 @@ def compose(evidence: Evidence, draft: Draft) -> Answer:
     )
     return Answer(
         prompt=PromptRecord(prompt.question, prompt.sha256, prompt.text),
-        writer=record,
+        writer=_shown(record),
         task=statements(draft.task),
         workflow=Workflow(*map(statements, parts[1:])),
         references=tuple(references),
@@ -103,7 +104,8 @@ def compose(evidence: Evidence, draft: Draft) -> Answer:
                 extractor=reading.extractor,
                 document_sha256=reading.document_sha256,
                 version=reading.version,
-                reason=reading.reason,
+                # In the words of libraries, which may repeat those of a broken file.
+                reason=without_addresses(reading.reason),
             )
             for reading in evidence.readings
         ),
@@ -119,3 +121,11 @@ def has_words_of_works(evidence: Evidence) -> bool:
         for text in (evidence.prompt.question, " ".join(hit.text for hit in evidence.hits()))
     )
     return len(found) < 300 or 5 * len(question & found) >= len(question)
+
+
+def _shown(record: WriterRecord) -> WriterRecord:
+    """Without addresses, which are in the errors and the replies of servers, and names of folders
+    that look like some: a link that the prompt does not give is in no answer."""
+    events = (replace(event, detail=without_addresses(event.detail)) for event in record.events)
+    model = record.model and without_addresses(record.model)
+    return replace(record, model=model, note=without_addresses(record.note), events=tuple(events))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass, replace
 from itertools import chain
@@ -23,7 +22,7 @@ from index.settings import Settings
 from index.sources.store import SourceStore, source_type_of
 from rag.answer.compose import FIXED, NO_RELEVANCE, NOTHING_READ, QUOTED_ELSEWHERE
 from rag.answer.model import Answer, Quote, SourceRecord, Statement
-from rag.plaintext import plain
+from rag.plaintext import addresses_in
 from rag.prompt import Prompt, parse_prompt
 from rag.selection.mentions import names_of
 from rag.writers.base import NOT_SAID, only_repeats
@@ -37,11 +36,6 @@ FailureKind = Literal["unlisted link", "other"]
 
 _CLAUSE_BEGINS = re.compile(r"[,;:.!?。；—–]\s+\Z|\n\s*\Z")
 _CLAUSE_ENDS = re.compile(r"[,;:.!?。；—–]\Z")
-# A scheme, "www.", or a host and a path. Each begins where a word does: no text takes long.
-_URL = re.compile(
-    r"(?:(?<!\w)\w+://|www\.)\S+|(?<![\w.-])(?:[a-z0-9-]+\.)+[a-z]{2,}(?::[0-9]+)?/\S+",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +138,7 @@ def _urls(answer: Answer, prompt: Prompt) -> Iterator[Failure]:
         *((f"sources[{n}]", source.reason) for n, source in enumerate(answer.sources)),
     ]
     for part, text in texts:
-        # As it is shown: invisible characters within a link hide it from no reader.
-        for url in _URL.findall(plain(unicodedata.normalize("NFKC", text))):
+        for url in addresses_in(text):
             if url.rstrip(".,;:)]}>'\"") not in allowed:
                 yield Failure(part, f"the prompt gives no link {url!r}", "unlisted link")
 

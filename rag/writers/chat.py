@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
@@ -214,7 +215,8 @@ class _ChatRun(WritingRun):
                 break
             self.answered += 1
             usage = getattr(message, "usage_metadata", None) or {}
-            self.tokens += int(usage.get("output_tokens", 0))
+            with suppress(ValueError, TypeError, OverflowError):  # the server's word
+                self.tokens += max(0, int(usage.get("output_tokens", 0)))
             text = str(message.text)
             if form != "grammar":
                 return read_reply(text, offered, self.numbers)

@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+import httpx
+
 from index.errors import WriterError
+from index.sources.http import BoundedClient
 from index.weights import is_path
 from rag.retrieval.evidence import Evidence
 from rag.writers.base import CHAT_KEY, Draft, Writer, error_line
@@ -24,6 +27,8 @@ from rag.writers.instruct import DEFAULT_SETTINGS, WritingSettings
 
 DEFAULT_MODEL = "Qwen/Qwen3-1.7B"
 
+ANSWER_SECONDS, ANSWER_BYTES = 180.0, 4_000_000
+"""What one answer of a server may take."""
 RETRIES = 4
 """How often a request is sent again to a server that is busy, or cannot be reached."""
 
@@ -159,6 +164,13 @@ def open_chat_model(
         "seed": settings.seed,
         "max_tokens": settings.reply_tokens,
         "timeout": 120.0,
+        # Redirects are not followed: the user named a server, and no other gets the prompt. A
+        # connection is not kept, since several threads may ask.
+        "http_client": BoundedClient(
+            seconds=ANSWER_SECONDS,
+            limit=ANSWER_BYTES,
+            limits=httpx.Limits(max_keepalive_connections=0),
+        ),
         # With a pause between them of half a second, twice as long each time, or as long as the
         # server asks for by Retry-After, up to two minutes.
         "max_retries": retries,
@@ -168,15 +180,14 @@ def open_chat_model(
 
 def _served_at(base_url: str) -> str:
     """`base_url`; where it names a server alone and that answers under /v1, the address there."""
-    import httpx
-
     if urlsplit(base_url).path.strip("/"):
         return base_url
     own = base_url.rstrip("/")
     try:
-        own_status, guessed_status = (
-            httpx.get(f"{url}/models", timeout=5.0).status_code for url in (own, f"{own}/v1")
-        )
+        with BoundedClient(seconds=5.0, limit=ANSWER_BYTES) as client:
+            own_status, guessed_status = (
+                client.get(f"{url}/models").status_code for url in (own, f"{own}/v1")
+            )
     except (httpx.HTTPError, httpx.InvalidURL):  # the first request says what is wrong
         return base_url
     return f"{own}/v1" if own_status == 404 != guessed_status else base_url
