@@ -39,7 +39,7 @@ WEIGHTS = Path(__file__).with_name("weights.safetensors")
 
 LINEAR_SHARE = 0.3
 """How much of a score the regressions give, the reader the rest: chosen by cross-validation."""
-READ = 48
+READ = 24
 """Sentences of each place, the best by the regressions alone, that the reader reads: it takes some
 milliseconds for each."""
 
