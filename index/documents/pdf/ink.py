@@ -212,11 +212,13 @@ def _sorted_out(
 
 
 def _is_painted(page: Any, number: int) -> bool:
-    """Whether the annotation looks like anything: links mostly do not."""
+    """Whether the annotation looks like anything: links mostly do not. Of others viewers make an
+    appearance where the file gives none."""
     from pypdfium2 import raw
 
     annotation = raw.FPDFPage_GetAnnot(page, number)
-    painted = bool(raw.FPDFAnnot_HasKey(annotation, b"AP"))
+    is_link = raw.FPDFAnnot_GetSubtype(annotation) == raw.FPDF_ANNOT_LINK
+    painted = not is_link or bool(raw.FPDFAnnot_HasKey(annotation, b"AP"))
     raw.FPDFPage_CloseAnnot(annotation)
     return painted
 
