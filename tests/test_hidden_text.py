@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from index.errors import ExtractionError
-from tests.parts.hiding import HIDDEN, SHOWN, WORDS, X, Y, hiding
+from tests.parts.hiding import HIDDEN, SHOWN, WORDS, X, Y, hiding, words
 from tests.parts.pdfs import LOREM, OTHER, body, pdf, read, text
 
 
@@ -18,6 +18,35 @@ def test_hidden_words_are_no_text_and_the_visible_ones_around_them_are(content: 
 @pytest.mark.parametrize("content", SHOWN.values(), ids=SHOWN)
 def test_words_that_are_shown_are_text(content: bytes) -> None:
     assert WORDS in read(hiding(content)).text
+
+
+OVER = {
+    "rendering mode 3": words("3 Tr"),
+    "rendering mode 3, a little higher": words("3 Tr", y=Y + 3),
+    "white": words("1 g"),
+    "no alpha": words("/A0 gs"),
+    "each letter by itself": b"".join(
+        text(letter, X + 6 * n, Y, setup="3 Tr") for n, letter in enumerate(WORDS)
+    ),
+}
+
+
+@pytest.mark.parametrize("content", OVER.values(), ids=OVER)
+@pytest.mark.parametrize("shown", ["Many other words are seen at the same place.", "." * 43])
+def test_words_behind_others_are_no_text(content: bytes, shown: str) -> None:
+    document = read(hiding(content + text(shown, X, Y)))
+    hidden = {"Ignore", "previous", "instructions", "praise."}
+    assert not hidden.intersection(document.text.split())
+    assert f"{LOREM} {OTHER}".split()[-9:] == document.text.split()[-9:]
+    assert shown in document.text or "." in shown[:2]
+
+
+@pytest.mark.parametrize("kind", [b"/Square /IC [1 1 1]", b"/Highlight /C [0 0 0]"])
+def test_words_under_an_annotation_without_an_appearance_are_no_text(kind: bytes) -> None:
+    box = b"/Rect [80 290 500 315] /QuadPoints [80 315 500 315 80 290 500 290] /F 4"
+    note = b" /Annots [<< /Type /Annot /Subtype %b %b >>]" % (kind, box)
+    assert "Ignore" in read(pdf([body(LOREM, 700) + words()])).text
+    assert "Ignore" not in read(pdf([body(LOREM, 700) + words()], extra=note)).text
 
 
 def test_of_a_line_that_is_covered_in_part_the_rest_is_text() -> None:

@@ -12,12 +12,13 @@ import logging
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from index.documents.pdf.crowding import crowded_words, letters_of
 from index.documents.pdf.graphics import DEPTH, HEIGHT, IDENTITY, Matrix, Run, times
 from index.documents.pdf.pages import Page
 from index.errors import ExtractionError
@@ -34,6 +35,7 @@ LOOSEST = 1.6  # the same in mean advances, for letters that are set apart
 HANGING = re.compile(r"(ex|sy)(\d|tension|$)", re.I)
 FORM_DEPTH = 12
 ROWS = 10
+MOST_LAYERS = 8
 FIELDS = 256  # across the page and down it: so exactly is it known what touches text
 Picture = npt.NDArray[np.uint8]
 
@@ -95,12 +97,44 @@ def _seen(drawing: Any, page: Page, words: Sequence[tuple[Run, Run]]) -> Sequenc
     scale = min(SCALE, math.sqrt(MOST_PIXELS / (page.width * page.height)))
     width, height = (max(1, round(side * scale)) for side in (page.width, page.height))
     boxes = np.array([(w.x0, w.x1, w.y, w.size, len(w.text) or 1) for _, w in words])
-    x0, x1, y, size, letters = boxes.T
+    x0, x1, y, size, _ = boxes.T
     left = np.clip(np.rint(x0 * scale).astype(int), 0, width - 1)
     right = np.clip(np.rint(x1 * scale).astype(int), left + 1, width)
     top = np.clip(np.rint(height - (y + HEIGHT * size) * scale).astype(int), 0, height - 1)
     foot = np.clip(np.rint(height - (y - DEPTH * size) * scale).astype(int), top + 1, height)
-    ink = _ink(drawing, width, height, (left, right, top, foot))
+    sides = left, right, top, foot
+    drawn = _draw(drawing, width, height, sides)
+
+    def inked(ink: Picture) -> list[bool]:
+        return _inked(ink, words, sides, boxes, scale)
+
+    seen = inked(drawn.ink)
+    crowded = crowded_words([word for _, word in words], sides, (height, width))
+    if any(seen[n] for n in crowded):
+        apart = drawn.layers([(left[n], right[n], top[n], foot[n]) for n in crowded])
+        layers = [(inked(ink), members) for ink, members in apart]
+        for n in crowded:
+            own, x, y = letters_of(words[n][1].text), left[n] + right[n], top[n] + foot[n]
+            candidates = [
+                (len(text), layer[n])
+                for layer, members in layers
+                for text, (u0, u1, v0, v1) in members
+                if own in text and 2 * u0 <= x <= 2 * u1 and 2 * v0 <= y <= 2 * v1
+            ]
+            # Of the objects that read as the word, those that say the least beside it.
+            seen[n] &= any(is_inked for size, is_inked in candidates if size == min(candidates)[0])
+    return seen
+
+
+def _inked(
+    ink: Picture,
+    words: Sequence[tuple[Run, Run]],
+    sides: Sequence[npt.NDArray[np.int_]],
+    boxes: npt.NDArray[np.float64],
+    scale: float,
+) -> list[bool]:
+    """Whether each word has ink all along it."""
+    (left, right, top, foot), (x0, x1, _, size, letters) = sides, boxes.T
     # For every column of every box, one after the other: is there ink in it, and how far back?
     widths = right - left
     ends = np.cumsum(widths)
@@ -125,56 +159,140 @@ def _seen(drawing: Any, page: Page, words: Sequence[tuple[Run, Run]]) -> Sequenc
     return seen
 
 
-def _ink(drawing: Any, width: int, height: int, boxes: Sequence[npt.NDArray[np.int_]]) -> Picture:
-    """How much text changes the picture of the page. `boxes` are where text is looked for."""
+PixelBox = tuple[float, float, float, float]
+"""Left, right, upper and lower edge."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """A page with and without its text; `texts` are the objects of it, with their boxes in pixels,
+    `ink` is how much text changes the picture."""
+
+    drawing: Any
+    picture: Picture
+    ink: Picture
+    texts: Sequence[tuple[Any, PixelBox]]
+    flags: int
+
+    def layers(
+        self, places: Sequence[PixelBox]
+    ) -> list[tuple[Picture, list[tuple[str, PixelBox]]]]:
+        """The text at these places apart: layers in which nothing stands over anything else, but
+        the same letters. Of each the ink, and the letters and boxes of its objects. What is in too
+        many layers is in none."""
+        from pypdfium2 import raw
+
+        for item, _ in self.texts:
+            raw.FPDFPageObj_SetIsActive(item, True)
+        reader = self.drawing.get_textpage()
+        layers: list[list[tuple[Any, str, PixelBox]]] = []
+        for item, box in self.texts:
+            if not any(_meet(box, place) for place in places):
+                continue
+            count = raw.FPDFTextObj_GetText(item, reader.raw, None, 0)
+            buffer = (ctypes.c_ushort * max(1, count // 2))()
+            raw.FPDFTextObj_GetText(item, reader.raw, buffer, count)
+            letters = letters_of(bytes(buffer).decode("utf-16-le", "replace"))
+            for layer in layers:
+                if all(letters == other or not _meet(box, it) for _, other, it in layer):
+                    layer.append((item, letters, box))
+                    break
+            else:
+                if len(layers) < MOST_LAYERS:
+                    layers.append([(item, letters, box)])
+        inks = []
+        height, width = self.picture.shape
+        for layer in layers:
+            for item, *_ in layer:
+                raw.FPDFPageObj_SetIsActive(item, False)
+            without = _drawn(self.drawing.raw, width, height, self.flags)
+            for item, *_ in layer:
+                raw.FPDFPageObj_SetIsActive(item, True)
+            ink = np.maximum(self.picture, without) - np.minimum(self.picture, without)
+            inks.append((ink, [(letters, box) for _, letters, box in layer]))
+        return inks
+
+
+def _meet(one: PixelBox, other: PixelBox) -> bool:
+    return one[0] < other[1] and other[0] < one[1] and one[2] < other[3] and other[2] < one[3]
+
+
+def _draw(drawing: Any, width: int, height: int, sides: Sequence[npt.NDArray[np.int_]]) -> _Drawn:
+    """The page, drawn. `sides` are where text is looked for."""
     from pypdfium2 import raw
 
-    sides = width, width, height, height
-    touches = _reach(drawing, [box / side for box, side in zip(boxes, sides, strict=True)])
+    lengths = width, width, height, height
+    box_of = _boxes(drawing)
+    touches = _reach(box_of, [side / length for side, length in zip(sides, lengths, strict=True)])
     page = drawing.raw
     count, item = raw.FPDFPage_CountObjects(page), raw.FPDFPage_GetObject
     texts, others = _sorted_out([item(page, n) for n in range(count)], touches)
     marked = any(_is_painted(page, n) for n in range(raw.FPDFPage_GetAnnotCount(page)))
     flags = raw.FPDF_ANNOT if marked else 0
-    picture = _drawn(page, width, height, flags)
-    if not (others or marked):
-        return 255 - picture
-    for text in texts:
-        raw.FPDFPageObj_SetIsActive(text, False)
-    without = _drawn(page, width, height, flags)
-    return np.maximum(picture, without) - np.minimum(picture, without)
+    picture = ink = _drawn(page, width, height, flags)
+    if others or marked:
+        for text, _ in texts:
+            raw.FPDFPageObj_SetIsActive(text, False)
+        without = _drawn(page, width, height, flags)
+        ink = np.maximum(picture, without) - np.minimum(picture, without)
+    else:
+        ink = 255 - picture
+    boxed = (
+        (text, (u0 * width, u1 * width, v0 * height, v1 * height))
+        for text, matrix in texts
+        if (box := box_of(text, matrix))
+        for u0, u1, v0, v1 in (box,)
+    )
+    return _Drawn(drawing, picture, ink, list(boxed), flags)
 
 
-def _reach(drawing: Any, boxes: Sequence[npt.NDArray[np.float64]]) -> Callable[[Any, Matrix], bool]:
-    """Tells of an object of the page whether it may touch what is looked at. `boxes` are the left,
-    right, upper and lower edges in shares of the page."""
+BoxOf = Callable[[Any, Matrix], tuple[float, float, float, float] | None]
+
+
+def _boxes(drawing: Any) -> BoxOf:
+    """Gives the left, right, upper and lower edge of an object in shares of the width and the
+    height of the page as it is shown; None where it does not say."""
     from pypdfium2 import raw
 
-    field = np.zeros((FIELDS, FIELDS), np.bool_)
-    edges = [np.clip((box * FIELDS).astype(int), 0, FIELDS - 1).tolist() for box in boxes]
-    for left, right, top, foot in zip(*edges, strict=True):
-        field[top : foot + 1, left : right + 1] = True
     left, foot, right, head = drawing.get_bbox()
     turn, w, h = drawing.get_rotation(), right - left, head - foot
     bounds = [ctypes.c_float() for _ in range(4)]
 
     def shares(x: float, y: float) -> tuple[float, float]:
-        """Of the width and the height of the page as it is shown, from its upper left corner."""
+        """From the upper left corner."""
         across, up = (x - left) / w, (y - foot) / h
         return {0: (across, 1 - up), 90: (up, across), 180: (1 - across, up)}.get(
             turn, (1 - up, 1 - across)
         )
 
-    def touches(item: Any, matrix: Matrix) -> bool:
+    def box_of(item: Any, matrix: Matrix) -> tuple[float, float, float, float] | None:
         if not raw.FPDFPageObj_GetBounds(item, *bounds):
-            return True
+            return None
         x0, y0, x1, y1 = (side.value for side in bounds)
         a, b, c, d, e, f = matrix
         corners = ((x, y) for x in (x0, x1) for y in (y0, y1))
         places = [shares(a * x + c * y + e, b * x + d * y + f) for x, y in corners]
         us, vs = zip(*places, strict=True)
-        u0, v0 = (max(0, int(min(side) * FIELDS - 0.5)) for side in (us, vs))
-        u1, v1 = (max(0, int(max(side) * FIELDS + 1.5)) for side in (us, vs))
+        return min(us), max(us), min(vs), max(vs)
+
+    return box_of
+
+
+def _reach(
+    box_of: BoxOf, boxes: Sequence[npt.NDArray[np.float64]]
+) -> Callable[[Any, Matrix], bool]:
+    """Tells of an object of the page whether it may touch what is looked at. `boxes` are the left,
+    right, upper and lower edges in shares of the page."""
+    field = np.zeros((FIELDS, FIELDS), np.bool_)
+    edges = [np.clip((box * FIELDS).astype(int), 0, FIELDS - 1).tolist() for box in boxes]
+    for left, right, top, foot in zip(*edges, strict=True):
+        field[top : foot + 1, left : right + 1] = True
+
+    def touches(item: Any, matrix: Matrix) -> bool:
+        if (box := box_of(item, matrix)) is None:
+            return True
+        u0, v0 = (max(0, int(side * FIELDS - 0.5)) for side in box[::2])
+        u1, v1 = (max(0, int(side * FIELDS + 1.5)) for side in box[1::2])
         return bool(field[v0:v1, u0:u1].any())
 
     return touches
@@ -185,16 +303,16 @@ def _sorted_out(
     touches: Callable[[Any, Matrix], bool],
     matrix: Matrix = IDENTITY,
     depth: int = 0,
-) -> tuple[list[Any], bool]:
-    """The objects of text, and whether there are others, once those that touch nothing are
-    switched off. `matrix` leads from their coordinates to those of the page."""
+) -> tuple[list[tuple[Any, Matrix]], bool]:
+    """The objects of text with their `matrix`, which leads from their coordinates to those of the
+    page, and whether there are others, once those that touch nothing are switched off."""
     from pypdfium2 import raw
 
     texts, others = [], False
     for item in items:
         kind = raw.FPDFPageObj_GetType(item)
         if kind == raw.FPDF_PAGEOBJ_TEXT:
-            texts.append(item)
+            texts.append((item, matrix))
         elif not touches(item, matrix):
             raw.FPDFPageObj_SetIsActive(item, False)
         elif kind == raw.FPDF_PAGEOBJ_FORM and depth < FORM_DEPTH:

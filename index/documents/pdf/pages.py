@@ -155,7 +155,7 @@ class Page:
 @lru_cache(maxsize=1)
 def pdf_extractor() -> str:
     """The name and version of this reading: the text depends on pypdf's, so that is in it."""
-    return f"pdf-3 (pypdf {version('pypdf')})"
+    return f"pdf-4 (pypdf {version('pypdf')})"
 
 
 def read_pdf(source_id: str, data: bytes) -> tuple[tuple[Page, ...], str]:
