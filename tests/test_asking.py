@@ -262,6 +262,14 @@ def test_nobody_recommended_what_was_asked_about(own: Pipeline, tmp_path: Path) 
     assert verify(answer, Reextraction(own.settings)).verified
 
 
+def test_a_paper_is_called_what_arxiv_calls_it(own: Pipeline) -> None:
+    store = SourceStore(own.settings.sources)
+    store.put("arxiv:2401.00002", TIDE, "application/pdf", "arXiv", title="Tide, as it is known")
+    answer = own.ask(prompt_of(QUESTION, ["2401.00002"]))
+    assert answer.references[0].name == "Tide, as it is known"
+    assert verify(answer, Reextraction(own.settings)).verified
+
+
 def test_another_file_in_its_place_is_found_out(own: Pipeline, tmp_path: Path) -> None:
     answer = own.ask(prompt_of(QUESTION, [write(tmp_path / "a.pdf", LANTERN)]))
     other = own.ask(prompt_of(QUESTION, [write(tmp_path / "b.pdf", TIDE)])).sources[0]

@@ -146,6 +146,7 @@ def test_everything_comes_over_the_network_with_its_version(
     assert source(sources, "arxiv:2404.13784v1").version == "v1"
     newest = source(sources, "arxiv:1706.03762")
     assert (newest.version, newest.origin) == ("v7", server.url + "/pdf/1706.03762v7")
+    assert newest.title == "A title"  # as arXiv calls it
     assert store.read(newest) == PDF + b"seven"
     assert source(sources, "github:owner/name").version == SHA
     assert server.paths.count("/api/query") == 1

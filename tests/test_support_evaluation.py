@@ -153,6 +153,10 @@ def test_the_report_counts_by_rule_by_probability_and_either() -> None:
     assert (verbatim.by_finding, verbatim.by_probability, verbatim.by_either) == (0, 0, 0)
     assert report.works == 2
     assert "| verbatim | false alarms | 1 | 0 (0.0 %)" in render_markdown([], report)
+    steps: list[tuple[str, int, int, str]] = []
+    many = evaluate_perturbations(checker, cases * 30, notify=lambda *step: steps.append(step))
+    assert [row.total for row in many.rows] == [90, 30]
+    assert [step[1:3] for step in steps] == [(0, 120), (64, 120)]
 
 
 @pytest.mark.skipif(not PAPERS.exists(), reason="needs ../shared/eval/retrieval")
