@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from typer.testing import CliRunner
 from index.errors import RagError
 from index.settings import CONFIGURABLE, read_config, variable, write_config
 from rag.cli.main import app
-from rag.cli.options import Bars
 from rag.retrieval.reranker import load_reranker
 from rag.selection.grading import trained_model
 from rag.selection.reader import SentenceReader, TokenPair
@@ -245,17 +243,15 @@ def test_without_a_terminal_what_could_not_be_read_is_said_and_nothing_is_fetche
     assert invoke("index", *prompt_files.values(), *options, "--quiet").err == ""
 
 
-def test_without_a_terminal_a_stage_that_took_its_time_ends_with_a_line(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    with Bars() as bars:
-        bars("find sources", 1, 1, "quick.pdf")
-        time.sleep(5.1)  # a line is printed every five seconds
-        for done in range(1, 4):
-            bars("read and embed", done, 3, f"{done}.pdf")
-        bars("write", 9, 9, "about 0 seconds left")
-    lines = capsys.readouterr().err.splitlines()
-    assert lines == ["read and embed 1/3: 1.pdf", "read and embed 3/3: 3.pdf"]
+def test_without_a_terminal_a_stage_that_took_its_time_ends_with_a_line() -> None:
+    program = (
+        "import time; from rag.cli.options import Bars; bars = Bars(); "
+        "bars('find sources', 1, 1, 'quick.pdf'); "
+        "time.sleep(5.1); "  # a line is printed every five seconds
+        "[bars('read and embed', done, 3, f'{done}.pdf') for done in (1, 2, 3)]; "
+        "bars('write', 9, 9, 'about 0 seconds left')"
+    )
+    assert run(program=program).err == "read and embed 1/3: 1.pdf\nread and embed 3/3: 3.pdf\n"
 
 
 def test_verbose_says_what_is_done(
