@@ -185,14 +185,20 @@ class _Drawn:
         for item, _ in self.texts:
             raw.FPDFPageObj_SetIsActive(item, True)
         reader = self.drawing.get_textpage()
-        layers: list[list[tuple[Any, str, PixelBox]]] = []
+        here: list[tuple[Any, str, PixelBox]] = []
         for item, box in self.texts:
-            if not any(_meet(box, place) for place in places):
-                continue
-            count = raw.FPDFTextObj_GetText(item, reader.raw, None, 0)
-            buffer = (ctypes.c_ushort * max(1, count // 2))()
-            raw.FPDFTextObj_GetText(item, reader.raw, buffer, count)
-            letters = letters_of(bytes(buffer).decode("utf-16-le", "replace"))
+            if any(_meet(box, place) for place in places):
+                count = raw.FPDFTextObj_GetText(item, reader.raw, None, 0)
+                buffer = (ctypes.c_ushort * max(1, count // 2))()
+                raw.FPDFTextObj_GetText(item, reader.raw, buffer, count)
+                letters = letters_of(bytes(buffer).decode("utf-16-le", "replace"))
+                here.append((item, letters, box))
+        layers: list[list[tuple[Any, str, PixelBox]]] = []
+        for item, own, box in here:
+            letters = own
+            if not letters:  # pdfium reads what is painted twice, as bold text may be, once
+                twins = (other for _, other, it in here if np.allclose(box, it, rtol=0, atol=2))
+                letters = next(filter(None, twins), "")
             for layer in layers:
                 if all(letters == other or not _meet(box, it) for _, other, it in layer):
                     layer.append((item, letters, box))
