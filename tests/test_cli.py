@@ -445,7 +445,7 @@ def interrupt(_): raise KeyboardInterrupt
 index.catalog.Catalog.of = interrupt
 rag.cli.main.main()
 """
-    shown = run("catalog", prompt_files["colour"], program=program, code=130)
+    shown = run("index", prompt_files["colour"], program=program, code=130)
     assert shown.err.splitlines()[-1].startswith("rag: interrupted. What was done is stored")
 
 
