@@ -79,6 +79,7 @@ def test_addresses_and_ids_become_links_that_a_reader_can_follow(tmp_path: Path)
         ("none", "address or id of a paper on arXiv"),
         ("x" * 5000, "address or id of a paper on arXiv"),
         ("a\0b.pdf", "does not exist"),
+        ("x" * 5000 + ".pdf", "does not exist"),
         ("~nobody-of-this-name/x.md", "does not exist"),
     ],
 )

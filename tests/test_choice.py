@@ -79,6 +79,12 @@ def test_a_writer_asked_for_by_name_that_cannot_run_is_a_clear_error(
         opened(**choice)
 
 
+def test_a_writer_that_there_is_not_is_refused() -> None:
+    choice = WriterChoice("Local")  # type: ignore[arg-type]
+    with pytest.raises(WriterError, match="no writer 'Local'; expected one of auto"):
+        open_writer(choice, announce=print)
+
+
 def test_writers_asked_for_by_name() -> None:
     pytest.importorskip("langchain_openai", reason="needs the extra `chat`")
     local = opened(kind="chat", model="x", base_url="http://127.0.0.1:9/v1", offline=True)[0]

@@ -46,8 +46,8 @@ def refusal(data: bytes, media_type: str = PDF) -> str:
 def test_the_extractor_is_named_with_its_version_and_that_of_pypdf() -> None:
     named = {
         PDF: f"pdf-4 (pypdf {version('pypdf')})",
-        "text/markdown": "markdown-1",
-        "text/x-rst": "rst-1",
+        "text/markdown": "markdown-2",
+        "text/x-rst": "rst-2",
         "text/plain": "plain-1",
     }
     for media_type, name in named.items():

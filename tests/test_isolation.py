@@ -69,7 +69,7 @@ def test_a_file_without_end_is_stopped_and_the_others_are_read() -> None:
 
 def test_a_file_that_takes_all_memory_is_stopped() -> None:
     tasks: list[Task] = [("bomb", oversized(), PDF), ("good", GOOD, PDF)]
-    results = dict(extract_isolated(tasks, workers=1, memory_bytes=150 << 20, seconds=90))
+    results = dict(extract_isolated(tasks, workers=1, memory_bytes=200 << 20, seconds=90))
     assert "memory" in reason(results["bomb"])
     assert isinstance(results["good"], Document)
 

@@ -13,11 +13,12 @@ from index.documents.document import Document, Section
 from index.documents.repair import decoded, encodable
 from index.errors import ExtractionError
 
-MARKDOWN = "markdown-1"
-RST = "rst-1"
+MARKDOWN = "markdown-2"
+RST = "rst-2"
 
 ADORNMENT = re.compile(r"([=\-~^\"'`#*+.:_<>])\1{2,}\s*")
-DIRECTIVE = re.compile(r"\s*\.\.(\s|$)")
+# Also the target of an anonymous link, which nobody sees either.
+DIRECTIVE = re.compile(r"\s*(\.\.(\s|$)|__\s)")
 ADMONITION = re.compile(
     r"\s*\.\. (note|warning|tip|important|caution|hint|attention)::\s*(.*)", re.I
 )
@@ -54,6 +55,8 @@ HIDING = re.compile(
 )
 SHORTCODE = re.compile(r"(?<![\w:]):[a-z][a-z0-9_+-]*:(?![\w:])")
 BARE_URL = re.compile(r"<?https?://\S+>?")
+# As browsers read them (HTML 13.2.5.43–52): one that is never closed hides all that follows.
+COMMENT = re.compile(r"<!--(?:-?>|.*?(?:--!?>|\Z))", re.S)
 ALERT = re.compile(r"^\s*\[!\w+\]\s*")
 FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.S)
 UNQUOTABLE = re.compile(r"references?|bibliography|bibtex|(table of )?contents?|toc", re.I)
@@ -231,7 +234,7 @@ def _is_decoration(char: str) -> bool:
 
 def _document(source_id: str, html: str, extractor: str) -> Document:
     parser = _VisibleText()
-    parser.feed(html)
+    parser.feed(COMMENT.sub("", html))
     parser.close()
     parser.flush()
     paragraphs = parser.paragraphs

@@ -45,7 +45,7 @@ def own_files(written: str) -> list[FileLink]:
     if not (exists(written) or is_file_name(written)):
         return []
     path = _path(written)
-    return [file_link(each) for each in (pdfs_in(path) if path.is_dir() else [path])]
+    return [file_link(each) for each in (pdfs_in(path) if is_folder(written) else [path])]
 
 
 def file_link(path: Path, line: int = 0) -> FileLink:
@@ -53,7 +53,7 @@ def file_link(path: Path, line: int = 0) -> FileLink:
     if path.suffix.lower() not in ENDINGS:
         endings = ", ".join(ENDINGS)
         raise LinkError(f"{path}: expected a file that ends with one of {endings}", line=line)
-    if not path.exists():
+    if not exists(str(path)):
         raise LinkError(f"{path} does not exist; expected a file or a folder of PDFs", line=line)
     if not path.is_file():
         raise LinkError(f"{path} is no file that can be read; expected a PDF or notes", line=line)

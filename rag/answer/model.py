@@ -255,7 +255,7 @@ def answers_of(text: str) -> list[Answer]:
     return answers
 
 
-def read_answer(path: Path) -> Answer:
+def read_answer(path: str | Path) -> Answer:
     """The one answer in a file. Raises AnswerError where there is none."""
     answers = read_answers_in(path)
     if len(answers) > 1:
@@ -263,10 +263,10 @@ def read_answer(path: Path) -> Answer:
     return answers[0]
 
 
-def read_answers_in(path: Path) -> list[Answer]:
+def read_answers_in(path: str | Path) -> list[Answer]:
     """The answers in a file, see `answers_of`. Raises AnswerError where there is none."""
     try:
-        return answers_of(path.read_text(encoding="utf-8"))
+        return answers_of(Path(path).read_text(encoding="utf-8"))
     except AnswerError as error:
         raise AnswerError(f"{path}: {error}") from None
     except OSError as error:

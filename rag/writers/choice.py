@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 import httpx
@@ -61,6 +61,8 @@ def open_writer(choice: WriterChoice, *, announce: Callable[[str], None]) -> Wri
     """The writer asked for. `announce` is told of downloads, and once why "auto" does without a
     model. Raises WriterError where a writer that was asked for by name cannot run."""
     settings = choice.settings  # Refused here where they cannot be, whoever writes.
+    if choice.kind not in (kinds := get_args(WriterKind)):
+        raise WriterError(f"there is no writer {choice.kind!r}; expected one of {', '.join(kinds)}")
     if choice.kind == "extractive":
         return ExtractiveWriter(device=choice.device)
     if choice.kind == "local":

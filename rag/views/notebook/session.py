@@ -159,6 +159,8 @@ def ask(
     ask`. `data_dir` is where everything built is stored, `mirror` a folder that is read before the
     network, `encoder` names a sentence-transformers model, and `offline` never touches the network.
     What is not given comes from `RAG_DATA_DIR` and its like, or from the file of `rag config`."""
+    if not isinstance(links, Iterable):
+        raise PromptError(f"expected a list of links; found {links!a:.60}")
     links = [links] if isinstance(links, str | Path) else list(links)
     given = prompt is not None
     if given == bool(question) or (given and (works or related)) or (links and not given):
