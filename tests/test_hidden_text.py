@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from index.errors import ExtractionError
@@ -47,6 +49,19 @@ def test_words_under_an_annotation_without_an_appearance_are_no_text(kind: bytes
     note = b" /Annots [<< /Type /Annot /Subtype %b %b >>]" % (kind, box)
     assert "Ignore" in read(pdf([body(LOREM, 700) + words()])).text
     assert "Ignore" not in read(pdf([body(LOREM, 700) + words()], extra=note)).text
+
+
+def test_a_page_that_draws_other_words_than_it_holds_is_not_read() -> None:
+    held, drawn = "held " * 60, "seen " * 60
+    file = pdf([body(held, 700), body(drawn, 700), body(LOREM, 700)])
+    first, second, _ = re.findall(rb"/Contents (\d+ 0 R)", file)
+    twice = file.replace(b"/Contents " + first, b"/Contents %b /Contents %b" % (first, second))
+    assert "held" in read(file).text
+    assert "held" not in read(twice).text
+    # One reader counts a page that is null, the other does not: all others would be misnumbered.
+    misnumbered = re.sub(rb"/Count 3 /Kids \[", b"/Count 4 /Kids [null ", file)
+    with pytest.raises(ExtractionError, match="draw other words"):
+        read(misnumbered + b"\nstartxref\n0")
 
 
 def test_of_a_line_that_is_covered_in_part_the_rest_is_text() -> None:
