@@ -55,7 +55,7 @@ evaluate: index  ## every writer that can run answers prompts/; reports in data/
 test: check  ## every check and every test
 	$(BIN)/pytest -n 2 --dist loadfile
 
-hostile: install  ## everything that is tried against it, in its long form (hours); the table says how it held
+hostile: install  ## everything that is tried against it, in its long form (an hour and more); the table says how it held
 	$(BIN)/python -m tests.attacks
 
 check: install  ## format, lint, types, layers

@@ -129,7 +129,7 @@ def kills(target: Target, count: int, chance: random.Random, tally: Tally) -> No
             code = -signal.SIGKILL
             while code == -signal.SIGKILL and (not outcomes or chance.random() < 0.7):
                 before = kept(data_dir)
-                files = chance.randrange(len(before), len(whole) + 1)
+                files = chance.randrange(min(len(before), len(whole)), len(whole) + 1)
                 delay = chance.random() * chance.choice([0.02, 0.5])
                 code = runs.run(data_dir, files=files, delay=delay)
                 left = kept(data_dir)
