@@ -78,6 +78,8 @@ def _served(chosen: Settings, workers: int, queue: int) -> Iterator[str]:
         *("--data-dir", chosen.data_dir, "--encoder", chosen.encoder, "--store", chosen.store),
         *("--offline", "--writer", "extractive", "--port", 0),
         *("--workers", workers, "--queue", queue),
+        # It is named in what is said of a source that it has not.
+        *(("--mirror", chosen.mirror) if chosen.mirror else ()),
     )
     command = [sys.executable, "-c", RAG, "serve", *map(str, options)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
