@@ -23,7 +23,7 @@ install: $(VENV)/.installed  ## the environment in .venv
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,chat,evaluate,milvus,serve]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,chat,evaluate,milvus,ray,serve]'
 	@touch $@
 
 index: install  ## download and embed every work of prompts/

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from index.catalog import Catalog
 from index.documents.document import Document
@@ -29,6 +30,10 @@ from index.sources.store import Attempt, Source, SourceStore
 from index.stores import open_store
 from index.stores.parts import UnfinishedVectors, sweep_vectors
 from index.stores.segments import Segment, make_segment, segment_name
+
+if TYPE_CHECKING:
+    from index.cluster import Cluster
+    from index.sources.http import HttpClient
 
 log = logging.getLogger(__name__)
 
@@ -99,14 +104,17 @@ def build(
     notify: Notify = silent,
     retry: bool = True,
     load: bool = False,
+    cluster: Cluster | None = None,
 ) -> Build:
     """Bring the index up to date with `catalog`, vectors by `encoder`. With `retry` off, a source
     that could not be fetched a moment ago is not asked for again. With `load`, the segments are
-    returned too. Whatever is wrong with a single source stands in its state, and is not raised."""
+    returned too. The nodes of a `cluster` read and embed, and it speaks to arXiv and GitHub.
+    Whatever is wrong with a single source stands in its state, and is not raised."""
     result = Build()
     store, segments = SourceStore(settings.sources), open_store(settings)
     unfinished, spare = settings.index / "unfinished", 0 if retry else SPARE_SECONDS
-    sources = _fetch(catalog, store, settings, notify, result, spare=spare)
+    http = cluster.http if cluster else None
+    sources = _fetch(catalog, store, settings, notify, result, http=http, spare=spare)
     names = _names(sources, encoder)
     here = segments.known(names.values())
     lost = [
@@ -117,7 +125,7 @@ def build(
         and not store.is_intact(source)
     ]
     if lost:
-        sources = _fetch(catalog, store, settings, notify, result, spare=spare)
+        sources = _fetch(catalog, store, settings, notify, result, http=http, spare=spare)
         names = _names(sources, encoder)
         here = segments.known(names.values())
     sweep(settings.index, settings.documents, unfinished)
@@ -142,26 +150,26 @@ def build(
 
     shown = catalog.names
     notify("read and embed", 0, len(missing), "")
-    for done, (name, document) in enumerate(_documents(missing, store, settings), start=1):
+    done = 0
+
+    def shorten(name: str, much: str) -> None:
+        result.shortened[missing[name].id] = much
+        notify("read and embed", done, len(missing), f"{shown[missing[name].id]}: {much}")
+
+    made = (cluster.segments if cluster else _segments)(missing, store, settings, encoder, shorten)
+    for done, (name, segment) in enumerate(made, start=1):
         source = missing[name]
-        if isinstance(document, Document):
-            passages, much = _passages(document, encoder)
-            if much:
-                result.shortened[source.id] = much
-                notify("read and embed", done - 1, len(missing), f"{shown[source.id]}: {much}")
-            parts = UnfinishedVectors(unfinished, name, encoder)
-            segment = make_segment(name, document, passages, *parts.embed(passages))
+        if isinstance(segment, Segment):
             segments.save(segment)
-            parts.delete()
             result.embedded += 1
             result.passages += len(segment.passages)
             if load:
                 result.segments[name] = segment
         else:
-            store.fail(source.id, source.origin, document.reason)
+            store.fail(source.id, source.origin, segment.reason)
             for state in list(result.states.values()):
                 if state.segment == name:
-                    failed = replace(state, segment="", reason=document.reason)
+                    failed = replace(state, segment="", reason=segment.reason)
                     result.states[state.source_id] = failed
         notify("read and embed", done, len(missing), shown[source.id])
     return result
@@ -173,8 +181,29 @@ def _names(sources: Mapping[str, Source | Attempt], encoder: Encoder) -> dict[st
     return {source_id: current_segment_name(source, encoder.name) for source_id, source in held}
 
 
-def _passages(document: Document, encoder: Encoder) -> tuple[tuple[Passage, ...], str]:
-    """Those to embed; and how many that is, where it is not all of them."""
+def _segments(
+    missing: Mapping[str, Source],
+    store: SourceStore,
+    settings: Settings,
+    encoder: Encoder,
+    shorten: Callable[[str, str], None],
+) -> Iterator[tuple[str, Segment | SourceError]]:
+    """Every missing segment by name, as it comes; it is to be saved before the next one is asked
+    for. `shorten` is called with a name and how many passages are embedded, where not all are."""
+    for name, document in _documents(missing, store, settings):
+        if isinstance(document, SourceError):
+            yield name, document
+            continue
+        passages, much = passages_to_embed(document, encoder)
+        if much:
+            shorten(name, much)
+        parts = UnfinishedVectors(settings.index / "unfinished", name, encoder)
+        yield name, make_segment(name, document, passages, *parts.embed(passages))
+        parts.delete()
+
+
+def passages_to_embed(document: Document, encoder: Encoder) -> tuple[tuple[Passage, ...], str]:
+    """The passages; and how many these are, where they are not all of them."""
     passages = split(document, fits=lambda text: encoder.count_tokens(text) <= encoder.max_tokens)
     much = f"only the first {MOST_PASSAGES:,} of {len(passages):,} passages are embedded"
     return passages[:MOST_PASSAGES], much if len(passages) > MOST_PASSAGES else ""
@@ -192,6 +221,7 @@ def _fetch(
     notify: Notify,
     result: Build,
     *,
+    http: HttpClient | None,
     spare: float,
 ) -> Mapping[str, Source | Attempt]:
     """What there is of each source of the catalog; counts in `result` what came anew."""
@@ -208,7 +238,9 @@ def _fetch(
         what = f"asking for {source_id}" if step == "asking" else f"{shown[source_id]} ({step})"
         notify("find sources", done, total, "" if step == "known" else what)
 
-    fetcher = Fetcher(store, mirror=settings.mirror, offline=settings.offline, progress=progress)
+    fetcher = Fetcher(
+        store, mirror=settings.mirror, offline=settings.offline, http=http, progress=progress
+    )
     return fetcher.fetch(catalog, spare=spare)
 
 

@@ -100,8 +100,8 @@ class LazyEncoder:
     def __init__(self, settings: Settings, *, threads: int | None = None) -> None:
         """`threads` batches are computed at once; 0 leaves all to the device, one by one. By
         default that is as many as there are cores, and 0 on a GPU."""
-        self._folder = locate(settings.encoder, offline=settings.offline)
-        self.name = encoder_name(self._folder)
+        self.folder = locate(settings.encoder, offline=settings.offline)
+        self.name = encoder_name(self.folder)
         self._wanted_threads = threads
         self._wanted_device = settings.device
         # A tokenizer's padding and truncation are its state: no two threads may use it at once.
@@ -111,11 +111,11 @@ class LazyEncoder:
     def _model(self) -> SentenceTransformer:
         device = device_of(self._wanted_device)
         model: SentenceTransformer = open_model(
-            "SentenceTransformer", self._folder, "encoder", device=device
+            "SentenceTransformer", self.folder, "encoder", device=device
         )
         model.to(dtype_on(device))
         model.eval()
-        log.info("encoder %s: %s, %s", self._folder, device, dtype_on(device))
+        log.info("encoder %s: %s, %s", self.folder, device, dtype_on(device))
         preprocess = model.preprocess
 
         def one_at_a_time(*arguments: Any, **options: Any) -> Any:

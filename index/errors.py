@@ -60,6 +60,10 @@ class StoreError(RagError):
     """A store of segments cannot be reached, or is none."""
 
 
+class ClusterError(RagError):
+    """A Ray cluster cannot be reached, was lost, or cannot do what is asked of it."""
+
+
 class DatasetError(RagError):
     """An evaluation set cannot be read or does not have the documented form."""
 

@@ -25,6 +25,10 @@ BUNDLE_SHA256 = {
 }
 
 
+MODEL_FILES = ("*.json", "*.jinja", "*.txt", "*.model", "*.safetensors")
+"""What of a model's folder is of use: nothing that could run."""
+
+
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -58,7 +62,7 @@ def hub_folder(name: str, *, offline: bool) -> Path:
     try:
         folder = snapshot_download(
             name,
-            allow_patterns=["*.json", "*.jinja", "*.txt", "*.model", "*.safetensors"],
+            allow_patterns=list(MODEL_FILES),
             ignore_patterns=["onnx/*", "openvino/*", "original/*", "consolidated*"],
             local_files_only=offline,
         )

@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from index.checkpoint import check_checkpoint
 from index.encoder import load_encoder
 from index.errors import EncoderError, RagError
 from rag.retrieval.reranker import load_reranker
@@ -172,6 +173,14 @@ def test_the_pickle_of_a_module_is_not_opened(folders: dict[str, Path], tmp_path
     torch.save({"linear.weight": torch.eye(4)}, dense / "pytorch_model.bin")
     with pytest.raises(EncoderError, match="pickled weights are never loaded"):
         load_encoder(str(folder), offline=True)
+
+
+def test_a_list_of_training_sets_is_no_configuration(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(folders["encoder"], tmp_path / "model")
+    (folder / "data_config.json").write_text('[{"name": "a set", "weight": 1}]')
+    assert check_checkpoint(folder) == folder
 
 
 @pytest.mark.parametrize("name", ["~nobody-of-this-name/x", "a\0b", "", "x" * 300])

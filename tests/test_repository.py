@@ -28,6 +28,7 @@ HOMES = {
     ),
     "faiss": ("index/stores/",),
     "pymilvus": ("index/stores/milvus.py",),
+    "ray": ("index/cluster.py",),
     "pypdf": ("index/documents/pdf/",),
     "pypdfium2": (
         "index/documents/pdf/ink.py",

@@ -137,14 +137,14 @@ def isolated(
     `memory_bytes` hold for one file. Closing the iterator, or an exception in the caller, ends all
     workers."""
     waiting = iter(tasks)
-    idle: list[_Worker] = []
-    running: dict[Future[Reply], _Worker] = {}
+    idle: list[ReaderProcess] = []
+    running: dict[Future[Reply], ReaderProcess] = {}
     reply: Reply | None = None
     with ThreadPoolExecutor(max(1, workers)) as threads:
         try:
             while True:
                 while len(running) < max(1, workers) and (task := next(waiting, None)):
-                    worker = idle.pop() if idle else _Worker(job, seconds, memory_bytes)
+                    worker = idle.pop() if idle else ReaderProcess(job, seconds, memory_bytes)
                     running[threads.submit(worker.call, *task)] = worker
                 if reply is not None:
                     yield reply
@@ -163,7 +163,7 @@ def isolated(
                 worker.end()
 
 
-class _Worker:
+class ReaderProcess:
     """One process and the pipe to it."""
 
     def __init__(self, job: str, seconds: float, memory_bytes: int) -> None:
@@ -213,7 +213,7 @@ class _Worker:
         self.process.wait()
 
 
-class _WarningLog(logging.Handler):
+class WarningLog(logging.Handler):
     """Collects what is logged, so that it reaches the log of the caller."""
 
     def __init__(self) -> None:
@@ -221,6 +221,7 @@ class _WarningLog(logging.Handler):
         self.messages: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
+        """See logging.Handler."""
         if len(self.messages) < 100:  # a damaged file can log without end
             self.messages.append(" ".join(record.getMessage().split())[:300])
 
@@ -236,7 +237,7 @@ def work(pipe_number: str, seconds: str, memory: str, job: str, caller: str) -> 
     pipe = Connection(int(pipe_number))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller handles it: it ends its workers
     _limit(resource.RLIMIT_AS, int(memory))
-    warnings = _WarningLog()
+    warnings = WarningLog()
     logging.getLogger().addHandler(warnings)
     with contextlib.suppress(EOFError, OSError):
         while True:

@@ -19,7 +19,7 @@ from requests.adapters import BaseAdapter
 
 from index.catalog import ArxivLink
 from index.errors import FetchError
-from index.sources.http import Http, HttpError
+from index.sources.http import HttpClient, HttpError
 from index.sources.store import PDF_LIMIT, Download, pdf_error
 
 _SITE = "arXiv"
@@ -41,7 +41,7 @@ class Paper:
 class ArxivApi:
     """The feed and the PDFs of `base`, which `http` must allow."""
 
-    def __init__(self, http: Http, *, base: str) -> None:
+    def __init__(self, http: HttpClient, *, base: str) -> None:
         self._http = http
         self.base = base
 
@@ -127,7 +127,7 @@ class _ThroughHttp(BaseAdapter):
     """Carries the requests of a requests.Session through `Http`, which follows redirects, waits
     and tries again: a Session with nothing else mounted can go nowhere else."""
 
-    def __init__(self, http: Http) -> None:
+    def __init__(self, http: HttpClient) -> None:
         super().__init__()
         self._http = http
 

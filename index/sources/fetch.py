@@ -35,7 +35,7 @@ from index.sources.store import (
 log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:  # imported where the network is needed: most runs fetch nothing
-    from index.sources.http import Http
+    from index.sources.http import HttpClient
 
 # All but "asking" end a source; "fetched" came from the network, "read" from the prompt or a file,
 # and "known" is what was stored or refused before this run.
@@ -74,7 +74,7 @@ class Fetcher:
         *,
         mirror: Path | None = None,
         offline: bool = False,
-        http: Http | None = None,
+        http: HttpClient | None = None,
         endpoints: Endpoints | None = None,
         progress: Progress = lambda _source_id, _step: None,
     ) -> None:
@@ -182,7 +182,7 @@ class Fetcher:
         return refused or self._fail_once(link.source_id, "offline", f"offline, and {missing}")
 
     def _from_network(
-        self, http: Http, papers: Sequence[ArxivLink], readmes: Sequence[GithubLink]
+        self, http: HttpClient, papers: Sequence[ArxivLink], readmes: Sequence[GithubLink]
     ) -> dict[str, Source | Attempt]:
         results: dict[str, Source | Attempt] = {}
         if papers:

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from index.catalog import GithubLink
 from index.errors import FetchError
-from index.sources.http import BusyError, Http, HttpError, Response
+from index.sources.http import BusyError, HttpClient, HttpError, Response
 from index.sources.store import README_LIMIT, Download, media_type_of, text_error
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def token_from_environment(environment: Mapping[str, str] = os.environ) -> str |
 class GithubApi:
     """`token`, where given, is sent to the origin `api` alone, and neither logged nor stored."""
 
-    def __init__(self, http: Http, *, api: str, raw: str, token: str | None = None) -> None:
+    def __init__(self, http: HttpClient, *, api: str, raw: str, token: str | None = None) -> None:
         self._http = http
         self.base = api
         self._raw = raw

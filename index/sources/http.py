@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
 import httpx
 
@@ -213,6 +213,15 @@ class _BoundedStream(httpx.SyncByteStream):
 
 # Loading the certificates takes longer than a request.
 _certificates = cache(httpx.create_ssl_context)
+
+
+class HttpClient(Protocol):
+    """`Http`, or what speaks through one."""
+
+    def get(
+        self, url: str, *, site: str, limit: int, headers: Mapping[str, str] | None = None
+    ) -> Response:
+        """See `Http.get`."""
 
 
 class Http:

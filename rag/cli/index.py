@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
+from typing import Annotated
+
+import typer
 
 from index.catalog import Catalog
 from rag.cli.options import (
@@ -17,13 +21,25 @@ from rag.cli.options import (
 
 
 @with_options_of(settings)
-def run(open_settings: OpenSettings, works: Works) -> None:
+def run(
+    open_settings: OpenSettings,
+    works: Works,
+    ray: Annotated[
+        str,
+        typer.Option(
+            help="Read and embed on a Ray cluster: host:port of its head, or auto for the one that "
+            "runs on this machine.",
+            metavar="auto|ADDRESS",
+        ),
+    ] = "",
+) -> None:
     """Download, read and embed the works that PROMPT… list or LINK… name.
 
     What is there already is left alone; what could not be fetched is tried again. Where works have
     to be embedded anew, for another encoder or by a newer version of this program, it says so
     first."""
     from index.build import build, outdated
+    from index.cluster import open_cluster
     from index.encoder import LazyEncoder
 
     chosen = open_settings()
@@ -37,8 +53,9 @@ def run(open_settings: OpenSettings, works: Works) -> None:
             "program: they are embedded now, and what is there stays"
         )
     began = time.monotonic()
-    with Bars() as bars:
-        built = build(catalog, chosen, encoder, notify=bars)
+    opened = open_cluster(ray, device=chosen.device) if ray else nullcontext()
+    with opened as cluster, Bars() as bars:
+        built = build(catalog, chosen, encoder, notify=bars, cluster=cluster)
     names = catalog.names
     for state in built.failed:
         say(f"not read: {names[state.source_id]}: {state.reason}")

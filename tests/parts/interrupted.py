@@ -74,9 +74,8 @@ class Runs:
         return int(self._process.stdout.readline())
 
 
-@contextmanager
-def interruptible(folder: Path, encoder_folder: Path) -> Iterator[Runs]:
-    """Runs over papers and READMEs that are made in `folder`."""
+def write_papers(folder: Path, encoder_folder: Path) -> list[str]:
+    """A prompt about papers and READMEs and a mirror of them, as the arguments of `rag index`."""
     listed = []
     for number in range(1, 2 * PAPERS + 1):
         title, seen = f"Report number {number}", f"In year {number} we saw it. "
@@ -93,7 +92,14 @@ def interruptible(folder: Path, encoder_folder: Path) -> Iterator[Runs]:
             work["github"] = f"https://github.com/reports/{number}"
         listed.append(work)
     prompt = write(folder / "prompt.txt", Prompt.build("What was seen?", related=listed).text)
-    options = [str(prompt), "--mirror", str(folder / "mirror"), "--encoder", str(encoder_folder)]
+    options = ["--mirror", str(folder / "mirror"), "--encoder", str(encoder_folder), "--offline"]
+    return [str(prompt), *options]
+
+
+@contextmanager
+def interruptible(folder: Path, encoder_folder: Path) -> Iterator[Runs]:
+    """Runs over papers that are made in `folder`."""
+    options = write_papers(folder, encoder_folder)
     threads = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(encoder_folder)],
@@ -106,7 +112,7 @@ def interruptible(folder: Path, encoder_folder: Path) -> Iterator[Runs]:
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        yield Runs(process, [*options, "--offline"])
+        yield Runs(process, options)
         process.communicate()
     assert process.returncode == 0
 
