@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from index.encoder import TokenStates
 from rag.support import Finding, Support
 from rag.support.builtin import (
-    SHARED,
+    LEXICAL,
     SOFT,
-    WINDOW,
     BuiltinChecker,
     coefficients,
     features_of,
@@ -89,10 +88,13 @@ def test_features_by_hand() -> None:
         ["Models are deep. They learn mathematics. Cats sleep."],
         None,
     )
-    assert set(features) == {*SHARED, WINDOW}
+    assert tuple(features) == LEXICAL
     assert features["window"] == pytest.approx(4 / 5)
-    assert features["evidence_length"] == pytest.approx(np.log1p(6))
-    assert (features["new_quantities"], features["new_names"], wrong) == (0, 0, ())
+    assert features["novel"] == 1
+    assert features["bigrams"] == pytest.approx(1 / 4)
+    assert features["evidence_length"] == pytest.approx(np.log1p(8))
+    assert features["statement_length"] == pytest.approx(np.log(5))
+    assert wrong == ()
 
 
 def test_citation_marks_of_a_statement_are_none_of_its_words() -> None:
@@ -121,6 +123,7 @@ def test_of_long_evidence_the_best_chunk_counts() -> None:
 
 def test_the_coefficients_are_of_these_features() -> None:
     read = coefficients()
-    assert set(read["lexical"]["weights"]) == {*SHARED, WINDOW}
-    assert set(read["soft"]["weights"]) == {*SHARED, SOFT}
+    assert tuple(read["lexical"]["weights"]) == LEXICAL
+    assert set(read["soft"]["weights"]) < {*LEXICAL, SOFT}
+    assert SOFT in read["soft"]["weights"]
     assert read["lexical"]["out_of_fold"]["AUROC, whole articles"] >= 0.76

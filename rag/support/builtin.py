@@ -6,20 +6,24 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 from typing import Any
 
 from index.encoder import LazyEncoder, TokenStates, device_of
 from index.settings import Settings
-from rag.retrieval.scoring import terms
-from rag.support import Finding, Pair, Support, SupportChecker, sentences
-from rag.support.findings import findings, novelties, tokens
+from rag.support import Finding, Pair, Support, SupportChecker
+from rag.support.findings import findings
+from rag.support.text import STOPWORDS, all_sentences, content_stems, words
 
-WINDOW = "window"
 SOFT = "soft"
-SHARED = ("sentence_share", "evidence_length", "new_quantities", "new_names", "findings")
+LEXICAL = (
+    "window", "bigrams", "novel", "sentence_share", "evidence_length", "statement_length",
+    "wrong_names", "wrong_numbers", "wrong_polarity",
+)  # fmt: skip
 
 # Of longer evidence, so many sentences with most of the statement's words are aligned.
 _SENTENCES = 24
@@ -30,6 +34,10 @@ _CACHED = 4096
 _TOGETHER = 64
 _READABLE = re.compile(r"[^\W_]")
 _CITATION = re.compile(r"\[\d{1,3}\]")
+_KIND = {"name": "wrong_names", "comparison": "wrong_polarity", "negation": "wrong_polarity"}
+# Shorter stems must be equal; longer ones may differ in the last three tenths.
+_ROOT = 5
+_ALIKE = 0.7
 
 
 TokenEncoder = Callable[[Sequence[str]], list[TokenStates]]
@@ -57,62 +65,83 @@ def soft_alignment(statement: str, evidence: Sequence[str], encoder: TokenEncode
     """Mean cosine of the statement's content tokens to the nearest token of one chunk of the
     evidence, the best chunk; 0 where either has no tokens."""
     own, *chunks = encoder([statement, *_chunks(statement, evidence)])
-    content = [at for at, token in enumerate(own.tokens) if terms(token)]
+    content = [
+        at
+        for at, token in enumerate(own.tokens)
+        if _READABLE.search(token) and token not in STOPWORDS
+    ]
     vectors = own.vectors[content or range(len(own.tokens))]
     cosines = [vectors @ chunk.vectors.T for chunk in chunks if own.tokens and chunk.tokens]
     return max((float(it.max(axis=1).mean()) for it in cosines), default=0.0)
 
 
 def _chunks(statement: str, evidence: Sequence[str]) -> list[str]:
-    pieces = list(filter(_READABLE.search, sentences(evidence)))
-    if len(pieces) > _SENTENCES:
-        content = set(terms(statement))
-        shared = [len(content.intersection(terms(piece))) for piece in pieces]
-        order = sorted(range(len(pieces)), key=lambda at: -shared[at])
-        pieces = [pieces[at] for at in sorted(order[:_SENTENCES])]
+    sentences = list(filter(_READABLE.search, all_sentences(evidence)))
+    if len(sentences) > _SENTENCES:
+        content = content_stems(statement)
+        shared = [len(content & content_stems(sentence)) for sentence in sentences]
+        order = sorted(range(len(sentences)), key=lambda at: -shared[at])
+        sentences = [sentences[at] for at in sorted(order[:_SENTENCES])]
     chunks: list[str] = []
-    for piece in pieces:
-        if chunks and len(chunks[-1]) + len(piece) <= _CHUNK:
-            chunks[-1] += " " + piece
+    for sentence in sentences:
+        if chunks and len(chunks[-1]) + len(sentence) <= _CHUNK:
+            chunks[-1] += " " + sentence
         else:
-            chunks.append(piece)
+            chunks.append(sentence)
     return chunks
 
 
 def features_of(
     statement: str, evidence: Sequence[str], encoder: TokenEncoder | None
 ) -> tuple[dict[str, float], tuple[Finding, ...]]:
-    """The features of a pair, those named by SHARED, WINDOW, and with an encoder SOFT, and its
-    findings.
+    """The features of a pair, those named by LEXICAL and with an encoder SOFT, and its findings.
 
-    `window`: share of the content words in three neighbouring sentences, the best three;
-    `sentence_share`: share of a sentence's content that the statement takes up, the best sentence;
-    `evidence_length`: logarithm of its content words; `new_quantities`: share of the statement's
-    quantities that no evidence has; `new_names` (three at most) and `findings` (two) are counts.
+    `window`: share of the content words met by two neighbouring sentences, the best two;
+    `bigrams`: share of the neighbouring word pairs that the evidence has; `novel`: how many
+    content words nothing meets; `sentence_share`: share of a sentence's content that the statement
+    takes up, the best sentence; lengths are logarithms of word counts; the last three count
+    findings, two at most.
     """
-    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
-
     wrong = findings(statement, evidence)
-    quantities, names = novelties(statement, evidence)
-    content = set(terms(_CITATION.sub(" ", statement)))
-    pieces = sentences(evidence)
-    met = [content.intersection(terms(piece)) for piece in pieces]
-    windows = [set().union(*met[at : at + 3]) for at in range(len(met))]
-    own, *theirs = (
-        {token.key for token in tokens(text) if token.text.lower() not in ENGLISH_STOP_WORDS}
-        for text in (statement, *pieces)
-    )
+    counts = Counter(_KIND.get(finding.kind, "wrong_numbers") for finding in wrong)
+    unmarked = _CITATION.sub(lambda mark: " " * len(mark[0]), statement)
+    content = content_stems(unmarked)
+    sentences = [sentence for sentence in all_sentences(evidence) if words(sentence)]
+    stems = [content_stems(sentence) for sentence in sentences]
+    met = _met(content, stems)
+    windows = [one | two for one, two in pairwise(met)] or met
+    shares = [len(its) / max(1, len(all_its)) for its, all_its in zip(met, stems, strict=True)]
+    known = set().union(*map(_bigrams, sentences))
+    bigrams = _bigrams(unmarked)
+    size = max(1, len(content))
     features = {
-        WINDOW: max(map(len, windows), default=0) / max(1, len(content)),
-        "sentence_share": max((len(own & its) / max(1, len(its)) for its in theirs), default=0.0),
-        "evidence_length": math.log1p(sum(len(terms(piece)) for piece in pieces)),
-        "new_quantities": quantities,
-        "new_names": float(min(3, names)),
-        "findings": float(min(2, len(wrong))),
+        "window": max(map(len, windows), default=0) / size,
+        "bigrams": len(bigrams & known) / max(1, len(bigrams)),
+        "novel": float(len(content.difference(*met))),
+        "sentence_share": max(shares, default=0.0),
+        "evidence_length": math.log1p(sum(len(words(sentence)) for sentence in sentences)),
+        "statement_length": math.log(size),
+        **{name: float(min(2, counts[name])) for name in LEXICAL if name.startswith("wrong_")},
     }
     if encoder is not None:
         features[SOFT] = soft_alignment(statement, evidence, encoder)
     return features, wrong
+
+
+def _bigrams(text: str) -> set[tuple[str, str]]:
+    return {(one.stem, two.stem) for one, two in pairwise(words(text))}
+
+
+def _met(content: set[str], stems: Sequence[set[str]]) -> list[set[str]]:
+    """For each sentence, which of the statement's stems it has, if in another form."""
+    every = set().union(*stems)
+    forms = {stem: {other for other in every if _same_root(stem, other)} for stem in content}
+    return [{stem for stem in content if forms[stem] & its} for its in stems]
+
+
+def _same_root(one: str, other: str) -> bool:
+    size = max(_ROOT, math.ceil(_ALIKE * max(len(one), len(other))))
+    return one == other or (min(len(one), len(other)) >= size and one[:size] == other[:size])
 
 
 @cache
@@ -139,15 +168,17 @@ class BuiltinChecker:
 
     def check(self, statement: str, evidence: Sequence[str]) -> Support:
         """Unscored only where one of the two has no words."""
-        if not _READABLE.search(statement):
+        if not words(statement):
             return Support(None, checker=self.name, reason="the statement has no words")
-        if not any(map(_READABLE.search, evidence)):
+        if not any(map(words, evidence)):
             return Support(None, checker=self.name, reason="there is no evidence with words")
         features, wrong = features_of(statement, evidence, self._encoder)
         score = self._model["intercept"] + sum(
             weight * features[feature] for feature, weight in self._model["weights"].items()
         )
-        return Support(1 / (1 + math.exp(-score)), wrong, self.name)
+        # A name that is merely missing weighs in the score: most false alarms were such names.
+        certain = tuple(item for item in wrong if item.kind != "name" or item.found)
+        return Support(1 / (1 + math.exp(-score)), certain, self.name)
 
     def check_all(self, pairs: Iterable[Pair]) -> list[Support]:
         """See SupportChecker. The texts of many pairs are encoded together."""

@@ -1,291 +1,256 @@
-"""Findings: a quantity, date, comparison, negation or name of a statement that its evidence lacks
-or contradicts, each of which a person can check by eye.
+"""Everything in a statement that is wrong by rule: the findings of all kinds, in order.
 
-Both texts are read into tokens: words by their stem, quantities by their value in a base unit,
-however they are written (0.5 s and 500 ms, twenty-five and 25, 1.5B and 1,500 million). Then
-
-- by place: the statement is aligned with the sentence it is most like, and where they are nearly
-  the same sentence, quantities, opposites, negations and names at one place are compared;
-- by content: where sentences of the evidence say most of what the statement says (its
-  counterparts), a quantity that all the evidence lacks and a denial of what stands there plainly
-  are findings as well.
-
-A statement that its evidence hardly touches has no findings: nothing there contradicts it.
+A pair is examined by content (what the statement has and the whole evidence has not) and by place:
+aligned with the sentence it is most like, the words at the same place are compared.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
-from functools import lru_cache
-from heapq import nlargest
 
-from rag.retrieval.scoring import terms
-from rag.support import Finding, FindingKind, sentences
-from rag.support.quantities import PLAIN, Quantity, quantities
-
-# Shares of a statement's content words. From _COUNTERPART on, evidence of _SHORT sentences or two
-# neighbouring ones of a longer text say what the statement says; a quantity is missed there if
-# another stands for it, or from _CERTAIN on. _SENTENCE and _DENIED are of one sentence, to be
-# aligned and to be denied. Counterparts have at most _BAND less than the best one.
-_COUNTERPART, _CERTAIN, _SHORT, _SENTENCE, _DENIED, _BAND = 0.3, 0.75, 5, 0.5, 0.35, 0.15
-# Below this ratio (difflib) the places of two sentences do not correspond; more tokens than
-# _PHRASE are another phrase, not another word.
-_ALIKE, _PHRASE = 0.6, 4
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-# Of the negations only adverbs deny by content: "without", "fails" are compared by place alone.
-_ADVERBS = _words("not no never cannot")
-_NEGATIONS = _ADVERBS | _words(
-    "none neither nor without nothing nobody nowhere hardly scarcely barely unable lack lacks "
-    "lacked lacking fail fails failed failing unlikely impossible"
+from rag.support import Finding, Located
+from rag.support.numbers import number_finding, number_findings
+from rag.support.quantities import Quantity, quantities
+from rag.support.text import (
+    COMPARATIVES,
+    DENIALS,
+    LEXICON,
+    POLES,
+    STOPWORDS,
+    Name,
+    NameIndex,
+    Pole,
+    Word,
+    all_sentences,
+    disjoint,
+    finding_at,
+    names,
+    negated,
+    negations,
+    opposed,
+    overlap,
+    words,
 )
-_IDLE = re.compile(
-    r"(?:not|\w+n't) (?:only|just|merely)\b(?=[^.]*\b(?:but|also)\b)|not (?:more|less) than"
-    r"|no (?:more|less|fewer|later|earlier) than|whether or not|no\. ?\d|no warning",
-    re.IGNORECASE,
-)
-_NOT_ALL = re.compile(r"(?:may|might) not\b|not (?:all|every|necessarily)\b", re.IGNORECASE)
-# Stems of words that a statement may render as a negation.
-_DENIALS = _words(
-    "against prohibit forbid ban refus reject deni deny exclud avoid prevent instead stop ceas "
-    "elimin absent absenc non"
-)
-# A negation reaches no further than its clause.
-_CLAUSE = re.compile(
-    r"[,;:.!?()]|\b(?:but|while|whereas|although|though|because|since|which)\b", re.IGNORECASE
-)
-# One direction / the other; only words of one entry contradict each other.
-_OPPOSING = """
-more most/less least fewer fewest; higher highest high/lower lowest low; larger largest large
-greater greatest bigger biggest big/smaller smallest small; increase increasing grow grew grown
-rise rose gain growth raise boost/decrease decreasing decline drop reduce reduction fall fell
-diminish shrink; above exceed/below; maximum max maximal maximize/minimum min minimal minimize;
-better best/worse worst; improve improvement/worsen degrade degradation deteriorate; outperform
-surpass/underperform; superior/inferior; stronger strongest strong/weaker weakest weak; faster
-fastest fast quicker quickly/slower slowest slow slowly; accelerate/decelerate; before earlier
-earliest prior/after later latest subsequently; easier easiest easy easily/harder hardest
-difficult; simpler simplest simple/complex; longer longest long/shorter shortest short; deeper
-deepest deep/shallower shallow; wider widest wide/narrower narrow; true/false; first/last;
-positive/negative; newer newest/older oldest; always often frequently/never rarely seldom; succeed
-success/fail failure; cheaper cheapest cheap/expensive costlier; warmer hotter hot/colder cooler
-cold; present presence/absent absence; with/without; majority/minority; include/exclude; similar
-same/different dissimilar; allow enable/prevent forbid
-"""
-_OPPOSITES = {
-    "".join(terms(word)) or word: (entry, direction)
-    for entry in _OPPOSING.split(";")
-    for direction, side in enumerate(entry.split("/"))
-    for word in side.split()
-}
-_PREFIXED = ("un", "in", "im", "ir", "il", "non", "dis")
 
-_WORD = re.compile(r"[A-Za-z]+-\d\w*|[^\W_]+(?:'[^\W_]+)?")
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A word, or a quantity; equal keys are equal content. `content` marks words that carry it."""
-
-    start: int
-    end: int
-    text: str
-    key: str
-    content: bool = False
-    named: bool = False
-    denies: bool = False
-    quantity: Quantity | None = None
-
-
-@lru_cache(maxsize=1 << 16)
-def _stem(word: str) -> tuple[str, bool]:
-    """A word's key, without case, accents and endings, and whether it carries content."""
-    decomposed = unicodedata.normalize("NFKD", word.removesuffix("'s"))
-    folded = "".join(char for char in decomposed if not unicodedata.combining(char)).lower()
-    stems = terms(folded)
-    return "".join(stems) or folded, bool(stems)
-
-
-@lru_cache(maxsize=4096)
-def tokens(text: str) -> tuple[Token, ...]:
-    """The words and quantities of a text, in order."""
-    flat = text.translate(PLAIN)
-    every = [
-        Token(it.start, it.end, text[it.start : it.end], f"{it.value.normalize()}{it.dimension}",
-              quantity=it)
-        for it in quantities(text)
-    ]  # fmt: skip
-    taken = {at for token in every for at in range(token.start, token.end)}
-    idle = {at for match in _IDLE.finditer(flat) for at in range(*match.span())}
-    for match in _WORD.finditer(flat):
-        if match.start() not in taken:
-            word = match[0]
-            key, content = _stem(word)
-            denies = word.lower() in _NEGATIONS or word.lower().endswith("n't")
-            # A capital names anything but at the beginning; inner capitals and digits do so too.
-            named = content and len(word) > 1 and not word.isdigit() and (
-                any(char.isupper() or char.isdigit() for char in word[1:])
-                or (word[0].isupper() and bool(flat[: match.start()].strip(" \"'([")))
-            )  # fmt: skip
-            denies = denies and match.start() not in idle
-            every.append(
-                Token(*match.span(), text[slice(*match.span())], key, content, named, denies)
-            )
-    return tuple(sorted(every, key=lambda token: token.start))
-
-
-class _Pair:
-    """A statement beside the sentences of its evidence, all read into tokens."""
-
-    def __init__(self, statement: str, evidence: Sequence[str]) -> None:
-        self.statement = statement.translate(PLAIN)
-        self.own = tokens(statement)
-        self.theirs = [tokens(sentence) for sentence in sentences(evidence)]
-        self.keys = [frozenset(token.key for token in sentence) for sentence in self.theirs]
-        content = {token.key for token in self.own if token.content}
-        # Opposites differ where a statement was turned round: they do not make sentences unlike.
-        every = frozenset(token.key for token in self.own if not token.quantity)
-        self.content = content.difference(_OPPOSITES) or content or every
-
-    def share(self, *rows: int) -> float:
-        """The share of the statement's content that these sentences have together."""
-        known = frozenset().union(*(self.keys[row] for row in rows))
-        return len(self.content & known) / max(1, len(self.content))
-
-    def unmet(self) -> list[tuple[Token, Quantity]]:
-        """The statement's quantities that no part of the evidence has."""
-        known = [token.quantity for its in self.theirs for token in its if token.quantity]
-        return [
-            (token, own)
-            for token in self.own
-            if (own := token.quantity) and own.is_definite
-            and not any(own.equals(other) for other in known)
-        ]  # fmt: skip
-
-
-def novelties(statement: str, evidence: Sequence[str]) -> tuple[float, int]:
-    """Of a statement's quantities the share, and of its names the number, that no part of the
-    evidence has, certain or not."""
-    pair = _Pair(statement, evidence)
-    known = frozenset[str]().union(*pair.keys)
-    starts = {key[:5] for key in known if len(key) >= 5}
-    names = {token for token in pair.own if token.named and token.key not in known}
-    # Armenian is met by Armenia, GANs by GAN.
-    new = [it for it in names if it.key.rstrip("s") not in known
-           and not (len(it.key) >= 6 and it.key[:5] in starts)]  # fmt: skip
-    definite = [it for it in pair.own if it.quantity and it.quantity.is_definite]
-    return len(pair.unmet()) / max(1, len(definite)), len(new)
+# Below this share of a statement's content words a sentence is no counterpart of it.
+_COUNTERPART = 0.5
+# Below this ratio the places of two sentences do not correspond.
+_ALIKE = 0.6
+# More words than this are another phrase, not another word.
+_PHRASE = 4
+_AUXILIARIES = frozenset(LEXICON["auxiliaries"].split())
+# Families that order two things; before and after, first and last order events.
+_ORDERING = frozenset({"amount", "quality", "speed", "effort", "length", "depth", "width", "cost"})
+# Characters between a comparing word and the name it compares.
+_REACH = 60
 
 
 def findings(statement: str, evidence: Sequence[str]) -> tuple[Finding, ...]:
     """All findings of a statement against its evidence, by their place in the statement."""
-    pair = _Pair(statement, evidence)
-    if not pair.content or not pair.theirs:
-        return ()
-    chosen: list[Finding] = []
-    for finding in (*_by_place(pair), *_missing(pair), *_denied(pair)):
-        if not any(finding.start < it.end and it.start < finding.end for it in chosen):
-            chosen.append(finding)
-    return tuple(sorted(chosen, key=lambda finding: finding.start))
-
-
-def _finding(kind: FindingKind, token: Token, found: str = "") -> Finding:
-    return Finding(token.start, token.end, kind, token.text, found)
-
-
-def _differing(token: Token, own: Quantity, known: Sequence[Token]) -> Finding:
-    """The finding that names the nearest of the quantities that may stand for this one."""
-    nearest, there = max(
-        ((other, it.text) for it in known if (other := it.quantity)),
-        key=lambda it: (it[0].written == own.written, it[0].sort == own.sort,
-                        -abs(it[0].value - own.value)),
-        default=(own, ""),
-    )  # fmt: skip
-    same = nearest is not own and nearest.written == own.written
-    kind: FindingKind = "unit" if same else "number"
-    if nearest.value == -own.value:
-        kind = "sign"
-    elif own.dimension == "date" or own.sort[1]:
-        kind = "date"
-    elif own.dimension in ("%", "points") or (same and nearest.dimension == "%"):
-        kind = "percentage"
-    return _finding(kind, token, there)
-
-
-def _missing(pair: _Pair) -> Iterator[Finding]:
-    """Quantities that all the evidence lacks though a counterpart says the rest."""
-    unmet = pair.unmet()
-    if not unmet:
-        return
-    count = len(pair.theirs)
-    size = count if count <= _SHORT else 2
-    windows = [range(row, min(row + size, count)) for row in range(count)]
-    best = max(pair.share(*window) for window in windows)
-    least = max(_COUNTERPART, best - _BAND)
-    near = {row for window in windows if pair.share(*window) >= least for row in window}
-    mine = [token.quantity for token in pair.own if token.quantity]
-    rest = [
-        token
-        for row in sorted(near)
-        for token in pair.theirs[row]
-        if (other := token.quantity) and other.is_definite
-        and not any(own.equals(other) for own in mine)
-    ]  # fmt: skip
-    for token, own in unmet:
-        instead = [it for it in rest if it.quantity and it.quantity.sort == own.sort]
-        if instead or best >= _CERTAIN:
-            yield _differing(token, own, instead or rest)
-
-
-def _denied(pair: _Pair) -> Iterator[Finding]:
-    """What the statement denies, counterparts say plainly and no sentence denies."""
-    shares = [pair.share(row) for row in range(len(pair.theirs))]
-    least = max(_DENIED, max(shares) - 2 * _BAND)
-    plain: set[str] = set()
-    denied: set[str] = set()
-    for share, keys, its in zip(shares, pair.keys, pair.theirs, strict=True):
-        plain |= keys if share >= least else set()
-        denied |= keys if any(it.denies or it.key in _DENIALS for it in its) else set()
-    idle = {at for match in _NOT_ALL.finditer(pair.statement) for at in range(*match.span())}
-    for at, cue in enumerate(pair.own):
-        adverb = cue.text.lower() in _ADVERBS or cue.text.lower().endswith("t")
-        if cue.denies and adverb and cue.start not in idle:
-            stop = _CLAUSE.search(pair.statement, cue.end)
-            end = stop.start() if stop else len(pair.statement)
-            reach = [it.key for it in pair.own[at:] if it.content and it.start < end][:3]
-            if not plain.isdisjoint(reach) and denied.isdisjoint(reach):
-                yield _finding("negation", cue)
-
-
-def _opposed(one: Token, other: Token) -> bool:
-    """Whether two words contradict each other: faster and slower, supervised and unsupervised."""
-    pole, its_pole = _OPPOSITES.get(one.key), _OPPOSITES.get(other.key)
-    if pole and its_pole:
-        return pole[0] == its_pole[0] and pole[1] != its_pole[1]
-    short, long = sorted((one.text.lower(), other.text.lower()), key=len)
-    return len(short) >= 4 and any(
-        long.startswith(prefix) and _stem(long.removeprefix(prefix)) == _stem(short)
-        for prefix in _PREFIXED
-    )
-
-
-def _by_place(pair: _Pair) -> Iterator[Finding]:
-    """What the statement has in the place of something else in the sentence it is most like."""
-    own = pair.own
-    rows = nlargest(2, range(len(pair.theirs)), key=pair.share)
-    aligned = [
-        (SequenceMatcher(None, [it.key for it in own], [it.key for it in its], autojunk=False), its)
-        for its in (pair.theirs[row] for row in rows if pair.share(row) >= _SENTENCE)
+    partners = _counterparts(statement, evidence)
+    compared, turned = _comparison_findings(statement, evidence, partners)
+    candidates = [
+        *compared,
+        *_own_negations(statement, evidence, partners),
+        *_lost_negations(statement, partners),
     ]
-    matcher, theirs = max(aligned, key=lambda it: it[0].ratio(), default=(None, ()))
-    if matcher is None or matcher.ratio() < _ALIKE:
+    candidates += [
+        finding
+        for finding in _aligned_findings(statement, partners)
+        # "B is slower than A" for "A is faster than B" changes the word and both the names.
+        if not (turned and finding.kind in ("comparison", "name"))
+    ]
+    # Where another name stands in the place of a missing one, it is named.
+    placed = [finding for finding in candidates if finding.kind == "name"]
+    missing = [
+        replace(name, found=next((it.found for it in placed if overlap(it, name)), ""))
+        for name in _unknown_names(statement, evidence)
+    ]
+    return tuple(disjoint([*number_findings(statement, evidence), *missing, *candidates]))
+
+
+def _counterparts(statement: str, evidence: Sequence[str]) -> list[str]:
+    """The sentences of the evidence that have the statement's content, best first, two at most."""
+    every = words(statement)
+    # Opposites differ where a statement was turned round: they do not make sentences unlike.
+    content = {
+        word.stem for word in every if word.folded not in STOPWORDS and word.folded not in POLES
+    } or {word.stem for word in every}
+    shares = [
+        (len(content & {word.stem for word in words(sentence)}) / max(1, len(content)), sentence)
+        for sentence in all_sentences(evidence)
+    ]
+    best = sorted((it for it in shares if it[0] >= _COUNTERPART), key=lambda it: -it[0])[:2]
+    return [sentence for share, sentence in best if share >= best[0][0] - 0.15]
+
+
+def _unknown_names(statement: str, evidence: Sequence[str]) -> Iterator[Finding]:
+    index = NameIndex(evidence)
+    groups: list[list[Name]] = []
+    for name in names(statement):
+        if groups and not statement[groups[-1][-1].end : name.start].strip():
+            groups[-1].append(name)
+        else:
+            groups.append([name])
+    for group in groups:
+        unknown = [name for name in group if not index.knows(name)]
+        if unknown and not index.abbreviates(group):
+            place = Located(unknown[0].start, unknown[-1].end)
+            yield finding_at("name", statement, place)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ordering:
+    """`word` sets `names[0]` against `names[1]`, by their keys, passives turned round; `text` runs
+    from the one name to the other."""
+
+    word: Word
+    pole: Pole
+    names: tuple[str, str]
+    text: str
+
+
+def _agrees(own: _Ordering, others: Sequence[_Ordering]) -> bool | None:
+    """Whether one of the others says the same of the same two names; None where none compares
+    them."""
+    verdicts = [
+        (own.names == other.names) == (own.pole.direction == other.pole.direction)
+        for other in others
+        if other.pole.row == own.pole.row and set(own.names) == set(other.names)
+    ]
+    return any(verdicts) if verdicts else None
+
+
+def _orderings(text: str) -> Iterator[_Ordering]:
+    """The comparisons of a text that stand between two different names."""
+    named = [(name.start, name.end, name.key) for name in names(text)]
+    every = words(text)
+    if every and every[0].text[0].isupper() and every[0].folded not in STOPWORDS:
+        start = every[0].start
+        if not any(name[0] <= start < name[1] for name in named):
+            named.append((start, every[0].end, every[0].folded))
+    for word, following in zip(every, (*every[1:], None), strict=False):
+        pole = POLES.get(word.folded)
+        if pole is None or pole.family not in _ORDERING:
+            continue
+        before = [name for name in named if 0 <= word.start - name[1] <= _REACH]
+        after = [name for name in named if 0 <= name[0] - word.end <= _REACH]
+        if not before or not after:
+            continue
+        (start, _, first), (_, end, second) = max(before), min(after)
+        if following and following.folded == "by" and word.text.endswith("ed"):
+            first, second = second, first
+        if first != second:
+            yield _Ordering(word, pole, (first, second), text[start:end])
+
+
+def _comparison_findings(
+    statement: str, evidence: Sequence[str], partners: Sequence[str]
+) -> tuple[list[Finding], bool]:
+    """The findings, and whether some comparison was turned round and says the same."""
+    everywhere = [POLES.get(word.folded) for piece in evidence for word in words(piece)]
+    known = {(pole.family, pole.direction) for pole in everywhere if pole}
+    bounds = [quantity.start for quantity in quantities(statement) if quantity.bound]
+    own = {ordering.word.start: ordering for ordering in _orderings(statement)}
+    others = [ordering for sentence in partners for ordering in _orderings(sentence)]
+    their_words = [word for sentence in partners for word in words(sentence)]
+    found = []
+    turned = False
+    for word in words(statement):
+        pole = POLES.get(word.folded)
+        if pole is None:
+            continue
+        is_known = (pole.family, pole.direction) in known
+        same = _agrees(own[word.start], others) if word.start in own else None
+        if same is False:
+            contrary = next(other for other in others if other.pole.row == pole.row)
+            found.append(finding_at("comparison", statement, word, contrary.text))
+        turned = turned or (same is True and not is_known)
+        # "More than 5": its bound is compared with the quantities.
+        if same is not None or is_known or any(0 < start - word.end < 8 for start in bounds):
+            continue
+        opposite = next((other.text for other in their_words if opposed(word, other)), "")
+        if opposite or (word.folded in COMPARATIVES and not known):
+            found.append(finding_at("comparison", statement, word, opposite))
+    return found, turned
+
+
+def _own_negations(
+    statement: str, evidence: Sequence[str], partners: Sequence[str]
+) -> Iterator[Finding]:
+    """What the statement denies and nothing in the evidence does."""
+    there = [word for sentence in partners for word in words(sentence)]
+    # What exactly the counterparts deny, the alignment compares.
+    if not there or any(word.folded in DENIALS for word in there):
+        return
+    denied = {word.stem for piece in evidence for _, reach in negated(piece) for word in reach}
+    for cue, reach in negated(statement):
+        # Denying the opposite word says the same.
+        if reach and not any(
+            word.stem in denied or any(opposed(word, other) for other in there) for word in reach
+        ):
+            yield finding_at("negation", statement, cue)
+
+
+def _lost_negations(statement: str, partners: Sequence[str]) -> Iterator[Finding]:
+    """What the evidence denies and the statement says plainly."""
+    own = words(statement)
+    denied = {word.stem for _, reach in negated(statement) for word in reach}
+    for sentence in partners:
+        denials = negated(sentence)
+        reached = {word.start for _, reach in denials for word in reach}
+        plain = {word.stem for word in words(sentence) if word.start not in reached}
+        for cue, reach in denials:
+            if not reach or any(word.folded == cue.folded for word in own):
+                continue
+            # The word that is most likely denied: the first that is more than an auxiliary.
+            target = next((word for word in reach if word.folded not in _AUXILIARIES), reach[0])
+            said = next((word for word in own if word.stem == target.stem), None)
+            if said and target.stem not in denied | plain:
+                yield finding_at("negation", statement, said, f"{cue.text} … {target.text}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    """A word, or a quantity under its first word; equal keys are equal content."""
+
+    key: str
+    word: Word
+    quantity: Quantity | None = None
+    named: bool = False
+    denies: bool = False
+
+
+def _tokens(text: str) -> list[_Token]:
+    """Words, with every quantity as one token, keyed by value, however it is written."""
+    known = quantities(text, citations=True)
+    named = {start for name in names(text) for start in range(name.start, name.end)}
+    cues = {cue.start for cue in negations(text)}
+    tokens: list[_Token] = []
+    for word in words(text):
+        quantity = next((it for it in known if overlap(word, it)), None)
+        if quantity is None:
+            flags = word.start in named, word.start in cues
+            tokens.append(_Token(word.stem, word, None, *flags))
+        elif not tokens or tokens[-1].quantity is not quantity:
+            value, unit = quantity.readings[0]
+            tokens.append(_Token(f"#{value.normalize()}{unit}", word, quantity))
+    return tokens
+
+
+def _aligned_findings(statement: str, sentences: Sequence[str]) -> Iterator[Finding]:
+    """What the statement has in the place of something else in the sentence it is most like."""
+    own = _tokens(statement)
+    keys = [token.key for token in own]
+    ratio = 0.0
+    for its_sentence in sentences:
+        tokens = _tokens(its_sentence)
+        alignment = SequenceMatcher(None, keys, [token.key for token in tokens], autojunk=False)
+        if alignment.ratio() > ratio:
+            ratio, matcher, theirs, sentence = alignment.ratio(), alignment, tokens, its_sentence
+    if ratio < _ALIKE:
         return
     changes = [
         (own[i1:i2], theirs[j1:j2], i1, j2)
@@ -293,7 +258,7 @@ def _by_place(pair: _Pair) -> Iterator[Finding]:
         if tag != "equal" and max(i2 - i1, j2 - j1) <= _PHRASE
     ]
     for mine, its, _, _ in changes:
-        yield from _replaced(mine, its)
+        yield from _replaced(statement, sentence, mine, its)
     # Where the part of the sentence that the statement keeps has as many negations as it, one was
     # moved ("does not need any", "needs no"), not put in or taken out.
     blocks = matcher.get_matching_blocks()[:-1]
@@ -301,36 +266,37 @@ def _by_place(pair: _Pair) -> Iterator[Finding]:
     if sum(token.denies for token in own) == sum(token.denies for token in part):
         return
     for mine, its, start, end in changes:
-        put_in = [token for token in mine if token.denies]
-        taken_out = [token for token in its if token.denies]
-        if any(_opposed(token, other) for token in mine for other in its):
+        put_in = [token.word for token in mine if token.denies]
+        taken_out = [token.word for token in its if token.denies]
+        if any(opposed(one.word, other.word) for one in mine for other in its):
             continue  # "not stable" and "unstable"
         if put_in and not taken_out:
-            yield _finding("negation", put_in[0])
+            yield finding_at("negation", statement, put_in[0])
         elif taken_out and not put_in:
-            denied = theirs[end].text if end < len(theirs) else ""
-            place = own[min(start, len(own) - 1)]
-            yield _finding("negation", place, f"{taken_out[0].text} {denied}".strip())
+            denied = theirs[end].word.text if end < len(theirs) else ""
+            at = own[min(start, len(own) - 1)].word
+            yield finding_at("negation", statement, at, f"{taken_out[0].text} {denied}".strip())
 
 
-def _replaced(mine: Sequence[Token], its: Sequence[Token]) -> Iterator[Finding]:
+def _replaced(
+    statement: str, sentence: str, mine: Sequence[_Token], its: Sequence[_Token]
+) -> Iterator[Finding]:
     """Opposites, other quantities and other names at the same place."""
     for token in mine:
-        if other := next((other for other in its if _opposed(token, other)), None):
-            yield _finding("comparison", token, other.text)
-    alike = len(mine) == len(its)
-    pairs = zip((it for it in mine if it.quantity), (it for it in its if it.quantity), strict=False)
-    for token, other in pairs:
-        if (own := token.quantity) and (found := other.quantity) and not own.vague:
-            # The unit or the sign was left out.
-            unit_lost = found.dimension and not own.dimension and own.plain == found.plain
-            lost = unit_lost or own.value == -found.value
-            loose = own.bounded and not found.bounded
-            if not loose and (not own.equals(found) or (lost and alike)):
-                yield _differing(token, own, [other])
-    for token, other in zip(mine, its, strict=True) if alike else ():
-        short, long = sorted((token.key, other.key), key=len)
-        # GANs and GAN, Armenian and Armenia are one name; GPT-3 and GPT-4 are two.
-        root = short if long[-1:].isdigit() else short[: max(2, len(short) - 1)]
-        if token.named and other.named and not long.startswith(root):
-            yield _finding("name", token, other.text)
+        other = next((other for other in its if opposed(token.word, other.word)), None)
+        if other is not None:
+            yield finding_at("comparison", statement, token.word, other.word.text)
+    own_quantities = [token.quantity for token in mine if token.quantity]
+    its_quantities = [token.quantity for token in its if token.quantity]
+    for quantity, its_quantity in zip(own_quantities, its_quantities, strict=False):
+        if finding := number_finding(statement, quantity, [(sentence, its_quantity)]):
+            yield finding
+    if len(mine) == len(its):
+        for token, other in zip(mine, its, strict=True):
+            if token.named and other.named and not _forms_of_one(token.word, other.word):
+                yield finding_at("name", statement, token.word, other.word.text)
+
+
+def _forms_of_one(one: Word, other: Word) -> bool:
+    short, long = sorted((one.folded, other.folded), key=len)
+    return long.startswith(short[:-1]) if len(short) > 3 else long.rstrip("s") == short
