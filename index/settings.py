@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Literal, get_args
 
 from index.errors import RagError
 from index.files import write_output
@@ -30,8 +31,9 @@ CONFIGURABLE: Mapping[str, str] = MappingProxyType(
 )
 """What the file may hold; the variable of `data-dir` is RAG_DATA_DIR, and so on."""
 _FOLDERS = ("data-dir", "mirror")
+WriterKind = Literal["auto", "local", "extractive", "chat"]
 _CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"offline": ("true", "false"), "writer": ("auto", "local", "extractive", "chat")}
+    {"offline": ("true", "false"), "writer": get_args(WriterKind)}
 )
 
 DEFAULT_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"

@@ -12,7 +12,7 @@ import typer
 
 from index.errors import WriterError
 from index.files import write_output
-from index.settings import Settings
+from index.settings import Settings, WriterKind
 from rag.cli import options
 from rag.cli.options import Bars, say
 from rag.plaintext import plain
@@ -152,7 +152,7 @@ def writers(
     from rag.evaluation.report import evaluate
     from rag.pipeline import Pipeline
     from rag.support.builtin import open_checker
-    from rag.writers.choice import WriterChoice, WriterKind, open_writer
+    from rag.writers.choice import WriterChoice, open_writer
 
     chosen = options.settings(data_dir, mirror, offline=offline, encoder=encoder, device=device)
     parsed = options.prompts_in(asked)

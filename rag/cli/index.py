@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
-from typing import Annotated
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,9 @@ from rag.cli.options import (
     settings,
     with_options_of,
 )
+
+if TYPE_CHECKING:
+    from index.cluster import Cluster
 
 
 @with_options_of(settings)
@@ -39,7 +42,6 @@ def run(
     to be embedded anew, for another encoder or by a newer version of this program, it says so
     first."""
     from index.build import build, outdated
-    from index.cluster import open_cluster
     from index.encoder import LazyEncoder
 
     chosen = open_settings()
@@ -53,8 +55,7 @@ def run(
             "program: they are embedded now, and what is there stays"
         )
     began = time.monotonic()
-    opened = open_cluster(ray, device=chosen.device) if ray else nullcontext()
-    with opened as cluster, Bars() as bars:
+    with _cluster(ray, chosen.device) as cluster, Bars() as bars:
         built = build(catalog, chosen, encoder, notify=bars, cluster=cluster)
     names = catalog.names
     for state in built.failed:
@@ -69,3 +70,11 @@ def run(
         f"usable: {built.added} new, {built.embedded} embedded ({built.passages} passages) "
         f"in {time.monotonic() - began:.1f} s"
     )
+
+
+def _cluster(address: str, device: str) -> AbstractContextManager[Cluster | None]:
+    if not address:
+        return nullcontext()
+    from index.cluster import open_cluster
+
+    return open_cluster(address, device=device)

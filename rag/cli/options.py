@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -28,7 +28,7 @@ from rich.progress import (
 
 from index.catalog import Listing
 from index.errors import RagError
-from index.settings import DEFAULT_ENCODER, Settings
+from index.settings import DEFAULT_ENCODER, Settings, WriterKind
 from index.sources.local_files import exists, is_folder
 from rag.plaintext import plain
 
@@ -200,7 +200,7 @@ class PipelineOptions:
 def pipeline_options(
     context: typer.Context,
     writer: Annotated[
-        Literal["auto", "local", "extractive", "chat"],
+        WriterKind,
         typer.Option(
             envvar="RAG_WRITER",
             help="Who writes: a local instruct model, a chat server, or no model at all; auto is "

@@ -15,7 +15,6 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
 from index.errors import WriterError
-from index.sources.http import retry_after
 from rag.retrieval.evidence import Evidence
 from rag.selection.grading import trained_model
 from rag.support import SupportChecker
@@ -129,6 +128,8 @@ def _statement_objects(text: str) -> list[dict[str, Any]] | None:
 def _in_the_servers_words(error: Exception) -> Exception:
     """The error with the message that the server sent, where it sent one, and for how long it
     asks to wait."""
+    from index.sources.http import retry_after
+
     body, response = getattr(error, "body", None), getattr(error, "response", None)
     words = body.get("message") or body.get("detail") if isinstance(body, dict) else None
     status = getattr(error, "status_code", "")

@@ -11,13 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
-import httpx
-
 from index.errors import WriterError
-from index.sources.http import BoundedClient
+from index.settings import WriterKind
 from index.weights import is_path
 from rag.retrieval.evidence import Evidence
 from rag.writers.base import CHAT_KEY, Draft, Writer, error_line
@@ -31,8 +29,6 @@ ANSWER_SECONDS, ANSWER_BYTES = 180.0, 4_000_000
 """What one answer of a server may take."""
 RETRIES = 4
 """How often a request is sent again to a server that is busy, or cannot be reached."""
-
-WriterKind = Literal["auto", "local", "chat", "extractive"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +53,17 @@ class WriterChoice:
         )
 
 
+def check_kind(kind: object) -> None:
+    """Raises WriterError for what is no kind of writer."""
+    if kind not in (kinds := get_args(WriterKind)):
+        raise WriterError(f"there is no writer {kind!r}; expected one of {', '.join(kinds)}")
+
+
 def open_writer(choice: WriterChoice, *, announce: Callable[[str], None]) -> Writer:
     """The writer asked for. `announce` is told of downloads, and once why "auto" does without a
     model. Raises WriterError where a writer that was asked for by name cannot run."""
     settings = choice.settings  # Refused here where they cannot be, whoever writes.
-    if choice.kind not in (kinds := get_args(WriterKind)):
-        raise WriterError(f"there is no writer {choice.kind!r}; expected one of {', '.join(kinds)}")
+    check_kind(choice.kind)
     if choice.kind == "extractive":
         return ExtractiveWriter(device=choice.device)
     if choice.kind == "local":
@@ -152,7 +153,10 @@ def open_chat_model(
             raise WriterError(f"no chat model {model!r}: {error_line(error)}") from error
         return ChatWriter(chat_model, name=model, settings=settings)
     try:
+        import httpx
         from langchain_openai import ChatOpenAI
+
+        from index.sources.http import BoundedClient
     except ImportError as error:
         raise WriterError(
             "a server at --base-url needs langchain-openai: pip install 'grounded-rag[chat]'"
@@ -182,6 +186,10 @@ def open_chat_model(
 
 def _served_at(base_url: str) -> str:
     """`base_url`; where it names a server alone and that answers under /v1, the address there."""
+    import httpx
+
+    from index.sources.http import BoundedClient
+
     if urlsplit(base_url).path.strip("/"):
         return base_url
     own = base_url.rstrip("/")

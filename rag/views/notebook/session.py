@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, cast
 
 from index.encoder import Encoder, LazyEncoder
-from index.errors import PromptError, RagError, WriterError
-from index.settings import DEFAULT_ENCODER, Settings, configured
+from index.errors import PromptError, RagError
+from index.settings import DEFAULT_ENCODER, Settings, WriterKind, configured
 from rag.answer.model import Answer, read_answer
 from rag.pipeline import Pipeline
 from rag.plaintext import plain, visible
@@ -24,7 +24,7 @@ from rag.views.highlight import pictures_of
 from rag.views.notebook.display import ShownAnswer, expect
 from rag.views.warnings import default_checker, find_support_warnings
 from rag.writers.base import Writer
-from rag.writers.choice import WriterChoice, WriterKind, open_writer
+from rag.writers.choice import WriterChoice, check_kind, open_writer
 
 if TYPE_CHECKING:
     from rag.support import SupportChecker
@@ -235,9 +235,7 @@ def open_pipeline(
     """The pipeline from prompt to answer; options as for `ask`. Encoder and writer are loaded
     once in a process."""
     writer = writer or cast("WriterKind", configured("writer")) or "auto"
-    if writer not in get_args(WriterKind):
-        kinds = ", ".join(get_args(WriterKind))
-        raise WriterError(f"there is no writer {writer!r}; expected one of {kinds}")
+    check_kind(writer)
     expect(str, model=model)
     expect(str | None, base_url=base_url)
     model, base_url = model or configured("model"), base_url or configured("base-url") or None
