@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -70,6 +71,19 @@ def test_two_questions_are_answered_at_once_and_a_killed_process_costs_one_of_th
     code, _, said = pair.end()
     assert (code, said) == (0, "")
     assert not is_running(spared)
+
+
+@pytest.mark.parametrize("count", ["1", "2"])
+def test_the_log_is_lines_of_json_however_many_processes_answer(
+    own_settings: Settings, count: str
+) -> None:
+    own_settings.data_dir.mkdir()
+    with served(own_settings, "--workers", count, "--log-json") as server:
+        with server.client() as client:
+            answered(client, ask(client, PROMPTS["move"]))
+        _, _, said = server.end()
+    lines = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    assert [line["state"] for line in lines if "state" in line] == ["done"]
 
 
 def test_many_clients_and_two_processes_on_milvus_each_get_their_own_answer(

@@ -16,7 +16,7 @@ import typer
 from rag.cli.options import PipelineOptions, pipeline_options, say, with_options_of
 
 if TYPE_CHECKING:
-    from rag.views.web.answering import PipelineAnswering
+    from rag.views.web.answering import Answering, PipelineAnswering
 
 
 @with_options_of(pipeline_options)
@@ -64,6 +64,7 @@ def run(
 
     if log_json:
         logging.getLogger("rag").setLevel(logging.INFO)
+        log_as_json()
     options = pipeline_options()
     settings = options.settings
     if workers > 1 and settings.store.endswith(".db"):
@@ -73,19 +74,20 @@ def run(
             param_hint="--workers",
         )
     bound = bind(host, port)
-    levels = {name: logging.getLogger(name).level for name in ("", "index", "rag")}
-    # What they have to say, one says for all.
-    openings = [
-        partial(open_answering, replace(options, quiet=number > 0), also or (), levels, log_json)
-        for number in range(workers)
-    ]
     with contextlib.ExitStack() as ended:
+        answering: Answering
         if workers > 1:
-            answering = WorkerProcesses(openings, options.concurrency)
-            ended.callback(answering.close)
+            levels = {name: logging.getLogger(name).level for name in ("", "index", "rag")}
+            # What they have to say, one says for all.
+            each = (replace(options, quiet=number > 0) for number in range(workers))
+            openings = [partial(open_in_worker, one, also or (), levels, log_json) for one in each]
+            answering = processes = WorkerProcesses(openings, options.concurrency)
+            ended.callback(processes.close)
+        else:
+            answering = open_answering(options, also or ())
         site = Site(
             settings,
-            answering if workers > 1 else openings[0](),
+            answering,
             lambda: default_checker(offline=settings.offline, announce=say, device=settings.device),
             places=queue,
         )
@@ -105,23 +107,33 @@ def run(
         os._exit(0)
 
 
-def open_answering(
+def log_as_json() -> None:
+    """Log as lines of JSON from now on."""
+    from rag.views.web.monitoring import JsonFormatter
+
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(JsonFormatter())
+
+
+def open_in_worker(
     options: PipelineOptions, also: Sequence[str], levels: Mapping[str, int], log_json: bool
 ) -> PipelineAnswering:
-    """What answers questions, in this process or in a worker's, which logs at the same levels."""
+    """What answers questions in a process of its own, which logs as the one that started it."""
+    logging.basicConfig()
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+    if log_json:
+        log_as_json()
+    return open_answering(options, also)
+
+
+def open_answering(options: PipelineOptions, also: Sequence[str]) -> PipelineAnswering:
+    """What answers questions, with the models `also` to choose from."""
     from rag.views.web.answering import PipelineAnswering
     from rag.writers.base import Writer
     from rag.writers.choice import open_writer
     from rag.writers.extractive import ExtractiveWriter
 
-    logging.basicConfig()
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
-    if log_json:
-        from rag.views.web.monitoring import JsonFormatter
-
-        for handler in logging.getLogger().handlers:
-            handler.setFormatter(JsonFormatter())
     pipeline, choice = options.open(), options.writer
     if choice.kind != "chat":
         choice = replace(choice, kind="local")
