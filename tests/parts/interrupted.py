@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from index.stores.parts import PART
 from rag.prompt import Prompt
-from tests.parts import ROOT
+from tests.parts.processes import program
 from tests.parts.works import paper, write
 
 PAPERS, SOURCES = 3, 12
@@ -101,19 +99,10 @@ def interruptible(folder: Path, encoder_folder: Path) -> Iterator[Runs]:
     """Runs over papers that are made in `folder`."""
     options = write_papers(folder, encoder_folder)
     threads = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(encoder_folder)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **threads},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        encoding="utf-8",
-    ) as process:
+    with program(PROGRAM, str(encoder_folder), **threads) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         yield Runs(process, options)
-        process.communicate()
     assert process.returncode == 0
 
 

@@ -1,9 +1,31 @@
-"""The processes that a process started."""
+"""Python programs in processes of their own, and the processes that a process started."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from tests.parts import ROOT
+
+
+@contextmanager
+def program(code: str, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """A program to talk to by lines: with the context its input ends, and it is waited for."""
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        encoding="utf-8",
+    ) as process:
+        yield process
+        process.communicate()
 
 
 def children(process: int | None = None) -> set[int]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from tests.parts import ROOT
+from tests.parts.processes import program
 
 # Ray reads them at its import. Nothing is reported to its makers, and the second one, for other
 # systems, keeps all connections on 127.0.0.1.
@@ -47,15 +45,6 @@ class RayNodes(NamedTuple):
 @contextmanager
 def ray_nodes() -> Iterator[RayNodes]:
     """The cluster, for as long as the context lasts."""
-    with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM],
-        cwd=ROOT,
-        env={**os.environ, **PATIENT, "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        encoding="utf-8",
-    ) as process:
+    with program(PROGRAM, **PATIENT) as process:
         assert process.stdout is not None
         yield RayNodes(*json.loads(process.stdout.readline()))
-        process.communicate()
