@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -68,6 +69,33 @@ def test_titles_questions_and_parts_of_sentences_are_no_candidates() -> None:
         "A Humming Search for Everyone.",
         "It hums.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("heading", "told"),
+    [
+        ("A. Proof in One Dimension", False),
+        ("B.2 Prompts", False),
+        ("Appendix", False),
+        ("V. Experiments", True),
+        ("Appendicitis in Children", True),
+        ("4. A Simple Method", True),
+    ],
+)
+def test_what_stands_in_the_appendix_of_a_paper_is_no_candidate(heading: str, told: bool) -> None:
+    texts = [f"Sentence {number} of the paper stands here." for number in range(1, 5)]
+    found = evidence({"HumSearch": " ".join(texts)})
+    (hit,) = found.works[0]
+    headings = ("1. Introduction", "2. Method", heading, "Results")
+    parts = [
+        replace(hit, passage=replace(hit.passage, start=start, end=end, heading=each, pages=(1,),
+        text=hit.text[start:end], sentences=((start, end),)))
+        for (start, end), each in zip(hit.passage.sentences, headings, strict=True)
+    ]  # fmt: skip
+    shown = [item.text for item in candidates_in(replace(found, works=(tuple(parts),)))]
+    assert shown == (texts if told else texts[:2])
+    unpaged = tuple(replace(it, passage=replace(it.passage, pages=())) for it in parts)
+    assert len(candidates_in(replace(found, works=(unpaged,)))) == 4
 
 
 def test_features_depend_on_the_evidence_alone() -> None:

@@ -7,6 +7,7 @@ that depends on the evidence alone.
 
 from __future__ import annotations
 
+import math
 import re
 import zlib
 from collections.abc import Sequence
@@ -26,6 +27,10 @@ hashed (Weinberger et al. 2009)."""
 _WORD_SCALE, _HEADING_SCALE = 3.0, 2.0
 _SHORT = 16
 """Sentences below which a source is an abstract or a summary rather than a text with parts."""
+
+_APPENDIX = re.compile(r"(?i:appendi(?:x|ces)|supplementary)\b|[A-HJ-UWYZ](?:\.\d+)*[.:]?\s+[A-Z]")
+"""I, V and X number the parts of a text too."""
+_APPENDIX_FROM = 0.4
 
 _TOKEN = re.compile(r"[a-z]+(?:['’-][a-z]+)*|\d+|[^\w\s]")
 _NAME_WORD = re.compile(r"[A-Za-z][\w.+]{2,}")
@@ -63,11 +68,14 @@ class Candidate:
 
 def candidates_in(evidence: Evidence) -> tuple[Candidate, ...]:
     """Every quotable sentence of the evidence, once for each work that lists its source, in the
-    order of the listings and, within a source, of its text; questions, titles and parts of sentences
-    are left out. A summary is read as an abstract."""
+    order of the listings and, within a source, of its text; questions, titles, parts of sentences
+    and the appendices of papers are left out. A summary is read as an abstract."""
     candidates: dict[tuple[int, Span], Candidate] = {}
+    appendices = _appendices(evidence)
     for hit in evidence.hits():
         heading = "Abstract" if hit.source_type == "summary" else ""
+        if hit.passage.start >= appendices.get(hit.source_id, math.inf):
+            continue
         for span, text in hit.sentences():
             for listing in evidence.listings_of(hit.source_id):
                 new = (listing, span) not in candidates and span in evidence.contexts
@@ -77,6 +85,21 @@ def candidates_in(evidence: Evidence) -> tuple[Candidate, ...]:
     return tuple(
         sorted(candidates.values(), key=lambda c: (c.listing, c.span.source_id, c.span.start))
     )
+
+
+def _appendices(evidence: Evidence) -> dict[str, int]:
+    """The offset at which the appendix of each paged source begins that has one: at a heading
+    numbered by a letter, or so called, after the first 40 % of the sentences. Of 351 graded
+    sentences that stand there or after the bibliography, 3 were graded 2 or 3; of others 12 %."""
+    begins: dict[str, int] = {}
+    for hit in evidence.hits():
+        passage = hit.passage
+        if passage.pages and passage.sentences and _APPENDIX.match(passage.heading):
+            context = evidence.contexts.get(Span(hit.source_id, *passage.sentences[0]))
+            if context is not None and context.number > _APPENDIX_FROM * context.total:
+                start = begins.get(hit.source_id, passage.start)
+                begins[hit.source_id] = min(start, passage.start)
+    return begins
 
 
 def _is_cut(text: str) -> bool:
