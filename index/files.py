@@ -58,7 +58,9 @@ def write_atomically(path: Path, data: bytes, *, parts: Path | None = None) -> N
     folder.mkdir(exist_ok=True)
     part = folder / f".{secrets.token_hex(8)}.part"
     try:
-        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
+        mode = None
+        with contextlib.suppress(FileNotFoundError):
+            mode = stat.S_IMODE(path.stat().st_mode)
         # Never readable to more people than the file is to be, not even while it is written.
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode or 0o666)
         with os.fdopen(descriptor, "wb") as file:

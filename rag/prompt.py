@@ -192,8 +192,12 @@ def _works_at(link: str, files: Callable[[str], Sequence[FileLink]]) -> list[Lis
 
 
 def is_question(text: str) -> bool:
-    """Whether words of a person are a question, and not the name of a document."""
-    return bool(re.search(r"\s|\?$", text.strip())) and not exists(text)
+    """Whether words of a person are a question, and not the name of a document or of a work."""
+    if not re.search(r"\s|\?$", text.strip()) or exists(text):
+        return False
+    with suppress(LinkError):  # arXiv:2404.13784 [cs.CV], mine.pdf (sha256 …)
+        return parse_paper_link(text) is None
+    return True
 
 
 Asked = Prompt | str | Path

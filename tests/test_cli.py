@@ -34,7 +34,7 @@ try:
 finally:
     print("loaded:", *(name for name in {HEAVY!r} if name in sys.modules), file=sys.stderr)
 """
-COMMANDS = ("index", "ask", "serve", "verify", "catalog", "search")
+COMMANDS = ("index", "ask", "serve", "verify", "catalog", "search", "remove")
 QUESTION = "What is inpainting the task of?"
 
 
@@ -377,7 +377,7 @@ def test_a_search_may_have_the_best_passages_reranked(
 # What is refused, in one line
 
 
-@pytest.mark.parametrize("command", ["ask", "index", "catalog"])
+@pytest.mark.parametrize("command", ["ask", "index", "catalog", "remove"])
 def test_a_document_that_is_no_prompt_is_refused(command: str, tmp_path: Path) -> None:
     wrong = write(tmp_path / "wrong.txt", "Nothing is asked here.\n")
     for path in (wrong, tmp_path / "missing.txt"):
@@ -398,12 +398,12 @@ def test_a_missing_encoder_or_mirror_is_refused(
     assert "missingdoesnotexist" in re.sub(r"[^a-z]", "", shown.refusal)
 
 
-@pytest.mark.parametrize("command", ["ask", "index", "catalog"])
+@pytest.mark.parametrize("command", ["ask", "index", "catalog", "remove"])
 def test_a_data_directory_that_is_a_file_is_refused(
     command: str, data_dir: DataDir, prompt_files: Mapping[str, Path], tmp_path: Path
 ) -> None:
     file = write(tmp_path / "data_dir", "a file")
-    options = ("--data-dir", file) if command == "catalog" else data_dir.at(file)
+    options = ("--data-dir", file) if command in ("catalog", "remove") else data_dir.at(file)
     shown = run(command, prompt_files["colour"], *options, code=2)
     assert re.fullmatch(rf"rag: {file}/sources/\S+: Not a directory", shown.err.splitlines()[-1])
 

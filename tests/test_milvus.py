@@ -93,6 +93,25 @@ def test_a_segment_comes_back_bit_by_bit(chosen: Settings) -> None:
         store.load("4" * 32)
 
 
+def test_what_is_deleted_is_gone_with_every_row_and_the_rest_stays(chosen: Settings) -> None:
+    store, client = open_store(chosen), client_of(open_store(chosen))
+    saved = [segment([f"Fox {n}.", "It runs."], name=f"{n}" * 32) for n in range(5, 9)]
+    for one in saved:
+        store.save(one)
+    half, whole, *stay = (one.name for one in saved)
+    client.delete(PIECES, ids=[f"{half}-0"])  # as a deletion that died leaves it
+    store.delete([half, whole, "4" * 32])
+    tables = [table for table in client.list_collections() if table.startswith("grounded_rag")]
+    rows = [
+        row["segment"]
+        for table in tables
+        for row in client.query(table, filter=f'segment in ["{half}", "{whole}"]')
+    ]
+    assert (len(tables) > 1, rows) == (True, [])
+    assert [content(store.load(name)) for name in stay] == list(map(content, saved[2:]))
+    store.delete(stay)
+
+
 def test_a_second_build_embeds_and_writes_nothing(
     built: Build, chosen: Settings, encoder: Encoder
 ) -> None:

@@ -88,11 +88,10 @@ def cache_document(document: Document, source: Source, settings: Settings) -> No
 
 def cached_document(source: Source, settings: Settings) -> Document | None:
     """The text of a source, where it was read before and its cache file is undamaged."""
-    path = document_path(source, settings)
-    if not path.exists():
-        return None
     try:
-        return Document.from_json(read_checksummed(path).decode())
+        return Document.from_json(read_checksummed(document_path(source, settings)).decode())
+    except FileNotFoundError:
+        return None
     except SegmentError as error:
         log.warning("read again: %s", error)
         return None

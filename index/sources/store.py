@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -179,7 +179,11 @@ class SourceStore:
         sha256 = hashlib.sha256(data).hexdigest()
         source = Source(source_id, media_type, sha256, len(data), origin, version, title)
         path = self.folder / sha256
-        if not (self._holds(source) and path.read_bytes() == data):
+        try:
+            is_here = path.read_bytes() == data
+        except FileNotFoundError:
+            is_here = False
+        if not is_here:
             if not self._swept:
                 self._swept = True
                 files.sweep(self.folder)
@@ -207,6 +211,13 @@ class SourceStore:
         for path in self.folder.glob("ledger/*/*.jsonl"):
             if source := self._newest(files.read(path, Attempt.from_json)):
                 yield source
+
+    def besides(self, source_ids: Collection[str]) -> Iterator[Source]:
+        """Every source, newest or not, of all ids but these, from the whole ledger."""
+        for path in {*self.folder.glob("ledger/*/*.jsonl")}.difference(
+            map(self.ledger, source_ids)
+        ):
+            yield from filter(None, (each.source for each in files.read(path, Attempt.from_json)))
 
     def find(self, source_id: str, sha256: str) -> Source | None:
         """The source under this id that has this hash, newest or not."""

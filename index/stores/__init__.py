@@ -23,6 +23,10 @@ class Store(Protocol):
     def save(self, segment: Segment) -> object:
         """Keep the segment, whole or not at all; where it is here already, nothing changes."""
 
+    def delete(self, names: Collection[str]) -> None:
+        """Remove the segments of these names, or what is left of them; none of them need be here.
+        One whose deletion was interrupted is not there, and deleting it again removes the rest."""
+
     def load(self, name: str) -> Segment:
         """The segment of this name. Raises SegmentError where it is absent or damaged."""
 

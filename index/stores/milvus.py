@@ -95,6 +95,21 @@ class MilvusStore:
         self._write(PIECES, name, pieces, first=1)
         self._write(PIECES, name, [{"content": json.dumps(contents)}])
 
+    def delete(self, names: Collection[str]) -> None:
+        """See Store. Piece 0 goes first, as without it nothing counts; then nothing says which
+        table the passages are in, and all are asked."""
+        listed = sorted(set(names))
+        for start in range(0, len(listed), NAMES_AT_ONCE):
+            these = f"segment in {json.dumps(listed[start : start + NAMES_AT_ONCE])}"
+            with self._speaking() as client:
+                tables = client.list_collections(timeout=SECONDS)
+                of_passages = [t for t in tables if t.startswith(PASSAGES.format(dimension=""))]
+                steps = [(PIECES, f"number == 0 and {these}"), (PIECES, these)]
+                for table, which in (*steps, *((table, these) for table in of_passages)):
+                    if table in tables:
+                        client.load_collection(table, timeout=SECONDS)
+                        client.delete(table, filter=which, timeout=SECONDS)
+
     def load(self, name: str) -> Segment:
         """See Store."""
         ((_, found),) = self.load_all([name])

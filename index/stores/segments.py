@@ -107,6 +107,11 @@ class SegmentStore:
         _date(path)
         return path
 
+    def delete(self, names: Collection[str]) -> None:
+        """See `index.stores.Store`."""
+        for name in names:
+            self.path(name).unlink(missing_ok=True)
+
     def load(self, name: str) -> Segment:
         """The segment of this name, its file read once. Raises SegmentError where it is absent or
         damaged."""
@@ -128,7 +133,7 @@ class SegmentStore:
         _date(self.path(name))
 
     def known(self, names: Collection[str]) -> frozenset[str]:
-        """See `index.stores.Store`."""
+        """See Store."""
         return frozenset(name for name in names if self.holds(name))
 
     def load_all(self, names: Collection[str]) -> Iterator[tuple[str, Segment | SegmentError]]:
@@ -154,9 +159,11 @@ class SegmentStore:
                 yield name, error
 
     def _content(self, name: str) -> bytes:
-        if not self.holds(name):
-            raise SegmentError(f"{self.path(name)} does not exist. Run `rag index` to build it.")
-        return read_checksummed(self.path(name))
+        path = self.path(name)
+        try:
+            return read_checksummed(path)
+        except FileNotFoundError:
+            raise SegmentError(f"{path} does not exist. Run `rag index` to build it.") from None
 
 
 def _date(path: Path) -> None:

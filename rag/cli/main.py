@@ -19,7 +19,7 @@ import typer
 
 from index.errors import RagError
 from index.settings import read_config
-from rag.cli import ask, catalog, config, evaluate, index, search, serve, verify
+from rag.cli import ask, catalog, config, evaluate, index, remove, search, serve, verify
 from rag.cli.options import say, with_verbosity
 
 app = typer.Typer(
@@ -32,7 +32,7 @@ app = typer.Typer(
     epilog="What no option says is taken from the environment (RAG_DATA_DIR, RAG_MIRROR, "
     "RAG_OFFLINE, RAG_MODEL, …) and then from a file of settings: see rag config.",
 )
-for module in (index, ask, serve, verify, catalog, search, config):
+for module in (index, ask, serve, verify, catalog, search, remove, config):
     app.command(module.__name__.rpartition(".")[2])(module.run)
 app.add_typer(evaluate.app, name="evaluate")
 for registered in (*app.registered_commands, *evaluate.app.registered_commands):
