@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from index.encoder import TokenStates
-from rag.support import Finding, Support
+from rag.support import Finding, Pair, Support
 from rag.support.builtin import (
     LEXICAL,
+    READ,
     SOFT,
     BuiltinChecker,
     coefficients,
@@ -39,10 +40,22 @@ class RandomTokens:
         return states
 
 
-CHECKERS = [BuiltinChecker(), BuiltinChecker(RandomTokens())]
+class WordReader:
+    """A reader of pairs that counts words: a logit from -3 to 3."""
+
+    def logits(self, pairs: Sequence[Pair]) -> list[float]:
+        """See PairReader."""
+        return [6 * self._share(*pair) - 3 for pair in pairs]
+
+    def _share(self, statement: str, evidence: Sequence[str]) -> float:
+        own = set(statement.split())
+        return len(own & set(" ".join(evidence).split())) / max(1, len(own))
 
 
-@pytest.mark.parametrize("checker", CHECKERS, ids=["lexical", "soft"])
+CHECKERS = [BuiltinChecker(), BuiltinChecker(RandomTokens(), WordReader())]
+
+
+@pytest.mark.parametrize("checker", CHECKERS, ids=["lexical", READ])
 def test_a_quote_supports_itself_and_not_something_else(checker: BuiltinChecker) -> None:
     itself = checker.check(QUOTE, [QUOTE])
     other = checker.check("Antibodies bind to the spike protein in mice.", [QUOTE])
@@ -124,6 +137,5 @@ def test_of_long_evidence_the_best_chunk_counts() -> None:
 def test_the_coefficients_are_of_these_features() -> None:
     read = coefficients()
     assert tuple(read["lexical"]["weights"]) == LEXICAL
-    assert set(read["soft"]["weights"]) < {*LEXICAL, SOFT}
-    assert SOFT in read["soft"]["weights"]
+    assert {SOFT, READ} < set(read[READ]["weights"]) < {*LEXICAL, SOFT, READ}
     assert read["lexical"]["out_of_fold"]["AUROC, whole articles"] >= 0.76

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -98,6 +99,18 @@ def test_a_bad_line_is_named(tmp_path: Path, line: str) -> None:
         read_labelled_claims(path)
     with pytest.raises(DatasetError, match="cannot be read"):
         read_labelled_claims(tmp_path / "missing.jsonl")
+
+
+def test_labels_may_be_packed_and_of_one_split(tmp_path: Path) -> None:
+    claims = [{"claim": f"{at}", "evidence": ["y"], "supported": True} for at in range(3)]
+    claims[0]["split"], claims[1]["split"] = "train", "dev"
+    path = tmp_path / "labels.jsonl.gz"
+    path.write_bytes(gzip.compress("\n".join(map(json.dumps, claims)).encode()))
+    assert [claim.claim for claim in read_labelled_claims(path)] == ["0", "1", "2"]
+    assert [claim.claim for claim in read_labelled_claims(path, "dev")] == ["1", "2"]
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(DatasetError, match="cannot be read"):
+        read_labelled_claims(path)
 
 
 WORKS = {

@@ -10,8 +10,8 @@ import pytest
 from rag.answer.compose import NO_RELEVANCE
 from rag.answer.model import Answer, Quote, Reference, Statement
 from rag.support import Finding, Pair, Support
-from rag.support.builtin import BuiltinChecker
-from rag.views.warnings import SupportWarning, default_checker, find_support_warnings
+from rag.support.builtin import BuiltinChecker, default_checker
+from rag.views.warnings import SupportWarning, find_support_warnings
 from tests.parts.answers import EMPTY
 
 EVIDENCE = "The network was trained on 40 grey photographs of bridges."
@@ -96,9 +96,9 @@ def test_the_name_of_the_work_counts_as_evidence() -> None:
         assert bool(warnings) == named
 
 
-def test_without_token_states_words_alone_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_model_words_alone_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
-    assert default_checker(offline=True, announce=lines.append).name.startswith("builtin-soft")
+    assert default_checker(offline=True, announce=lines.append).name.startswith("builtin-read")
     assert not lines
     monkeypatch.setattr("index.weights.BUNDLE", "a-package-that-nobody-installed")
     monkeypatch.setenv("HF_HUB_CACHE", "/nonexistent")

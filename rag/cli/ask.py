@@ -187,6 +187,6 @@ def _format(answer: Answer, form: AnswerFormat, pipeline: Pipeline, *, as_line: 
 
 @cache
 def _checker(offline: bool, device: str) -> SupportChecker:
-    from rag.views.warnings import default_checker
+    from rag.support.builtin import default_checker
 
     return default_checker(offline=offline, announce=say, device=device)

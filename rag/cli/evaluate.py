@@ -48,8 +48,7 @@ Mirrors = Annotated[
     list[Path] | None,
     typer.Option("--mirror", help="A folder with the graded prompts' works.", file_okay=False),
 ]
-# Typer takes no list of literals.
-BaselineName = StrEnum("BaselineName", ["langchain", "bm25"])
+BaselineName = StrEnum("BaselineName", ["langchain", "bm25"])  # Typer takes no literals here.
 
 
 @app.command()
@@ -191,8 +190,8 @@ def writers(
     if len(reports) > 1:
         _compare(reports, output)
     links = [f"- [{report.name}]({report.name}/report.md)" for report in reports]
-    page = "\n".join(["# Reports", "", *links, "", *notes]).rstrip()
-    write_output(output / "README.md", f"{page}\n".encode())
+    page = "\n".join(["# Reports", "", *links, "", *notes]).rstrip() + "\n"
+    write_output(output / "README.md", page.encode())
 
 
 @app.command()
@@ -277,6 +276,7 @@ def retrieval(
 @app.command()
 def support(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Labelled claims.")],
+    split: Annotated[str, typer.Option(help="Only claims of this split, or of none.")] = "",
     checker: CheckerName = "",
     offline: options.Offline = False,
     device: options.Device = "",
@@ -287,7 +287,7 @@ def support(
     from rag.evaluation.support import render_json, render_markdown
     from rag.support.builtin import open_checker
 
-    reports = _on_labels(open_checker(checker, offline=offline, device=device), files)
+    reports = _on_labels(open_checker(checker, offline=offline, device=device), files, split)
     typer.echo(render_markdown(reports))
     if output is not None:
         write_output(output, render_json(reports).encode())
@@ -328,8 +328,7 @@ def _graded(paths: Sequence[Path], mirrors: Sequence[Path]) -> list[list[GradedP
     return [read_graded(path, encoder, mirrors) for path in paths]
 
 
-_DETAILS = ("recall_gap", "false_parts", "source_type_")
-"""Measures, or what they begin with, that only the whole report has."""
+_DETAILS = ("recall_gap", "false_parts", "source_type_")  # Measures that only the report has.
 
 
 def _screen(report: Report) -> str:
@@ -373,11 +372,12 @@ def _evaluate(
         )  # fmt: skip
 
 
-def _on_labels(checker: SupportChecker, files: Sequence[Path]) -> list[SupportReport]:
-    from rag.evaluation.datasets import read_labelled_claims
-    from rag.evaluation.support import evaluate_labels
+def _on_labels(
+    checker: SupportChecker, files: Sequence[Path], split: str = ""
+) -> list[SupportReport]:
+    from rag.evaluation.support import evaluate_files
 
-    return [evaluate_labels(checker, read_labelled_claims(path), data=path.stem) for path in files]
+    return evaluate_files(checker, files, split)
 
 
 def _write(report: Report, folder: Path) -> None:

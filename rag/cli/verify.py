@@ -55,6 +55,7 @@ def run(
     from rag.answer.verify import verify
     from rag.pipeline import Pipeline
     from rag.reproduction import reproduce
+    from rag.support.builtin import default_checker
     from rag.views.markdown import counted
     from rag.writers.extractive import ExtractiveWriter
 
@@ -77,9 +78,11 @@ def run(
     for name, verification in verifications.items():
         failures += [f"{name}: {failure}" for failure in verification.failures]
     if strict:
-        pipeline = cache(lambda: Pipeline.of(chosen, ExtractiveWriter(device=chosen.device)))
+        device = chosen.device
+        pipeline = cache(lambda: Pipeline.of(chosen, ExtractiveWriter(device=device)))
+        checker = cache(lambda: default_checker(offline=True, announce=say, device=device))
         for name, answer in answers.items():
-            failures += [f"{name}: {failure}" for failure in reproduce(answer, pipeline)]
+            failures += [f"{name}: {failure}" for failure in reproduce(answer, pipeline, checker)]
     for failure in failures:
         say(failure, always=True)
     outcome = counted(len(failures), "failure") or "verified"

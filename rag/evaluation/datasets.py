@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +19,13 @@ Offsets = tuple[int, int]
 
 
 def read_json_lines(path: Path, kind: type[Record], form: str) -> Iterator[tuple[str, Record]]:
-    """("file:line", record) of each line that is not empty. `form` says in words what was
-    expected. Raises DatasetError, naming file, line and the part that is not of this form."""
+    """("file:line", record) of each line that is not empty of a file, plain or gzipped. `form`
+    says in words what was expected. Raises DatasetError, naming file, line and the part that is
+    not of this form."""
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as file:
+            lines = file.read().split("\n")
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DatasetError(f"{path} cannot be read ({reason}); expected {form}") from error
     adapter = TypeAdapter(kind)
@@ -45,7 +49,7 @@ def first_error(error: ValidationError) -> str:
 @dataclass(frozen=True, slots=True)
 class LabelledClaim:
     """A claim with its evidence, and whether people found it supported by it. Claims about one
-    `question` are not independent; `source` is the data set it comes from."""
+    `question` are not independent; `source` is the data set it comes from, `split` its part."""
 
     claim: str
     evidence: tuple[str, ...]
@@ -53,15 +57,18 @@ class LabelledClaim:
     id: str | int | None = None
     question: str | None = None
     source: str | None = None
+    split: str | None = None
 
 
-def read_labelled_claims(path: Path) -> list[LabelledClaim]:
-    """The labelled claims of a file. Raises DatasetError."""
+def read_labelled_claims(path: Path, split: str = "") -> list[LabelledClaim]:
+    """The labelled claims of a file, those of another split than `split` left out if it is given.
+    Raises DatasetError."""
     form = (
         'a labelled claim, an object with "claim" (text), "evidence" (list of texts) and '
         '"supported" (true or false)'
     )
-    return [claim for _, claim in read_json_lines(path, LabelledClaim, form)]
+    claims = [claim for _, claim in read_json_lines(path, LabelledClaim, form)]
+    return [claim for claim in claims if not split or claim.split in (split, None)]
 
 
 @dataclass(frozen=True, slots=True)

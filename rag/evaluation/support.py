@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from index.build import Notify, silent
 from index.documents.document import Document
 from index.passages import split
 from rag.evaluation import statistics
-from rag.evaluation.datasets import LabelledClaim
+from rag.evaluation.datasets import LabelledClaim, read_labelled_claims
 from rag.evaluation.perturbation import PERTURBED, PerturbedClaim, perturbation_set
 from rag.evaluation.statistics import Estimate, Labels, Values, markdown_table
 from rag.support import Support, SupportChecker
@@ -89,6 +90,17 @@ def word_overlap(claim: str, evidence: Sequence[str]) -> float:
     said = content_stems(claim)
     known = {stem for piece in evidence for stem in content_stems(piece)}
     return len(said & known) / len(said) if said else 0.0
+
+
+def evaluate_files(
+    checker: SupportChecker, files: Sequence[Path], split: str = ""
+) -> list[SupportReport]:
+    """Measure a checker on the claims of each file, those of another split left out. Raises
+    DatasetError."""
+    return [
+        evaluate_labels(checker, read_labelled_claims(path, split), data=path.name.split(".")[0])
+        for path in files
+    ]
 
 
 def evaluate_labels(

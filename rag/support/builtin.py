@@ -1,5 +1,6 @@
 """The built-in support checker: a logistic regression over a few features of words and, where the
-default encoder can be had, an alignment of its token states. Fitted by scripts/train_support.py."""
+default encoder can be had, an alignment of its token states and the logit of the adapted encoder
+that reads the pair (`rag.support.entailment`). Fitted by scripts/train_support.py."""
 
 from __future__ import annotations
 
@@ -9,9 +10,9 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from importlib.resources import files
 from itertools import pairwise
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from index.encoder import LazyEncoder, TokenStates, device_of
 from index.settings import Settings
@@ -19,7 +20,8 @@ from rag.support import Finding, Pair, Support, SupportChecker
 from rag.support.findings import findings
 from rag.support.text import STOPWORDS, all_sentences, content_stems, words
 
-SOFT = "soft"
+COEFFICIENTS = Path(__file__).with_name("coefficients.json")
+SOFT, READ = "soft", "read"
 LEXICAL = (
     "window", "bigrams", "novel", "sentence_share", "evidence_length", "statement_length",
     "wrong_names", "wrong_numbers", "wrong_polarity",
@@ -42,6 +44,13 @@ _ALIKE = 0.7
 
 TokenEncoder = Callable[[Sequence[str]], list[TokenStates]]
 """Texts to the states of their tokens. What lies beyond the model's length has no states."""
+
+
+class PairReader(Protocol):
+    """What reads pairs: see `rag.support.entailment.EntailmentReader`."""
+
+    def logits(self, pairs: Sequence[Pair]) -> list[float]:
+        """A logit of support for each pair, in order."""
 
 
 class CachedTokenStates:
@@ -147,20 +156,21 @@ def _same_root(one: str, other: str) -> bool:
 @cache
 def coefficients() -> dict[str, Any]:
     """The file of the training script: version, and for each set intercept, weights, threshold."""
-    text = (files("rag.support") / "coefficients.json").read_text(encoding="utf-8")
-    return dict(json.loads(text))
+    return dict(json.loads(COEFFICIENTS.read_text(encoding="utf-8")))
 
 
 class BuiltinChecker:
     """Scores any statement that has words against any evidence that has words.
 
     An encoder must be the one whose states the coefficients were fitted on, the default
-    all-MiniLM-L6-v2; without one there are coefficients of their own.
+    all-MiniLM-L6-v2, and comes with a reader; without the two there are coefficients of their own.
     """
 
-    def __init__(self, encoder: TokenEncoder | None = None) -> None:
-        self._encoder = encoder
-        features = "lexical" if encoder is None else "soft"
+    def __init__(
+        self, encoder: TokenEncoder | None = None, reader: PairReader | None = None
+    ) -> None:
+        self._encoder, self._reader = encoder, reader
+        features = "lexical" if reader is None else READ
         self._model = coefficients()[features]
         self.name = f"builtin-{features}-{coefficients()['version']}"
         # Of the best balanced accuracy out of fold on the training data.
@@ -168,11 +178,29 @@ class BuiltinChecker:
 
     def check(self, statement: str, evidence: Sequence[str]) -> Support:
         """Unscored only where one of the two has no words."""
+        return self.check_all([(statement, evidence)])[0]
+
+    def check_all(self, pairs: Iterable[Pair]) -> list[Support]:
+        """See SupportChecker. The texts of many pairs are encoded and read together."""
+        supports = []
+        every = list(pairs)
+        for first in range(0, len(every), _TOGETHER):
+            batch = every[first : first + _TOGETHER]
+            logits = self._reader.logits(batch) if self._reader else [0.0] * len(batch)
+            if self._encoder is not None:
+                self._encoder([text for pair in batch for text in (pair[0], *_chunks(*pair))])
+            supports += [
+                self._support(*pair, logit) for pair, logit in zip(batch, logits, strict=True)
+            ]
+        return supports
+
+    def _support(self, statement: str, evidence: Sequence[str], logit: float) -> Support:
         if not words(statement):
             return Support(None, checker=self.name, reason="the statement has no words")
         if not any(map(words, evidence)):
             return Support(None, checker=self.name, reason="there is no evidence with words")
         features, wrong = features_of(statement, evidence, self._encoder)
+        features[READ] = logit
         score = self._model["intercept"] + sum(
             weight * features[feature] for feature, weight in self._model["weights"].items()
         )
@@ -180,29 +208,33 @@ class BuiltinChecker:
         certain = tuple(item for item in wrong if item.kind != "name" or item.found)
         return Support(1 / (1 + math.exp(-score)), certain, self.name)
 
-    def check_all(self, pairs: Iterable[Pair]) -> list[Support]:
-        """See SupportChecker. The texts of many pairs are encoded together."""
-        supports = []
-        every = list(pairs)
-        for first in range(0, len(every), _TOGETHER):
-            batch = every[first : first + _TOGETHER]
-            if self._encoder is not None:
-                self._encoder([text for pair in batch for text in (pair[0], *_chunks(*pair))])
-            supports += [self.check(*pair) for pair in batch]
-        return supports
-
 
 def open_checker(
-    name: str = "", *, offline: bool = False, token_states: bool = True, device: str = ""
+    name: str = "", *, offline: bool = False, lexical: bool = False, device: str = ""
 ) -> SupportChecker:
-    """The NLI cross-encoder `name` (hub id or folder), or with "" the built-in checker: with the
-    default encoder's token states, or without them. `device` as for `index.encoder.device_of`.
+    """The NLI cross-encoder `name` (hub id or folder), or with "" the built-in checker, with the
+    default encoder or, if `lexical`, without a model. `device` as for `index.encoder.device_of`.
     Raises EncoderError."""
     if name:
         from rag.support.nli import CrossEncoderChecker
 
         return CrossEncoderChecker(name, offline=offline, device=device)
-    if not token_states:
+    if lexical:
         return BuiltinChecker()
+    from rag.support.entailment import EntailmentReader
+
     encoder = LazyEncoder(Settings(offline=offline, device=device_of(device)))
-    return BuiltinChecker(CachedTokenStates(encoder))
+    reader = EntailmentReader(offline=offline, device=device)
+    return BuiltinChecker(CachedTokenStates(encoder), reader)
+
+
+def default_checker(
+    *, offline: bool, announce: Callable[[str], None], device: str = ""
+) -> SupportChecker:
+    """The built-in checker; without a model where the encoder cannot be had for whatever reason,
+    which `announce` is told, since an answer without that part of the check is better than none."""
+    try:
+        return open_checker(offline=offline, device=device)
+    except Exception as error:
+        announce(f"statements are checked without a model: {error}")
+        return open_checker(lexical=True)

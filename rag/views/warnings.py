@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from rag.answer.compose import FIXED
 from rag.answer.model import Answer
 from rag.support import Support, SupportChecker, premise
-from rag.support.builtin import open_checker
 from rag.views.markdown import work_of
 
 MAX_FINDINGS = 3
@@ -52,18 +51,6 @@ def find_support_warnings(
         for (part, statement), support in zip(claims, checker.check_all(pairs), strict=True)
         if support.holds(checker.threshold) is False
     )
-
-
-def default_checker(
-    *, offline: bool, announce: Callable[[str], None], device: str = ""
-) -> SupportChecker:
-    """The built-in checker; without token states where their model cannot be loaded for whatever
-    reason, since an answer without that part of the check is better than none."""
-    try:
-        return open_checker(offline=offline, device=device)
-    except Exception as error:
-        announce(f"statements are checked without token states: {error}")
-        return open_checker(token_states=False)
 
 
 def _why(support: Support) -> str:

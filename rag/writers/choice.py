@@ -18,6 +18,8 @@ from index.errors import WriterError
 from index.settings import WriterKind
 from index.weights import is_path
 from rag.retrieval.evidence import Evidence
+from rag.support import SupportChecker
+from rag.support.builtin import default_checker
 from rag.writers.base import CHAT_KEY, Draft, Writer, error_line
 from rag.writers.chat import FORMS, ChatWriter
 from rag.writers.extractive import ExtractiveWriter
@@ -74,7 +76,10 @@ def open_writer(choice: WriterChoice, *, announce: Callable[[str], None]) -> Wri
         host = _host(choice.base_url) if choice.base_url else ""
         if choice.offline and host not in {"127.0.0.1", "localhost", "::1"}:
             raise WriterError("offline, --writer chat may only ask a server on this machine")
-        return open_chat_model(choice.model, base_url=choice.base_url, settings=settings)
+        checker = _checker(choice, announce)
+        return open_chat_model(
+            choice.model, base_url=choice.base_url, settings=settings, checker=checker
+        )
     try:
         return AutoWriter(_local(choice, announce), announce, choice.device)
     except WriterError as error:
@@ -131,7 +136,11 @@ def _local(choice: WriterChoice, announce: Callable[[str], None]) -> Writer:
             raise
         announce(f"fetching {download}")
         loaded = load_model(model, device=choice.device)
-    return LocalWriter(loaded, settings=choice.settings)
+    return LocalWriter(loaded, settings=choice.settings, checker=_checker(choice, announce))
+
+
+def _checker(choice: WriterChoice, announce: Callable[[str], None]) -> SupportChecker:
+    return default_checker(offline=choice.offline, announce=announce, device=choice.device)
 
 
 def open_chat_model(
@@ -139,11 +148,13 @@ def open_chat_model(
     *,
     base_url: str | None = None,
     settings: WritingSettings = DEFAULT_SETTINGS,
+    checker: SupportChecker | None = None,
     retries: int = RETRIES,
 ) -> ChatWriter:
     """The writer for an OpenAI-compatible server at `base_url`, or for what LangChain's
     `init_chat_model` makes of `model` (`ollama:qwen3`, `anthropic:…`). The key is read from the
-    environment at each request, and stored nowhere."""
+    environment at each request, and stored nowhere. Statements are checked by `checker`, or without
+    a model."""
     if base_url is None:
         from langchain.chat_models import init_chat_model
 
@@ -151,7 +162,7 @@ def open_chat_model(
             chat_model = init_chat_model(model, temperature=settings.temperature)
         except Exception as error:  # Every provider raises its own, as for a key that is missing.
             raise WriterError(f"no chat model {model!r}: {error_line(error)}") from error
-        return ChatWriter(chat_model, name=model, settings=settings)
+        return ChatWriter(chat_model, name=model, settings=settings, checker=checker)
     try:
         import httpx
         from langchain_openai import ChatOpenAI
@@ -181,7 +192,9 @@ def open_chat_model(
         # server asks for by Retry-After, up to two minutes.
         "max_retries": retries,
     }
-    return ChatWriter(ChatOpenAI(**options), name=model, forms=FORMS, settings=settings)
+    return ChatWriter(
+        ChatOpenAI(**options), name=model, forms=FORMS, settings=settings, checker=checker
+    )
 
 
 def _served_at(base_url: str) -> str:

@@ -191,7 +191,7 @@ def main() -> None:
     chosen = Settings(Path(given["--data-dir"]), Path(given["--mirror"]), offline=True)
     opening = partial(open_paced, chosen)
     answering = WorkerProcesses([opening] * workers) if workers > 1 else opening()
-    site = Site(chosen, answering, lambda: open_checker(token_states=False), places=places)
+    site = Site(chosen, answering, lambda: open_checker(lexical=True), places=places)
     rests = serve(site, host="127.0.0.1", bound=bind("127.0.0.1", 0), announce=typer.echo)
     if isinstance(answering, WorkerProcesses):
         answering.close()

@@ -27,7 +27,7 @@ def tiny_site(data_dir: Path, mirror: Path) -> Site:
     settings = Settings(data_dir, mirror, offline=True)
     pipeline = Pipeline(settings, WordEncoder(), PlainWriter())
     answering = PipelineAnswering(pipeline, {"<another>": lambda: PlainWriter("another")})
-    return Site(settings, answering, lambda: open_checker(token_states=False))
+    return Site(settings, answering, lambda: open_checker(lexical=True))
 
 
 def send(app: Guard, method: str, path: str, **request: Any) -> httpx.Response:

@@ -20,9 +20,10 @@ from rag.pipeline import Pipeline
 from rag.plaintext import plain, visible
 from rag.prompt import Asked, Prompt, Work, as_prompt, is_question, prompt_of
 from rag.retrieval.evidence import Evidence
+from rag.support.builtin import default_checker
 from rag.views.highlight import pictures_of
 from rag.views.notebook.display import ShownAnswer, expect
-from rag.views.warnings import default_checker, find_support_warnings
+from rag.views.warnings import find_support_warnings
 from rag.writers.base import Writer
 from rag.writers.choice import WriterChoice, check_kind, open_writer
 

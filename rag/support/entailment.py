@@ -1,0 +1,269 @@
+"""The encoder that is installed anyway, with low-rank adapters (Hu et al. 2021, arXiv 2106.09685)
+in all its layers, reading a statement and its evidence together: a small cross-encoder.
+
+The only module of the built-in checker that knows torch. `scripts.train_entailment` trains what
+an `entailment_network` adds to the encoder; here it is applied.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from index.encoder import batches, device_of, dtype_on
+from index.errors import EncoderError
+from index.settings import DEFAULT_ENCODER
+from index.weights import locate
+from rag.support import Pair
+from rag.support.text import all_sentences, content_stems
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+WEIGHTS = Path(__file__).with_name("weights.safetensors")
+RANK = 16
+STATEMENT_TOKENS, PAIR_TOKENS = 96, 224
+WINDOW, WINDOWS = 260, 6
+"""Characters of evidence that are read at once, and of how many such windows."""
+BATCH_TOKENS = 1_024
+_ALIGNED, _HEAD = 64, 128
+_SHARPNESS = 8.0
+_DROPOUT = 0.1
+
+
+class PairTokens(NamedTuple):
+    """Token ids of a statement and of its evidence, without special tokens."""
+
+    statement: list[int]
+    evidence: list[int]
+
+    @property
+    def length(self) -> int:
+        """With the three special tokens."""
+        return len(self.statement) + len(self.evidence) + 3
+
+
+def windows(
+    statement: str, evidence: Sequence[str], size: int = WINDOW, count: int = WINDOWS
+) -> list[str]:
+    """Of all runs of neighbouring sentences, each as long as `size` characters allow and a longer
+    sentence alone, none within another, the `count` with most of the statement's words, in their
+    own order; at least one."""
+    sentences = [" ".join(sentence.split()) for sentence in all_sentences(evidence)]
+    runs: list[str] = []
+    end = 0
+    for first in range(len(sentences)):
+        last, length = first + 1, len(sentences[first])
+        while last < len(sentences) and length + len(sentences[last]) < size:
+            length += 1 + len(sentences[last])
+            last += 1
+        if last > end:
+            runs.append(" ".join(sentences[first:last]))
+            end = last
+    content = content_stems(statement)
+    shared = [len(content & content_stems(run)) for run in runs]
+    best = sorted(range(len(runs)), key=lambda row: (-shared[row], row))[:count]
+    return [runs[row] for row in sorted(best)] or [""]
+
+
+def entailment_network(encoder: Any) -> torch.nn.Module:
+    """Token ids, their types (0 the statement's, 1 the evidence's) and a mask, each [b, t], to the
+    logits [b] of support. `encoder` is a BERT, whose layers get a low-rank term beside each of
+    their matrices; all that is learned is kept in float32.
+
+    The logit is that of a small network over the state of the first token, the mean states of the
+    two texts, and how well the statement's tokens are met by the evidence's: the mean of their
+    greatest cosines, weighted by what a token says, and a smooth minimum of them.
+    """
+    import torch
+    from torch import nn
+    from torch.nn import functional
+
+    class LowRank(nn.Module):
+        """x ↦ Wx + BAx, with B zero at first."""
+
+        def __init__(self, linear: nn.Linear) -> None:
+            super().__init__()
+            self.linear = linear
+            self.a = nn.Parameter(torch.randn(RANK, linear.in_features) / linear.in_features**0.5)
+            self.b = nn.Parameter(torch.zeros(linear.out_features, RANK))
+            self.register_buffer("whole", None, persistent=False)
+
+        def train(self, mode: bool = True) -> LowRank:
+            if self.training and not mode:  # One product instead of three.
+                own = self.linear.weight
+                self.whole = (own + self.b @ self.a).detach().to(own.dtype)
+            return super().train(mode)
+
+        def forward(self, states: Tensor) -> Tensor:
+            if not self.training:
+                return functional.linear(states, self.whole, self.linear.bias)
+            low = functional.linear(states, self.a.to(states.dtype))
+            added: Tensor = self.linear(states)
+            return added + functional.linear(low, self.b.to(states.dtype))
+
+    class Network(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            width = encoder.config.hidden_size
+            self.encoder = encoder.requires_grad_(False)
+            for layer in encoder.encoder.layer:
+                own = layer.attention.self
+                own.query, own.key, own.value = map(LowRank, (own.query, own.key, own.value))
+                layer.attention.output.dense = LowRank(layer.attention.output.dense)
+                layer.intermediate.dense = LowRank(layer.intermediate.dense)
+                layer.output.dense = LowRank(layer.output.dense)
+            self.types = nn.Parameter(torch.zeros(2, width))
+            self.align = nn.Linear(width, _ALIGNED, bias=False)
+            self.gate = nn.Linear(width, 1)
+            self.hidden = nn.Linear(3 * width + 2, _HEAD)
+            self.logit = nn.Linear(_HEAD, 1)
+
+        def forward(self, ids: Tensor, types: Tensor, mask: Tensor) -> Tensor:
+            words = self.encoder.embeddings.word_embeddings(ids)
+            words = words + functional.embedding(types, self.types).to(words.dtype)
+            states = self.encoder(
+                inputs_embeds=words, token_type_ids=types, attention_mask=mask
+            ).last_hidden_state.float()
+            own, other = (types == 0) & mask, (types == 1) & mask
+            own[:, 0] = False
+            means = [
+                (states * words[:, :, None]).sum(1) / words.sum(1, keepdim=True).clamp(min=1)
+                for words in (own, other)
+            ]
+            aligned = functional.normalize(self.align(states), dim=-1)
+            cosines = (aligned @ aligned.mT).masked_fill(~other[:, None, :], -1.0).amax(-1)
+            gates = self.gate(states)[..., 0].masked_fill(~own, -1e4).softmax(1)
+            met = (gates * cosines).sum(1)
+            least = (-_SHARPNESS * cosines).masked_fill(~own, -1e4).logsumexp(1) / -_SHARPNESS
+            alignment = 4 * torch.stack((met, least), dim=1)
+            both = 4 * means[0] * means[1]
+            row = torch.cat((states[:, 0], means[0], both, alignment), dim=1)
+            row = functional.dropout(row, _DROPOUT, self.training)
+            logits: Tensor = self.logit(functional.gelu(self.hidden(row)))[:, 0]
+            return logits
+
+    return Network()
+
+
+def learned(network: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
+    """What is trained, by name; the rest is the encoder's own."""
+    return {name: p for name, p in network.named_parameters() if p.requires_grad}
+
+
+def collate(pairs: Sequence[PairTokens]) -> tuple[Tensor, Tensor, Tensor]:
+    """Ids, types and mask of a batch, each [b, t]."""
+    import torch
+
+    first, middle = 101, 102  # [CLS] and [SEP] of every BERT's vocabulary
+    shape = len(pairs), max(pair.length for pair in pairs)
+    ids, types = torch.zeros(shape, dtype=torch.long), torch.zeros(shape, dtype=torch.long)
+    mask = torch.zeros(shape, dtype=torch.bool)
+    for row, pair in enumerate(pairs):
+        whole = [first, *pair.statement, middle, *pair.evidence, middle]
+        ids[row, : len(whole)] = torch.tensor(whole)
+        types[row, len(pair.statement) + 2 : len(whole)] = 1
+        mask[row, : len(whole)] = True
+    return ids, types, mask
+
+
+class EntailmentReader:
+    """Logits of support, computed on `device` by the trained weights. Raises EncoderError where
+    the default encoder is not installed and cannot be had."""
+
+    def __init__(self, *, offline: bool = False, device: str = "") -> None:
+        self._folder = locate(DEFAULT_ENCODER, offline=offline)
+        self._device = device_of(device)
+        # A tokenizer's truncation is its state: no two threads may use it at once.
+        self._lock = threading.Lock()
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The encoder's own."""
+        from transformers import AutoTokenizer
+
+        return AutoTokenizer.from_pretrained(str(self._folder), trust_remote_code=False)
+
+    @cached_property
+    def _network(self) -> torch.nn.Module:
+        from safetensors.torch import load_file
+
+        network = self.untrained()
+        weights = {name: tensor.float() for name, tensor in load_file(WEIGHTS).items()}
+        if weights.keys() != learned(network).keys():
+            raise EncoderError(
+                f"{WEIGHTS} holds the weights of another network: install the package anew"
+            )
+        network.load_state_dict(weights, strict=False)
+        return network.eval()
+
+    def untrained(self) -> torch.nn.Module:
+        """The network around the encoder as it is, in the number type the device is fast in."""
+        from transformers import AutoModel
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        encoder = AutoModel.from_pretrained(
+            str(self._folder),
+            trust_remote_code=False,
+            use_safetensors=True,
+            attn_implementation="eager",  # whose gradients take a fraction of the time
+        )
+        network = entailment_network(encoder.to(dtype_on(self._device)))
+        return network.to(self._device)
+
+    def tokens(self, pairs: Sequence[tuple[str, str]]) -> list[PairTokens]:
+        """Of statements, each with a piece of evidence, as much as is read."""
+        texts = [" ".join(text.split()) for pair in pairs for text in pair]
+        with self._lock:
+            ids = self.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
+        cut = [own[:STATEMENT_TOKENS] for own in ids[::2]]
+        return [
+            PairTokens(own, other[: PAIR_TOKENS - 3 - len(own)])
+            for own, other in zip(cut, ids[1::2], strict=True)
+        ]
+
+    def logits(self, pairs: Sequence[Pair]) -> list[float]:
+        """The logit of each pair's support by the window that supports it best, as in MiniCheck
+        (Tang, Laban and Durrett 2024, arXiv 2404.10774)."""
+        read = [(row, text) for row, pair in enumerate(pairs) for text in windows(*pair)]
+        tokens = self.tokens([(pairs[row][0], text) for row, text in read]) if read else []
+        best = [-math.inf] * len(pairs)
+        for (row, _), logit in zip(read, self.score(self._network, tokens), strict=True):
+            best[row] = max(best[row], logit)
+        return best
+
+    def score(self, network: torch.nn.Module, pairs: Sequence[PairTokens]) -> list[float]:
+        """The network's logit of each pair, batched by length. On a CPU each batch is computed by
+        one thread, and several at once: the result does not depend on how many cores there are."""
+        import torch
+
+        result = [0.0] * len(pairs)
+
+        def read(rows: Sequence[int]) -> None:
+            with torch.inference_mode():
+                inputs = [each.to(self._device) for each in collate([pairs[row] for row in rows])]
+                for row, logit in zip(rows, network(*inputs).tolist(), strict=True):
+                    result[row] = logit
+
+        groups = batches([pair.length for pair in pairs], BATCH_TOKENS)
+        if torch.device(self._device).type != "cpu":
+            for rows in groups:
+                read(rows)
+            return result
+        threads = torch.get_num_threads()
+        try:
+            with ThreadPoolExecutor(
+                os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,)
+            ) as pool:
+                list(pool.map(read, groups))
+        finally:
+            torch.set_num_threads(threads)  # new threads start with the latest number
+        return result

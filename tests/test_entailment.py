@@ -1,0 +1,110 @@
+"""The adapted encoder that reads a statement and its evidence together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
+from transformers import AutoModel
+
+from index.errors import EncoderError
+from index.settings import DEFAULT_ENCODER
+from index.weights import locate
+from rag.support import entailment
+from rag.support.entailment import (
+    PAIR_TOKENS,
+    WINDOW,
+    WINDOWS,
+    EntailmentReader,
+    PairTokens,
+    collate,
+    windows,
+)
+
+FILLER = [f"Water number {number} runs over stones and through fields." for number in range(40)]
+ANIMALS = "A brown dog is chasing a black cat across the garden."
+
+
+@pytest.fixture(scope="module")
+def reader() -> EntailmentReader:
+    return EntailmentReader(offline=True, device="cpu")
+
+
+def test_of_long_evidence_the_windows_with_the_statements_words_are_read() -> None:
+    evidence = [*FILLER[:20], "Deep models learn.", *FILLER[20:], "The models are deep."]
+    read = windows("Deep models learn slowly.", evidence)
+    assert len(read) == WINDOWS
+    assert max(map(len, read)) <= WINDOW
+    assert any("Deep models learn." in text for text in read)
+    assert read[-1].endswith("The models are deep.")
+    assert windows("Deep models learn.", ["Models  learn. ", "", "So do we."]) == [
+        "Models learn. So do we.",
+        "So do we.",
+    ]
+    assert windows("Deep models learn.", []) == [""]
+
+
+def test_an_untrained_network_leaves_the_encoder_as_it_is(reader: EntailmentReader) -> None:
+    plain = AutoModel.from_pretrained(str(locate(DEFAULT_ENCODER, offline=True)))
+    network = reader.untrained().eval()
+    ids, types, mask = collate([PairTokens([2003, 2023], [2023, 2003, 2009])])
+    inputs = {"input_ids": ids, "token_type_ids": types, "attention_mask": mask}
+    with torch.inference_mode():
+        states = network.get_submodule("encoder")(**inputs).last_hidden_state.float()
+        cosines = torch.cosine_similarity(states, plain.eval()(**inputs).last_hidden_state, dim=-1)
+    assert cosines.min() > 0.99
+
+
+def test_a_pair_is_bounded_by_special_tokens_and_padded() -> None:
+    ids, types, mask = collate([PairTokens([7], [8, 9]), PairTokens([7], [])])
+    assert ids.tolist() == [[101, 7, 102, 8, 9, 102], [101, 7, 102, 102, 0, 0]]
+    assert types.tolist() == [[0, 0, 0, 1, 1, 1], [0, 0, 0, 1, 0, 0]]
+    assert mask.sum(1).tolist() == [6, 4]
+
+
+def test_a_batch_gives_what_each_pair_gives_alone(reader: EntailmentReader) -> None:
+    pairs = [
+        ("A dog chases a cat.", [ANIMALS]),
+        ("Water runs.", FILLER),
+        (ANIMALS, ["Cats sleep."]),
+    ]
+    alone = [reader.logits([pair])[0] for pair in pairs]
+    assert reader.logits(pairs) == pytest.approx(alone, abs=0.1)
+    assert reader.logits([]) == []
+
+
+def test_it_knows_what_follows_from_what_does_not(reader: EntailmentReader) -> None:
+    follows, other, denied, more = reader.logits(
+        [
+            ("A dog chases a cat.", [ANIMALS]),
+            ("Antibodies bind to the spike protein.", [ANIMALS]),
+            ("No dog is chasing a cat.", [ANIMALS]),
+            ("A dog chases a cat because it is hungry.", [ANIMALS]),
+        ]
+    )
+    assert follows > 0
+    assert max(other, denied, more) < 0
+
+
+@given(st.text(max_size=60), st.lists(st.text(max_size=60), max_size=3))
+def test_any_pair_fits_the_network(
+    reader: EntailmentReader, statement: str, evidence: list[str]
+) -> None:
+    pieces = windows(statement, evidence * 9)
+    for tokens in reader.tokens([(statement * 9, piece) for piece in pieces]):
+        assert tokens.length <= PAIR_TOKENS
+
+
+def test_weights_of_another_encoder_are_refused(
+    reader: EntailmentReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = load_file(entailment.WEIGHTS)
+    other = {f"encoder.decoder.{name}": weights[name] for name in weights}
+    save_file(other, tmp_path / "weights.safetensors")
+    monkeypatch.setattr(entailment, "WEIGHTS", tmp_path / "weights.safetensors")
+    with pytest.raises(EncoderError, match="install the package anew"):
+        EntailmentReader(offline=True, device="cpu").logits([("Dogs run.", [ANIMALS])])
