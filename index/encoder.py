@@ -194,7 +194,7 @@ class LazyEncoder:
                 vectors = item["token_embeddings"][own][1:-1].float().cpu().numpy()
                 states[row] = TokenStates(tuple(tokens), unit(vectors))
 
-        self._run(read, batches(lengths, self._batch_tokens))
+        run_groups(read, batches(lengths, self._batch_tokens), self._threads)
         return [states[row] for row in range(len(texts))]
 
     def count_tokens(self, text: str) -> int:
@@ -232,28 +232,28 @@ class LazyEncoder:
         def fill(rows: Sequence[int]) -> None:
             vectors[rows] = unit(compute(rows))
 
-        self._run(fill, groups)
+        run_groups(fill, groups, self._threads)
         return vectors
 
-    def _run(
-        self, compute: Callable[[Sequence[int]], None], groups: Sequence[Sequence[int]]
-    ) -> None:
-        """`compute` on each group of rows, on every thread one."""
-        if not self._threads:
-            for rows in groups:
-                compute(rows)
-            return
-        import torch
 
-        before = torch.get_num_threads()
-        try:
-            with ThreadPoolExecutor(
-                self._threads, initializer=torch.set_num_threads, initargs=(1,)
-            ) as pool:
-                list(pool.map(compute, groups))
-        finally:
-            # The number is set per thread, and new threads start with the latest one.
-            torch.set_num_threads(before)
+def run_groups(
+    compute: Callable[[Sequence[int]], None], groups: Sequence[Sequence[int]], threads: int
+) -> None:
+    """`compute` on each group of rows, each by one of so many threads; with 0, as it is called. The
+    result does not depend on their number."""
+    if not threads:
+        for rows in groups:
+            compute(rows)
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            list(pool.map(compute, groups))
+    finally:
+        # The number is set per thread, and new threads start with the latest one.
+        torch.set_num_threads(before)
 
 
 def load_encoder(name: str = DEFAULT_ENCODER, *, offline: bool = False) -> Encoder:

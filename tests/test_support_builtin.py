@@ -15,11 +15,12 @@ from rag.support import Finding, Pair, Support
 from rag.support.builtin import (
     LEXICAL,
     READ,
+    READ_LONG,
     SOFT,
     BuiltinChecker,
     coefficients,
     features_of,
-    soft_alignment,
+    soft_alignments,
 )
 
 QUOTE = "The encoder has 12 layers, and we train it on ImageNet for 90 epochs."
@@ -99,43 +100,46 @@ def test_features_by_hand() -> None:
     features, wrong = features_of(
         "Deep models learn mathematical objects.",
         ["Models are deep. They learn mathematics. Cats sleep."],
-        None,
     )
     assert tuple(features) == LEXICAL
     assert features["window"] == pytest.approx(4 / 5)
-    assert features["novel"] == 1
-    assert features["bigrams"] == pytest.approx(1 / 4)
-    assert features["evidence_length"] == pytest.approx(np.log1p(8))
-    assert features["statement_length"] == pytest.approx(np.log(5))
-    assert wrong == ()
+    assert features["sentence_share"] == pytest.approx(1)
+    assert features["evidence_length"] == pytest.approx(np.log1p(6))
+    assert (features["new_quantities"], features["new_names"], wrong) == (0, 0, ())
+    features, _ = features_of("It has 3 of the moons of Mars.", ["Saturn has 4 moons."])
+    assert (features["new_quantities"], features["findings"]) == (1, 1)
+    assert features["new_names"] == pytest.approx(1 / 3)
 
 
 def test_citation_marks_of_a_statement_are_none_of_its_words() -> None:
-    assert features_of("Models learn [3].", ["Models learn."], None) == features_of(
-        "Models learn.", ["Models learn."], None
+    assert features_of("Models learn [3].", ["Models learn."]) == features_of(
+        "Models learn.", ["Models learn."]
     )
 
 
+def aligned(statement: str, evidence: Sequence[str]) -> float:
+    return soft_alignments(RandomTokens(), [("water", [""]), (statement, evidence)])[1]
+
+
 def test_soft_alignment_by_hand() -> None:
-    encoder = RandomTokens()
-    same = soft_alignment("deep models learn", ["deep models learn well"], encoder)
+    same = aligned("deep models learn", ["deep models learn well"])
     assert same == pytest.approx(1.0, abs=1e-6)
-    (states,) = encoder(["deep models water"])
+    (states,) = RandomTokens()(["deep models water"])
     nearest = max(float(states.vectors[1] @ states.vectors[at]) for at in (0, 2))
-    half = soft_alignment("deep models", ["deep water"], encoder)
+    half = aligned("deep models", ["deep water"])
     assert half == pytest.approx((1 + nearest) / 2, abs=1e-6)
-    assert soft_alignment("deep", [""], encoder) == 0.0
+    assert aligned("deep", [""]) == 0.0
 
 
 def test_of_long_evidence_the_best_chunk_counts() -> None:
-    encoder = RandomTokens()
     filler = ["Water runs over stones and through fields for many days. " * 20]
     evidence = [*filler, "Deep models learn.", *filler]
-    assert soft_alignment("deep models learn.", evidence, encoder) == pytest.approx(1, abs=1e-6)
+    assert aligned("deep models learn.", evidence) == pytest.approx(1, abs=1e-6)
 
 
 def test_the_coefficients_are_of_these_features() -> None:
     read = coefficients()
     assert tuple(read["lexical"]["weights"]) == LEXICAL
-    assert {SOFT, READ} < set(read[READ]["weights"]) < {*LEXICAL, SOFT, READ}
+    meanings = {SOFT, READ, READ_LONG}
+    assert meanings < set(read[READ]["weights"]) < {*LEXICAL, *meanings}
     assert read["lexical"]["out_of_fold"]["AUROC, whole articles"] >= 0.76

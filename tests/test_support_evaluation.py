@@ -28,9 +28,8 @@ from rag.evaluation.support import (
     render_json,
     render_markdown,
 )
-from rag.support import Finding, Pair, Support
+from rag.support import Finding, Pair, Support, sentences
 from rag.support.builtin import BuiltinChecker
-from rag.support.text import all_sentences
 from tests.parts import SHARED
 
 LABELS = SHARED / "eval/support/attributionbench_dev.jsonl"
@@ -175,7 +174,7 @@ def test_the_report_counts_by_rule_by_probability_and_either() -> None:
 @pytest.mark.skipif(not PAPERS.exists(), reason="needs ../shared/eval/retrieval")
 def test_perturbations_of_real_papers_are_found_and_paraphrases_left_alone() -> None:
     works = {
-        row["id"]: [" ".join(sentence.split()) for sentence in all_sentences([row["text"]])]
+        row["id"]: [" ".join(sentence.split()) for sentence in sentences([row["text"]])]
         for row in map(json.loads, PAPERS.read_text(encoding="utf-8").splitlines())
     }
     report = evaluate_perturbations(BuiltinChecker(), perturbation_set(works, per_kind=40))

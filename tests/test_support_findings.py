@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.support.findings import findings
-from rag.support.text import all_sentences, names, plain, words
+from rag.support import sentences
+from rag.support.findings import findings, tokens
+from rag.support.quantities import unmarked
 
 
 def found_in(statement: str, *evidence: str) -> list[tuple[str, str]]:
@@ -17,7 +20,7 @@ def found_in(statement: str, *evidence: str) -> list[tuple[str, str]]:
 # Statement | evidence | a finding: its kind and the statement's words.
 WRONG = """
 It does not need labels. | It needs labels. | negation: not
-It needs labels. | It does not need labels. | negation: labels
+It needs labels. | It does not need labels. | negation: needs
 It converges without warm-up. | It converges with warm-up. | comparison: without
 The outputs are stable and may not drift over time. | \
 The outputs are stable and may drift over time. | negation: not
@@ -31,6 +34,9 @@ It is trained on ImageNet. | It is trained on CIFAR-10. | name: ImageNet
 It was written by Jane Smith. | It was written by Jane Doe. | name: Smith
 The team first trained Alice and then Bob on the data. | \
 The team first trained Bob and then Alice on the data. | name: Alice
+It takes 77 hours and needs 12 cards to fill a hole. | It fills the hole. | number: 77 hours
+Paris is larger than London. | London is larger than Paris. | comparison: larger
+It ran for 3 hours or more. | It ran for 3 hours or less. | comparison: 3 hours or more
 It uses GPT-3 as a judge. | It uses GPT-4 as a judge. | name: GPT-3
 It has 8 layers and 12 heads in all. | It has 12 layers and 8 heads in all. | number: 8
 """
@@ -43,6 +49,7 @@ It is unstable. | It is not stable.
 GPT-4 underperforms BERT. | BERT outperforms GPT-4.
 BERT is outperformed by GPT-4. | GPT-4 outperforms BERT.
 BERT is slower than GPT-4. | GPT-4 is faster than BERT.
+BERT is slower than GPT-4 on all tasks. | GPT-4 is faster than BERT on all tasks.
 It uses a GAN. | It uses a generative adversarial network.
 It uses a Convolutional Neural Network. | It uses a CNN.
 Two GANs, GPT4 and Pytorch are used. | Two GAN, GPT-4 and PyTorch are used.
@@ -67,21 +74,22 @@ def test_leaves_honest_paraphrases_alone(case: str) -> None:
 
 def test_a_name_does_not_merely_begin_a_sentence() -> None:
     text = "Training is hard. However, Adam helps ResNet-50 and mAP. See Figure 3."
-    assert [name.text for name in names(text)] == ["Adam", "ResNet-50", "mAP"]
+    assert [token.text for token in tokens(text) if token.named] == ["Adam", "ResNet-50", "mAP"]
 
 
 def test_sentences_do_not_end_at_abbreviations() -> None:
     text = "Smith et al. Showed it, cf. Fig. 3. It works! Does it? Yes (J. Doe)."
-    assert all_sentences([text]) == [
+    assert sentences([text]) == [
         "Smith et al. Showed it, cf. Fig. 3.", "It works!", "Does it?", "Yes (J. Doe).",
     ]  # fmt: skip
 
 
 @given(st.text(max_size=200))
-def test_plain_keeps_the_length_and_words_are_slices(text: str) -> None:
-    assert len(plain(text)) == len(text)
-    for word in words(text):
-        assert plain(text)[word.start : word.end] == word.text
+def test_tokens_are_slices_in_order(text: str) -> None:
+    every = tokens(text)
+    assert len(unmarked(text)) == len(text)
+    assert [unmarked(text)[it.start : it.end] for it in every] == [it.text for it in every]
+    assert all(one.end <= other.start for one, other in pairwise(every))
 
 
 @given(st.text(max_size=150), st.lists(st.text(max_size=80), max_size=3))

@@ -20,8 +20,8 @@ from rag.evaluation import statistics
 from rag.evaluation.datasets import LabelledClaim, read_labelled_claims
 from rag.evaluation.perturbation import PERTURBED, PerturbedClaim, perturbation_set
 from rag.evaluation.statistics import Estimate, Labels, Values, markdown_table
+from rag.retrieval.scoring import terms
 from rag.support import Support, SupportChecker
-from rag.support.text import content_stems
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +87,8 @@ BINS = 10
 
 def word_overlap(claim: str, evidence: Sequence[str]) -> float:
     """The share of a claim's content words that the evidence has: the floor of every checker."""
-    said = content_stems(claim)
-    known = {stem for piece in evidence for stem in content_stems(piece)}
+    said = set(terms(claim))
+    known = {term for piece in evidence for term in terms(piece)}
     return len(said & known) / len(said) if said else 0.0
 
 

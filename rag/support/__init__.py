@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from index.passages import sentence_spans
+
 FindingKind = Literal[
     "number", "unit", "sign", "percentage", "date", "comparison", "negation", "name"
 ]
@@ -88,3 +90,8 @@ class SupportChecker(Protocol):
 def premise(work: str, text: str) -> str:
     """A piece of evidence under the name of its work, which is a paragraph of its own."""
     return f"{work}\n\n{text}" if work else text
+
+
+def sentences(evidence: Iterable[str]) -> list[str]:
+    """The sentences of every piece of evidence, in order."""
+    return [text[start:end] for text in evidence for start, end in sentence_spans(text)]

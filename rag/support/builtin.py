@@ -7,39 +7,31 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from functools import cache
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from index.encoder import LazyEncoder, TokenStates, device_of
 from index.settings import Settings
+from rag.retrieval.scoring import terms
 from rag.support import Finding, Pair, Support, SupportChecker
-from rag.support.findings import findings
-from rag.support.text import STOPWORDS, all_sentences, content_stems, words
+from rag.support.entailment import windows
+from rag.support.findings import Comparison, findings
+from rag.support.quantities import CITED
 
 COEFFICIENTS = Path(__file__).with_name("coefficients.json")
-SOFT, READ = "soft", "read"
+SOFT, READ, READ_LONG = "soft", "read", "read_long"
 LEXICAL = (
-    "window", "bigrams", "novel", "sentence_share", "evidence_length", "statement_length",
-    "wrong_names", "wrong_numbers", "wrong_polarity",
+    "window", "sentence_share", "evidence_length", "new_quantities", "new_names", "findings",
 )  # fmt: skip
 
-# Of longer evidence, so many sentences with most of the statement's words are aligned.
-_SENTENCES = 24
-# Characters, about 180 tokens: below the 256 that the default encoder reads.
-_CHUNK = 700
-# Texts whose token states are cached; pairs whose texts are encoded together, far fewer texts.
-_CACHED = 4096
+# Characters, about 180 tokens, of evidence that is aligned at once, below the 256 that the default
+# encoder reads; and of how many such chunks.
+_CHUNK, _CHUNKS = 700, 6
+# Pairs whose texts are encoded together.
 _TOGETHER = 64
 _READABLE = re.compile(r"[^\W_]")
-_CITATION = re.compile(r"\[\d{1,3}\]")
-_KIND = {"name": "wrong_names", "comparison": "wrong_polarity", "negation": "wrong_polarity"}
-# Shorter stems must be equal; longer ones may differ in the last three tenths.
-_ROOT = 5
-_ALIKE = 0.7
 
 
 TokenEncoder = Callable[[Sequence[str]], list[TokenStates]]
@@ -53,104 +45,64 @@ class PairReader(Protocol):
         """A logit of support for each pair, in order."""
 
 
-class CachedTokenStates:
-    """The TokenEncoder of `encoder`, with a cache."""
-
-    def __init__(self, encoder: LazyEncoder) -> None:
-        self._encoder = encoder
-        self._cache: dict[str, TokenStates] = {}
-
-    def __call__(self, texts: Sequence[str]) -> list[TokenStates]:
-        """See TokenEncoder."""
-        if len(self._cache) + len(texts) > _CACHED:
-            self._cache.clear()
-        missing = [text for text in dict.fromkeys(texts) if text not in self._cache]
-        if missing:
-            self._cache |= dict(zip(missing, self._encoder.token_states(missing), strict=True))
-        return [self._cache[text] for text in texts]
+def soft_alignments(encoder: TokenEncoder, pairs: Sequence[Pair]) -> list[float]:
+    """For each pair the mean cosine of the statement's content tokens to the nearest token of one
+    chunk of the evidence, the best chunk; 0 where either has no tokens."""
+    rows = [(pair[0], *windows(*pair, _CHUNK, _CHUNKS)) for pair in pairs]
+    texts = [*dict.fromkeys(text for row in rows for text in row)]
+    states = dict(zip(texts, encoder(texts), strict=True))
+    return [_alignment(*(states[text] for text in row)) for row in rows]
 
 
-def soft_alignment(statement: str, evidence: Sequence[str], encoder: TokenEncoder) -> float:
-    """Mean cosine of the statement's content tokens to the nearest token of one chunk of the
-    evidence, the best chunk; 0 where either has no tokens."""
-    own, *chunks = encoder([statement, *_chunks(statement, evidence)])
-    content = [
-        at
-        for at, token in enumerate(own.tokens)
-        if _READABLE.search(token) and token not in STOPWORDS
-    ]
+def _alignment(own: TokenStates, *chunks: TokenStates) -> float:
+    content = [at for at, token in enumerate(own.tokens) if terms(token)]
     vectors = own.vectors[content or range(len(own.tokens))]
     cosines = [vectors @ chunk.vectors.T for chunk in chunks if own.tokens and chunk.tokens]
     return max((float(it.max(axis=1).mean()) for it in cosines), default=0.0)
 
 
-def _chunks(statement: str, evidence: Sequence[str]) -> list[str]:
-    sentences = list(filter(_READABLE.search, all_sentences(evidence)))
-    if len(sentences) > _SENTENCES:
-        content = content_stems(statement)
-        shared = [len(content & content_stems(sentence)) for sentence in sentences]
-        order = sorted(range(len(sentences)), key=lambda at: -shared[at])
-        sentences = [sentences[at] for at in sorted(order[:_SENTENCES])]
-    chunks: list[str] = []
-    for sentence in sentences:
-        if chunks and len(chunks[-1]) + len(sentence) <= _CHUNK:
-            chunks[-1] += " " + sentence
-        else:
-            chunks.append(sentence)
-    return chunks
-
-
 def features_of(
-    statement: str, evidence: Sequence[str], encoder: TokenEncoder | None
+    statement: str, evidence: Sequence[str]
 ) -> tuple[dict[str, float], tuple[Finding, ...]]:
-    """The features of a pair, those named by LEXICAL and with an encoder SOFT, and its findings.
+    """The features of a pair named by LEXICAL, and its findings.
 
-    `window`: share of the content words met by two neighbouring sentences, the best two;
-    `bigrams`: share of the neighbouring word pairs that the evidence has; `novel`: how many
-    content words nothing meets; `sentence_share`: share of a sentence's content that the statement
-    takes up, the best sentence; lengths are logarithms of word counts; the last three count
-    findings, two at most.
+    `window`: share of the statement's content words and quantities that three neighbouring
+    sentences have, the best three; `sentence_share`: share of a sentence's, the best sentence's;
+    `evidence_length`: logarithm of its content words; `new_quantities`: share of the statement's
+    quantities that no evidence has; `new_names`: how many of its names, as a share of its content;
+    `findings`: their number, two at most.
     """
     wrong = findings(statement, evidence)
-    counts = Counter(_KIND.get(finding.kind, "wrong_numbers") for finding in wrong)
-    unmarked = _CITATION.sub(lambda mark: " " * len(mark[0]), statement)
-    content = content_stems(unmarked)
-    sentences = [sentence for sentence in all_sentences(evidence) if words(sentence)]
-    stems = [content_stems(sentence) for sentence in sentences]
-    met = _met(content, stems)
-    windows = [one | two for one, two in pairwise(met)] or met
-    shares = [len(its) / max(1, len(all_its)) for its, all_its in zip(met, stems, strict=True)]
-    known = set().union(*map(_bigrams, sentences))
-    bigrams = _bigrams(unmarked)
-    size = max(1, len(content))
+    pair = Comparison(statement, evidence)
+    known = frozenset[str]().union(*pair.keys)
+    own, *stems = (
+        {it.key for it in its if it.content or (it.quantity and it.quantity.bound != CITED)}
+        for its in (pair.own, *pair.theirs)
+    )
+    joined = [own & set[str]().union(*stems[at : at + 3]) for at in range(len(stems))]
+    # Armenian is met by Armenia.
+    roots = {key[:5] for key in known if len(key) >= 5}
+    names = {it.key for it in pair.own if it.named and it.key not in known
+             and not (len(it.key) >= 6 and it.key[:5] in roots)}  # fmt: skip
+    definite = [it for it in pair.own if it.quantity and it.quantity.is_definite]
     features = {
-        "window": max(map(len, windows), default=0) / size,
-        "bigrams": len(bigrams & known) / max(1, len(bigrams)),
-        "novel": float(len(content.difference(*met))),
-        "sentence_share": max(shares, default=0.0),
-        "evidence_length": math.log1p(sum(len(words(sentence)) for sentence in sentences)),
-        "statement_length": math.log(size),
-        **{name: float(min(2, counts[name])) for name in LEXICAL if name.startswith("wrong_")},
+        "window": max(map(len, joined), default=0) / max(1, len(own)),
+        "sentence_share": max((len(own & its) / max(1, len(its)) for its in stems), default=0.0),
+        "evidence_length": math.log1p(sum(token.content for its in pair.theirs for token in its)),
+        "new_quantities": len(pair.missing()) / max(1, len(definite)),
+        "new_names": len(names) / max(1, len(own)),
+        "findings": float(min(2, len(wrong))),
     }
-    if encoder is not None:
-        features[SOFT] = soft_alignment(statement, evidence, encoder)
     return features, wrong
 
 
-def _bigrams(text: str) -> set[tuple[str, str]]:
-    return {(one.stem, two.stem) for one, two in pairwise(words(text))}
-
-
-def _met(content: set[str], stems: Sequence[set[str]]) -> list[set[str]]:
-    """For each sentence, which of the statement's stems it has, if in another form."""
-    every = set().union(*stems)
-    forms = {stem: {other for other in every if _same_root(stem, other)} for stem in content}
-    return [{stem for stem in content if forms[stem] & its} for its in stems]
-
-
-def _same_root(one: str, other: str) -> bool:
-    size = max(_ROOT, math.ceil(_ALIKE * max(len(one), len(other))))
-    return one == other or (min(len(one), len(other)) >= size and one[:size] == other[:size])
+def with_meanings(features: Mapping[str, float], meanings: Mapping[str, float]) -> dict[str, float]:
+    """The features with SOFT and READ, and READ_LONG: the longer the evidence, the less the logit
+    of its best window says."""
+    both = {**features, **meanings}
+    if READ in meanings:
+        both[READ_LONG] = meanings[READ] * features["evidence_length"]
+    return both
 
 
 @cache
@@ -169,8 +121,10 @@ class BuiltinChecker:
     def __init__(
         self, encoder: TokenEncoder | None = None, reader: PairReader | None = None
     ) -> None:
-        self._encoder, self._reader = encoder, reader
-        features = "lexical" if reader is None else READ
+        self._meanings: dict[str, Callable[[Sequence[Pair]], list[float]]] = {}
+        if encoder is not None and reader is not None:
+            self._meanings = {SOFT: partial(soft_alignments, encoder), READ: reader.logits}
+        features = READ if self._meanings else "lexical"
         self._model = coefficients()[features]
         self.name = f"builtin-{features}-{coefficients()['version']}"
         # Of the best balanced accuracy out of fold on the training data.
@@ -186,27 +140,23 @@ class BuiltinChecker:
         every = list(pairs)
         for first in range(0, len(every), _TOGETHER):
             batch = every[first : first + _TOGETHER]
-            logits = self._reader.logits(batch) if self._reader else [0.0] * len(batch)
-            if self._encoder is not None:
-                self._encoder([text for pair in batch for text in (pair[0], *_chunks(*pair))])
-            supports += [
-                self._support(*pair, logit) for pair, logit in zip(batch, logits, strict=True)
-            ]
+            values = {name: meaning(batch) for name, meaning in self._meanings.items()}
+            for row, pair in enumerate(batch):
+                features, wrong = features_of(*pair)
+                meanings = {name: own[row] for name, own in values.items()}
+                supports.append(self._support(pair, with_meanings(features, meanings), wrong))
         return supports
 
-    def _support(self, statement: str, evidence: Sequence[str], logit: float) -> Support:
-        if not words(statement):
+    def _support(
+        self, pair: Pair, features: Mapping[str, float], wrong: tuple[Finding, ...]
+    ) -> Support:
+        if not _READABLE.search(pair[0]):
             return Support(None, checker=self.name, reason="the statement has no words")
-        if not any(map(words, evidence)):
+        if not any(map(_READABLE.search, pair[1])):
             return Support(None, checker=self.name, reason="there is no evidence with words")
-        features, wrong = features_of(statement, evidence, self._encoder)
-        features[READ] = logit
-        score = self._model["intercept"] + sum(
-            weight * features[feature] for feature, weight in self._model["weights"].items()
-        )
-        # A name that is merely missing weighs in the score: most false alarms were such names.
-        certain = tuple(item for item in wrong if item.kind != "name" or item.found)
-        return Support(1 / (1 + math.exp(-score)), certain, self.name)
+        weights = self._model["weights"].items()
+        score = self._model["intercept"] + sum(its * features[name] for name, its in weights)
+        return Support(1 / (1 + math.exp(-score)), wrong, self.name)
 
 
 def open_checker(
@@ -225,7 +175,7 @@ def open_checker(
 
     encoder = LazyEncoder(Settings(offline=offline, device=device_of(device)))
     reader = EntailmentReader(offline=offline, device=device)
-    return BuiltinChecker(CachedTokenStates(encoder), reader)
+    return BuiltinChecker(encoder.token_states, reader)
 
 
 def default_checker(

@@ -11,17 +11,16 @@ import math
 import os
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from index.encoder import batches, device_of, dtype_on
+from index.encoder import batches, device_of, dtype_on, run_groups
 from index.errors import EncoderError
 from index.settings import DEFAULT_ENCODER
 from index.weights import locate
-from rag.support import Pair
-from rag.support.text import all_sentences, content_stems
+from rag.retrieval.scoring import terms
+from rag.support import Pair, sentences
 
 if TYPE_CHECKING:
     import torch
@@ -56,19 +55,18 @@ def windows(
     """Of all runs of neighbouring sentences, each as long as `size` characters allow and a longer
     sentence alone, none within another, the `count` with most of the statement's words, in their
     own order; at least one."""
-    sentences = [" ".join(sentence.split()) for sentence in all_sentences(evidence)]
+    pieces = [" ".join(sentence.split()) for sentence in sentences(evidence)]
     runs: list[str] = []
     end = 0
-    for first in range(len(sentences)):
-        last, length = first + 1, len(sentences[first])
-        while last < len(sentences) and length + len(sentences[last]) < size:
-            length += 1 + len(sentences[last])
+    for first in range(len(pieces)):
+        last = first + 1
+        while last < len(pieces) and len(" ".join(pieces[first : last + 1])) <= size:
             last += 1
         if last > end:
-            runs.append(" ".join(sentences[first:last]))
+            runs.append(" ".join(pieces[first:last]))
             end = last
-    content = content_stems(statement)
-    shared = [len(content & content_stems(run)) for run in runs]
+    content = set(terms(statement))
+    shared = [len(content.intersection(terms(run))) for run in runs]
     best = sorted(range(len(runs)), key=lambda row: (-shared[row], row))[:count]
     return [runs[row] for row in sorted(best)] or [""]
 
@@ -241,8 +239,7 @@ class EntailmentReader:
         return best
 
     def score(self, network: torch.nn.Module, pairs: Sequence[PairTokens]) -> list[float]:
-        """The network's logit of each pair, batched by length. On a CPU each batch is computed by
-        one thread, and several at once: the result does not depend on how many cores there are."""
+        """The network's logit of each pair, batched by length."""
         import torch
 
         result = [0.0] * len(pairs)
@@ -254,16 +251,6 @@ class EntailmentReader:
                     result[row] = logit
 
         groups = batches([pair.length for pair in pairs], BATCH_TOKENS)
-        if torch.device(self._device).type != "cpu":
-            for rows in groups:
-                read(rows)
-            return result
-        threads = torch.get_num_threads()
-        try:
-            with ThreadPoolExecutor(
-                os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,)
-            ) as pool:
-                list(pool.map(read, groups))
-        finally:
-            torch.set_num_threads(threads)  # new threads start with the latest number
+        on_cpu = torch.device(self._device).type == "cpu"
+        run_groups(read, groups, (os.cpu_count() or 1) if on_cpu else 0)
         return result

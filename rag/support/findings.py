@@ -1,302 +1,320 @@
-"""Everything in a statement that is wrong by rule: the findings of all kinds, in order.
+"""Findings: a quantity, date, comparison, negation or name of a statement that its evidence lacks
+or contradicts, each of which a person can check by eye.
 
-A pair is examined by content (what the statement has and the whole evidence has not) and by place:
-aligned with the sentence it is most like, the words at the same place are compared.
+Both texts are read into tokens: words by their stem, quantities by their value in a base unit,
+however they are written (0.5 s and 500 ms, twenty-five and 25, 1.5B and 1,500 million). Then
+
+- by place: the statement is aligned with the sentence it is most like, and where they are nearly
+  the same sentence, quantities, opposites, negations and names at one place are compared;
+- by content: a quantity that all the evidence lacks or bounds otherwise, a comparison of two names
+  that it turns round, and a denial of what its likest sentences say plainly are findings as well.
 """
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import SequenceMatcher
+from functools import lru_cache
 
-from rag.support import Finding, Located
-from rag.support.numbers import number_finding, number_findings
-from rag.support.quantities import Quantity, quantities
-from rag.support.text import (
-    COMPARATIVES,
-    DENIALS,
-    LEXICON,
-    POLES,
-    STOPWORDS,
-    Name,
-    NameIndex,
-    Pole,
-    Word,
-    all_sentences,
-    disjoint,
-    finding_at,
-    names,
-    negated,
-    negations,
-    opposed,
-    overlap,
-    words,
+from rag.retrieval.scoring import terms
+from rag.support import Finding, FindingKind, Located, sentences
+from rag.support.quantities import CITED, Quantity, quantities, unmarked
+
+# Shares of a statement's content words that one sentence has: from _TOUCHED on, a quantity in
+# digits is missed where the evidence lacks it, from _CERTAIN on one in words and a month as well;
+# from _ALIGNED on, the two are compared by place. What sentences say plainly may be denied from
+# _DENIED on, and within _BAND of the best.
+_TOUCHED, _CERTAIN, _ALIGNED, _DENIED, _BAND = 0.2, 0.75, 0.5, 0.35, 0.3
+# Below this ratio (difflib) the places of two sentences do not correspond; more tokens than
+# _PHRASE are another phrase, not another word; names more than _REACH tokens off are not compared.
+_ALIKE, _PHRASE, _REACH = 0.6, 4, 10
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Of the negations only adverbs deny by content: "without", "fails" are compared by place alone.
+_ADVERBS = _words("not no never cannot")
+_NEGATIONS = _ADVERBS | _words(
+    "none neither nor without nothing nobody nowhere hardly scarcely barely unable lack lacks "
+    "lacked lacking fail fails failed failing unlikely impossible"
 )
+_IDLE = re.compile(r"(?i:(?:not|\w+n't) (?:only|just|merely)\b|whether or not|no\. ?\d|no warning)")
+_NOT_ALL = re.compile(r"(?i:(?:may|might) not\b|not (?:all|every|necessarily)\b)")
+# Stems of words that a statement may render as a negation.
+_DENIALS = _words(
+    "against prohibit forbid ban refus reject deni deny exclud avoid prevent instead stop ceas "
+    "elimin absent absenc non"
+)
+# A negation reaches no further than its clause.
+_CLAUSE = re.compile(r"[,;:.!?()]|\b(?:but|while|whereas|(?:al)?though|because|since|which)\b")
+# Comparisons in themselves; other words compare before "than".
+_COMPARING = _words("outperform underperform surpass")
+# One direction / the other; only words of one entry contradict each other.
+_OPPOSING = """
+more most/less least fewer fewest; higher highest high/lower lowest low; larger largest large
+greater greatest bigger biggest big/smaller smallest small; increase grow grew grown rise rose gain
+growth raise boost/decrease decline drop reduce reduction fall fell diminish shrink; above
+exceed/below; maximum max maximal maximize/minimum min minimal minimize; better best/worse worst;
+improve improvement/worsen degrade degradation deteriorate; outperform surpass/underperform;
+superior/inferior; stronger strongest strong/weaker weakest weak; faster fastest fast quicker
+quickly/slower slowest slow slowly; accelerate/decelerate; before earlier earliest prior/after later
+latest subsequently; easier easiest easy easily/harder hardest difficult; simpler simplest
+simple/complex; longer longest long/shorter shortest short; deeper deepest deep/shallower shallow;
+true/false; first/last; positive/negative; newer newest/older oldest; always often/never rarely
+seldom; succeed success/fail failure; cheaper/expensive costlier; present presence/absent absence;
+with/without; majority/minority; include/exclude; similar/different; allow enable/prevent forbid
+"""
+_OPPOSITES = {
+    "".join(terms(word)) or word: (entry, direction)
+    for entry in _OPPOSING.split(";")
+    for direction, side in enumerate(entry.split("/"))
+    for word in side.split()
+}
+_PREFIXED = ("un", "in", "im", "ir", "il", "non", "dis")
 
-# Below this share of a statement's content words a sentence is no counterpart of it.
-_COUNTERPART = 0.5
-# Below this ratio the places of two sentences do not correspond.
-_ALIKE = 0.6
-# More words than this are another phrase, not another word.
-_PHRASE = 4
-_AUXILIARIES = frozenset(LEXICON["auxiliaries"].split())
-# Families that order two things; before and after, first and last order events.
-_ORDERING = frozenset({"amount", "quality", "speed", "effort", "length", "depth", "width", "cost"})
-# Characters between a comparing word and the name it compares.
-_REACH = 60
+# A capital there names nothing.
+_BEGINNING = re.compile(r"(?:\A|[.!?:;]\s)[\s\"'([]*$")
+_LABELS = _words("Figure Fig Table Section Equation Appendix Chapter Algorithm")
+_WORD = re.compile(r"[A-Za-z]+-\d\w*|[^\W_]+(?:'[^\W_]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Token(Located):
+    """A word, or a quantity; equal keys are equal content. `content` marks words that carry it."""
+
+    text: str
+    key: str
+    content: bool = False
+    named: bool = False
+    denies: bool = False
+    quantity: Quantity | None = None
+
+
+@lru_cache(maxsize=1 << 16)
+def _stem(word: str) -> tuple[str, bool]:
+    """A word's key, without case, accents and endings, and whether it carries content."""
+    decomposed = unicodedata.normalize("NFKD", word.removesuffix("'s"))
+    folded = "".join(char for char in decomposed if not unicodedata.combining(char)).lower()
+    stems = terms(folded)
+    return "".join(stems) or folded, bool(stems)
+
+
+@lru_cache(maxsize=4096)
+def tokens(text: str) -> tuple[Token, ...]:
+    """The words and quantities of a text, in order."""
+    flat = unmarked(text)
+    every = [
+        Token(it.start, it.end, it.text, f"{it.value.normalize()}{it.dimension}{it.bound}",
+              quantity=it)
+        for it in quantities(text, citations=True)
+    ]  # fmt: skip
+    taken = {at for token in every for at in range(token.start, token.end)}
+    idle = {at for match in _IDLE.finditer(flat) for at in range(*match.span())}
+    for match in _WORD.finditer(flat):
+        start, word = match.start(), match[0]
+        if start in taken:
+            continue
+        key, content = _stem(word)
+        # Capitals and digits within a word name as well.
+        named = content and len(word) > 1 and not word.isdigit() and (
+            any(char.isupper() or char.isdigit() for char in word[1:])
+            or (word[0].isupper() and word not in _LABELS
+                and not _BEGINNING.search(flat, max(0, start - 8), start))
+        )  # fmt: skip
+        negates = word.lower() in _NEGATIONS or word.lower().endswith("n't")
+        denies = negates and start not in idle
+        every.append(Token(start, match.end(), word, key, content, named, denies))
+    return tuple(sorted(every, key=lambda token: token.start))
+
+
+class Comparison:
+    """A statement beside the sentences of its evidence, all read into tokens. `shares` are those
+    of the statement's `content` words that each sentence has; empty where there are none."""
+
+    def __init__(self, statement: str, evidence: Sequence[str]) -> None:
+        self.own = tokens(statement)
+        self.theirs = [tokens(sentence) for sentence in sentences(evidence)]
+        self.keys = [frozenset(token.key for token in sentence) for sentence in self.theirs]
+        self.known = [it for its in self.theirs for token in its
+                      if (it := token.quantity) and it.bound != CITED]  # fmt: skip
+        stems = {token.key for token in self.own if token.content}
+        # Opposites differ where a statement was turned round: they do not make sentences unlike.
+        self.content = stems.difference(_OPPOSITES) or stems or {it.key for it in self.own}
+        size = len(self.content)
+        self.shares = [len(self.content & its) / size for its in self.keys] if size else []
+
+    def missing(self) -> list[Quantity]:
+        """The statement's quantities that no part of the evidence has."""
+        own = [it for token in self.own if (it := token.quantity) and it.is_definite]
+        return [it for it in own if not any(map(it.equals, self.known))]
 
 
 def findings(statement: str, evidence: Sequence[str]) -> tuple[Finding, ...]:
     """All findings of a statement against its evidence, by their place in the statement."""
-    partners = _counterparts(statement, evidence)
-    compared, turned = _comparison_findings(statement, evidence, partners)
-    candidates = [
-        *compared,
-        *_own_negations(statement, evidence, partners),
-        *_lost_negations(statement, partners),
-    ]
-    candidates += [
-        finding
-        for finding in _aligned_findings(statement, partners)
-        # "B is slower than A" for "A is faster than B" changes the word and both the names.
-        if not (turned and finding.kind in ("comparison", "name"))
-    ]
-    # Where another name stands in the place of a missing one, it is named.
-    placed = [finding for finding in candidates if finding.kind == "name"]
-    missing = [
-        replace(name, found=next((it.found for it in placed if overlap(it, name)), ""))
-        for name in _unknown_names(statement, evidence)
-    ]
-    return tuple(disjoint([*number_findings(statement, evidence), *missing, *candidates]))
+    pair = Comparison(statement, evidence)
+    if not pair.shares:
+        return ()
+    compared, turned = _compared(pair)
+    # "B is slower than A" for "A is faster than B" changes the word and both the names.
+    placed = (it for it in _by_place(pair) if not turned or it.kind not in ("comparison", "name"))
+    chosen: list[Finding] = []
+    for finding in (*compared, *placed, *_by_amount(pair), *_denied(pair, unmarked(statement))):
+        if not any(finding.start < it.end and it.start < finding.end for it in chosen):
+            chosen.append(finding)
+    return tuple(sorted(chosen, key=lambda finding: finding.start))
 
 
-def _counterparts(statement: str, evidence: Sequence[str]) -> list[str]:
-    """The sentences of the evidence that have the statement's content, best first, two at most."""
-    every = words(statement)
-    # Opposites differ where a statement was turned round: they do not make sentences unlike.
-    content = {
-        word.stem for word in every if word.folded not in STOPWORDS and word.folded not in POLES
-    } or {word.stem for word in every}
-    shares = [
-        (len(content & {word.stem for word in words(sentence)}) / max(1, len(content)), sentence)
-        for sentence in all_sentences(evidence)
-    ]
-    best = sorted((it for it in shares if it[0] >= _COUNTERPART), key=lambda it: -it[0])[:2]
-    return [sentence for share, sentence in best if share >= best[0][0] - 0.15]
+def _finding(kind: FindingKind, said: Token | Quantity, found: str = "") -> Finding:
+    return Finding(said.start, said.end, kind, said.text, found)
 
 
-def _unknown_names(statement: str, evidence: Sequence[str]) -> Iterator[Finding]:
-    index = NameIndex(evidence)
-    groups: list[list[Name]] = []
-    for name in names(statement):
-        if groups and not statement[groups[-1][-1].end : name.start].strip():
-            groups[-1].append(name)
-        else:
-            groups.append([name])
-    for group in groups:
-        unknown = [name for name in group if not index.knows(name)]
-        if unknown and not index.abbreviates(group):
-            place = Located(unknown[0].start, unknown[-1].end)
-            yield finding_at("name", statement, place)
+def _differing(own: Quantity, known: Sequence[Quantity]) -> Finding:
+    """The finding that names the nearest of the quantities that may stand for this one."""
+    nearest = max(
+        (it for it in known if it.written == own.written or it.sort == own.sort),
+        key=lambda it: (it.written == own.written, -abs(it.value - own.value)),
+        default=None,
+    )
+    same = nearest is not None and nearest.written == own.written
+    kind: FindingKind = "unit" if same else "number"
+    if nearest and nearest.value == -own.value:
+        kind = "sign"
+    elif own.dimension == "date" or own.sort[1]:
+        kind = "date"
+    elif own.dimension in ("%", "points") or (nearest and same and nearest.dimension == "%"):
+        kind = "percentage"
+    return _finding(kind, own, nearest.text if nearest else "")
 
 
-@dataclass(frozen=True, slots=True)
-class _Ordering:
-    """`word` sets `names[0]` against `names[1]`, by their keys, passives turned round; `text` runs
-    from the one name to the other."""
-
-    word: Word
-    pole: Pole
-    names: tuple[str, str]
-    text: str
-
-
-def _agrees(own: _Ordering, others: Sequence[_Ordering]) -> bool | None:
-    """Whether one of the others says the same of the same two names; None where none compares
-    them."""
-    verdicts = [
-        (own.names == other.names) == (own.pole.direction == other.pole.direction)
-        for other in others
-        if other.pole.row == own.pole.row and set(own.names) == set(other.names)
-    ]
-    return any(verdicts) if verdicts else None
+def _by_amount(pair: Comparison) -> Iterator[Finding]:
+    """Quantities that all the evidence lacks, or bounds otherwise."""
+    for own in pair.missing():
+        exact = any(char.isdigit() for char in own.text)
+        if max(pair.shares) >= (_TOUCHED if exact else _CERTAIN):
+            yield _differing(own, pair.known)
+    for token in pair.own:
+        if token.quantity and (contrary := token.quantity.contrary(pair.known)):
+            yield _finding("comparison", token, contrary.text)
 
 
-def _orderings(text: str) -> Iterator[_Ordering]:
-    """The comparisons of a text that stand between two different names."""
-    named = [(name.start, name.end, name.key) for name in names(text)]
-    every = words(text)
-    if every and every[0].text[0].isupper() and every[0].folded not in STOPWORDS:
-        start = every[0].start
-        if not any(name[0] <= start < name[1] for name in named):
-            named.append((start, every[0].end, every[0].folded))
-    for word, following in zip(every, (*every[1:], None), strict=False):
-        pole = POLES.get(word.folded)
-        if pole is None or pole.family not in _ORDERING:
-            continue
-        before = [name for name in named if 0 <= word.start - name[1] <= _REACH]
-        after = [name for name in named if 0 <= name[0] - word.end <= _REACH]
-        if not before or not after:
-            continue
-        (start, _, first), (_, end, second) = max(before), min(after)
-        if following and following.folded == "by" and word.text.endswith("ed"):
-            first, second = second, first
-        if first != second:
-            yield _Ordering(word, pole, (first, second), text[start:end])
+def _orders(its: Sequence[Token]) -> Iterator[tuple[Token, str, tuple[str, ...], str]]:
+    """The comparisons of a text: the word, its line of the opposites, the two names it compares,
+    the greater first, and the words from the one to the other."""
+    for at, word in enumerate(its):
+        pole = _OPPOSITES.get(word.key)
+        following = [token.text.lower() for token in its[at + 1 : at + 5]]
+        if pole and (word.key in _COMPARING or "than" in following):
+            near = range(max(0, at - _REACH), min(at + _REACH, len(its)))
+            named = [row for row in near if its[row].named or row == 0]
+            around = *[it for it in named if it < at][-1:], *[it for it in named if it > at][:1]
+            names = tuple(its[row].key for row in around)
+            if len({*names}) == 2:
+                passive = word.text.endswith("ed") and following[:1] == ["by"]
+                words = " ".join(it.text for it in its[around[0] : around[1] + 1])
+                yield word, pole[0], names[:: -1 if bool(pole[1]) != passive else 1], words
 
 
-def _comparison_findings(
-    statement: str, evidence: Sequence[str], partners: Sequence[str]
-) -> tuple[list[Finding], bool]:
-    """The findings, and whether some comparison was turned round and says the same."""
-    everywhere = [POLES.get(word.folded) for piece in evidence for word in words(piece)]
-    known = {(pole.family, pole.direction) for pole in everywhere if pole}
-    bounds = [quantity.start for quantity in quantities(statement) if quantity.bound]
-    own = {ordering.word.start: ordering for ordering in _orderings(statement)}
-    others = [ordering for sentence in partners for ordering in _orderings(sentence)]
-    their_words = [word for sentence in partners for word in words(sentence)]
-    found = []
-    turned = False
-    for word in words(statement):
-        pole = POLES.get(word.folded)
-        if pole is None:
-            continue
-        is_known = (pole.family, pole.direction) in known
-        same = _agrees(own[word.start], others) if word.start in own else None
-        if same is False:
-            contrary = next(other for other in others if other.pole.row == pole.row)
-            found.append(finding_at("comparison", statement, word, contrary.text))
-        turned = turned or (same is True and not is_known)
-        # "More than 5": its bound is compared with the quantities.
-        if same is not None or is_known or any(0 < start - word.end < 8 for start in bounds):
-            continue
-        opposite = next((other.text for other in their_words if opposed(word, other)), "")
-        if opposite or (word.folded in COMPARATIVES and not known):
-            found.append(finding_at("comparison", statement, word, opposite))
-    return found, turned
+def _compared(pair: Comparison) -> tuple[list[Finding], bool]:
+    """Comparisons that the evidence turns round, or to which it has nothing like; and whether it
+    has one of the statement's in other words."""
+    theirs = [order for its in pair.theirs for order in _orders(its)]
+    lacking = all(map(_OPPOSITES.keys().isdisjoint, pair.keys)) and max(pair.shares) >= _ALIGNED
+    wrong, turned = [], False
+    for word, row, names, _ in _orders(pair.own):
+        alike = [its for its in theirs if its[1] == row and {*its[2]} == {*names}]
+        said = [its[3] for its in alike if its[2] == names]
+        turned = turned or (bool(said) and not any(word.text in words for words in said))
+        if lacking or (alike and not said):
+            wrong.append(_finding("comparison", word, alike[0][3] if alike else ""))
+    return wrong, turned
 
 
-def _own_negations(
-    statement: str, evidence: Sequence[str], partners: Sequence[str]
-) -> Iterator[Finding]:
-    """What the statement denies and nothing in the evidence does."""
-    there = [word for sentence in partners for word in words(sentence)]
-    # What exactly the counterparts deny, the alignment compares.
-    if not there or any(word.folded in DENIALS for word in there):
-        return
-    denied = {word.stem for piece in evidence for _, reach in negated(piece) for word in reach}
-    for cue, reach in negated(statement):
-        # Denying the opposite word says the same.
-        if reach and not any(
-            word.stem in denied or any(opposed(word, other) for other in there) for word in reach
-        ):
-            yield finding_at("negation", statement, cue)
+def _denied(pair: Comparison, statement: str) -> Iterator[Finding]:
+    """What the statement denies, its likest sentences say plainly and no sentence denies."""
+    least = max(_DENIED, max(pair.shares) - _BAND)
+    plain: set[str] = set()
+    denied: set[str] = set()
+    for share, keys, its in zip(pair.shares, pair.keys, pair.theirs, strict=True):
+        plain |= keys if share >= least else set()
+        denied |= keys if any(it.denies or it.key in _DENIALS for it in its) else set()
+    idle = {at for match in _NOT_ALL.finditer(statement) for at in range(*match.span())}
+    for at, cue in enumerate(pair.own):
+        adverb = cue.text.lower() in _ADVERBS or cue.text.lower().endswith("t")
+        if cue.denies and adverb and cue.start not in idle:
+            stop = _CLAUSE.search(statement, cue.end)
+            end = stop.start() if stop else len(statement)
+            reach = [it.key for it in pair.own[at:] if it.content and it.start < end][:3]
+            if not plain.isdisjoint(reach) and denied.isdisjoint(reach):
+                yield _finding("negation", cue)
 
 
-def _lost_negations(statement: str, partners: Sequence[str]) -> Iterator[Finding]:
-    """What the evidence denies and the statement says plainly."""
-    own = words(statement)
-    denied = {word.stem for _, reach in negated(statement) for word in reach}
-    for sentence in partners:
-        denials = negated(sentence)
-        reached = {word.start for _, reach in denials for word in reach}
-        plain = {word.stem for word in words(sentence) if word.start not in reached}
-        for cue, reach in denials:
-            if not reach or any(word.folded == cue.folded for word in own):
-                continue
-            # The word that is most likely denied: the first that is more than an auxiliary.
-            target = next((word for word in reach if word.folded not in _AUXILIARIES), reach[0])
-            said = next((word for word in own if word.stem == target.stem), None)
-            if said and target.stem not in denied | plain:
-                yield finding_at("negation", statement, said, f"{cue.text} … {target.text}")
+def _opposed(one: Token, other: Token) -> bool:
+    """Whether two words contradict each other: faster and slower, supervised and unsupervised."""
+    pole, its_pole = _OPPOSITES.get(one.key), _OPPOSITES.get(other.key)
+    if pole and its_pole:
+        return pole[0] == its_pole[0] and pole[1] != its_pole[1]
+    short, long = sorted((one.text.lower(), other.text.lower()), key=len)
+    rest = [long.removeprefix(prefix) for prefix in _PREFIXED if long.startswith(prefix)]
+    return len(short) >= 4 and _stem(short) in map(_stem, rest)
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
-    """A word, or a quantity under its first word; equal keys are equal content."""
-
-    key: str
-    word: Word
-    quantity: Quantity | None = None
-    named: bool = False
-    denies: bool = False
-
-
-def _tokens(text: str) -> list[_Token]:
-    """Words, with every quantity as one token, keyed by value, however it is written."""
-    known = quantities(text, citations=True)
-    named = {start for name in names(text) for start in range(name.start, name.end)}
-    cues = {cue.start for cue in negations(text)}
-    tokens: list[_Token] = []
-    for word in words(text):
-        quantity = next((it for it in known if overlap(word, it)), None)
-        if quantity is None:
-            flags = word.start in named, word.start in cues
-            tokens.append(_Token(word.stem, word, None, *flags))
-        elif not tokens or tokens[-1].quantity is not quantity:
-            value, unit = quantity.readings[0]
-            tokens.append(_Token(f"#{value.normalize()}{unit}", word, quantity))
-    return tokens
-
-
-def _aligned_findings(statement: str, sentences: Sequence[str]) -> Iterator[Finding]:
+def _by_place(pair: Comparison) -> Iterator[Finding]:
     """What the statement has in the place of something else in the sentence it is most like."""
-    own = _tokens(statement)
-    keys = [token.key for token in own]
-    ratio = 0.0
-    for its_sentence in sentences:
-        tokens = _tokens(its_sentence)
-        alignment = SequenceMatcher(None, keys, [token.key for token in tokens], autojunk=False)
-        if alignment.ratio() > ratio:
-            ratio, matcher, theirs, sentence = alignment.ratio(), alignment, tokens, its_sentence
-    if ratio < _ALIKE:
+    own = pair.own
+    aligned = [
+        (SequenceMatcher(None, [it.key for it in own], [it.key for it in its], autojunk=False), its)
+        for share, its in zip(pair.shares, pair.theirs, strict=True) if share >= _ALIGNED
+    ]  # fmt: skip
+    matcher, theirs = max(aligned, key=lambda it: it[0].ratio(), default=(None, ()))
+    if matcher is None or matcher.ratio() < _ALIKE:
         return
-    changes = [
-        (own[i1:i2], theirs[j1:j2], i1, j2)
-        for tag, i1, i2, j1, j2 in matcher.get_opcodes()
-        if tag != "equal" and max(i2 - i1, j2 - j1) <= _PHRASE
-    ]
-    for mine, its, _, _ in changes:
-        yield from _replaced(statement, sentence, mine, its)
     # Where the part of the sentence that the statement keeps has as many negations as it, one was
     # moved ("does not need any", "needs no"), not put in or taken out.
     blocks = matcher.get_matching_blocks()[:-1]
     part = theirs[max(0, blocks[0].b - 1) : blocks[-1].b + blocks[-1].size + 1]
-    if sum(token.denies for token in own) == sum(token.denies for token in part):
-        return
-    for mine, its, start, end in changes:
-        put_in = [token.word for token in mine if token.denies]
-        taken_out = [token.word for token in its if token.denies]
-        if any(opposed(one.word, other.word) for one in mine for other in its):
+    moved = sum(token.denies for token in own) == sum(token.denies for token in part)
+    for tag, i1, i2, j1, j2 in matcher.get_opcodes():
+        mine, its = own[i1:i2], theirs[j1:j2]
+        if tag == "equal" or max(len(mine), len(its)) > _PHRASE:
+            continue
+        yield from _replaced(mine, its)
+        put_in = next((it for it in mine if it.denies), None)
+        taken_out = next((it for it in its if it.denies), None)
+        if moved or any(_opposed(it, other) for it in mine for other in its):
             continue  # "not stable" and "unstable"
         if put_in and not taken_out:
-            yield finding_at("negation", statement, put_in[0])
+            yield _finding("negation", put_in)
         elif taken_out and not put_in:
-            denied = theirs[end].word.text if end < len(theirs) else ""
-            at = own[min(start, len(own) - 1)].word
-            yield finding_at("negation", statement, at, f"{taken_out[0].text} {denied}".strip())
+            denied = " ".join([taken_out.text, *(it.text for it in theirs[j2 : j2 + 1])])
+            yield _finding("negation", own[min(i1, len(own) - 1)], denied)
 
 
-def _replaced(
-    statement: str, sentence: str, mine: Sequence[_Token], its: Sequence[_Token]
-) -> Iterator[Finding]:
+def _replaced(mine: Sequence[Token], its: Sequence[Token]) -> Iterator[Finding]:
     """Opposites, other quantities and other names at the same place."""
     for token in mine:
-        other = next((other for other in its if opposed(token.word, other.word)), None)
-        if other is not None:
-            yield finding_at("comparison", statement, token.word, other.word.text)
-    own_quantities = [token.quantity for token in mine if token.quantity]
-    its_quantities = [token.quantity for token in its if token.quantity]
-    for quantity, its_quantity in zip(own_quantities, its_quantities, strict=False):
-        if finding := number_finding(statement, quantity, [(sentence, its_quantity)]):
-            yield finding
-    if len(mine) == len(its):
-        for token, other in zip(mine, its, strict=True):
-            if token.named and other.named and not _forms_of_one(token.word, other.word):
-                yield finding_at("name", statement, token.word, other.word.text)
-
-
-def _forms_of_one(one: Word, other: Word) -> bool:
-    short, long = sorted((one.folded, other.folded), key=len)
-    return long.startswith(short[:-1]) if len(short) > 3 else long.rstrip("s") == short
+        if other := next((other for other in its if _opposed(token, other)), None):
+            yield _finding("comparison", token, other.text)
+    alike = len(mine) == len(its)
+    for own, found in zip(
+        (it.quantity for it in mine if it.quantity), (it.quantity for it in its if it.quantity),
+        strict=False,
+    ):  # fmt: skip
+        # The unit or the sign was left out.
+        unit_lost = found.dimension and not own.dimension and own.plain == found.plain
+        lost = alike and (unit_lost or own.value == -found.value)
+        loose = own.vague or (own.bound and not found.bound)
+        if own.contrary([found]):
+            yield _finding("comparison", own, found.text)
+        elif not loose and (lost or not own.equals(found)):
+            yield _differing(own, [found])
+    for token, other in zip(mine, its, strict=True) if alike else ():
+        short, long = sorted((token.key, other.key), key=len)
+        # GANs and GAN, Armenian and Armenia are one name; GPT-3 and GPT-4 are two.
+        root = short if long[-1:].isdigit() else short[: max(2, len(short) - 1)]
+        if token.named and other.named and not long.startswith(root):
+            yield _finding("name", token, other.text)

@@ -13,9 +13,8 @@ from index.checkpoint import open_model
 from index.encoder import device_of
 from index.errors import EncoderError
 from index.weights import locate
-from rag.support import Pair, Support
+from rag.support import Pair, Support, sentences
 from rag.support.findings import findings
-from rag.support.text import all_sentences
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
@@ -71,17 +70,17 @@ class CrossEncoderChecker:
 
     def _parts(self, statement: str, evidence: Sequence[str]) -> tuple[list[str], str]:
         """The evidence in pieces that fit beside the statement, or why there are none."""
-        sentences = all_sentences(evidence)
+        whole = sentences(evidence)
         if not statement.strip():
             return [], "the statement is empty"
-        if not sentences:
+        if not whole:
             return [], "there is no evidence"
         room = self._limit - self._length(statement) - _SPECIAL
         if room < _SHORTEST_PART:
             return [], f"the statement fills the {self._limit} tokens the model takes"
         parts: list[str] = []
         used = room
-        for piece in (piece for sentence in sentences for piece in self._pieces(sentence, room)):
+        for piece in (piece for sentence in whole for piece in self._pieces(sentence, room)):
             length = self._length(piece)
             if not parts or used + length > room:
                 parts.append(piece)

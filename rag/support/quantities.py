@@ -1,301 +1,268 @@
-"""Reads quantities out of a text: value, sign, unit, bound.
-
-What counts as one quantity is decided in docs/decisions/0020. In short: digits grown together with
-letters (GPT-4, CIFAR-10) are names and not read here; a number in a list or range without a unit
-has that of the number that closes it (45, 50 and 55 %); "10-4" may be a range or, out of a PDF
-that lost its superscript, 10⁻⁴, and has both readings.
-"""
+"""Reads the quantities and dates of a text: value in a base unit, dimension, bound."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from rag.support import Located
-from rag.support.text import LEXICON, disjoint, plain
-
-Unit = tuple[str, Decimal]
-"""Dimension, and the factor to the dimension's base unit."""
-
-NO_UNIT: Unit = ("", Decimal(1))
-_ORDINAL: Unit = ("ordinal", Decimal(1))
 
 
-def _units(table: str) -> dict[str, Unit]:
-    return {
-        form: (dimension, Decimal(factor))
-        for line in LEXICON[table].strip().replace("\n", "; ").split("; ")
-        for dimension, _, entries in [line.partition(": ")]
-        for entry in entries.split(", ")
-        for names, _, factor in [entry.rpartition(" ")]
-        for name in names.split("/")
-        for form in ([name[:-1], f"{name[:-1]}s"] if name.endswith("+") else [name])
-    }
+def _numbered(words: str, *, first: int = 1, step: int = 1) -> dict[str, int]:
+    return {word: first + at * step for at, word in enumerate(words.split())}
 
 
-_SYMBOLS = _units("unit_symbols")
-_UNIT_WORDS = _units("unit_words")
+_ONES = _numbered("one two three four five six seven eight nine")
+_TEENS = _numbered(
+    "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen", first=10
+)
+_TENS = _numbered("twenty thirty forty fifty sixty seventy eighty ninety", first=20, step=10)
+# "First" and "second" order an argument more often than they count.
+_ORDINALS = _numbered("third fourth fifth sixth seventh eighth ninth tenth", first=3)
+_FOLDS = {"twice": 2, "doubled": 2, "twofold": 2, "thrice": 3, "tripled": 3, "threefold": 3,
+          "tenfold": 10, "both": 2, "pair": 2, "double": 2}  # fmt: skip
+_NUMERALS = {"zero": 0} | _ONES | _TEENS | _TENS | _ORDINALS | _FOLDS
+_SHARES = _numbered("half third quarter fifth", first=2) | {"tenth": 10}
+_SCALES = {"hundred": 2, "thousand": 3, "k": 3, "K": 3, "million": 6, "M": 6, "mn": 6,
+           "billion": 9, "B": 9, "bn": 9, "trillion": 12, "T": 12}  # fmt: skip
+_MONTHS = _numbered(
+    "January February March April May June July August September October November December"
+)
+# "dimension: names factor, …": names of a base unit (factor "SI") take the SI prefixes.
+_TABLE = """s: s second sec SI, minute min 60, hour hr h 3600, day 86400, week 604800; m: m meter
+metre SI; g: g gram SI; l: l L liter litre SI; mol: M mol SI; B: B byte SI, KiB 1024, MiB 1048576;
+bps: bps SI; Hz: Hz hertz SI; V: V volt SI; W: W watt SI; J: J joule SI; Pa: Pa pascal SI; eV: eV
+SI; Wh: Wh SI; FLOP: FLOPs FLOPS flops SI; month: month 1, year yr 12, decade 120, century centuries
+1200; ft: foot feet ft 1; mile: mile 1; inch: inch inches 1; ton: ton tonne 1; lb: pound lb 1;
+bit: bit 1; px: pixel px 1; dB: dB decibel 1; fps: fps FPS 1; °C: °C 1; °F: °F 1; °: ° degree 1;
+%: % percent pct 1; points: point pp pts 1; times: times x × fold 1; $: dollar USD 1; €: euro 1"""
+_PREFIXES = {"n": -9, "u": -6, "μ": -6, "m": -3, "c": -2, "k": 3, "K": 3, "M": 6, "G": 9, "T": 12,
+             "P": 15, "nano": -9, "micro": -6, "milli": -3, "centi": -2, "kilo": 3, "mega": 6,
+             "giga": 9, "tera": 12, "peta": 15}  # fmt: skip
 
 
-def numbered(table: str, *, first: int = 1, step: int = 1) -> dict[str, int]:
-    """The words of a list of the lexicon with their numbers, which rise by `step`."""
-    return {name: first + at * step for at, name in enumerate(LEXICON[table].split())}
+def _units() -> dict[str, tuple[str, Decimal]]:
+    """Every unit's names with its dimension and the factor to the dimension's base unit."""
+    units = {}
+    for line in " ".join(_TABLE.split()).split("; "):
+        dimension, _, entries = line.partition(": ")
+        for *names, factor in map(str.split, entries.split(",")):
+            for name in names:
+                units[name] = dimension, Decimal(1 if factor == "SI" else factor)
+                for prefix, power in _PREFIXES.items() if factor == "SI" else ():
+                    if (len(prefix) > 1) == (len(name) > 3 and name[0].islower()):
+                        units[prefix + name] = dimension, Decimal(10) ** power
+    return units | {f"{name}s": unit for name, unit in units.items() if len(name) > 2}
 
 
-_CARDINALS = numbered("ones", first=0) | numbered("tens", first=20, step=10)
-_SCALES: dict[str, int] = LEXICON["scales"]
-_MAGNITUDES: dict[str, int] = _SCALES | LEXICON["magnitudes"]
-_ORDINAL_WORDS = numbered("ordinals", first=3)
-_DIVISORS: dict[str, int] = LEXICON["divisors"]
-_FOLDS: dict[str, int] = LEXICON["folds"]
+_UNITS = _units()
 
 
-def any_of(names: Iterable[str]) -> str:
-    """A pattern for any of the names, the longest first."""
+def _any_of(names: Iterable[str]) -> str:
     return "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
 
 
-_NUMERAL = any_of([*_CARDINALS, *_SCALES])
-_NUMERALS = re.compile(
-    rf"(?<![\w-])(?:{_NUMERAL})(?:(?:[ -]| and )(?:{_NUMERAL}))*(?!\w)(?!'s)", re.IGNORECASE
+_SMALL = (
+    rf"(?:(?:{_any_of(_TENS)})(?:[ -](?:{_any_of(_ONES)}))?|{_any_of(['zero', *_ONES, *_TEENS])})"
 )
-_NUMERAL_OR_AND = re.compile(rf"{_NUMERAL}|and", re.IGNORECASE)
-_FRACTION = re.compile(
-    r"\b(?:(?:(one|two|three|four|a)[ -])(third|quarter|fourth|fifth|tenth|half)s?|(half))"
-    r"(?= of\b| the\b| as\b)",
-    re.IGNORECASE,
-)
-# From "third" and "1st" on: "first" and "second" order an argument more often than they count.
-_ORDINALS = re.compile(
-    rf"(?<![\w.-])(?:(\d+)(?:st|nd|rd|th)|({any_of(_ORDINAL_WORDS)}))(?!\w)", re.IGNORECASE
-)
-_FOLD = re.compile(rf"\b({any_of(_FOLDS)})\b", re.IGNORECASE)
-# Letters that a pattern without case takes for an ASCII letter, and lower() does not.
-ASCII = str.maketrans("ſıİ", "siI")
-_SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 _NUMBER = re.compile(
-    r"""
-    (?P<sign>(?<![\w.)\]%°-])[-+±]|(?<![\w.)\]%])(?:minus|negative)\s|)
-    (?P<currency>[$€£¥]\s?)?
-    (?:(?<![\w.])|(?<=\d[xX]))
-    (?P<digits>(?:\d{1,3}(?:[,\u2009\u202f ]\d{3})+(?![\d])|\d+)(?:\.\d+)?|\.\d+)
-    (?P<exponent>[eE][-+]?\d{1,3}(?!\w)
-      |\s?[×x·*]\s?10\s?(?:\^\s?\{?\s?[-+]?\d{1,2}\}?|[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+|[-+]\d{1,2}(?!\d))
-      |\^\s?\{?[-+]?\d{1,2}\}?|[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+)?
+    rf"""
+    (?P<sign>(?<![\w.)\]%°-])[-+](?=[\d.])|)(?P<currency>[$€£¥]\s?)?
+    (?:(?<![\w.])|(?<=\d[xX×])|(?<=[$€£¥]))(?<![A-Za-z]-)
+    (?:(?P<digits>(?:\d{{1,3}}(?:[,\u2009\u202f]\d{{3}})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)
+        (?:[eE](?P<e>[-+]?\d{{1,3}})(?!\w)
+          |\s?[×x·*]\s?10\s?(?:\^\s?\{{?\s?(?P<power>[-+]?\d{{1,2}})\}}?
+          |(?P<raised>[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+)))?
+        (?:st|nd|rd|th)?
+      |(?P<share>(?:(?:one|two|three|four|a)[ -])?(?:{_any_of(_SHARES)})s?
+        (?=\s(?:of|the|as)\s(?!\d)))
+      |(?P<word>(?i:{_any_of([*_ORDINALS, *_FOLDS])}|{_SMALL}
+        (?:\s+hundred(?:\s+(?:and\s+)?{_SMALL})?)?)(?!\w))
+      |a(?=\s(?:hundred|thousand|million|billion)\b))
     """,
     re.VERBOSE,
 )
-_MAGNITUDE = re.compile(r"\s?-?(hundred|thousand|million|billion|trillion)s?\b", re.IGNORECASE)
-_MAGNITUDE_LETTER = re.compile(r"(k|K|M|B|T|bn|mn)(?![\w])|\s(M|B|K|bn|mn)(?=\s[a-z]{4,})")
-_UNIT_WORD = re.compile(rf"[\s-]{{0,2}}({any_of(_UNIT_WORDS)})(?![\w])", re.IGNORECASE)
-_UNIT_SYMBOL = re.compile(rf"[\s-]?({any_of(_SYMBOLS)})(?P<per>/[A-Za-zμ]{{1,6}})?(?![\w/])")
-_GROWN_UNIT = re.compile(r"x\d|million|billion|thousand")
-_AGE = re.compile(r"[\s-]years?[\s-]old\b")
-_DECADE = re.compile(r"(?:1\d|20)\d0s")
-_CITATION = re.compile(r"\[(?!0)\d{1,3}(?:\s?[,;-]\s?\d{1,3})*\]")
-_INTERVAL = re.compile(r"\b(?:in|interval|range|ranges|to|between|from|over|∈|within)\s*$|[=∈]\s*$")
-_GLUE = re.compile(r"\s*(?:,|-|/|±|\bto\b|\band\b|\bor\b|,\s*and|,\s*or)\s*(?:between\s)?$")
-_BOUNDS: dict[str, str] = LEXICON["bounds"]
-_ANY_BOUND = "|".join(f"({pattern})" for pattern in _BOUNDS.values())
-_BOUND = re.compile(rf"(?:{_ANY_BOUND})\s*(?:a\s)?$", re.IGNORECASE)
-_BOUND_AFTER = re.compile(
-    r"\s*(?:(or\s+(?:more|above|higher|greater)|\+(?!\d))|or\s+(?:less|fewer|below|lower))",
-    re.IGNORECASE,
+_SCALE = re.compile(
+    r"[\s-]?(?i:(hundred|thousand|million|billion|trillion))s?\b|(k|K|M|B|T|bn|mn)(?!\w)"
 )
+_UNIT = re.compile(
+    rf"(?P<gap>[\s-]?)(?:(?P<symbol>{_any_of(_UNITS)})|(?P<word>(?i:percentage points?|per cent|"
+    rf"{_any_of(name for name in _UNITS if len(name) > 3)})))(?P<per>/[A-Za-zμ]+)?(?!\w)"
+)
+_POWERS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
+_MONTH = "|".join([*_MONTHS, *(rf"{name[:3]}\b\.?" for name in _MONTHS), r"Sept\b\.?"])
+_DAY = r"(?:3[01]|[12]\d|0?[1-9])(?:st|nd|rd|th)?"
+# A month alone is a date if it is written out and is no verb, or if a year follows.
+_DATE = re.compile(
+    rf"(?<!\w)(?:(?<=\d{{4}}-)(?P<iso>(?:0\d|1[0-2])-[0-3]\d)"
+    rf"|(?P<day>{_DAY})\s+(?:of\s+)?(?P<month>{_MONTH})"
+    rf"|(?P<first>{_MONTH})\s+(?P<second>{_DAY})(?![\d.:%]\d)"
+    rf"|(?P<alone>(?:{_MONTH})(?=,?\s+(?:of\s+)?\d{{4}}\b)"
+    rf"|{_any_of(_MONTHS.keys() - {'March', 'May'})}))(?!\w)"
+)
+# What bounds or rounds the number behind it, or before it.
+_BOUND = re.compile(
+    r"""(?<!\w)(?:
+    (?P<least>at\ least|not?\ (?:less|fewer|lower|earlier)\ than|a\ minimum\ of|≥|>=)
+    |(?P<most>at\ most|not?\ (?:more|higher|later)\ than|up\ to|a\ maximum\ of|≤|<=)
+    |(?P<over>(?:more|greater|higher|larger|longer|better)\ than|over|above|exceed\w*|beyond|>)
+    |(?P<under>(?:less|fewer|lower|smaller|shorter|worse)\ than|below|under|<)
+    |(?P<about>almost|nearly|about|around|approximately|approx\.?|roughly|circa|ca\.?|some
+        |close\ to|an\ estimated|[~≈])
+    )\s*(?:an?\s)?$""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_BOUND_AFTER = re.compile(
+    r"\s*(?:(?P<least>or (?:more|above|higher)\b|\+(?!\d))|(?P<most>or (?:less|fewer|below)\b))"
+)
+_CONFLICTS = {
+    "over": ("", "under", "most"), "least": ("under", "most"),
+    "under": ("", "over", "least"), "most": ("over", "least"),
+}  # fmt: skip
+# Numbers of list items and the like: nothing is measured there. Citations likewise.
+_MARK = re.compile(r"^\s*\(?\d{1,2}[.)]\s|\b(?i:no|nos|id)\.?\s\d+")
+_CITATION = re.compile(r"\[(?!0)\d{1,3}(?:\s?[,;-]\s?\d{1,3})*\]")
+CITED = "cited"
+
+# One dash, one quotation mark, one space; the length stays.
+PLAIN = str.maketrans("’‘ʼ“”−–—‒‐‑\u00a0\t\n\r∼˜≃≅⩾⩽µſıİ", "'''\"\"------    ~~≈≈≥≤μsiI")
 
 
 @dataclass(frozen=True, slots=True)
 class Quantity(Located):
-    """A `value` in a `unit`; `bound` is one of "", ~, <, >, <=, >=.
+    """`value` in the base unit of `dimension`, "" where there is none; `plain` is the value without
+    its unit, `written` the number without its magnitude (5 of 5 million). `bound` is "", "over",
+    "least", "under", "most", "about" or CITED, and its words belong to the quantity. A date has the
+    value 100 · month + day; its year is a quantity of its own. `vague` are words that are often no
+    quantity: "one", "both", "third"."""
 
-    `value` keeps its sign and is not scaled by the unit. `mantissa` is the number as written,
-    before a magnitude (5 of 5 million). `also` are further readings as (value, unit).
-    `vague` marks what is too often no quantity to be reported (the pronoun "one").
-    """
-
+    text: str
     value: Decimal
-    unit: Unit
-    mantissa: Decimal
+    dimension: str
+    plain: Decimal
+    written: Decimal
     bound: str = ""
-    also: tuple[tuple[Decimal, Unit], ...] = ()
     vague: bool = False
 
     @property
-    def readings(self) -> tuple[tuple[Decimal, str], ...]:
-        """Every reading as (value in the base unit, dimension)."""
-        pairs = ((self.value, self.unit), *self.also)
-        return tuple((value * unit[1], unit[0]) for value, unit in pairs)
+    def is_definite(self) -> bool:
+        """Whether it is missed where the evidence lacks it."""
+        return not self.vague and not self.bound and self.value not in (0, 1)
+
+    @property
+    def sort(self) -> tuple[str, bool]:
+        """Equal for quantities that may stand for one another: dimension, and whether a year."""
+        is_year = self.plain == self.written and 1000 <= self.plain < 10000
+        return self.dimension, not self.dimension and is_year
+
+    def equals(self, other: Quantity) -> bool:
+        """Whether they may be the same amount. A number without a unit may have any."""
+        if self.dimension == other.dimension == "date":  # a month meets every day of it
+            day = other.value % 100 * (self.value % 100 == 0)
+            return other.value == self.value + day
+        if self.dimension == other.dimension:
+            return abs(self.value) == abs(other.value)
+        if "date" in (self.dimension, other.dimension) or (self.dimension and other.dimension):
+            return False
+        if "%" in (self.dimension, other.dimension):
+            fraction, share = sorted((self, other), key=lambda it: it.dimension)
+            # A whole number is no fraction: 100 % is not the number 1.
+            if abs(fraction.plain) <= 1 and fraction.plain % 1:
+                return abs(fraction.plain) * 100 == abs(share.plain)
+        return abs(self.plain) == abs(other.plain)
+
+    def contrary(self, known: Sequence[Quantity]) -> Quantity | None:
+        """What bounds this amount otherwise, where none near to it lies within its own bound:
+        "more than 90 %" follows from 93.2 %, not from 90 %."""
+        contrary = _CONFLICTS.get(self.bound, ())
+        equal = [other for other in known if self.equals(other)]
+        sign = 1 if self.bound in ("over", "least") else -1
+        follows = any(
+            0 < sign * (other.value - self.value) <= abs(self.value) / 2
+            for other in known if other.dimension == self.dimension
+        )  # fmt: skip
+        stands = follows or any(other.bound not in contrary for other in equal)
+        return equal[0] if contrary and equal and not stands else None
 
 
-def quantities(text: str, *, citations: bool = False) -> tuple[Quantity, ...]:
-    """All quantities of a text, in order, without overlaps. Citation marks such as [12] are none
-    unless asked for."""
-    flat = plain(text).translate(ASCII)
-    if not citations:
-        flat = _CITATION.sub(
-            lambda mark: mark[0] if _INTERVAL.search(flat, 0, mark.start()) else " " * len(mark[0]),
-            flat,
-        )
-    return tuple(_shared_units(flat, disjoint(_candidates(flat))))
+def unmarked(text: str) -> str:
+    """The text with plain dashes, quotation marks and spaces, and blanks for what only numbers
+    an item of a list; its length is unchanged."""
+    return _MARK.sub(lambda mark: " " * len(mark[0]), text.translate(PLAIN))
 
 
-def _candidates(text: str) -> Iterator[Quantity]:
-    for match in _NUMBER.finditer(text):
-        if not _grown_together(text, match):
-            yield _from_digits(text, match)
-    for match in _ORDINALS.finditer(text):
-        value = Decimal(match[1] or _ORDINAL_WORDS[match[2].lower()])
-        yield Quantity(*match.span(), value, _ORDINAL, value, also=((value, NO_UNIT),))
-    fractions = list(_FRACTION.finditer(text))
-    for match in fractions:
-        share = Decimal(_CARDINALS.get((match[1] or "one").lower(), 1))
-        value = share / _DIVISORS[(match[2] or match[3]).lower()]
-        yield _from_words(text, *match.span(), value)
-    for match in _NUMERALS.finditer(text):
-        for start, end, value in _cardinals(text, match):
-            if not any(start < fraction.end() and fraction.start() < end for fraction in fractions):
-                yield _from_words(text, start, end, value)
-    for match in _FOLD.finditer(text):
-        value = Decimal(_FOLDS[match.group().lower()])
-        yield Quantity(*match.span(), value, _SYMBOLS["×"], value, also=((value, NO_UNIT),))
+def quantities(text: str, *, citations: bool = False) -> list[Quantity]:
+    """All quantities of a text in order, without overlaps. Digits that belong to a name (GPT-4)
+    are none, and the numbers of citations, bounded as CITED, only if asked for."""
+    flat = unmarked(text)
+    every: list[Quantity] = []
+    for match in _DATE.finditer(flat):
+        name = match["month"] or match["first"] or match["alone"] or ""
+        day = re.sub(r"\D", "", match["day"] or match["second"] or "0")
+        month = next(at for it, at in _MONTHS.items() if it.startswith(name[:3]))
+        value = Decimal((match["iso"] or f"{month}{int(day):02}").replace("-", ""))
+        every.append(Quantity(*match.span(), match[0], value, "date", value, value))
+    dates = tuple(every)
+    cited = {at for match in _CITATION.finditer(flat) for at in range(*match.span())}
+    for match in _NUMBER.finditer(flat):
+        if not any(it.start < match.end() and match.start() < it.end for it in dates):
+            marked = match.start() in cited
+            every += (
+                replace(it, bound=CITED) if marked else it
+                for it in _read(flat, match) if citations or not marked
+            )  # fmt: skip
+    return sorted(every, key=lambda quantity: quantity.start)
 
 
-def _from_digits(text: str, match: re.Match[str]) -> Quantity:
+def _read(text: str, match: re.Match[str]) -> Iterator[Quantity]:
+    """The quantity that begins with this number, unless it belongs to a name."""
     start, end = match.span()
-    mantissa = Decimal(re.sub(r"[^\d.]", "", match["digits"]))
-    value = -mantissa if match["sign"].strip().lower() in {"-", "minus", "negative"} else mantissa
-    also: list[tuple[Decimal, Unit]] = []
-    raised = _raised(match["exponent"], value) if match["exponent"] else None
-    if raised is not None:
-        value = raised
-    elif mantissa == 10 and (lost := re.match(r"-(\d{1,2})(?![\d%]|[.,]\d)", text[end:])):
-        also.append((Decimal(10) ** -int(lost[1]), NO_UNIT))
-    year = re.search(r"(?<!\d)((?:1\d|20)\d\d)-$", text[max(0, start - 6) : start])
-    if year and re.fullmatch(r"\d\d", match["digits"]):
-        also.append((Decimal(year[1][:2] + match["digits"]), NO_UNIT))  # 2018-19
-    while magnitude := (_MAGNITUDE.match(text, end) or _MAGNITUDE_LETTER.match(text, end)):
-        word = magnitude[magnitude.lastindex or 1]
-        value *= _MAGNITUDES.get(word) or _MAGNITUDES[word.lower()]
-        end = magnitude.end()
-    unit, end = _unit(text, end)
+    word = (match["word"] or "").lower()
+    written = Decimal(1)
+    if match["digits"]:
+        written = Decimal(re.sub(r"[^\d.]", "", match["digits"]))
+    elif match["share"]:
+        *count, part = re.split("[ -]", match["share"])
+        written = Decimal(_ONES.get("".join(count), 1)) / _SHARES[part.removesuffix("s")]
+    elif word:
+        parts = [re.split(r"[\s-]+", part) for part in word.split("hundred")]
+        hundreds, *units = (sum(_NUMERALS.get(it, 0) for it in part) for part in parts)
+        written = Decimal(hundreds * 100 + units[0] if units else hundreds)
+    value = -written if match["sign"] == "-" else written
+    power = match["e"] or match["power"] or (match["raised"] or "0").translate(_POWERS)
+    value = value.scaleb(int(power))
+    while scale := _SCALE.match(text, end):
+        value, end = value.scaleb(_SCALES[(scale[1] or "").lower() or scale[2]]), scale.end()
+    dimension, factor, end = _unit(text, end)
     if match["currency"]:
-        unit = (match["currency"].strip(), Decimal(1))
-    elif unit == _SYMBOLS["s"] and _DECADE.fullmatch(text, match.start("digits"), end):
-        unit = ("decade", Decimal(1))
-    return Quantity(start, end, value, unit, mantissa, _bound(text, start, end), tuple(also))
-
-
-def _from_words(text: str, start: int, end: int, value: Decimal) -> Quantity:
-    numeral = text[start:end].lower()
-    unit, stop = _unit(text, end)
-    also: tuple[tuple[Decimal, Unit], ...] = ()
-    if value % 1:
-        percent = _SYMBOLS["%"]
-        also = ((value * 100, percent), (Decimal(round(value * 100)), percent))
-    vague = (
-        numeral in {"hundred", "thousand"}
-        or (numeral in {"one", "zero"} and unit == NO_UNIT)
-        or (numeral == "one" and bool(re.match(r"\s+(?:second|time|point|day)\b", text[end:])))
+        dimension, factor = match["currency"].strip(), Decimal(1)
+    elif dimension == "s" and re.fullmatch(r"(?:1\d|20)\d0s", text[start:end]):
+        dimension, factor = "decade", Decimal(1)  # the 1990s
+    if re.match(r"(?![xX]\d)[^\W\d]|[.']\d", text[end:]):
+        return
+    bound = _BOUND.search(text, max(0, start - 24), start) or _BOUND_AFTER.match(text, end)
+    if bound:
+        start, end = min(start, bound.start()), max(end, bound.end())
+    vague = word in {"zero", "one", "both", "pair", "double", *_ORDINALS} or bool(
+        re.search(r"\d{4}-$", text[max(0, start - 5) : start])  # 2018-19
     )
-    return Quantity(start, stop, value, unit, value, _bound(text, start, stop), also, vague)
-
-
-def _grown_together(text: str, match: re.Match[str]) -> bool:
-    """Digits that belong to a name: CIFAR-10, v1.5, 3D, 1990s are no quantities; 12-layer is."""
-    begin = match.start("digits")
-    before, rest = text[max(0, begin - 2) : begin], text[match.end() :]
-    if re.search(r"[A-Za-z][-_/.]?$", before) and not re.search(r"\d[xX]$", before):
-        return True
-    if re.match(r"\.\d", rest):  # a version or section number: 1.2.3
-        return True
-    return bool(re.match(r"[A-Za-z_]", rest)) and not any(
-        unit.match(rest) for unit in (_MAGNITUDE_LETTER, _UNIT_WORD, _UNIT_SYMBOL, _GROWN_UNIT)
+    named = (bound.lastgroup if bound else None) or ("about" if match["share"] else "")
+    yield Quantity(
+        start, end, text[start:end], value * factor, dimension, value, written, named, vague
     )
 
 
-def _raised(exponent: str, value: Decimal) -> Decimal | None:
-    """The value with its exponent applied (e5, ×10⁵ or ^5); None where that is no number."""
-    written = re.sub(r"[\s{}^×x·*]", "", exponent.translate(_SUPERSCRIPT))
-    try:
-        if written[0] in "eE":
-            return value.scaleb(int(written[1:]))
-        if exponent.strip()[0] in "×x·*":
-            return value.scaleb(int(written.removeprefix("10")))
-        return value ** int(written)
-    except ArithmeticError:
-        return None
-
-
-def _unit(text: str, end: int) -> tuple[Unit, int]:
-    """The unit that stands at `end`, and where it ends."""
-    if age := _AGE.match(text, end):
-        return NO_UNIT, age.end()
-    if match := _UNIT_WORD.match(text, end):
-        return _UNIT_WORDS[match[1].lower()], match.end()
-    match = _UNIT_SYMBOL.match(text, end)
-    if not match:
-        return NO_UNIT, end
-    symbol = match[1]
-    product = symbol in "x×" and re.match(r"\s?\d", text[match.end() :])  # 16×16
-    # One letter behind a space is a unit only where no word can be meant.
-    letter = re.fullmatch(r"[^\W\d_]", symbol) and match.group()[0] in " -"
-    if product or (letter and symbol not in "smgVW"):
-        return NO_UNIT, end
-    dimension, factor = _SYMBOLS[symbol]
-    return (dimension + (match["per"] or ""), factor), match.end()
-
-
-def _bound(text: str, start: int, end: int) -> str:
-    if after := _BOUND_AFTER.match(text, end):
-        return ">=" if after[1] else "<="
-    before = _BOUND.search(text[max(0, start - 24) : start])
-    return list(_BOUNDS)[(before.lastindex or 1) - 1] if before else ""
-
-
-def _shared_units(text: str, every: list[Quantity]) -> list[Quantity]:
-    """Gives a number without a unit that of the number that closes its list or range."""
-    shared: Unit | None = None
-    next_start = len(text)
-    for at, quantity in reversed(list(enumerate(every))):
-        if quantity.unit != NO_UNIT:
-            shared = None if quantity.unit == _ORDINAL else quantity.unit
-        elif shared and _GLUE.fullmatch(text, quantity.end, next_start):
-            every[at] = replace(quantity, also=(*quantity.also, (quantity.value, shared)))
-        else:
-            shared = None
-        next_start = quantity.start
-    return every
-
-
-def _cardinals(text: str, run: re.Match[str]) -> Iterator[tuple[int, int, Decimal]]:
-    """Start, end and value of the numbers in a run of number words. A word that cannot continue a
-    number begins the next, and so does "and" that does not stand behind a scale ("two hundred and
-    five", "two and three")."""
-    total = current = 0
-    start = end = last = -1  # `last` is the value before, -1 where any may follow
-    previous = ""
-    for match in _NUMERAL_OR_AND.finditer(text, *run.span()):
-        word = match.group().lower()
-        is_and = word == "and"
-        value = _CARDINALS.get(word, 0)
-        scale = _SCALES.get(word, 0)
-        fits = bool(scale) or last in (-1, 100) or (last >= 20 and 0 < value < 10)
-        if start >= 0 and (previous not in _SCALES or previous == "dozen" if is_and else not fits):
-            yield start, end, Decimal(total + current)
-            total, current, start, last = 0, 0, -1, -1
-        previous = word
-        if is_and:
-            continue
-        if start < 0:
-            start, current = match.start(), 1 if scale else 0
-        end = match.end()
-        if scale in (12, 100):
-            current, last = current * scale, 100
-        elif scale:
-            total, current, last = total + current * scale, 0, -1
-        else:
-            current, last = current + value, value
-    if start >= 0:
-        yield start, end, Decimal(total + current)
+def _unit(text: str, end: int) -> tuple[str, Decimal, int]:
+    """Dimension and factor of the unit that stands at `end`, and where it ends."""
+    if match := _UNIT.match(text, end):
+        name = match["symbol"] or match["word"].lower()
+        name = "%" if name == "per cent" else name.replace("percentage ", "")
+        is_product = name in "x×" and re.match(r"\s?\d", text[match.end() :])  # 16×16
+        # One letter behind a space is a unit only where no word can be meant.
+        is_word = len(name) == 1 and name.isalpha() and match["gap"] and name not in "smgVW"
+        if not is_product and not is_word and name in _UNITS:
+            dimension, factor = _UNITS[name]
+            return dimension + (match["per"] or ""), factor, match.end()
+    return "", Decimal(1), end
