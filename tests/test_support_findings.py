@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 
 import pytest
@@ -117,3 +118,9 @@ def test_a_sentence_of_the_evidence_has_no_findings_whatever_stands_beside_it(
     sentence: str, evidence: list[str]
 ) -> None:
     assert findings(sentence, evidence) == ()
+
+
+def test_a_word_without_end_is_read_at_once() -> None:
+    began = time.process_time()
+    assert not findings("a" * 60_000, ["b" * 60_000])
+    assert time.process_time() - began < 10  # Some minutes where every letter begins a try.

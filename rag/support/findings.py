@@ -43,7 +43,9 @@ _NEGATIONS = _ADVERBS | _words(
     "none neither nor without nothing nobody nowhere hardly scarcely barely unable lack lacks "
     "lacked lacking fail fails failed failing unlikely impossible"
 )
-_IDLE = re.compile(r"(?i:(?:not|\w+n't) (?:only|just|merely)\b|whether or not|no\. ?\d|no warning)")
+_IDLE = re.compile(
+    r"(?i:\b(?:not|\w+n't) (?:only|just|merely)\b|whether or not|no\. ?\d|no warning)"
+)
 _NOT_ALL = re.compile(r"(?i:(?:may|might) not\b|not (?:all|every|necessarily)\b)")
 # Stems of words that a statement may render as a negation.
 _DENIALS = _words(
