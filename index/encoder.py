@@ -129,10 +129,7 @@ class LazyEncoder:
     def _threads(self) -> int:
         if self._wanted_threads is not None:
             return self._wanted_threads
-        if self._model.device.type != "cpu":
-            return 0
-        affinity = getattr(os, "sched_getaffinity", None)  # not on every Unix
-        return len(affinity(0)) if affinity else os.cpu_count() or 1
+        return threads_on(self._model.device.type)
 
     @property
     def _batch_tokens(self) -> int:
@@ -234,6 +231,14 @@ class LazyEncoder:
 
         run_groups(fill, groups, self._threads)
         return vectors
+
+
+def threads_on(device: str) -> int:
+    """How many batches are computed at once there: as many as there are cores, 0 on a GPU."""
+    if not device.startswith("cpu"):
+        return 0
+    affinity = getattr(os, "sched_getaffinity", None)  # not on every Unix
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def run_groups(

@@ -29,9 +29,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 from tqdm import tqdm
 
 from index.encoder import batches
-from index.passages import sentence_spans
 from rag.evaluation.datasets import LabelledClaim, read_labelled_claims
 from rag.evaluation.perturbation import PERTURBED, perturbation_set
+from rag.support import sentences
 from rag.support.entailment import WEIGHTS, EntailmentReader, PairTokens, collate, learned, windows
 
 STEPS, RATE = 2_900, 1e-3
@@ -82,8 +82,8 @@ def generated(folder: Path, seed: int) -> Iterator[LabelledClaim]:
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in (".md", ".txt"):
             text = path.read_text(encoding="utf-8", errors="replace")
-            sentences = [" ".join(text[start:end].split()) for start, end in sentence_spans(text)]
-            works[path.stem + path.parent.name] = sentences
+            own = [" ".join(sentence.split()) for sentence in sentences([text])]
+            works[path.stem + path.parent.name] = own
     for claim in perturbation_set(works, per_kind=GENERATED, seed=seed):
         yield LabelledClaim(
             claim.statement,

@@ -17,7 +17,7 @@ from index.settings import Settings
 from rag.retrieval.scoring import terms
 from rag.support import Finding, Pair, Support, SupportChecker
 from rag.support.entailment import windows
-from rag.support.findings import Comparison, findings
+from rag.support.findings import Comparison, findings_in
 from rag.support.quantities import CITED
 
 COEFFICIENTS = Path(__file__).with_name("coefficients.json")
@@ -72,8 +72,8 @@ def features_of(
     quantities that no evidence has; `new_names`: how many of its names, as a share of its content;
     `findings`: their number, two at most.
     """
-    wrong = findings(statement, evidence)
     pair = Comparison(statement, evidence)
+    wrong = findings_in(pair)
     known = frozenset[str]().union(*pair.keys)
     own, *stems = (
         {it.key for it in its if it.content or (it.quantity and it.quantity.bound != CITED)}

@@ -8,14 +8,13 @@ an `entailment_network` adds to the encoder; here it is applied.
 from __future__ import annotations
 
 import math
-import os
 import threading
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from index.encoder import batches, device_of, dtype_on, run_groups
+from index.encoder import batches, device_of, dtype_on, run_groups, threads_on
 from index.errors import EncoderError
 from index.settings import DEFAULT_ENCODER
 from index.weights import locate
@@ -251,6 +250,5 @@ class EntailmentReader:
                     result[row] = logit
 
         groups = batches([pair.length for pair in pairs], BATCH_TOKENS)
-        on_cpu = torch.device(self._device).type == "cpu"
-        run_groups(read, groups, (os.cpu_count() or 1) if on_cpu else 0)
+        run_groups(read, groups, threads_on(self._device))
         return result

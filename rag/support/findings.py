@@ -139,6 +139,7 @@ class Comparison:
     of the statement's `content` words that each sentence has; empty where there are none."""
 
     def __init__(self, statement: str, evidence: Sequence[str]) -> None:
+        self.statement = unmarked(statement)
         self.own = tokens(statement)
         self.theirs = [tokens(sentence) for sentence in sentences(evidence)]
         self.keys = [frozenset(token.key for token in sentence) for sentence in self.theirs]
@@ -158,14 +159,18 @@ class Comparison:
 
 def findings(statement: str, evidence: Sequence[str]) -> tuple[Finding, ...]:
     """All findings of a statement against its evidence, by their place in the statement."""
-    pair = Comparison(statement, evidence)
+    return findings_in(Comparison(statement, evidence))
+
+
+def findings_in(pair: Comparison) -> tuple[Finding, ...]:
+    """The findings of a pair that is read into tokens already."""
     if not pair.shares:
         return ()
     compared, turned = _compared(pair)
     # "B is slower than A" for "A is faster than B" changes the word and both the names.
     placed = (it for it in _by_place(pair) if not turned or it.kind not in ("comparison", "name"))
     chosen: list[Finding] = []
-    for finding in (*compared, *placed, *_by_amount(pair), *_denied(pair, unmarked(statement))):
+    for finding in (*compared, *placed, *_by_amount(pair), *_denied(pair)):
         if not any(finding.start < it.end and it.start < finding.end for it in chosen):
             chosen.append(finding)
     return tuple(sorted(chosen, key=lambda finding: finding.start))
@@ -236,7 +241,7 @@ def _compared(pair: Comparison) -> tuple[list[Finding], bool]:
     return wrong, turned
 
 
-def _denied(pair: Comparison, statement: str) -> Iterator[Finding]:
+def _denied(pair: Comparison) -> Iterator[Finding]:
     """What the statement denies, its likest sentences say plainly and no sentence denies."""
     least = max(_DENIED, max(pair.shares) - _BAND)
     plain: set[str] = set()
@@ -244,12 +249,12 @@ def _denied(pair: Comparison, statement: str) -> Iterator[Finding]:
     for share, keys, its in zip(pair.shares, pair.keys, pair.theirs, strict=True):
         plain |= keys if share >= least else set()
         denied |= keys if any(it.denies or it.key in _DENIALS for it in its) else set()
-    idle = {at for match in _NOT_ALL.finditer(statement) for at in range(*match.span())}
+    idle = {at for match in _NOT_ALL.finditer(pair.statement) for at in range(*match.span())}
     for at, cue in enumerate(pair.own):
         adverb = cue.text.lower() in _ADVERBS or cue.text.lower().endswith("t")
         if cue.denies and adverb and cue.start not in idle:
-            stop = _CLAUSE.search(statement, cue.end)
-            end = stop.start() if stop else len(statement)
+            stop = _CLAUSE.search(pair.statement, cue.end)
+            end = stop.start() if stop else len(pair.statement)
             reach = [it.key for it in pair.own[at:] if it.content and it.start < end][:3]
             if not plain.isdisjoint(reach) and denied.isdisjoint(reach):
                 yield _finding("negation", cue)
