@@ -7,7 +7,7 @@ Pairs of statement and evidence with a label, and pairs generated from the texts
 `rag.evaluation.perturbation`: true sentences, and the same with a number, name, direction or
 negation changed. Each step draws its pairs set by set, as often supported as not. The state is
 kept in --folder every 250 steps, and training goes on from there. Deterministic by seed on one
-machine, but for where it was interrupted; some 55 minutes on two cores that do nothing else.
+machine, but for where it was interrupted; some 70 minutes on two cores that do little else.
 """
 
 from __future__ import annotations
