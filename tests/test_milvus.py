@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ from index.encoder import Encoder
 from index.errors import SegmentError, StoreError
 from index.settings import Settings
 from index.stores import Store, open_store
-from index.stores.milvus import PIECES
+from index.stores.milvus import PIECES, MilvusStore
 from index.stores.segments import Segment, without_vectors
 from rag.pipeline import Pipeline
 from rag.prompt import Prompt
@@ -232,6 +233,34 @@ def test_a_server_that_dies_in_a_build_is_named_and_the_next_build_goes_on(
         again = build(EVERYTHING, settings, encoder, load=True)
         assert (again.embedded, again.damaged) == (READABLE - 2, ())
         assert len(again.segments) == READABLE
+
+
+def test_several_that_begin_at_once_on_an_empty_server_make_its_tables_together(
+    tmp_path: Path,
+) -> None:
+    saved = [segment([f"Fox {n} runs.", "It rests."], name=f"{n}" * 32) for n in range(6)]
+    with MilvusServer(tmp_path) as server, ThreadPoolExecutor(len(saved)) as pool:
+        store = MilvusStore(server.address)
+        list(pool.map(store.save, saved))
+        loaded = dict(store.load_all([one.name for one in saved]))
+    for one in saved:
+        assert content(cast(Segment, loaded[one.name])) == content(one)
+
+
+def test_a_table_whose_creation_died_is_empty_and_the_next_write_completes_it(
+    tmp_path: Path,
+) -> None:
+    one = segment(["A red fox runs.", "It rests."], name="1" * 32)
+    with MilvusServer(tmp_path) as server:
+        store = MilvusStore(server.address)
+        client = client_of(store)
+        store.save(one)
+        client.release_collection(PIECES)
+        client.drop_index(PIECES, "segment")
+        assert not store.known([one.name])
+        store.delete([one.name])
+        store.save(one)
+        assert content(store.load(one.name)) == content(one)
 
 
 def test_no_server_and_a_file_that_is_in_use_are_named(

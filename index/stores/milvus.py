@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import re
+import time
 from base64 import b64decode, b64encode
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -106,7 +107,7 @@ class MilvusStore:
                 of_passages = [t for t in tables if t.startswith(PASSAGES.format(dimension=""))]
                 steps = [(PIECES, f"number == 0 and {these}"), (PIECES, these)]
                 for table, which in (*steps, *((table, these) for table in of_passages)):
-                    if table in tables:
+                    if _is_complete(client, table):
                         client.load_collection(table, timeout=SECONDS)
                         client.delete(table, filter=which, timeout=SECONDS)
 
@@ -199,7 +200,7 @@ class MilvusStore:
     ) -> list[dict[str, Any]]:
         """The rows of these segments, by segment and number."""
         with self._speaking() as client:
-            if not names or not client.has_collection(table, timeout=SECONDS):
+            if not names or not _is_complete(client, table):
                 return []
             # A server that was started again has nothing loaded; otherwise this costs nothing.
             client.load_collection(table, timeout=SECONDS)
@@ -228,8 +229,7 @@ class MilvusStore:
             for n, row in enumerate(rows, first)
         ]
         with self._speaking() as client:
-            if not client.has_collection(table, timeout=SECONDS):
-                _create(client, table, dimension)
+            _complete(client, table, dimension)
             for start in range(0, len(numbered), WRITTEN_AT_ONCE):
                 some = numbered[start : start + WRITTEN_AT_ONCE]
                 client.upsert(table, some, timeout=SECONDS)
@@ -276,10 +276,35 @@ def _client(address: str) -> Any:
     return MilvusClient(address, timeout=SECONDS_TO_CONNECT, grpc_options=CHANNEL)
 
 
+def _is_complete(client: Any, table: str) -> bool:
+    """Whether the table is there with all its indexes. Rows are written only then: one without is
+    being created by another process, or its creation died, and is as good as none."""
+    indexes = 2 if table == PIECES else 3
+    return client.has_collection(table, timeout=SECONDS) and indexes <= len(
+        client.list_indexes(table, timeout=SECONDS)
+    )
+
+
+def _complete(client: Any, table: str, dimension: int | None) -> None:
+    """Create what the table lacks. Several processes may do so at once, and what one finds done
+    by another in the middle of its own steps is no error."""
+    from pymilvus import MilvusException
+
+    end = time.monotonic() + SECONDS_TO_CONNECT
+    while not _is_complete(client, table):
+        try:
+            _create(client, table, dimension)
+        except MilvusException:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+
+
 def _create(client: Any, table: str, dimension: int | None) -> None:
-    """The table of the pieces, or of passages with vectors of so many dimensions. The vectors come
-    back bit for bit, so that given works are searched exactly; an index is for everything: HNSW,
-    or every vector where the server is Milvus Lite, which is for as many as that is good for."""
+    """What is missing of the table of the pieces, or of passages with vectors of so many
+    dimensions. The vectors come back bit for bit, so that given works are searched exactly; an
+    index is for everything: HNSW, or every vector where the server is Milvus Lite, which is for as
+    many as that is good for."""
     from pymilvus import DataType, Function, FunctionType, MilvusClient
 
     schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
@@ -297,15 +322,22 @@ def _create(client: Any, table: str, dimension: int | None) -> None:
         schema.add_field("section", DataType.VARCHAR, max_length=SECTION)
         schema.add_field("pages", DataType.JSON)
     schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dimension or 2)
-    index = MilvusClient.prepare_index_params()
     is_small = dimension is None or "lite" in client.get_server_version()
-    index.add_index("vector", index_type="FLAT" if is_small else "HNSW", metric_type="IP")
+    indexes = {
+        "vector": {"index_type": "FLAT" if is_small else "HNSW", "metric_type": "IP"},
+        "segment": {"index_type": "INVERTED"},
+    }
     if dimension is not None:
-        index.add_index("words", index_type="SPARSE_INVERTED_INDEX", metric_type="BM25")
-    index.add_index("segment", index_type="INVERTED")
-    client.create_collection(
-        table, schema=schema, index_params=index, consistency_level="Strong", timeout=SECONDS
-    )
+        indexes["words"] = {"index_type": "SPARSE_INVERTED_INDEX", "metric_type": "BM25"}
+    if not client.has_collection(table, timeout=SECONDS):
+        client.create_collection(
+            table, schema=schema, consistency_level="Strong", timeout=SECONDS
+        )
+    for field, options in indexes.items():
+        if not client.list_indexes(table, field, timeout=SECONDS):
+            index = MilvusClient.prepare_index_params(field, **options)
+            client.create_index(table, index, timeout=SECONDS)
+    client.load_collection(table, timeout=SECONDS)
 
 
 def _segment(

@@ -169,7 +169,9 @@ def answered(client: httpx.Client, path: str) -> Answer:
         got = client.get(f"{path}/answer.json")
         if got.status_code == 200:
             return Answer.from_json(got.text)
-        time.sleep(0.05)
+        page = client.get(path).text
+        assert "There is no answer" not in page, page
+        time.sleep(0.1)
     raise TimeoutError(path)
 
 
