@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from index.errors import RagError
     from index.settings import Settings
-    from rag.answer.model import Answer, read_answer
+    from rag.answer import Answer, read_answer
     from rag.answer.verify import Reextraction, Verification, verify
     from rag.chain import ListedWorksRetriever, answer_chain
     from rag.pipeline import Pipeline
@@ -49,7 +49,7 @@ __all__ = [
 _MODULES = {
     "index.errors": "RagError",
     "index.settings": "Settings",
-    "rag.answer.model": "Answer read_answer",
+    "rag.answer": "Answer read_answer",
     "rag.answer.verify": "Reextraction Verification verify",
     "rag.chain": "ListedWorksRetriever answer_chain",
     "rag.pipeline": "Pipeline",

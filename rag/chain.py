@@ -23,13 +23,13 @@ from pydantic_core import core_schema
 from index.catalog import FileLink, Listing
 from index.errors import LinkError, PromptError
 from index.sources.local_files import file_inside, is_file_name
+from rag.answer import Answer, Statement
 from rag.answer.compose import quoted_statement
-from rag.answer.model import Answer, Statement
 from rag.pipeline import Pipeline
 from rag.prompt import Asked, Prompt, as_prompt, prompt_of, title_of
-from rag.retrieval.evidence import Evidence, Hit
+from rag.retrieval import Evidence, Hit
 from rag.retrieval.retrieve import search
-from rag.writers.base import DraftStatement
+from rag.writers import DraftStatement
 
 BY_CLASS = GetPydanticSchema(lambda kind, _: core_schema.is_instance_schema(kind))
 """A field of which pydantic checks the class alone: inside a pipeline are protocols, which it

@@ -14,13 +14,13 @@ from index.encoder import Encoder, LazyEncoder
 from index.settings import Settings
 from index.sources.store import source_type_of
 from index.stores.segments import Segment
+from rag.answer import Answer
 from rag.answer.compose import compose
-from rag.answer.model import Answer
 from rag.prompt import Prompt
-from rag.retrieval.evidence import Evidence, Hit, Reading
+from rag.retrieval import Evidence, Hit, Reading
 from rag.retrieval.reranker import Reranker
 from rag.retrieval.retrieve import retrieve, search
-from rag.writers.base import Writer
+from rag.writers import Writer
 
 NO_PASSAGES = "it holds no text that can be quoted"
 Stream = Callable[[str], None]
@@ -40,7 +40,7 @@ class TimedStream:
             self._stream(text)
 
     def part(self, done: int, total: int) -> None:
-        """See `rag.writers.base.PartStream`."""
+        """See `rag.writers.PartStream`."""
         if not done:
             self._began = time.monotonic()
         seconds = (time.monotonic() - self._began) / done * (total - done) if done else 0.0

@@ -13,8 +13,8 @@ from dataclasses import replace
 from itertools import zip_longest
 
 from index.errors import PromptError
+from rag.answer import Answer, Statement
 from rag.answer.compose import FIXED
-from rag.answer.model import Answer, Statement
 from rag.answer.verify import Failure
 from rag.pipeline import Pipeline
 from rag.prompt import parse_prompt

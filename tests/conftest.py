@@ -11,7 +11,7 @@ import pytest
 
 from index.encoder import Encoder, load_encoder
 from index.settings import Settings
-from rag.answer.model import Answer
+from rag.answer import Answer
 from rag.pipeline import Pipeline
 from rag.writers.extractive import ExtractiveWriter
 from tests.parts import works

@@ -14,7 +14,7 @@ from typing import cast
 import pytest
 
 from index.errors import RagError
-from rag.answer.model import Answer
+from rag.answer import Answer
 from rag.views.web.answering import PipelineAnswering, WorkerProcesses
 from rag.views.web.jobs import Job, JobCancelled
 from tests.parts.processes import is_running

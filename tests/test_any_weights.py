@@ -18,8 +18,8 @@ from rag.answer.compose import compose
 from rag.answer.verify import Reextraction, verify
 from rag.pipeline import Pipeline
 from rag.prompt import read_prompt
-from rag.retrieval.evidence import Evidence
-from rag.writers.base import NOT_SAID
+from rag.retrieval import Evidence
+from rag.writers import NOT_SAID
 from rag.writers.grammar import numbers_in, prose_error
 from rag.writers.instruct import WritingSettings
 from rag.writers.local.loading import LoadedModel, load_model

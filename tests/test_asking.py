@@ -19,7 +19,7 @@ from index.links import parse_paper_link
 from index.settings import Settings
 from index.sources.local_files import own_files
 from index.sources.store import SourceStore
-from rag.answer.model import Answer
+from rag.answer import Answer
 from rag.answer.verify import Reextraction, verify
 from rag.pipeline import Pipeline
 from rag.prompt import Prompt, parse_prompt, prompt_of, read_prompt, render_prompt, works_at

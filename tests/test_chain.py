@@ -21,13 +21,13 @@ from langchain_core.messages import AIMessage
 from index.encoder import Encoder
 from index.errors import PromptError
 from index.settings import Settings
-from rag.answer.model import Answer
+from rag.answer import Answer
 from rag.chain import ListedWorksRetriever, answer_chain
 from rag.pipeline import Pipeline
 from rag.prompt import as_prompt
-from rag.retrieval.evidence import Evidence
+from rag.retrieval import Evidence
 from rag.views.markdown import to_markdown
-from rag.writers.base import Draft, DraftStatement, StatementStream
+from rag.writers import Draft, DraftStatement, StatementStream
 from rag.writers.chat import ChatWriter
 from rag.writers.extractive import ExtractiveWriter
 from tests.parts.tiny_models import FixedChecker

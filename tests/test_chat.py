@@ -25,11 +25,11 @@ from llguidance import LLMatcher
 from index.encoder import Encoder
 from index.errors import WriterError
 from index.settings import Settings
-from rag.answer.model import Answer
+from rag.answer import Answer
 from rag.answer.verify import Reextraction, verify
 from rag.pipeline import Pipeline
-from rag.retrieval.evidence import FACETS
-from rag.writers.base import CHAT_KEY, NOT_SAID, Draft
+from rag.retrieval import FACETS
+from rag.writers import CHAT_KEY, NOT_SAID, Draft
 from rag.writers.chat import ChatWriter, read_reply, reply_schema, sentence_ids
 from rag.writers.choice import ANSWER_BYTES, open_chat_model
 from rag.writers.grammar import ShownPassage, candidates_of, prose_error

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from index.errors import WriterError
-from rag.writers.base import Writer
+from rag.writers import Writer
 from rag.writers.chat import ChatWriter
 from rag.writers.choice import AutoWriter, WriterChoice, needed_download, open_writer
 from rag.writers.extractive import ExtractiveWriter

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from index.sources.store import SourceStore
-from rag.answer.model import read_answer
+from rag.answer import read_answer
 from rag.cli.options import Bars
 from rag.prompt import read_prompt
 from tests.parts import ROOT

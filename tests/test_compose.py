@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from rag.answer import Answer, Statement
 from rag.answer.compose import (
     NO_RELEVANCE,
     NOTHING_READ,
@@ -14,13 +15,12 @@ from rag.answer.compose import (
     QUOTED_ELSEWHERE,
     compose,
 )
-from rag.answer.model import Answer, Statement
 from rag.answer.verify import Reextraction, verify
 from rag.pipeline import Pipeline
-from rag.retrieval.evidence import Evidence, Reading, Span
+from rag.retrieval import Evidence, Reading, Span
 from rag.views.html import to_html
 from rag.views.markdown import IN_ENGLISH, to_markdown
-from rag.writers.base import NOT_SAID, Draft, DraftStatement, WorkNote, WriterEvent, WriterRecord
+from rag.writers import NOT_SAID, Draft, DraftStatement, WorkNote, WriterEvent, WriterRecord
 from tests.parts import ROOT
 from tests.parts.tiny_models import hits
 from tests.parts.works import PROMPTS

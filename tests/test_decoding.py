@@ -14,7 +14,7 @@ from transformers import (
 )
 
 from index.errors import WriterError
-from rag.writers.base import NOT_SAID
+from rag.writers import NOT_SAID
 from rag.writers.grammar import (
     ShownPassage,
     candidates_of,

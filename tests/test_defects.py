@@ -11,7 +11,7 @@ import pytest
 
 import rag
 from index.errors import RagError
-from rag.answer.model import Answer
+from rag.answer import Answer
 from rag.cli.main import DEFECT, main
 from rag.pipeline import Pipeline
 from rag.views.notebook import show

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from index.passages import Passage
 from rag.prompt import Prompt
-from rag.retrieval.evidence import Evidence, Hit, Reading, Span
+from rag.retrieval import Evidence, Hit, Reading, Span
 
 PAPER = "arxiv:2401.00001"
 LINK = "arxiv.org/abs/2401.00001"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag.retrieval.evidence import FACETS
-from rag.writers.base import SILENCE
+from rag.retrieval import FACETS
+from rag.writers import SILENCE
 from rag.writers.extractive import ExtractiveWriter
 from tests.parts.tiny_models import check_draft, evidence, statements
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from llguidance import LLMatcher
 
-from rag.retrieval.evidence import Span
-from rag.writers.base import NOT_SAID, DraftStatement
+from rag.retrieval import Span
+from rag.writers import NOT_SAID, DraftStatement
 from rag.writers.grammar import (
     LONGEST_QUOTE,
     QuoteCandidate,

@@ -28,7 +28,7 @@ from index.documents.extract import cache_document
 from index.passages import sentence_spans
 from index.settings import Settings
 from index.sources.store import SourceStore
-from rag.answer.model import Answer, Quote, SourceRecord, Statement
+from rag.answer import Answer, Quote, SourceRecord, Statement
 from rag.pipeline import Pipeline
 from rag.views.drawing import draw, drawn_pages
 from rag.views.highlight import NO_PICTURES, Highlight, Pictures, highlights_of, pictures_of

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag.answer.model import Answer, Statement
+from rag.answer import Answer, Statement
 from rag.plaintext import plain
-from rag.retrieval.evidence import Span
+from rag.retrieval import Span
 from rag.views.highlight import Highlight, PageImage, Pictures, Rectangle
 from rag.views.html import LEAST, crop_of, to_fragment, to_html
 from rag.views.markdown import ROLES, is_link, numbers_of, place, work_of

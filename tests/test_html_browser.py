@@ -14,7 +14,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Dialog, FloatRect, Locator, Page
 
-from rag.answer.model import Answer
+from rag.answer import Answer
 from rag.views.html import to_fragment, to_html
 from tests.parts.answers import fill, warn_of_all
 from tests.parts.browser import chromium

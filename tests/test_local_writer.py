@@ -11,7 +11,7 @@ import pytest
 
 from index.errors import WriterError
 from rag.pipeline import TimedStream
-from rag.writers.base import NOT_SAID, DraftStatement
+from rag.writers import NOT_SAID, DraftStatement
 from rag.writers.instruct import WritingSettings
 from rag.writers.local.loading import LoadedModel, load_model
 from rag.writers.local.template import rendered_chats

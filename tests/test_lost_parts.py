@@ -6,7 +6,7 @@ import pytest
 
 from index.documents.document import Document, is_complete
 from index.passages import split
-from rag.retrieval.evidence import Hit
+from rag.retrieval import Hit
 from tests.parts.pdfs import LOREM, OTHER, lines, pdf, read, text, wrapped
 
 BEGUN = wrapped(f"{LOREM} At the end the harbour and the lost")

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from rag.answer import Answer, Reference, Statement, Workflow
 from rag.answer.compose import NO_RELEVANCE, NOTHING_READ
-from rag.answer.model import Answer, Reference, Statement, Workflow
 from rag.plaintext import escape, plain
 from rag.views.html import to_html
 from rag.views.markdown import (
@@ -28,7 +28,7 @@ from rag.views.markdown import (
     work_of,
 )
 from rag.views.warnings import SupportWarning
-from rag.writers.base import NOT_SAID, WriterEvent, WriterRecord
+from rag.writers import NOT_SAID, WriterEvent, WriterRecord
 from tests.parts.answers import fill
 from tests.parts.hostile import HOSTILE, WILD
 

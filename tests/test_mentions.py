@@ -8,9 +8,9 @@ import pytest
 
 from index.catalog import GithubLink, Listing
 from rag.answer.compose import compose
-from rag.retrieval.evidence import Span
+from rag.retrieval import Span
 from rag.selection.mentions import mentions_of, names_of, stands_alone
-from rag.writers.base import SILENCE, Draft
+from rag.writers import SILENCE, Draft
 from tests.parts.tiny_models import evidence
 
 SEGMENT = "U-Net: Convolutional Networks for Biomedical Image Segmentation"

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from index.errors import AnswerError
-from rag.answer.model import FORMAT, Answer, read_answer
-from rag.writers.base import WriterRecord
+from rag.answer import FORMAT, Answer, read_answer
+from rag.writers import WriterRecord
 from tests.parts.values import JSON, Steps, at, changed, nodes
 
 NUMBERS = st.none() | st.floats(allow_nan=False, allow_infinity=False)

@@ -18,7 +18,7 @@ from nbconvert import HTMLExporter
 
 from index.errors import AnswerError, PromptError, RagError
 from index.settings import Settings
-from rag.answer.model import Answer, read_answer
+from rag.answer import Answer, read_answer
 from rag.views.notebook import (
     Library,
     ShownAnswer,
@@ -255,7 +255,7 @@ def test_answers_need_no_pandas_and_tables_name_the_extra(
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from pathlib import Path\n"
         "from index.errors import RagError\n"
-        "from rag.answer.model import read_answer\n"
+        "from rag.answer import read_answer\n"
         "from rag.views.notebook import ShownAnswer, settings_here\n"
         "answer = ShownAnswer(read_answer(Path(sys.argv[2])), settings_here(sys.argv[1]))\n"
         "assert answer._repr_html_() and repr(answer)\n"

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from index.encoder import Encoder
 from index.settings import Settings
 from index.sources.store import source_type_of
-from rag.answer.model import Answer
+from rag.answer import Answer
 from rag.answer.verify import Reextraction, verify
 from rag.pipeline import NO_PASSAGES, Pipeline
-from rag.writers.base import NOT_SAID
+from rag.writers import NOT_SAID
 from rag.writers.extractive import ExtractiveWriter
 from tests.parts.works import LISTED, MIRROR, PROMPTS, QUESTIONS, PlainWriter, prompt, write_mirror
 

@@ -20,9 +20,9 @@ from rag.evaluation.relevance import (
     relevance_table,
     told_in,
 )
-from rag.retrieval.evidence import Reading
+from rag.retrieval import Reading
 from rag.selection.grading import PLACES, Place, trained_model
-from rag.writers.base import SILENCE, Draft, DraftStatement, WorkNote
+from rag.writers import SILENCE, Draft, DraftStatement, WorkNote
 from tests.parts import ROOT, SHARED
 
 README = (

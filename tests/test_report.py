@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from index.errors import AnswerError, DatasetError
 from index.settings import Settings
+from rag.answer import Answer, Statement
 from rag.answer.compose import NO_RELEVANCE
-from rag.answer.model import Answer, Statement
 from rag.answer.verify import Reextraction
 from rag.cli.main import app
 from rag.evaluation.answers import (
@@ -30,7 +30,7 @@ from rag.evaluation.fidelity import MismatchedAnswers, mismatched_prompts, try_w
 from rag.evaluation.report import LINES, Report, compare, evaluate, plot_reports, read_report
 from rag.pipeline import Pipeline
 from rag.support.builtin import BuiltinChecker
-from rag.writers.base import NOT_SAID
+from rag.writers import NOT_SAID
 from tests.parts.works import PROMPTS, PlainWriter, prompt, write, write_prompts
 
 CHECKER = BuiltinChecker()

@@ -10,7 +10,7 @@ import pytest
 
 from index.errors import EncoderError
 from index.passages import Passage
-from rag.retrieval.evidence import Hit
+from rag.retrieval import Hit
 from rag.retrieval.reranker import DEPTH, load_reranker, rerank
 from rag.retrieval.scoring import Scores
 from tests.parts.tiny_encoders import write_reranker

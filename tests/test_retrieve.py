@@ -16,7 +16,7 @@ from index.encoder import Encoder
 from index.errors import EncoderError, SegmentError, SourceError
 from index.stores.segments import Segment
 from rag.pipeline import Pipeline
-from rag.retrieval.evidence import Evidence, Hit, Span, best_first
+from rag.retrieval import Evidence, Hit, Span, best_first
 from rag.retrieval.retrieve import OPENING, search, search_data_dir
 from rag.retrieval.scoring import Scores
 from tests.parts.indexed import ENCODER, IndexedWorks, brute_force, segment

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
-from rag.retrieval.evidence import FACETS, Evidence
+from rag.retrieval import FACETS, Evidence
 from rag.selection.assignment import ALIKE, FOREIGN, FURTHER, ROOM, THRESHOLDS, Selection, select
 from rag.selection.features import candidates_in, features, terms_of
 from rag.selection.grading import (

@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from index.settings import Settings
-from rag.answer.model import Answer
+from rag.answer import Answer
 from rag.prompt import Prompt
 from rag.views.web.jobs import TEXT_LIMIT
 from rag.views.web.routes import LISTED

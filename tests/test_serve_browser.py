@@ -16,7 +16,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from index.settings import Settings
-from rag.answer.model import Answer
+from rag.answer import Answer
 from rag.answer.verify import Reextraction, verify
 from rag.prompt import Prompt
 from tests.parts.browser import chromium

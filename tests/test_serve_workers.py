@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from index.settings import Settings
-from rag.answer.model import Answer
+from rag.answer import Answer
 from tests.parts.commands import run
 from tests.parts.milvus import MilvusServer
 from tests.parts.processes import children, is_running

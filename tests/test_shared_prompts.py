@@ -16,7 +16,7 @@ import pytest
 
 from index.settings import DEFAULT_ENCODER, Settings
 from index.weights import BUNDLE
-from rag.answer.model import Answer, Quote
+from rag.answer import Answer, Quote
 from rag.answer.verify import Reextraction, verify
 from rag.pipeline import Pipeline
 from rag.prompt import Prompt, read_prompt

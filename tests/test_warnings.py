@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from rag.answer import Answer, Quote, Reference, Statement
 from rag.answer.compose import NO_RELEVANCE
-from rag.answer.model import Answer, Quote, Reference, Statement
 from rag.support import Finding, Pair, Support
 from rag.support.builtin import BuiltinChecker, default_checker
 from rag.views.warnings import SupportWarning, find_support_warnings

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import chain
 
-from rag.answer.model import (
+from rag.answer import (
     Answer,
     PromptRecord,
     Quote,
@@ -20,9 +20,9 @@ from rag.answer.model import (
     Workflow,
 )
 from rag.plaintext import without_addresses
-from rag.retrieval.evidence import Evidence
+from rag.retrieval import Evidence
 from rag.selection.mentions import mentions_of
-from rag.writers.base import NOT_SAID, Draft, DraftStatement, WorkNote, WriterEvent, WriterRecord
+from rag.writers import NOT_SAID, Draft, DraftStatement, WorkNote, WriterEvent, WriterRecord
 
 NOTHING_READ = "Nothing of this work could be read, so nothing here rests on it."
 NO_RELEVANCE = "Nothing that was read of this work answers the question."

@@ -20,12 +20,12 @@ from index.errors import ExtractionError, PromptError, RagError, SourceError
 from index.passages import MAXIMUM, sentence_spans
 from index.settings import Settings
 from index.sources.store import SourceStore, source_type_of
+from rag.answer import Answer, Quote, SourceRecord, Statement
 from rag.answer.compose import FIXED, NO_RELEVANCE, NOTHING_READ, QUOTED_ELSEWHERE
-from rag.answer.model import Answer, Quote, SourceRecord, Statement
 from rag.plaintext import addresses_in
 from rag.prompt import Prompt, parse_prompt
 from rag.selection.mentions import names_of
-from rag.writers.base import NOT_SAID, only_repeats
+from rag.writers import NOT_SAID, only_repeats
 from rag.writers.grammar import numbers_in, prose_error
 
 DocumentOf = Callable[[SourceRecord], Document]

@@ -24,7 +24,7 @@ from rag.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from rag.answer.model import Answer
+    from rag.answer import Answer
     from rag.pipeline import Pipeline
     from rag.prompt import Prompt
     from rag.support import SupportChecker

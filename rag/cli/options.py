@@ -33,7 +33,7 @@ from index.sources.local_files import exists, is_folder
 from rag.plaintext import plain
 
 if TYPE_CHECKING:
-    from rag.answer.model import Answer
+    from rag.answer import Answer
     from rag.answer.verify import Reextraction
     from rag.pipeline import Pipeline
     from rag.prompt import Prompt

@@ -17,7 +17,7 @@ from rag.cli.options import Bars, OpenSettings, listings_in, settings, with_opti
 from rag.plaintext import plain
 
 if TYPE_CHECKING:
-    from rag.retrieval.evidence import Hit
+    from rag.retrieval import Hit
 
 
 @with_options_of(settings)

@@ -130,7 +130,7 @@ def open_in_worker(
 def open_answering(options: PipelineOptions, also: Sequence[str]) -> PipelineAnswering:
     """What answers questions, with the models `also` to choose from."""
     from rag.views.web.answering import PipelineAnswering
-    from rag.writers.base import Writer
+    from rag.writers import Writer
     from rag.writers.choice import open_writer
     from rag.writers.extractive import ExtractiveWriter
 

@@ -51,7 +51,7 @@ def run(
 
     What it does not prove without --strict: what statements claim beyond their quotes, silence
     about a work that could be read, statements that were removed, moved or doubled."""
-    from rag.answer.model import Answer, answers_of, read_answers_in
+    from rag.answer import Answer, answers_of, read_answers_in
     from rag.answer.verify import verify
     from rag.pipeline import Pipeline
     from rag.reproduction import reproduce

@@ -23,8 +23,8 @@ from index.build import Notify, silent
 from index.documents.document import Document
 from index.errors import AnswerError, PromptError, RagError
 from index.passages import Passage, sentence_spans, split
+from rag.answer import Answer, Quote, read_answers_in
 from rag.answer.compose import FIXED, NO_RELEVANCE
-from rag.answer.model import Answer, Quote, read_answers_in
 from rag.answer.verify import DocumentOf, Verification, verify
 from rag.evaluation.datasets import read_json_lines
 from rag.prompt import Prompt, parse_prompt, works_of

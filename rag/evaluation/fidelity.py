@@ -13,13 +13,13 @@ from typing import Literal, get_args
 from index.build import Notify, silent
 from index.catalog import Listing
 from index.sources.store import SourceType
+from rag.answer import Answer, Quote, Reference
 from rag.answer.compose import NO_RELEVANCE, NOTHING_READ
-from rag.answer.model import Answer, Quote, Reference
 from rag.evaluation.answers import CheckedAnswer, stands
 from rag.evaluation.statistics import Declared, Measure, measures_of
 from rag.pipeline import Pipeline
 from rag.prompt import Prompt
-from rag.writers.base import NOT_SAID
+from rag.writers import NOT_SAID
 
 Coverage = Literal["used", "silent", "missing"]
 """What became of a listed work: quoted for an answer to the question, said not to answer it, or

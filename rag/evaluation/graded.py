@@ -26,7 +26,7 @@ from index.sources.store import source_type_of
 from index.stores.segments import Segment
 from rag.evaluation.datasets import first_error, read_json_lines
 from rag.prompt import Prompt
-from rag.retrieval.evidence import Evidence, Hit, Span
+from rag.retrieval import Evidence, Hit, Span
 from rag.retrieval.retrieve import sentence_contexts
 from rag.selection.grading import PLACES, Place, SentenceScores
 

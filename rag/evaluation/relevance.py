@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from rag.answer.model import Answer
+from rag.answer import Answer
 from rag.evaluation.graded import GradedPrompt, Row
 from rag.evaluation.statistics import Declared, Measure, markdown_table, measures_of
 from rag.selection.assignment import ROOM, Selection, select

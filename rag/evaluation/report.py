@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from index.build import Notify, silent
 from index.errors import DatasetError
 from index.files import write_output
-from rag.answer.model import Answer
+from rag.answer import Answer
 from rag.answer.verify import DocumentOf
 from rag.evaluation.answers import CheckedAnswer, EvaluatedAnswer, evaluated_answers
 from rag.evaluation.citations import Verdict, correct, judge_claims, verdict_measures

@@ -13,7 +13,7 @@ from index.checkpoint import open_model
 from index.encoder import device_of
 from index.errors import EncoderError
 from index.weights import locate
-from rag.retrieval.evidence import Hit, best_first
+from rag.retrieval import Hit, best_first
 from rag.retrieval.scoring import Scores, standardise
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from index.sources.store import Source, SourceStore, source_type_of
 from index.stores import open_store
 from index.stores.segments import Segment
 from rag.prompt import Prompt
-from rag.retrieval.evidence import Evidence, Hit, Reading, SentenceContext, Span, best_first
+from rag.retrieval import Evidence, Hit, Reading, SentenceContext, Span, best_first
 from rag.retrieval.reranker import DEPTH, Reranker, rerank
 from rag.retrieval.scoring import HEADING_WEIGHT, Lexicon, Scores, fuse, order, similarities
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rag.retrieval.evidence import FACETS, Evidence, Facet
+from rag.retrieval import FACETS, Evidence, Facet
 from rag.selection.features import Candidate, terms_of
 from rag.selection.grading import PLACES, Place, SentenceScores
 

@@ -17,7 +17,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from rag.retrieval.evidence import Evidence, SentenceContext, Span
+from rag.retrieval import Evidence, SentenceContext, Span
 
 Matrix = npt.NDArray[np.float32]
 

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from index.encoder import device_of
-from rag.retrieval.evidence import Evidence
+from rag.retrieval import Evidence
 from rag.selection.features import (
     HEADING_BUCKETS,
     WORD_BUCKETS,

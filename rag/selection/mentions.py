@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterable
 
 from index.catalog import Listing
-from rag.retrieval.evidence import Evidence, Span
+from rag.retrieval import Evidence, Span
 
 MOST = 2
 """Sentences for one work."""

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from index.settings import DEFAULT_ENCODER
 from index.weights import locate
-from rag.retrieval.evidence import Evidence
+from rag.retrieval import Evidence
 from rag.selection.features import Candidate, Matrix
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from index.documents.extract import cached_document, isolated
 from index.errors import ExtractionError, SourceError
 from index.settings import Settings
 from index.sources.store import SourceStore
-from rag.answer.model import Answer, Quote, SourceRecord
+from rag.answer import Answer, Quote, SourceRecord
 from rag.answer.verify import Reextraction
-from rag.retrieval.evidence import Span
+from rag.retrieval import Span
 from rag.views.drawing import MEDIA_TYPE, drawn_pages
 
 log = logging.getLogger(__name__)

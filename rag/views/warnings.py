@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from rag.answer import Answer
 from rag.answer.compose import FIXED
-from rag.answer.model import Answer
 from rag.support import Support, SupportChecker, premise
 from rag.views.markdown import work_of
 

@@ -15,10 +15,10 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
 from index.errors import WriterError
-from rag.retrieval.evidence import Evidence
+from rag.retrieval import Evidence
 from rag.selection.grading import trained_model
 from rag.support import SupportChecker
-from rag.writers.base import Draft, DraftStatement, WriterRecord, error_line
+from rag.writers import Draft, DraftStatement, WriterRecord, error_line
 from rag.writers.grammar import (
     QuoteCandidate,
     ShownPassage,

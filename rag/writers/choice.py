@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 from index.errors import WriterError
 from index.settings import WriterKind
 from index.weights import is_path
-from rag.retrieval.evidence import Evidence
+from rag.retrieval import Evidence
 from rag.support import SupportChecker
 from rag.support.builtin import default_checker
-from rag.writers.base import CHAT_KEY, Draft, Writer, error_line
+from rag.writers import CHAT_KEY, Draft, Writer, error_line
 from rag.writers.chat import FORMS, ChatWriter
 from rag.writers.extractive import ExtractiveWriter
 from rag.writers.instruct import DEFAULT_SETTINGS, WritingSettings

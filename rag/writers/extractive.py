@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rag.retrieval.evidence import FACETS, Evidence
+from rag.retrieval import FACETS, Evidence
 from rag.selection.assignment import PlacedSentence, select
 from rag.selection.grading import trained_model
-from rag.writers.base import SILENCE, Draft, DraftStatement, WorkNote, WriterRecord
+from rag.writers import SILENCE, Draft, DraftStatement, WorkNote, WriterRecord
 
 
 class ExtractiveWriter:

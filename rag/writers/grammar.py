@@ -14,8 +14,8 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from rag.retrieval.evidence import Hit, Span
-from rag.writers.base import NOT_SAID, SILENCE, DraftStatement
+from rag.retrieval import Hit, Span
+from rag.writers import NOT_SAID, SILENCE, DraftStatement
 
 # Longer sentences are offered clause by clause; shorter pieces say nothing alone ("See Fig.").
 LONGEST_QUOTE, SHORTEST_QUOTE = 320, 24

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from index.errors import WriterError
-from rag.retrieval.evidence import FACETS, Evidence, Facet, Span
+from rag.retrieval import FACETS, Evidence, Facet, Span
 from rag.support import SupportChecker
 from rag.support.builtin import BuiltinChecker
-from rag.writers.base import (
+from rag.writers import (
     NOT_SAID,
     SILENCE,
     Draft,

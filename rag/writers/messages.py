@@ -13,9 +13,9 @@ from typing import Literal
 import numpy as np
 
 from rag.prompt import Prompt
-from rag.retrieval.evidence import FACETS, Facet, Hit, Span
+from rag.retrieval import FACETS, Facet, Hit, Span
 from rag.selection.grading import PLACES, Place, SentenceScores
-from rag.writers.base import NOT_SAID
+from rag.writers import NOT_SAID
 from rag.writers.grammar import QuoteCandidate, ShownPassage
 
 QUOTABLE = 6

@@ -19,7 +19,7 @@ import typer
 
 from index.errors import RagError
 from index.settings import Settings
-from rag.answer.model import Answer
+from rag.answer import Answer
 from rag.cli.options import say, settings, with_options_of
 from rag.pipeline import Pipeline
 from rag.prompt import Prompt, read_prompt

@@ -33,7 +33,7 @@ from index.stores.segments import Segment
 from rag.cli.options import say
 from rag.pipeline import Pipeline
 from rag.prompt import Prompt
-from rag.retrieval.evidence import Hit
+from rag.retrieval import Hit
 from rag.retrieval.retrieve import search_data_dir
 from rag.writers.extractive import ExtractiveWriter
 from scripts.benchmarks import Stopwatch, import_langchain, peak, ratio, report, run_python

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from index.encoder import Encoder
 from index.settings import Settings
-from rag.answer.model import Answer
+from rag.answer import Answer
 from rag.pipeline import Pipeline
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from index.encoder import LazyEncoder
 from index.settings import Settings
 from rag.pipeline import Pipeline
-from rag.retrieval.evidence import Evidence
-from rag.writers.base import Draft
+from rag.retrieval import Evidence
+from rag.writers import Draft
 from rag.writers.extractive import ExtractiveWriter
 from tests.attacks import Entry, Target
 from tests.attacks.on_answers import forgeries, page_requests

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from index.errors import AnswerError
-from rag.answer.model import Answer
+from rag.answer import Answer
 from rag.answer.verify import Reextraction, verify
 from rag.reproduction import reproduce
 from rag.views.html import to_html

@@ -14,7 +14,7 @@ from index.encoder import LazyEncoder
 from index.errors import PromptError, RagError
 from index.settings import Settings
 from index.sources.store import SourceStore
-from rag.answer.model import Answer, SourceRecord, read_answer
+from rag.answer import Answer, SourceRecord, read_answer
 from rag.answer.verify import DocumentOf, Reextraction, verify
 from rag.pipeline import Pipeline
 from rag.prompt import parse_prompt

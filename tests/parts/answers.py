@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rag.answer.model import (
+from rag.answer import (
     Answer,
     PromptRecord,
     Quote,
@@ -14,7 +14,7 @@ from rag.answer.model import (
     Workflow,
 )
 from rag.views.warnings import SupportWarning
-from rag.writers.base import WriterRecord
+from rag.writers import WriterRecord
 
 EMPTY = Answer(PromptRecord("?", "", ""), WriterRecord("w"), (), Workflow((), (), ()), (), ())
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 import zlib
 
-from rag.answer.model import Answer
-from rag.retrieval.evidence import Span
+from rag.answer import Answer
+from rag.retrieval import Span
 from rag.views.highlight import Highlight, PageImage, Pictures, Rectangle
 
 WIDTH, HEIGHT, GREY = 300, 400, 150

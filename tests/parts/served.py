@@ -23,12 +23,12 @@ import httpx
 import typer
 
 from index.settings import Settings
-from rag.answer.model import Answer
+from rag.answer import Answer
 from rag.pipeline import Pipeline
 from rag.prompt import Prompt
-from rag.retrieval.evidence import Evidence
+from rag.retrieval import Evidence
 from rag.views.web.answering import PipelineAnswering, WorkerProcesses
-from rag.writers.base import Draft
+from rag.writers import Draft
 from rag.writers.extractive import ExtractiveWriter
 from tests.parts import ROOT
 

@@ -21,13 +21,13 @@ from transformers import (
 from index.documents.document import Document, Section
 from index.passages import split
 from index.sources.store import SourceType
+from rag.answer import Answer
 from rag.answer.compose import compose
-from rag.answer.model import Answer
 from rag.answer.verify import verify
 from rag.prompt import Prompt
-from rag.retrieval.evidence import FACETS, Evidence, Hit, Reading, SentenceContext, Span
+from rag.retrieval import FACETS, Evidence, Hit, Reading, SentenceContext, Span
 from rag.support import Support
-from rag.writers.base import NOT_SAID, Draft, DraftStatement
+from rag.writers import NOT_SAID, Draft, DraftStatement
 from rag.writers.grammar import numbers_in, prose_error
 from rag.writers.local.loading import LoadedModel
 from tests.parts import SHARED

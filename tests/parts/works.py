@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rag.prompt import Prompt
-from rag.retrieval.evidence import Evidence, Span
-from rag.writers.base import SILENCE, Draft, DraftStatement, WorkNote, WriterRecord
+from rag.retrieval import Evidence, Span
+from rag.writers import SILENCE, Draft, DraftStatement, WorkNote, WriterRecord
 from tests.parts.pdfs import pdf, text, wrapped
 
 Sections = Sequence[tuple[str, str]]

@@ -17,7 +17,7 @@ from itertools import count
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from rag.answer.model import Answer, Quote
+from rag.answer import Answer, Quote
 from rag.plaintext import plain
 from rag.views import markdown
 from rag.views.highlight import NO_PICTURES, Highlight, PageImage, Pictures, Rectangle

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from index.errors import AnswerError, RagError
 from index.files import write_output
 from index.settings import Settings
-from rag.answer.model import Answer
+from rag.answer import Answer
 from rag.answer.verify import Reextraction, Verification, verify
 from rag.plaintext import escape, plain
-from rag.retrieval.evidence import Evidence, Hit
+from rag.retrieval import Evidence, Hit
 from rag.views.highlight import NO_PICTURES, Pictures
 from rag.views.html import to_fragment, to_html
 from rag.views.markdown import (

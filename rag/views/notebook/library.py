@@ -16,7 +16,7 @@ from index.errors import RagError
 from index.stores.segments import Segment
 from rag.plaintext import plain
 from rag.prompt import Asked, listings_of, title_of, works_of
-from rag.retrieval.evidence import Hit, Reading
+from rag.retrieval import Hit, Reading
 from rag.retrieval.retrieve import search
 from rag.retrieval.scoring import terms
 from rag.views.markdown import place

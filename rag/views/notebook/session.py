@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, cast
 from index.encoder import Encoder, LazyEncoder
 from index.errors import PromptError, RagError
 from index.settings import DEFAULT_ENCODER, Settings, WriterKind, configured
-from rag.answer.model import Answer, read_answer
+from rag.answer import Answer, read_answer
 from rag.pipeline import Pipeline
 from rag.plaintext import plain, visible
 from rag.prompt import Asked, Prompt, Work, as_prompt, is_question, prompt_of
-from rag.retrieval.evidence import Evidence
+from rag.retrieval import Evidence
 from rag.support.builtin import default_checker
 from rag.views.highlight import pictures_of
 from rag.views.notebook.display import ShownAnswer, expect
 from rag.views.warnings import find_support_warnings
-from rag.writers.base import Writer
+from rag.writers import Writer
 from rag.writers.choice import WriterChoice, check_kind, open_writer
 
 if TYPE_CHECKING:

@@ -23,10 +23,10 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from index.errors import RagError
-from rag.answer.model import Answer
+from rag.answer import Answer
 from rag.pipeline import Pipeline
 from rag.views.web.jobs import Job, JobCancelled, reason_of
-from rag.writers.base import Writer
+from rag.writers import Writer
 
 
 class Answering(Protocol):

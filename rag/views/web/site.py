@@ -21,7 +21,7 @@ from index.files import parts_of, sweep, write_atomically
 from index.settings import Settings
 from index.sources.local_files import store_file
 from index.sources.store import SourceStore
-from rag.answer.model import Answer, read_answer
+from rag.answer import Answer, read_answer
 from rag.answer.verify import Reextraction, Verification, verify
 from rag.support import SupportChecker
 from rag.views.highlight import Pictures, pictures_of

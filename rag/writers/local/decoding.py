@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from index.errors import WriterError
-from rag.writers.base import error_line
+from rag.writers import error_line
 from rag.writers.local.tokenizer import TokenVocabulary
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from index.checkpoint import check_checkpoint, check_finite
 from index.encoder import device_of, dtype_on
 from index.errors import EncoderError, WriterError
 from index.weights import hub_folder, is_path
-from rag.writers.base import error_line
+from rag.writers import error_line
 from rag.writers.local.tokenizer import TokenVocabulary
 
 # In tokens, where neither the model nor its tokenizer says: what the smallest of today take.

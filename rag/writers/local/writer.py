@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from index.errors import WriterError
-from rag.retrieval.evidence import FACETS, Evidence, Hit, Span
+from rag.retrieval import FACETS, Evidence, Hit, Span
 from rag.selection.grading import SentenceScores, trained_model
 from rag.support import SupportChecker
-from rag.writers.base import Draft, DraftStatement, WriterRecord
+from rag.writers import Draft, DraftStatement, WriterRecord
 from rag.writers.grammar import (
     ROOM_TO_CLOSE,
     QuoteCandidate,
