@@ -330,9 +330,7 @@ def _create(client: Any, table: str, dimension: int | None) -> None:
     if dimension is not None:
         indexes["words"] = {"index_type": "SPARSE_INVERTED_INDEX", "metric_type": "BM25"}
     if not client.has_collection(table, timeout=SECONDS):
-        client.create_collection(
-            table, schema=schema, consistency_level="Strong", timeout=SECONDS
-        )
+        client.create_collection(table, schema=schema, consistency_level="Strong", timeout=SECONDS)
     for field, options in indexes.items():
         if not client.list_indexes(table, field, timeout=SECONDS):
             index = MilvusClient.prepare_index_params(field, **options)
