@@ -1,29 +1,36 @@
-"""From a prompt to its answer: index what is missing, retrieve, write, compose."""
+"""From a prompt to its answer: index what is missing, retrieve, write, compose; and the same once
+more, for `rag verify --strict`."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 
 from index.build import Notify, SourceState, build, silent
 from index.catalog import Catalog
 from index.encoder import Encoder, LazyEncoder
+from index.errors import PromptError
 from index.settings import Settings
 from index.sources.store import source_type_of
 from index.stores.segments import Segment
-from rag.answer import Answer
-from rag.answer.compose import compose
-from rag.prompt import Prompt
+from rag.answer import Answer, Statement
+from rag.answer.compose import FIXED, compose
+from rag.answer.verify import Failure
+from rag.prompt import Prompt, parse_prompt
 from rag.retrieval import Evidence, Hit, Reading
-from rag.retrieval.reranker import Reranker
-from rag.retrieval.retrieve import retrieve, search
+from rag.retrieval.retrieve import Reranker, retrieve, search
+from rag.support import SupportChecker
+from rag.support.builtin import BuiltinChecker
 from rag.writers import Writer
 
 NO_PASSAGES = "it holds no text that can be quoted"
 Stream = Callable[[str], None]
+TOLERANCE = 0.02
+"""By how much a probability may be lower when judged again: a device's number type moves it."""
 
 
 class TimedStream:
@@ -153,3 +160,60 @@ def _reading(state: SourceState, segments: dict[str, Segment]) -> Reading:
         page_starts=segment.page_starts,
         title=state.source.title or segment.title,
     )
+
+
+def reproduce(
+    answer: Answer,
+    open_pipeline: Callable[[], Pipeline],
+    open_checker: Callable[[], SupportChecker] = BuiltinChecker,
+) -> Iterator[Failure]:
+    """Every part of an answer that does not come out again.
+
+    `rag.answer.verify` proves what an answer shows of its sources. That nothing was left out, moved
+    or put in its own words by somebody else can be proved only where the writer is deterministic:
+    then the answer is written again from the cached sources, by a pipeline with the extractive
+    writer, and compared word for word. Of a model's answer every statement is judged again by the
+    checker that judged it when it was written. Only what is needed is opened."""
+    if answer.writer.name == "extractive":
+        try:
+            prompt = parse_prompt(answer.prompt.text)
+        except PromptError:  # `verify` says so.
+            return
+        yield from _differences(answer, open_pipeline().ask(prompt))
+        return
+    checker = open_checker()
+    for part, statement in answer.statements():
+        if statement.text and statement.text not in FIXED:
+            support = checker.check(statement.text, [quote.text for quote in statement.quotes])
+            if objection := support.objection(checker.threshold - TOLERANCE):
+                shown = statement.text[:60]
+                yield Failure(part, f"{shown!r} is not supported by its quotes ({objection})")
+
+
+def _differences(answer: Answer, again: Answer) -> Iterator[Failure]:
+    # Why a source could not be read may have been said otherwise.
+    states = [
+        [replace(source, reason="unread" if source.reason else "") for source in each.sources]
+        for each in (answer, again)
+    ]
+    if states[0] != states[1]:
+        yield Failure("sources", "are not those that are cached here now: ask again")
+    # Why this writer wrote, and no model, is not known any more.
+    if replace(answer.writer, note="") != replace(again.writer, note=""):
+        yield Failure("writer", "is not what the extractive writer reports of itself")
+    for part, statements in answer.parts.items():
+        for one, other in zip_longest(statements, again.parts[part]):
+            if one != other:
+                shown, expected = (_words(each)[:60] for each in (one, other))
+                yield Failure(part, f"says {shown!r}, the extractive writer says {expected!r} here")
+                break
+    for number, works in enumerate(zip_longest(answer.references, again.references)):
+        if works[0] != works[1]:
+            message = "is not what the extractive writer says of this work"
+            yield Failure(f"references[{number}]", message)
+
+
+def _words(statement: Statement | None) -> str:
+    if statement is None:
+        return ""
+    return statement.text or statement.quotes[0].text if statement.quotes else statement.text

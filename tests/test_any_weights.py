@@ -22,8 +22,7 @@ from rag.retrieval import Evidence
 from rag.writers import NOT_SAID
 from rag.writers.grammar import numbers_in, prose_error
 from rag.writers.instruct import WritingSettings
-from rag.writers.local.loading import LoadedModel, load_model
-from rag.writers.local.writer import LocalWriter
+from rag.writers.local import LoadedModel, LocalWriter, load_model
 from tests.parts import SHARED
 from tests.parts.tiny_models import (
     FixedChecker,

@@ -17,9 +17,9 @@ from safetensors.torch import load_file, save_file
 from index.checkpoint import check_checkpoint
 from index.encoder import load_encoder
 from index.errors import EncoderError, RagError
-from rag.retrieval.reranker import load_reranker
+from rag.retrieval.retrieve import load_reranker
 from rag.support.nli import CrossEncoderChecker
-from rag.writers.local.loading import load_model
+from rag.writers.local import load_model
 from tests.parts.tiny_encoders import write_encoder, write_reranker
 from tests.parts.tiny_models import saved
 

@@ -14,7 +14,7 @@ from rag.writers import Writer
 from rag.writers.chat import ChatWriter
 from rag.writers.choice import AutoWriter, WriterChoice, needed_download, open_writer
 from rag.writers.extractive import ExtractiveWriter
-from rag.writers.local.writer import LocalWriter
+from rag.writers.local import LocalWriter
 from tests.parts.servers import Reply, Server
 from tests.parts.tiny_models import check_draft, evidence, saved
 

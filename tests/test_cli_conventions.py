@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from index.errors import RagError
 from index.settings import CONFIGURABLE, read_config, variable, write_config
 from rag.cli.main import app
-from rag.retrieval.reranker import load_reranker
+from rag.retrieval.retrieve import load_reranker
 from rag.selection.grading import trained_model
 from rag.selection.reader import SentenceReader, TokenPair
 from rag.support.builtin import open_checker

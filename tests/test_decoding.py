@@ -15,6 +15,7 @@ from transformers import (
 
 from index.errors import WriterError
 from rag.writers import NOT_SAID
+from rag.writers.decoding import Decoder
 from rag.writers.grammar import (
     ShownPassage,
     candidates_of,
@@ -24,8 +25,7 @@ from rag.writers.grammar import (
     prose_error,
     statement_grammar,
 )
-from rag.writers.local.decoding import Decoder
-from rag.writers.local.tokenizer import TokenVocabulary
+from rag.writers.tokenizer import TokenVocabulary
 from tests.parts.tiny_models import (
     BRIDGES,
     KITES,

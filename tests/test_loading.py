@@ -12,8 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from index.errors import WriterError
 from rag.writers.instruct import WritingSettings
-from rag.writers.local.loading import load_model
-from rag.writers.local.writer import LocalWriter
+from rag.writers.local import LocalWriter, load_model
 from tests.parts.tiny_models import FixedChecker, check_draft, evidence, llama, saved
 
 
@@ -21,7 +20,7 @@ from tests.parts.tiny_models import FixedChecker, check_draft, evidence, llama, 
 def test_a_folder_is_loaded_named_by_its_weights_and_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: str
 ) -> None:
-    monkeypatch.setattr("rag.writers.local.loading.dtype_on", lambda _: getattr(torch, dtype))
+    monkeypatch.setattr("rag.writers.local.dtype_on", lambda _: getattr(torch, dtype))
     model = load_model(str(saved(tmp_path)), offline=True)
     assert (model.model.dtype, model.context) == (getattr(torch, dtype), 4096)
     assert str(model.revision).startswith("sha256:")

@@ -13,10 +13,8 @@ from index.errors import WriterError
 from rag.pipeline import TimedStream
 from rag.writers import NOT_SAID, DraftStatement
 from rag.writers.instruct import WritingSettings
-from rag.writers.local.loading import LoadedModel, load_model
-from rag.writers.local.template import rendered_chats
-from rag.writers.local.tokenizer import chat_markup
-from rag.writers.local.writer import LocalWriter
+from rag.writers.local import LoadedModel, LocalWriter, load_model
+from rag.writers.tokenizer import chat_markup, rendered_chats
 from tests.parts import SHARED
 from tests.parts.tiny_models import (
     BRIDGES,

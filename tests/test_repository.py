@@ -22,7 +22,8 @@ HOMES = {
     "torch": (
         "index/encoder.py",
         "index/packing.py",
-        "rag/writers/local/",
+        "rag/writers/decoding.py",
+        "rag/writers/local.py",
         "rag/support/",
         "rag/selection/reader.py",
     ),

@@ -11,7 +11,7 @@ import pytest
 from index.errors import EncoderError
 from index.passages import Passage
 from rag.retrieval import Hit
-from rag.retrieval.reranker import DEPTH, load_reranker, rerank
+from rag.retrieval.retrieve import DEPTH, load_reranker, rerank
 from rag.retrieval.scoring import Scores
 from tests.parts.tiny_encoders import write_reranker
 

@@ -21,7 +21,7 @@ from rag.evaluation.retrieval import (
     hits,
     question_measures,
 )
-from rag.retrieval.reranker import load_reranker
+from rag.retrieval.retrieve import load_reranker
 from tests.parts import SHARED
 from tests.parts.tiny_encoders import WordEncoder, write_encoder, write_reranker
 

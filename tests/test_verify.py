@@ -22,9 +22,8 @@ from index.sources.store import SourceStore
 from rag.answer import Answer, Quote, SourceRecord, Statement
 from rag.answer.compose import NOTHING_READ, QUOTED_ELSEWHERE
 from rag.answer.verify import Reextraction, Verification, on_sentence_boundaries, verify
-from rag.pipeline import Pipeline
+from rag.pipeline import Pipeline, reproduce
 from rag.prompt import parse_prompt
-from rag.reproduction import reproduce
 from rag.writers import NOT_SAID
 from tests.parts.values import JSON, Steps, at, changed, nodes
 from tests.parts.works import PROMPTS, PlainWriter, prompt

@@ -253,7 +253,7 @@ def retrieval(
     from index.encoder import LazyEncoder
     from rag.evaluation.datasets import read_evaluation_set
     from rag.evaluation.retrieval import evaluate_retrieval
-    from rag.retrieval.reranker import load_reranker
+    from rag.retrieval.retrieve import load_reranker
 
     options.require("evaluate", "ir_measures", "pytrec_eval")
     if "langchain" in (baseline or ()):

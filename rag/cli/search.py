@@ -57,8 +57,7 @@ def run(
     cosine and BM25, each in standard deviations above the mean of all passages searched (or the
     reranker's own): it orders the passages of one search, and says nothing beside another's."""
     from rag.pipeline import Pipeline
-    from rag.retrieval.reranker import load_reranker
-    from rag.retrieval.retrieve import search_data_dir
+    from rag.retrieval.retrieve import load_reranker, search_data_dir
     from rag.writers.extractive import ExtractiveWriter
 
     if not question.strip():

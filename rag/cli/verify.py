@@ -53,8 +53,7 @@ def run(
     about a work that could be read, statements that were removed, moved or doubled."""
     from rag.answer import Answer, answers_of, read_answers_in
     from rag.answer.verify import verify
-    from rag.pipeline import Pipeline
-    from rag.reproduction import reproduce
+    from rag.pipeline import Pipeline, reproduce
     from rag.support.builtin import default_checker
     from rag.views.markdown import counted
     from rag.writers.extractive import ExtractiveWriter

@@ -29,8 +29,7 @@ from rag.evaluation.statistics import (
     paired_difference,
     plot_estimates,
 )
-from rag.retrieval.reranker import Reranker
-from rag.retrieval.retrieve import search
+from rag.retrieval.retrieve import Reranker, search
 from rag.retrieval.scoring import Lexicon, order, similarities
 
 BUDGETS = (2000, 5000)

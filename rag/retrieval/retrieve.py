@@ -2,7 +2,8 @@
 
 Search is exact, dense and lexical together, over the passages of the given works: there is no
 catalog-wide index to filter, so no unlisted passage can come back and the cost of an answer does
-not grow with the catalog.
+not grow with the catalog. Off unless the user names one: a reranker, which reads question and
+passage together and orders the best passages anew.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain, groupby
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from index.build import Notify, current_segment_name, silent
 from index.catalog import Listing
-from index.encoder import Encoder, Vectors
+from index.checkpoint import open_model
+from index.encoder import Encoder, Vectors, device_of
 from index.errors import EncoderError, LinkError, SegmentError, SourceError
 from index.links import parse_github_link, parse_paper_link
 from index.passages import Passage
@@ -27,10 +30,21 @@ from index.settings import Settings
 from index.sources.store import Source, SourceStore, source_type_of
 from index.stores import open_store
 from index.stores.segments import Segment
+from index.weights import locate
 from rag.prompt import Prompt
 from rag.retrieval import Evidence, Hit, Reading, SentenceContext, Span, best_first
-from rag.retrieval.reranker import DEPTH, Reranker, rerank
-from rag.retrieval.scoring import HEADING_WEIGHT, Lexicon, Scores, fuse, order, similarities
+from rag.retrieval.scoring import (
+    HEADING_WEIGHT,
+    Lexicon,
+    Scores,
+    fuse,
+    order,
+    similarities,
+    standardise,
+)
+
+if TYPE_CHECKING:
+    from sentence_transformers import CrossEncoder
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +61,8 @@ NEAREST = 50
 OPENING = 3
 """Passages with which a source opens (its abstract, the top of its README), which are always
 among them."""
+DEPTH = 32
+"""How many of the best passages a reranker reads again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,3 +292,50 @@ def _as_id(work: str) -> str:
             if link := parse(work):
                 return link.source_id
     return work
+
+
+class Reranker(Protocol):
+    """Scores texts for a question; higher is better, and only the order of one call counts."""
+
+    name: str
+    """Which model this is, for reports."""
+
+    def scores(self, query: str, texts: Sequence[str]) -> Scores:
+        """[len(texts)]."""
+
+
+def rerank(reranker: Reranker, query: str, hits: Sequence[Hit]) -> tuple[Hit, ...]:
+    """`hits` (best first) with the first DEPTH of them rescored, and ordered anew, by `reranker`.
+    They stay before all others, on the scale of standardised scores."""
+    best = hits[:DEPTH]
+    if not best:
+        return ()
+    scores = standardise(reranker.scores(query, [hit.text for hit in best]))
+    floor = best[-1].score - scores.min()
+    rescored = [
+        replace(hit, score=float(floor + own)) for hit, own in zip(best, scores, strict=True)
+    ]
+    return (*sorted(rescored, key=best_first), *hits[DEPTH:])
+
+
+class CrossEncoderReranker:
+    """Any cross-encoder of sentence-transformers with one output."""
+
+    def __init__(self, model: CrossEncoder, name: str) -> None:
+        self._model = model
+        self.name = name
+
+    def scores(self, query: str, texts: Sequence[str]) -> Scores:
+        """See Reranker."""
+        scores = self._model.predict([(query, text) for text in texts], show_progress_bar=False)
+        return np.asarray(scores, dtype=np.float64).reshape(len(texts))
+
+
+def load_reranker(name: str, *, offline: bool = False, device: str = "") -> Reranker:
+    """The cross-encoder `name` stands for: a local folder, else a model of the hub. `device` as for
+    `index.encoder.device_of`. Raises EncoderError."""
+    folder, place = locate(name, offline=offline), device_of(device)
+    model = open_model("CrossEncoder", folder, "reranker", device=place)
+    if model.num_labels != 1:
+        raise EncoderError(f"{name} gives {model.num_labels} scores for a passage: one is needed")
+    return CrossEncoderReranker(model, name)

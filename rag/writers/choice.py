@@ -124,8 +124,7 @@ def _without_model(error: WriterError, announce: Callable[[str], None], device: 
 
 
 def _local(choice: WriterChoice, announce: Callable[[str], None]) -> Writer:
-    from rag.writers.local.loading import load_model
-    from rag.writers.local.writer import LocalWriter
+    from rag.writers.local import LocalWriter, load_model
 
     model = choice.model or DEFAULT_MODEL
     try:

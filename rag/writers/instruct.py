@@ -2,7 +2,7 @@
 
 A part is asked for, the statements of the reply are checked against their own quotes, and a part
 with an unsupported statement is asked for again; what is unsupported to the end gives way to its
-quote, which then stands alone. A back end (`rag.writers.local.writer`, `rag.writers.chat`) only
+quote, which then stands alone. A back end (`rag.writers.local`, `rag.writers.chat`) only
 makes replies.
 """
 

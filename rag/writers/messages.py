@@ -1,7 +1,7 @@
 """Everything that a model is shown: the choice of sentences, and every string of a prompt.
 
 The passages of a work are data: the system message says that they are quoted material, and what
-they spell is never encoded as a control token (`rag.writers.local.tokenizer`).
+they spell is never encoded as a control token (`rag.writers.tokenizer`).
 """
 
 from __future__ import annotations

@@ -19,11 +19,10 @@ from rag.cli.options import OpenSettings, settings, with_options_of
 from rag.pipeline import Pipeline
 from rag.prompt import read_prompt
 from rag.selection.grading import trained_model
+from rag.writers.decoding import Tally
 from rag.writers.extractive import ExtractiveWriter
 from rag.writers.grammar import candidates_of, closing, numbers_in, statement_grammar
-from rag.writers.local.decoding import Tally
-from rag.writers.local.loading import LoadedModel, load_model
-from rag.writers.local.writer import PLANS, LocalWriter
+from rag.writers.local import PLANS, LoadedModel, LocalWriter, load_model
 from rag.writers.messages import PartRequest, choose_sentences
 from scripts.benchmarks import report
 

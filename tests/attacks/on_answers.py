@@ -11,7 +11,7 @@ from typing import Any
 from index.errors import AnswerError
 from rag.answer import Answer
 from rag.answer.verify import Reextraction, verify
-from rag.reproduction import reproduce
+from rag.pipeline import reproduce
 from rag.views.html import to_html
 from rag.views.markdown import to_markdown
 from tests.attacks import Tally, Target

@@ -16,9 +16,8 @@ from index.settings import Settings
 from index.sources.store import SourceStore
 from rag.answer import Answer, SourceRecord, read_answer
 from rag.answer.verify import DocumentOf, Reextraction, verify
-from rag.pipeline import Pipeline
+from rag.pipeline import Pipeline, reproduce
 from rag.prompt import parse_prompt
-from rag.reproduction import reproduce
 from tests.attacks import Tally, Target
 from tests.parts.hostile import HOSTILE_HTML
 from tests.parts.interrupted import interruptible, kept, lost

@@ -29,7 +29,7 @@ from rag.retrieval import FACETS, Evidence, Hit, Reading, SentenceContext, Span
 from rag.support import Support
 from rag.writers import NOT_SAID, Draft, DraftStatement
 from rag.writers.grammar import numbers_in, prose_error
-from rag.writers.local.loading import LoadedModel
+from rag.writers.local import LoadedModel
 from tests.parts import SHARED
 
 CHATML = (

@@ -1,23 +1,33 @@
 """How a system message and a user message become token ids for one model.
 
 A model's own chat template is used where there is one. What is put into it is encoded separately,
-as ordinary text, so that nothing in it can begin or end a turn.
+as ordinary text, so that nothing in it can begin or end a turn. A template is a program that came
+with the weights. It runs in a worker process, with limits: the sandbox of jinja2 keeps it from
+everything but time and memory.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
+from index.documents.extract import isolated
 from index.errors import WriterError
-from rag.writers.local.template import rendered_chats
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+log = logging.getLogger(__name__)
+
+TEMPLATE_SECONDS = 20.0
+"""What rendering with a chat template may take, of which importing takes one or two."""
+TEMPLATE_MEMORY = 2 << 30
+_LONGEST = 100_000
+"""Characters of a rendered chat; the longest templates that models have write some thousands."""
 # Below this many characters a text that the tokenizer cannot give back is not halved further.
 _SMALLEST = 16
 
@@ -167,3 +177,48 @@ def chat_markup(vocabulary: TokenVocabulary) -> tuple[list[int], ...]:
     start: Any = tokenizer.bos_token_id
     before = [] if start is None else [int(start)]
     return before, vocabulary.plain("\n\n"), vocabulary.plain("\n\nAnswer:\n")
+
+
+def rendered_chats(
+    template: str,
+    chats: Sequence[Sequence[Mapping[str, str]]],
+    names: Mapping[str, Any],
+    *,
+    seconds: float = TEMPLATE_SECONDS,
+) -> list[str | None]:
+    """Each chat as the template renders it, None where it does not take the messages so, or does
+    not come to an end. `names` are what the template may use besides."""
+    return _rendered(json.dumps([template, chats, names], default=str), seconds)
+
+
+@cache
+def _rendered(task: str, seconds: float) -> list[str | None]:
+    [(name, reply)] = isolated(
+        "rag.writers.tokenizer:render",
+        [("the model's chat template", [task.encode()])],
+        workers=1,
+        seconds=seconds,
+        memory_bytes=TEMPLATE_MEMORY,
+    )
+    if isinstance(reply, bytes):
+        return list(json.loads(reply))
+    log.warning("%s is not used: %s", name, reply.reason)
+    return [None] * len(json.loads(task)[1])
+
+
+def render(_name: str, task: bytes) -> bytes:
+    """The job of the worker."""
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    template, chats, names = json.loads(task)
+    texts: list[str | None] = []
+    for messages in chats:
+        try:
+            rendered: Any = render_jinja_template(
+                [messages], chat_template=template, add_generation_prompt=True, **names
+            )
+            text = rendered[0][0]
+        except Exception:  # A template may raise whatever it likes, as for a role it does not know.
+            text = None
+        texts.append(text if isinstance(text, str) and len(text) <= _LONGEST else None)
+    return json.dumps(texts).encode()

@@ -18,7 +18,7 @@ import numpy as np
 
 from index.errors import WriterError
 from rag.writers import error_line
-from rag.writers.local.tokenizer import TokenVocabulary
+from rag.writers.tokenizer import TokenVocabulary
 
 if TYPE_CHECKING:
     import torch

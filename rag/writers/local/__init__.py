@@ -1,1 +1,0 @@
-"""Quote-bound decoding with a local causal language model."""
