@@ -29,7 +29,7 @@ from rag.pipeline import Pipeline
 from rag.prompt import Asked, Prompt, as_prompt, prompt_of, title_of
 from rag.retrieval import Evidence, Hit
 from rag.retrieval.retrieve import search
-from rag.writers import DraftStatement
+from rag.writers import DraftStatement, WritingStream
 
 BY_CLASS = GetPydanticSchema(lambda kind, _: core_schema.is_instance_schema(kind))
 """A field of which pydantic checks the class alone: inside a pipeline are protocols, which it
@@ -113,8 +113,8 @@ def answer_chain(
     return RunnableSequence(*steps, name="grounded_answer")
 
 
-class _Statements:
-    """A `StatementStream` that puts what is written into a queue, and ends a writer to which
+class _Statements(WritingStream):
+    """Puts what is written into a queue, and ends a writer to which
     nobody listens any more."""
 
     def __init__(self, evidence: Evidence) -> None:

@@ -25,7 +25,7 @@ from rag.retrieval import Evidence, Hit, Reading
 from rag.retrieval.retrieve import Reranker, retrieve, search
 from rag.support import SupportChecker
 from rag.support.builtin import BuiltinChecker
-from rag.writers import Writer
+from rag.writers import Writer, WritingStream
 
 NO_PASSAGES = "it holds no text that can be quoted"
 Stream = Callable[[str], None]
@@ -33,7 +33,7 @@ TOLERANCE = 0.02
 """By how much a probability may be lower when judged again: a device's number type moves it."""
 
 
-class TimedStream:
+class TimedStream(WritingStream):
     """Passes text on to `stream`, and estimates from the time that the parts of an answer took
     when the rest will be written."""
 
@@ -42,12 +42,12 @@ class TimedStream:
         self._began = time.monotonic()
 
     def __call__(self, text: str) -> None:
-        """More text."""
+        """See `WritingStream`."""
         if self._stream:
             self._stream(text)
 
     def part(self, done: int, total: int) -> None:
-        """See `rag.writers.PartStream`."""
+        """See `WritingStream`."""
         if not done:
             self._began = time.monotonic()
         seconds = (time.monotonic() - self._began) / done * (total - done) if done else 0.0

@@ -27,7 +27,7 @@ from rag.pipeline import Pipeline
 from rag.prompt import as_prompt
 from rag.retrieval import Evidence
 from rag.views.markdown import to_markdown
-from rag.writers import Draft, DraftStatement, StatementStream
+from rag.writers import Draft, DraftStatement, WritingStream
 from rag.writers.chat import ChatWriter
 from rag.writers.extractive import ExtractiveWriter
 from tests.parts.tiny_models import FixedChecker
@@ -136,7 +136,7 @@ class SlowWriter:
         self.ended = ""
 
     def write(self, evidence: Evidence, *, stream: Callable[[str], None] | None = None) -> Draft:
-        assert isinstance(stream, StatementStream)
+        assert isinstance(stream, WritingStream)
         (first, _), *_ = evidence.works[0][0].sentences()
         stream.statement("task", DraftStatement("It moves.", (first,)))
         try:

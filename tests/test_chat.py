@@ -32,7 +32,7 @@ from rag.retrieval import FACETS
 from rag.writers import CHAT_KEY, NOT_SAID, Draft
 from rag.writers.chat import ChatWriter, read_reply, reply_schema, sentence_ids
 from rag.writers.choice import ANSWER_BYTES, open_chat_model
-from rag.writers.grammar import ShownPassage, candidates_of, prose_error
+from rag.writers.grammar import ShownSentence, candidates_of, prose_error
 from rag.writers.instruct import WritingSettings
 from tests.parts.chat_server import GRAMMARS, ChatServer
 from tests.parts.commands import invoke
@@ -180,7 +180,9 @@ class TestReplies:
     def test_statements_of_any_reply_are_plain_and_point_to_sentences(
         self, objects: list[Any], cut: int | None
     ) -> None:
-        shown = [ShownPassage(1, hit, hit.sentences()) for hit in hits("s:", KITES)]
+        shown = [
+            ShownSentence(1, hit, *own) for hit in hits("s:", KITES) for own in hit.sentences()
+        ]
         ids = sentence_ids(candidates_of(shown))
         reply = read_reply(json.dumps({"statements": objects})[:cut], ids, {"1"})
         spans = {candidate.span for candidate in ids.values()}

@@ -17,7 +17,7 @@ from index.errors import WriterError
 from rag.writers import NOT_SAID
 from rag.writers.decoding import Decoder
 from rag.writers.grammar import (
-    ShownPassage,
+    ShownSentence,
     candidates_of,
     closing,
     numbers_in,
@@ -38,8 +38,9 @@ from tests.parts.tiny_models import (
 )
 
 SHOWN = [
-    ShownPassage(n, hit, hit.sentences())
+    ShownSentence(n, hit, *sentence)
     for n, hit in enumerate([*hits("summary:0", BRIDGES), *hits("summary:1", KITES)], 1)
+    for sentence in hit.sentences()
 ]
 ITEMS = candidates_of(SHOWN)
 NUMBERS = numbers_in(BRIDGES + KITES)

@@ -16,7 +16,7 @@ from rag.writers import NOT_SAID, DraftStatement
 from rag.writers.grammar import (
     LONGEST_QUOTE,
     QuoteCandidate,
-    ShownPassage,
+    ShownSentence,
     candidates_of,
     clauses,
     closing,
@@ -38,9 +38,14 @@ ODD = (
 VOCABULARY = loaded().vocabulary
 
 
-def shown(*texts: str) -> list[ShownPassage]:
+def shown(*texts: str) -> list[ShownSentence]:
+    """The sentences of the texts, each under the number of its passage."""
     passages = [hit for n, text in enumerate(texts) for hit in hits(f"summary:{n}", text)]
-    return [ShownPassage(n, hit, hit.sentences()) for n, hit in enumerate(passages, 1)]
+    return [
+        ShownSentence(n, hit, *sentence)
+        for n, hit in enumerate(passages, 1)
+        for sentence in hit.sentences()
+    ]
 
 
 BRIDGE_ITEMS = candidates_of(shown(BRIDGES))
@@ -76,12 +81,10 @@ def accepts(grammar: str, text: str) -> bool:
 
 class TestCandidates:
     def test_each_is_a_slice_of_its_passage(self) -> None:
-        for passage in shown(BRIDGES, KITES, *ODD):
-            start = passage.hit.passage.start
-            for item in candidates_of([passage]):
-                assert (
-                    passage.hit.text[item.span.start - start : item.span.end - start] == item.text
-                )
+        for sentence in shown(BRIDGES, KITES, *ODD):
+            text, start = sentence.hit.text, sentence.hit.passage.start
+            for item in candidates_of([sentence]):
+                assert text[item.span.start - start : item.span.end - start] == item.text
 
     def test_the_same_sentence_in_two_passages_differs_by_its_number(self) -> None:
         items = candidates_of(shown(BRIDGES, KITES))
@@ -111,17 +114,18 @@ class TestCandidates:
 
     def test_no_quote_is_the_beginning_of_another(self) -> None:
         long = 'A kite takes wind as its input" [1] and more of the same.'
-        sentences = ((Span("s", 0, 30), long[:30]), (Span("s", 40, 97), long))
-        items = candidates_of([ShownPassage(1, shown(BRIDGES)[0].hit, sentences)])
+        hit = shown(BRIDGES)[0].hit
+        one = ShownSentence(1, hit, Span("s", 0, 30), long[:30])
+        items = candidates_of([one, ShownSentence(1, hit, Span("s", 40, 97), long)])
         assert [item.text for item in items] == [long[:30]]
 
 
 class TestGrammar:
     @pytest.mark.parametrize("seed", range(12))
     def test_every_text_of_the_grammar_is_read_back_as_pointers(self, seed: int) -> None:
-        passages = shown(BRIDGES, KITES, *ODD)
-        items = candidates_of(passages)
-        numbers = numbers_in("".join(passage.text for passage in passages))
+        sentences = shown(BRIDGES, KITES, *ODD)
+        items = candidates_of(sentences)
+        numbers = numbers_in("\n".join(sentence.text for sentence in sentences))
         text = walk(statement_grammar(items, numbers, characters=120, silence=False), seed)
         read = parse(text, items)
         assert read

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 from index.catalog import Role
 from index.errors import AnswerError
@@ -21,61 +21,8 @@ from rag.writers import WriterRecord
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-T = TypeVar("T")
-
-_SHORT = {"missing": "is missing", "unexpected_keyword_argument": "is not known"}
-
-
-def parse_json(text: str) -> Any:
-    """Any JSON value. Raises ValueError for what is not JSON (RFC 8259), such as NaN, for nesting
-    that is too deep, and for an object that has a key twice."""
-    try:
-        return json.loads(text, parse_constant=_refuse, object_pairs_hook=_object)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-
-
-def from_json(kind: type[T], value: Any) -> T:
-    """`value`, as `parse_json` gives it, as a `kind`: strictly, so that True is no 1 and "1" is no
-    1. Raises ValueError with one sentence that names the first part that does not fit."""
-    from pydantic import ValidationError
-
-    try:
-        adapter: TypeAdapter[tuple[T]] = _adapter(cast("Any", kind))
-        return adapter.validate_json(json.dumps([value]))[0]
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in first["loc"][1:])
-        where = ascii("".join(steps).lstrip("."))[1:-1] or "the whole"
-        if first["type"] in _SHORT:
-            raise ValueError(f"{where} {_SHORT[first['type']]}") from None
-        shown = ascii(first["input"])[:60]
-        raise ValueError(f"{where} is not as it should be: {first['msg']}; found {shown}") from None
-
-
-@cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    from pydantic import ConfigDict, TypeAdapter
-
-    # A plain dataclass takes these rules from the type that contains it, hence the tuple.
-    rules = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
-    return TypeAdapter(tuple[kind], config=rules)
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number")
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(dict(pairs)) < len(pairs):
-        (twice, _), *_ = Counter(key for key, _ in pairs).most_common(1)
-        raise ValueError(f"the key {twice!a} is given twice")
-    return dict(pairs)
-
-
 FORMAT = "grounded-answer/3"
+_SHORT = {"missing": "is missing", "unexpected_keyword_argument": "is not known"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +139,11 @@ class Answer:
     def from_json(cls, data: str) -> Answer:
         """The inverse of `to_json`. Raises AnswerError, naming what is not as documented."""
         try:
-            value = parse_json(data)
-        except ValueError as error:
+            value = json.loads(data, parse_constant=_refuse, object_pairs_hook=_object)
+        except (ValueError, RecursionError) as error:
+            why = "nested too deeply" if isinstance(error, RecursionError) else error
             raise AnswerError(
-                f"not JSON: {error}; expected an answer file, as `rag ask --format json` writes it"
+                f"not JSON: {why}; expected an answer file, as `rag ask --format json` writes it"
             ) from None
         version = value.get("format") if isinstance(value, dict) else value
         if version in ("grounded-answer/1", "grounded-answer/2"):
@@ -208,11 +156,7 @@ class Answer:
                 f"expected an answer file of format {FORMAT!r}, found {ascii(version)[:60]}"
             )
         try:
-            file = from_json(AnswerFile, value)
-            # Writers need not set every field of a record; a file has every one.
-            for field in fields(WriterRecord):
-                if field.name not in value["writer"]:
-                    raise ValueError(f"writer.{field.name} is missing")
+            file = _answer_file(value)
         except ValueError as error:
             raise AnswerError(f"does not have the form of {FORMAT}: {error}") from None
         parts = file.sections
@@ -239,6 +183,50 @@ class AnswerFile:
     writer: WriterRecord
     sections: Sections
     sources: tuple[SourceRecord, ...]
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) < len(pairs):
+        (twice, _), *_ = Counter(key for key, _ in pairs).most_common(1)
+        raise ValueError(f"the key {twice!a} is given twice")
+    return dict(pairs)
+
+
+@cache
+def _form() -> TypeAdapter[tuple[AnswerFile]]:
+    from pydantic import ConfigDict, TypeAdapter
+
+    # A plain dataclass takes these rules from the type that contains it, hence the tuple.
+    rules = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+    return TypeAdapter(tuple[AnswerFile], config=rules)
+
+
+def _answer_file(value: Any) -> AnswerFile:
+    """`value`, read strictly, so that True is no 1 and "1" is no 1. Raises ValueError with one
+    sentence that names the first part that does not fit."""
+    from pydantic import ValidationError
+
+    try:
+        (file,) = _form().validate_json(json.dumps([value]))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in first["loc"][1:])
+        where = ascii("".join(steps).lstrip("."))[1:-1] or "the whole"
+        if first["type"] in _SHORT:
+            raise ValueError(f"{where} {_SHORT[first['type']]}") from None
+        shown = ascii(first["input"])[:60]
+        raise ValueError(f"{where} is not as it should be: {first['msg']}; found {shown}") from None
+    # Writers need not set every field of a record; a file has every one.
+    for field in fields(WriterRecord):
+        if field.name not in value["writer"]:
+            raise ValueError(f"writer.{field.name} is missing")
+    return file
 
 
 def answers_of(text: str) -> list[Answer]:

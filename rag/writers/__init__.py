@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from rag.retrieval import Evidence, Span
 
@@ -85,24 +85,15 @@ class Draft:
     record: WriterRecord = field(default_factory=lambda: WriterRecord("unnamed"))
 
 
-@runtime_checkable
-class StatementStream(Protocol):
-    """A `stream` that is also handed every statement as soon as it is certain to stay, with the
-    part of the answer that it stands in. Any call may raise, to end the writing."""
+class WritingStream:
+    """A `stream` that is told more than text: also every statement as soon as it is certain to
+    stay, and how far a writer is that takes its time. Any call may raise, to end the writing."""
 
     def __call__(self, text: str) -> None:
         """More text, which may still be rejected."""
 
     def statement(self, part: str, statement: DraftStatement) -> None:
         """A statement of `part`, as in `Answer.statements`."""
-
-
-@runtime_checkable
-class PartStream(Protocol):
-    """A `stream` that is also told how far a writer is that takes its time."""
-
-    def __call__(self, text: str) -> None:
-        """More text, which may still be rejected."""
 
     def part(self, done: int, total: int) -> None:
         """So many parts of the answer are written."""

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,7 +22,7 @@ from rag.support import SupportChecker
 from rag.writers import Draft, DraftStatement, WriterRecord, error_line
 from rag.writers.grammar import (
     QuoteCandidate,
-    ShownPassage,
+    ShownSentence,
     candidates_of,
     parse,
     plain_statement,
@@ -139,26 +140,24 @@ def _in_the_servers_words(error: Exception) -> Exception:
     return RuntimeError(f"{words or error} (status {status}{wait})") if words or wait else error
 
 
+@dataclass(eq=False)
 class ChatWriter:
     """Writes through one chat model. `forms` are how the model may be held to its form, strictest
     first: "grammar" sends the very grammar in which the local writer decodes (vLLM, llama.cpp with
     llguidance), "schema" a JSON schema (OpenAI's `response_format`), "free" only asks. One that
     the server refuses or does not follow is not tried again."""
 
-    def __init__(
-        self,
-        model: BaseChatModel,
-        *,
-        name: str = "",
-        forms: Sequence[ReplyForm] = ("free",),
-        settings: WritingSettings = DEFAULT_SETTINGS,
-        checker: SupportChecker | None = None,
-    ) -> None:
-        self.model = model
-        self.name = name or str(getattr(model, "model_name", "") or type(model).__name__)
-        self.forms = tuple(forms)
-        self.settings = settings
-        self.checker = checker
+    model: BaseChatModel
+    _: KW_ONLY
+    name: str = ""
+    forms: tuple[ReplyForm, ...] = ("free",)
+    settings: WritingSettings = DEFAULT_SETTINGS
+    checker: SupportChecker | None = None
+
+    def __post_init__(self) -> None:
+        self.name = self.name or str(
+            getattr(self.model, "model_name", "") or type(self.model).__name__
+        )
 
     def write(self, evidence: Evidence, *, stream: Callable[[str], None] | None = None) -> Draft:
         """Every part in turn. Raises WriterError where the first request gets no answer; where a
@@ -184,7 +183,7 @@ class _ChatRun(WritingRun):
         self.ids = sentence_ids(candidates_of(choice.shown))
         self.answered = self.tokens = 0
 
-    def candidates(self, shown: Sequence[ShownPassage]) -> list[QuoteCandidate]:
+    def candidates(self, shown: Sequence[ShownSentence]) -> list[QuoteCandidate]:
         numbers = {item.number for item in shown}
         return [candidate for candidate in self.ids.values() if candidate.number in numbers]
 

@@ -99,21 +99,21 @@ def _host(base_url: str) -> str:
     return host
 
 
+@dataclass(eq=False)
 class AutoWriter:
     """A model that the extractive writer stands in for where it cannot write after all: a context
     too small for this prompt, no memory left at this length."""
 
-    def __init__(self, model_writer: Writer, announce: Callable[[str], None], device: str) -> None:
-        self.model_writer = model_writer
-        self._announce = announce
-        self._device = device
+    model_writer: Writer
+    announce: Callable[[str], None]
+    device: str
 
     def write(self, evidence: Evidence, *, stream: Callable[[str], None] | None = None) -> Draft:
         """The draft of the model, or of the extractive writer with the reason in its record."""
         try:
             return self.model_writer.write(evidence, stream=stream)
         except WriterError as error:
-            writer = _without_model(error, self._announce, self._device)
+            writer = _without_model(error, self.announce, self.device)
             return writer.write(evidence, stream=stream)
 
 

@@ -5,6 +5,7 @@ no word of its own. What the listed works do not say is said not to be said.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from rag.retrieval import FACETS, Evidence
 from rag.selection.assignment import PlacedSentence, select
@@ -12,17 +13,17 @@ from rag.selection.grading import trained_model
 from rag.writers import SILENCE, Draft, DraftStatement, WorkNote, WriterRecord
 
 
+@dataclass(eq=False)
 class ExtractiveWriter:
     """Deterministic: equal evidence gives equal drafts. Needs no language model and no network;
-    the sentences are scored on `device`."""
+    the sentences are scored on `device`. `note` goes into the record of the draft."""
 
-    def __init__(self, note: str = "", *, device: str = "") -> None:
-        self._note = note
-        self._device = device
+    note: str = ""
+    device: str = ""
 
     def write(self, evidence: Evidence, *, stream: Callable[[str], None] | None = None) -> Draft:
         """The draft; `stream` is handed its statements."""
-        selection = select(evidence, trained_model(self._device).scores(evidence))
+        selection = select(evidence, trained_model(self.device).scores(evidence))
         parts = {
             facet: tuple(map(_quotation, selection.parts[facet])) or (SILENCE,) for facet in FACETS
         }
@@ -35,7 +36,7 @@ class ExtractiveWriter:
                 for statement in parts[facet]:
                     quoted = (f"“{evidence.text(span)}”\n" for span in statement.quotes)
                     stream((statement.text + "".join(quoted)).rstrip() + "\n")
-        record = WriterRecord("extractive", note=self._note)
+        record = WriterRecord("extractive", note=self.note)
         return Draft(**parts, relevance_notes=notes, record=record)
 
 

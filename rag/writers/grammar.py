@@ -28,26 +28,20 @@ _COMMA = re.compile(r"(?<=,)\s+")
 
 
 @dataclass(frozen=True, slots=True)
-class ShownPassage:
-    """A passage as a model sees it: its number, 1-based, the sentences that are shown, and the
+class ShownSentence:
+    """A sentence as a model sees it, under a number from 1: the passage that it stands in, and the
     listing that it is shown for."""
 
     number: int
     hit: Hit
-    sentences: tuple[tuple[Span, str], ...]
+    span: Span
+    text: str
     listing: int = 0
-
-    @property
-    def text(self) -> str:
-        """What is shown: the passage from the first shown sentence to the last."""
-        first, last = self.sentences[0][0], self.sentences[-1][0]
-        offset = self.hit.passage.start
-        return self.hit.text[first.start - offset : last.end - offset]
 
 
 @dataclass(frozen=True, slots=True)
 class QuoteCandidate:
-    """One sentence or clause that may be quoted, in the passage of this number."""
+    """One sentence or clause that may be quoted, under the number that it is shown with."""
 
     number: int
     span: Span
@@ -75,23 +69,22 @@ def clauses(span: Span, text: str) -> Iterator[tuple[Span, str]]:
             yield Span(span.source_id, span.start + start, span.start + end), text[start:end]
 
 
-def candidates_of(shown: Iterable[ShownPassage]) -> tuple[QuoteCandidate, ...]:
-    """Everything of the shown passages that may be quoted, in their order.
+def candidates_of(shown: Iterable[ShownSentence]) -> tuple[QuoteCandidate, ...]:
+    """Everything of the shown sentences that may be quoted, in their order.
 
     Invariant: no candidate's `quoted` is the beginning of another's, so that the output can be
-    read in one way only. The same words twice in one passage are offered once, where they stand
+    read in one way only. The same words twice under one number are offered once, where they stand
     first; the same place is offered under one number only.
     """
     candidates: dict[str, QuoteCandidate] = {}
     spans: set[Span] = set()
-    for passage in shown:
-        for sentence in passage.sentences:
-            for span, text in clauses(*sentence):
-                candidate = QuoteCandidate(passage.number, span, text)
-                quotable = len(text) >= SHORTEST_QUOTE and any(c.isalpha() for c in text)
-                if quotable and span not in spans and candidate.quoted not in candidates:
-                    candidates[candidate.quoted] = candidate
-                    spans.add(span)
+    for sentence in shown:
+        for span, text in clauses(sentence.span, sentence.text):
+            candidate = QuoteCandidate(sentence.number, span, text)
+            quotable = len(text) >= SHORTEST_QUOTE and any(c.isalpha() for c in text)
+            if quotable and span not in spans and candidate.quoted not in candidates:
+                candidates[candidate.quoted] = candidate
+                spans.add(span)
     last = ""
     for quoted in sorted(candidates):
         # In sorted order whatever begins with `last` follows it at once.

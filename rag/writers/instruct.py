@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from index.errors import WriterError
@@ -22,16 +22,15 @@ from rag.writers import (
     SILENCE,
     Draft,
     DraftStatement,
-    PartStream,
-    StatementStream,
     WorkNote,
     WriterEvent,
     WriterRecord,
+    WritingStream,
     only_repeats,
 )
 from rag.writers.grammar import (
     QuoteCandidate,
-    ShownPassage,
+    ShownSentence,
     candidates_of,
     numbers_in,
     prose_error,
@@ -112,6 +111,7 @@ class WritingRun(ABC):
         self.settings = settings
         self.checker: SupportChecker = checker or BuiltinChecker()
         self.say = stream or (lambda text: None)
+        self.told = stream if isinstance(stream, WritingStream) else WritingStream()
         self.numbers = numbers_in("\n".join(item.text for item in choice.shown))
         self.statements_per_part = settings.statements
         self.events: list[WriterEvent] = []
@@ -119,7 +119,7 @@ class WritingRun(ABC):
         self.lost = ""  # why the model stopped answering
 
     @abstractmethod
-    def candidates(self, shown: Sequence[ShownPassage]) -> list[QuoteCandidate]:
+    def candidates(self, shown: Sequence[ShownSentence]) -> list[QuoteCandidate]:
         """What of these may be quoted."""
 
     @abstractmethod
@@ -140,44 +140,32 @@ class WritingRun(ABC):
     def draft(self) -> Draft:
         """Every part in turn."""
         began = time.perf_counter()
-        parts = {}
-        listings = range(len(self.evidence.prompt.listings))
-        total = len(FACETS) + len(listings)
+        parts: dict[Facet, tuple[DraftStatement, ...]] = {}
+        notes: list[WorkNote | None] = []
+        listings = len(self.evidence.prompt.listings)
         for done, facet in enumerate(FACETS):
-            self._at(done, total)
-            parts[facet] = self._facet(facet)
-            self._settled(facet if facet == "task" else f"workflow.{facet}", parts[facet])
-        notes: tuple[WorkNote | None, ...] = ()
-        for number in listings:
-            self._at(len(FACETS) + number, total)
-            notes += (note := self._relevance_note(number),)
+            self.told.part(done, len(FACETS) + listings)
+            shown = self.choice.for_facet(facet)
+            request = PartRequest(facet, facet, first=tuple(item.number for item in shown[:3]))
+            parts[facet] = self._part(request, shown, self.statements_per_part) or (SILENCE,)
+            for statement in parts[facet]:
+                self.told.statement(facet if facet == "task" else f"workflow.{facet}", statement)
+        for number in range(listings):
+            self.told.part(len(FACETS) + number, len(FACETS) + listings)
+            notes.append(note := self._relevance_note(number))
             if note and note.relevant:
-                self._settled(f"references[{number}]", [note.statement])
+                self.told.statement(f"references[{number}]", note.statement)
         record = replace(
             self.record(),
             seed=self.settings.seed,
             seconds=round(time.perf_counter() - began, 3),
             events=tuple(self.events),
         )
-        return Draft(**parts, relevance_notes=notes, record=record)
+        return Draft(**parts, relevance_notes=tuple(notes), record=record)
 
     def event(self, part: str, kind: str, detail: str) -> None:
         """Note something that a reader of the answer should be able to find out."""
         self.events.append(WriterEvent(part, kind, detail))
-
-    def _at(self, done: int, total: int) -> None:
-        if isinstance(self.say, PartStream):
-            self.say.part(done, total)
-
-    def _settled(self, part: str, statements: Iterable[DraftStatement]) -> None:
-        if isinstance(self.say, StatementStream):
-            for statement in statements:
-                self.say.statement(part, statement)
-
-    def _facet(self, facet: Facet) -> tuple[DraftStatement, ...]:
-        shown = self.choice.for_facet(facet)
-        request = PartRequest(facet, facet, first=tuple(item.number for item in shown[:3]))
-        return self._part(request, shown, self.statements_per_part) or (SILENCE,)
 
     def _relevance_note(self, listing: int) -> WorkNote | None:
         hits, label = self.evidence.works[listing], f"references[{listing}]"
@@ -190,7 +178,7 @@ class WritingRun(ABC):
         if said := self._part(PartRequest("relevance", label, work=name), shown, 1):
             return WorkNote(said[0])
         # Nothing is said of it, or could be: then what the work is.
-        whole = (ShownPassage(0, hit, hit.sentences()) for hit in hits)
+        whole = (ShownSentence(0, hit, *own) for hit in hits for own in hit.sentences())
         left = (item for item in candidates_of(whole) if item.span not in self.used)
         if (best := next(left, None)) is None:
             return None
@@ -200,7 +188,7 @@ class WritingRun(ABC):
         return WorkNote(statement, relevant)
 
     def _part(
-        self, request: PartRequest, shown: Sequence[ShownPassage], most: int
+        self, request: PartRequest, shown: Sequence[ShownSentence], most: int
     ) -> tuple[DraftStatement, ...]:
         """Up to `most` statements, each supported by its quotes; () where nothing is said."""
         candidates = [item for item in self.candidates(shown) if item.span not in self.used]

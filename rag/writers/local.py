@@ -10,16 +10,15 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from index.checkpoint import check_checkpoint, check_finite
+from index.checkpoint import check_finite
 from index.encoder import device_of, dtype_on
 from index.errors import EncoderError, WriterError
-from index.weights import hub_folder, is_path
+from index.weights import locate
 from rag.retrieval import FACETS, Evidence, Hit, Span
 from rag.selection.grading import SentenceScores, trained_model
 from rag.support import SupportChecker
@@ -28,7 +27,7 @@ from rag.writers.decoding import Decoder, Tally
 from rag.writers.grammar import (
     ROOM_TO_CLOSE,
     QuoteCandidate,
-    ShownPassage,
+    ShownSentence,
     candidates_of,
     closing,
     parse,
@@ -93,13 +92,8 @@ def load_model(name: str, *, offline: bool = False, device: str = "") -> LoadedM
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     place = device_of(device)
-    own = Path(name)
-    with suppress(RuntimeError):  # for ~NAME of nobody here
-        own = own.expanduser()
-    if is_path(name) and not own.exists():
-        raise WriterError(f"{name} does not exist: expected a folder with a model")
     try:
-        folder = check_checkpoint(own if own.is_dir() else hub_folder(name, offline=offline))
+        folder = locate(name, offline=offline)
         options = {"local_files_only": True, "trust_remote_code": False}
         config = AutoConfig.from_pretrained(folder, **options)
         tokenizer = AutoTokenizer.from_pretrained(folder, **options)
@@ -123,7 +117,8 @@ def load_model(name: str, *, offline: bool = False, device: str = "") -> LoadedM
             f"{name} cannot be loaded as a causal language model: {error_line(error)}"
         ) from error
     # The folders of the hub's cache are named by their revisions.
-    revision = _fingerprint(folder) if own.is_dir() else folder.name
+    is_own = Path(name).expanduser().is_dir()
+    revision = _fingerprint(folder) if is_own else folder.name
     return LoadedModel.of(model, tokenizer, name=name, revision=revision)
 
 
@@ -275,7 +270,7 @@ class _LocalRun(WritingRun):
         if choice.shown:
             writer.decoder.hold(self.prefix)
 
-    def candidates(self, shown: Sequence[ShownPassage]) -> list[QuoteCandidate]:
+    def candidates(self, shown: Sequence[ShownSentence]) -> list[QuoteCandidate]:
         vocabulary = self.writer.vocabulary
         return [  # What it can spell, in no more tokens than planned.
             candidate

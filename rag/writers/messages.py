@@ -16,7 +16,7 @@ from rag.prompt import Prompt
 from rag.retrieval import FACETS, Facet, Hit, Span
 from rag.selection.grading import PLACES, Place, SentenceScores
 from rag.writers import NOT_SAID
-from rag.writers.grammar import QuoteCandidate, ShownPassage
+from rag.writers.grammar import QuoteCandidate, ShownSentence
 
 QUOTABLE = 6
 """Sentences that may be quoted in one part of an answer, the best of those shown."""
@@ -29,15 +29,15 @@ class SentenceChoice:
     """The sentences shown, each numbered from 1 in the order of the listings. `ranked[place]` are
     the same, best first for that place of an answer; `unseen` are listings of which none fits."""
 
-    shown: tuple[ShownPassage, ...] = ()
+    shown: tuple[ShownSentence, ...] = ()
     unseen: tuple[int, ...] = ()
-    ranked: Mapping[Place, tuple[ShownPassage, ...]] = field(default_factory=dict)
+    ranked: Mapping[Place, tuple[ShownSentence, ...]] = field(default_factory=dict)
 
-    def for_facet(self, facet: Facet) -> tuple[ShownPassage, ...]:
+    def for_facet(self, facet: Facet) -> tuple[ShownSentence, ...]:
         """What may be quoted in one part of the answer, best first."""
         return self.ranked.get(facet, ())[:QUOTABLE]
 
-    def for_work(self, listing: int) -> tuple[ShownPassage, ...]:
+    def for_work(self, listing: int) -> tuple[ShownSentence, ...]:
         """What may be quoted of one work, best first."""
         ranked = self.ranked.get("relevance", ())
         return tuple(item for item in ranked if item.listing == listing)
@@ -87,13 +87,9 @@ def choose_sentences(
                 grown = True
     in_order = sorted(chosen.values(), key=lambda row: (candidates[row].listing, row))
     shown = {
-        row: ShownPassage(
-            number,
-            hit_of[candidates[row].span],
-            ((candidates[row].span, candidates[row].text),),
-            candidates[row].listing,
-        )
+        row: ShownSentence(number, hit_of[item.span], item.span, item.text, item.listing)
         for number, row in enumerate(in_order, 1)
+        for item in (candidates[row],)
     }
     ranked = {place: tuple(shown[row] for row in order[place] if row in shown) for place in PLACES}
     seen = {item.listing for item in candidates if item.span in chosen}
@@ -155,7 +151,7 @@ _FORM_BRIEF = " Answer, then quote a sentence and give its number."
 
 def shared_message(
     prompt: Prompt,
-    shown: Sequence[ShownPassage],
+    shown: Sequence[ShownSentence],
     *,
     brief: bool = False,
     ids: Mapping[str, QuoteCandidate] | None = None,
