@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 from index.catalog import ArxivLink, Catalog, FileLink, Listing, Role
@@ -67,17 +68,14 @@ class Prompt:
         blocks = list(dict.fromkeys(blocks))
         question, numbered = _tidy(question), tuple(" ".join(_tidy(r).split()) for r in requests)
         prompt = parse_prompt(_document(question, numbered, blocks))
-        files = {
+        # The path of a file stands in no document.
+        papers = {
             work.paper: work.paper
-            for works in works_by_role.values()
-            for work in works
-            if isinstance(work, Listing) and isinstance(work.paper, FileLink)
+            for work in chain.from_iterable(works_by_role.values())
+            if isinstance(work, Listing)
         }
         listings = (
-            replace(item, paper=files.get(item.paper, item.paper))
-            if isinstance(item.paper, FileLink)
-            else item
-            for item in prompt.listings
+            replace(item, paper=papers.get(item.paper, item.paper)) for item in prompt.listings
         )
         prompt = replace(prompt, listings=tuple(listings))
         read = prompt.question, prompt.requests, list(map(_block_of, prompt.listings))

@@ -1,4 +1,5 @@
-"""Search is exact, over the given works and nothing else, in whatever order they come."""
+"""Search is exact, over the given works and nothing else, in whatever order they come; a reranker
+orders the best passages anew, and leaves the others where they are."""
 
 from __future__ import annotations
 
@@ -14,12 +15,21 @@ from hypothesis import strategies as st
 
 from index.encoder import Encoder
 from index.errors import EncoderError, SegmentError, SourceError
+from index.passages import Passage
 from index.stores.segments import Segment
 from rag.pipeline import Pipeline
 from rag.retrieval import Evidence, Hit, Span, best_first
-from rag.retrieval.retrieve import OPENING, search, search_data_dir
+from rag.retrieval.retrieve import (
+    DEPTH,
+    OPENING,
+    load_reranker,
+    rerank,
+    search,
+    search_data_dir,
+)
 from rag.retrieval.scoring import Scores
 from tests.parts.indexed import ENCODER, IndexedWorks, brute_force, segment
+from tests.parts.tiny_encoders import write_reranker
 from tests.parts.works import LISTED, PROMPTS, prompt
 
 WORDS = ["picture", "colour", "prompt", "network", "decoder", "hole", "edge", "light", "noise"]
@@ -287,3 +297,29 @@ def test_a_damaged_segment_is_named_and_the_others_are_searched(
     assert "github:some/edge is not searched" in caplog.text
     with pytest.raises(SegmentError, match="is damaged"):
         look(indexed, "github:some/edge")
+
+
+def test_reranking_orders_the_best_and_leaves_the_rest() -> None:
+    scores = np.linspace(3, -3, DEPTH + 5).tolist()
+    hits = [
+        Hit("arxiv:1", "full text", Passage(n, 2 * n + 1, "x" * (n + 1)), score)
+        for n, score in enumerate(scores)
+    ]
+    reranked = rerank(Lengths(), "?", hits)
+    assert [len(hit.text) for hit in reranked[:DEPTH]] == list(range(DEPTH, 0, -1))
+    assert list(reranked[DEPTH:]) == hits[DEPTH:]
+    assert min(hit.score for hit in reranked[:DEPTH]) > hits[DEPTH].score
+    assert rerank(Lengths(), "?", []) == ()
+
+
+def test_a_cross_encoder_of_a_folder_gives_each_text_its_score(tmp_path: Path) -> None:
+    reranker = load_reranker(str(write_reranker(tmp_path / "cross")), offline=True)
+    scores = reranker.scores("the model", ["we train a model", "the image", "it maps text"])
+    assert scores.shape == (3,)
+    assert len(set(scores.tolist())) == 3
+
+
+def test_a_model_with_several_outputs_is_no_reranker(tmp_path: Path) -> None:
+    folder = write_reranker(tmp_path / "classes", outputs=3)
+    with pytest.raises(EncoderError, match="3 scores"):
+        load_reranker(str(folder), offline=True)
