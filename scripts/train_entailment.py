@@ -29,6 +29,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 from tqdm import tqdm
 
 from index.encoder import batches
+from index.settings import DEFAULT_ENCODER
+from index.weights import locate
 from rag.evaluation.datasets import LabelledClaim, read_labelled_claims
 from rag.evaluation.perturbation import PERTURBED, perturbation_set
 from rag.support import sentences
@@ -179,7 +181,7 @@ def main(
     """Train on everything and write the weights; report on what is held out."""
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
-    reader = EntailmentReader(device=device)
+    reader = EntailmentReader(locate(DEFAULT_ENCODER, offline=False), device)
     network = reader.untrained()
     examples = [*labelled(pairs), *generated(text, seed), *labelled(dev)]
     texts = [windows(each.claim, each.evidence, EVIDENCE, 1)[0] for each in examples]

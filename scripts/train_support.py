@@ -39,7 +39,6 @@ from rag.support.builtin import (
     SOFT,
     features_of,
     soft_alignments,
-    with_meanings,
 )
 from rag.support.entailment import EntailmentReader
 
@@ -153,13 +152,14 @@ def main(
     out: Path = COEFFICIENTS,
 ) -> None:
     """Fit both sets of features and write their coefficients."""
-    encoder, reader = LazyEncoder(Settings()), EntailmentReader()
+    encoder = LazyEncoder(Settings())
+    reader = EntailmentReader(encoder.folder)
     examples = [*wice_examples(wice, random.Random(0)), *held_back(pairs, random.Random(0))]
     rows = []
     for example in tqdm(examples):
         pair = example.claim, example.evidence
         (soft,), (read,) = soft_alignments(encoder.token_states, [pair]), reader.logits([pair])
-        rows.append(with_meanings(features_of(*pair)[0], {SOFT: soft, READ: read}))
+        rows.append(features_of(*pair, soft=soft, read=read)[0])
     result: dict[str, Any] = {"version": VERSION, "examples": len(examples)}
     for name, features in SETS.items():
         matrix = np.array([[row[feature] for feature in features] for row in rows])

@@ -31,7 +31,7 @@ ANIMALS = "A brown dog is chasing a black cat across the garden."
 
 @pytest.fixture(scope="module")
 def reader() -> EntailmentReader:
-    return EntailmentReader(offline=True, device="cpu")
+    return EntailmentReader(locate(DEFAULT_ENCODER, offline=True), "cpu")
 
 
 def test_of_long_evidence_the_windows_with_the_statements_words_are_read() -> None:
@@ -98,6 +98,14 @@ def test_any_pair_fits_the_network(
         assert tokens.length <= PAIR_TOKENS
 
 
+def test_an_encoder_with_damaged_weights_is_refused(tmp_path: Path) -> None:
+    config = locate(DEFAULT_ENCODER, offline=True) / "config.json"
+    (tmp_path / "config.json").write_bytes(config.read_bytes())
+    (tmp_path / "model.safetensors").write_bytes(b"not weights")
+    with pytest.raises(EncoderError, match=r"the encoder in .* cannot be loaded"):
+        EntailmentReader(tmp_path, "cpu").untrained()
+
+
 def test_weights_of_another_encoder_are_refused(
     reader: EntailmentReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,4 +114,6 @@ def test_weights_of_another_encoder_are_refused(
     save_file(other, tmp_path / "weights.safetensors")
     monkeypatch.setattr(entailment, "WEIGHTS", tmp_path / "weights.safetensors")
     with pytest.raises(EncoderError, match="install the package anew"):
-        EntailmentReader(offline=True, device="cpu").logits([("Dogs run.", [ANIMALS])])
+        EntailmentReader(locate(DEFAULT_ENCODER, offline=True), "cpu").logits(
+            [("Dogs run.", [ANIMALS])]
+        )

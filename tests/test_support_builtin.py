@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pytest
@@ -41,19 +42,16 @@ class RandomTokens:
         return states
 
 
-class WordReader:
-    """A reader of pairs that counts words: a logit from -3 to 3."""
-
-    def logits(self, pairs: Sequence[Pair]) -> list[float]:
-        """See PairReader."""
-        return [6 * self._share(*pair) - 3 for pair in pairs]
-
-    def _share(self, statement: str, evidence: Sequence[str]) -> float:
-        own = set(statement.split())
-        return len(own & set(" ".join(evidence).split())) / max(1, len(own))
+def logits(pairs: Sequence[Pair]) -> list[float]:
+    """From -3 to 3: the share of the statement's words that the evidence has."""
+    words = [
+        (set(statement.split()), set(" ".join(evidence).split())) for statement, evidence in pairs
+    ]
+    return [6 * len(own & theirs) / max(1, len(own)) - 3 for own, theirs in words]
 
 
-CHECKERS = [BuiltinChecker(), BuiltinChecker(RandomTokens(), WordReader())]
+MEANINGS = {SOFT: partial(soft_alignments, RandomTokens()), READ: logits}
+CHECKERS = [BuiltinChecker(), BuiltinChecker(MEANINGS)]
 
 
 @pytest.mark.parametrize("checker", CHECKERS, ids=["lexical", READ])

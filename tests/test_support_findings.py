@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.support import sentences
-from rag.support.findings import findings, tokens
+from rag.support.findings import Comparison, findings, tokens
 from rag.support.quantities import unmarked
 
 
 def found_in(statement: str, *evidence: str) -> list[tuple[str, str]]:
-    return [(finding.kind, finding.said) for finding in findings(statement, evidence)]
+    return [(finding.kind, finding.said) for finding in findings(Comparison(statement, evidence))]
 
 
 # Statement | evidence | a finding: its kind and the statement's words.
@@ -95,13 +95,14 @@ def test_tokens_are_slices_in_order(text: str) -> None:
 
 @given(st.text(max_size=150), st.lists(st.text(max_size=80), max_size=3))
 def test_any_statement_can_be_examined(statement: str, evidence: list[str]) -> None:
-    for finding in findings(statement, evidence):
+    for finding in findings(Comparison(statement, evidence)):
         assert 0 <= finding.start < finding.end <= len(statement)
 
 
 def test_every_span_is_the_statements_own_words() -> None:
     statement = "By 2014, BERT did not beat GPT-4 by 3 points on GLUE."
-    wrong = findings(statement, ["By 2013, RoBERTa beat XLNet by 4 points on SQuAD."])
+    evidence = ["By 2013, RoBERTa beat XLNet by 4 points on SQuAD."]
+    wrong = findings(Comparison(statement, evidence))
     assert [statement[it.start : it.end] for it in wrong] == [it.said for it in wrong] != []
 
 
@@ -117,10 +118,10 @@ SENTENCES = [
 def test_a_sentence_of_the_evidence_has_no_findings_whatever_stands_beside_it(
     sentence: str, evidence: list[str]
 ) -> None:
-    assert findings(sentence, evidence) == ()
+    assert findings(Comparison(sentence, evidence)) == ()
 
 
 def test_a_word_without_end_is_read_at_once() -> None:
     began = time.process_time()
-    assert not findings("a" * 60_000, ["b" * 60_000])
+    assert not findings(Comparison("a" * 60_000, ["b" * 60_000]))
     assert time.process_time() - began < 10  # Some minutes where every letter begins a try.

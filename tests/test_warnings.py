@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
+from index.settings import DEFAULT_ENCODER
+from index.weights import locate
 from rag.answer import Answer, Quote, Reference, Statement
 from rag.answer.compose import NO_RELEVANCE
 from rag.support import Finding, Pair, Support
-from rag.support.builtin import BuiltinChecker, default_checker
+from rag.support.builtin import BuiltinChecker, default_checker, shared_checker
 from rag.views.warnings import SupportWarning, find_support_warnings
+from rag.writers.choice import WriterChoice, open_writer
 from tests.parts.answers import EMPTY
 
 EVIDENCE = "The network was trained on 40 grey photographs of bridges."
@@ -25,7 +29,7 @@ def statement(text: str) -> Statement:
     return Statement(text, (Quote("arxiv:1", "full text", 0, len(EVIDENCE), EVIDENCE, (1,)),))
 
 
-@dataclass(frozen=True)
+@dataclass
 class FixedChecker:
     """A checker that gives every statement the same score."""
 
@@ -105,3 +109,24 @@ def test_without_a_model_words_alone_are_compared(monkeypatch: pytest.MonkeyPatc
     lexical = default_checker(offline=True, announce=lines.append)
     assert lexical.name.startswith("builtin-lexical")
     assert len(lines) == 1
+
+
+def test_with_damaged_weights_words_alone_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in locate(DEFAULT_ENCODER, offline=True).glob("*.json"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "model.safetensors").write_bytes(b"not weights")
+    monkeypatch.setattr("index.weights._bundle", lambda: tmp_path)
+    lines: list[str] = []
+    checker = default_checker(offline=True, announce=lines.append)
+    assert checker.name.startswith("builtin-lexical")
+    (line,) = lines
+    assert line.startswith("statements are checked without a model: the encoder in ")
+
+
+def test_a_writer_and_the_warnings_share_a_checker() -> None:
+    choice = WriterChoice("chat", "a model", "http://127.0.0.1:9/v1", offline=True)
+    writer = open_writer(choice, announce=print)
+    shared = shared_checker(offline=True, announce=print, device="")
+    assert vars(writer)["checker"] is shared

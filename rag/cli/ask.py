@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Generator
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from rag.answer import Answer
     from rag.pipeline import Pipeline
     from rag.prompt import Prompt
-    from rag.support import SupportChecker
 
 AnswerFormat = Literal["markdown", "json", "html"]
 _SUFFIXES: dict[str, AnswerFormat] = {
@@ -169,9 +168,13 @@ def _targets(prompts: list[Prompt], output: Path | None, suffix: str) -> list[Pa
 def _format(answer: Answer, form: AnswerFormat, pipeline: Pipeline, *, as_line: bool) -> str:
     if form == "json":
         return answer.to_json(indent=None if as_line else 2) + "\n"
+    from rag.support.builtin import shared_checker
     from rag.views.warnings import find_support_warnings
 
-    checker = partial(_checker, pipeline.settings.offline, pipeline.settings.device)
+    settings = pipeline.settings
+    checker = partial(
+        shared_checker, offline=settings.offline, announce=say, device=settings.device
+    )
     support_warnings = find_support_warnings(answer, checker)
     if form == "markdown":
         from rag.views.markdown import to_markdown
@@ -181,12 +184,5 @@ def _format(answer: Answer, form: AnswerFormat, pipeline: Pipeline, *, as_line: 
     from rag.views.html import to_html
 
     with Bars() as bars:
-        pictures = pictures_of(answer, pipeline.settings, notify=bars)
+        pictures = pictures_of(answer, settings, notify=bars)
     return to_html(answer, pictures, support_warnings=support_warnings)
-
-
-@cache
-def _checker(offline: bool, device: str) -> SupportChecker:
-    from rag.support.builtin import default_checker
-
-    return default_checker(offline=offline, announce=say, device=device)

@@ -57,7 +57,7 @@ def run(
     """Serve a page to ask on, by default for this machine alone.
 
     Answers are stored in the data directory, under answers/. End it with Ctrl-C."""
-    from rag.support.builtin import default_checker
+    from rag.support.builtin import shared_checker
     from rag.views.web.answering import WorkerProcesses
     from rag.views.web.server import bind, serve
     from rag.views.web.site import Site
@@ -88,7 +88,7 @@ def run(
         site = Site(
             settings,
             answering,
-            lambda: default_checker(offline=settings.offline, announce=say, device=settings.device),
+            lambda: shared_checker(offline=settings.offline, announce=say, device=settings.device),
             places=queue,
         )
         rests = serve(

@@ -6,6 +6,7 @@ statement is wrong by rule, each one checkable by eye.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -21,18 +22,12 @@ Pair = tuple[str, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Located:
-    """Something that stands at `text[start:end]`."""
+class Finding:
+    """Something the statement says and the evidence lacks or contradicts: `said` is
+    `statement[start:end]`, `found` what the evidence has in its place, or ""."""
 
     start: int
     end: int
-
-
-@dataclass(frozen=True, slots=True)
-class Finding(Located):
-    """Something the statement says and the evidence lacks or contradicts: `said` are the
-    statement's own words, `found` is what the evidence has in their place, or ""."""
-
     kind: FindingKind
     said: str
     found: str = ""
@@ -72,17 +67,17 @@ class Support:
 class SupportChecker(Protocol):
     """Pairs in, support out."""
 
-    @property
-    def name(self) -> str:
-        """Checker and version, for reports and answer files."""
+    name: str
+    """Checker and version, for reports and answer files."""
 
-    @property
-    def threshold(self) -> float:
-        """The probability from which a statement counts as supported."""
+    threshold: float
+    """The probability from which a statement counts as supported."""
 
     def check(self, statement: str, evidence: Sequence[str]) -> Support:
         """Check one statement."""
+        return self.check_all([(statement, evidence)])[0]
 
+    @abstractmethod
     def check_all(self, pairs: Iterable[Pair]) -> list[Support]:
         """Check many at once, in order, which is faster with a model."""
 

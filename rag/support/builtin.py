@@ -10,14 +10,15 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from index.encoder import LazyEncoder, TokenStates, device_of
 from index.settings import Settings
 from rag.retrieval.scoring import terms
 from rag.support import Finding, Pair, Support, SupportChecker
-from rag.support.entailment import windows
-from rag.support.findings import Comparison, findings_in
+from rag.support.entailment import EntailmentReader, windows
+from rag.support.findings import Comparison, findings
+from rag.support.nli import CrossEncoderChecker
 from rag.support.quantities import CITED
 
 COEFFICIENTS = Path(__file__).with_name("coefficients.json")
@@ -33,38 +34,32 @@ _CHUNK, _CHUNKS = 700, 6
 _TOGETHER = 64
 _READABLE = re.compile(r"[^\W_]")
 
-
-TokenEncoder = Callable[[Sequence[str]], list[TokenStates]]
-"""Texts to the states of their tokens. What lies beyond the model's length has no states."""
-
-
-class PairReader(Protocol):
-    """What reads pairs: see `rag.support.entailment.EntailmentReader`."""
-
-    def logits(self, pairs: Sequence[Pair]) -> list[float]:
-        """A logit of support for each pair, in order."""
+Meaning = Callable[[Sequence[Pair]], list[float]]
+"""A feature that a model computes: pairs to a number each, in order."""
 
 
-def soft_alignments(encoder: TokenEncoder, pairs: Sequence[Pair]) -> list[float]:
+def soft_alignments(
+    states_of: Callable[[Sequence[str]], list[TokenStates]], pairs: Sequence[Pair]
+) -> list[float]:
     """For each pair the mean cosine of the statement's content tokens to the nearest token of one
-    chunk of the evidence, the best chunk; 0 where either has no tokens."""
+    chunk of the evidence, the best chunk; 0 where `states_of` gives either no tokens."""
     rows = [(pair[0], *windows(*pair, _CHUNK, _CHUNKS)) for pair in pairs]
     texts = [*dict.fromkeys(text for row in rows for text in row)]
-    states = dict(zip(texts, encoder(texts), strict=True))
-    return [_alignment(*(states[text] for text in row)) for row in rows]
-
-
-def _alignment(own: TokenStates, *chunks: TokenStates) -> float:
-    content = [at for at, token in enumerate(own.tokens) if terms(token)]
-    vectors = own.vectors[content or range(len(own.tokens))]
-    cosines = [vectors @ chunk.vectors.T for chunk in chunks if own.tokens and chunk.tokens]
-    return max((float(it.max(axis=1).mean()) for it in cosines), default=0.0)
+    states = dict(zip(texts, states_of(texts), strict=True))
+    alignments = []
+    for own, *chunks in ([states[text] for text in row] for row in rows):
+        content = [at for at, token in enumerate(own.tokens) if terms(token)]
+        vectors = own.vectors[content or range(len(own.tokens))]
+        cosines = [vectors @ chunk.vectors.T for chunk in chunks if own.tokens and chunk.tokens]
+        alignments.append(max((float(it.max(axis=1).mean()) for it in cosines), default=0.0))
+    return alignments
 
 
 def features_of(
-    statement: str, evidence: Sequence[str]
+    statement: str, evidence: Sequence[str], **meanings: float
 ) -> tuple[dict[str, float], tuple[Finding, ...]]:
-    """The features of a pair named by LEXICAL, and its findings.
+    """The features of a pair, and its findings: those named by LEXICAL, the `meanings`, and with
+    READ also READ_LONG, since the logit of the best window says less, the longer the evidence.
 
     `window`: share of the statement's content words and quantities that three neighbouring
     sentences have, the best three; `sentence_share`: share of a sentence's, the best sentence's;
@@ -73,7 +68,7 @@ def features_of(
     `findings`: their number, two at most.
     """
     pair = Comparison(statement, evidence)
-    wrong = findings_in(pair)
+    wrong = findings(pair)
     known = frozenset[str]().union(*pair.keys)
     own, *stems = (
         {it.key for it in its if it.content or (it.quantity and it.quantity.bound != CITED)}
@@ -84,25 +79,19 @@ def features_of(
     roots = {key[:5] for key in known if len(key) >= 5}
     names = {it.key for it in pair.own if it.named and it.key not in known
              and not (len(it.key) >= 6 and it.key[:5] in roots)}  # fmt: skip
-    definite = [it for it in pair.own if it.quantity and it.quantity.is_definite]
+    length = math.log1p(sum(token.content for its in pair.theirs for token in its))
     features = {
         "window": max(map(len, joined), default=0) / max(1, len(own)),
         "sentence_share": max((len(own & its) / max(1, len(its)) for its in stems), default=0.0),
-        "evidence_length": math.log1p(sum(token.content for its in pair.theirs for token in its)),
-        "new_quantities": len(pair.missing()) / max(1, len(definite)),
+        "evidence_length": length,
+        "new_quantities": len(pair.missing) / max(1, len(pair.definite)),
         "new_names": len(names) / max(1, len(own)),
         "findings": float(min(2, len(wrong))),
+        **meanings,
     }
-    return features, wrong
-
-
-def with_meanings(features: Mapping[str, float], meanings: Mapping[str, float]) -> dict[str, float]:
-    """The features with SOFT and READ, and READ_LONG: the longer the evidence, the less the logit
-    of its best window says."""
-    both = {**features, **meanings}
     if READ in meanings:
-        both[READ_LONG] = meanings[READ] * features["evidence_length"]
-    return both
+        features[READ_LONG] = meanings[READ] * length
+    return features, wrong
 
 
 @cache
@@ -111,28 +100,20 @@ def coefficients() -> dict[str, Any]:
     return dict(json.loads(COEFFICIENTS.read_text(encoding="utf-8")))
 
 
-class BuiltinChecker:
-    """Scores any statement that has words against any evidence that has words.
+class BuiltinChecker(SupportChecker):
+    """Scores any statement that has words against any evidence that has words, and no other.
 
-    An encoder must be the one whose states the coefficients were fitted on, the default
-    all-MiniLM-L6-v2, and comes with a reader; without the two there are coefficients of their own.
+    `meanings` are SOFT and READ, by the default encoder all-MiniLM-L6-v2, on which their
+    coefficients were fitted; without them there are coefficients of their own.
     """
 
-    def __init__(
-        self, encoder: TokenEncoder | None = None, reader: PairReader | None = None
-    ) -> None:
-        self._meanings: dict[str, Callable[[Sequence[Pair]], list[float]]] = {}
-        if encoder is not None and reader is not None:
-            self._meanings = {SOFT: partial(soft_alignments, encoder), READ: reader.logits}
-        features = READ if self._meanings else "lexical"
+    def __init__(self, meanings: Mapping[str, Meaning] | None = None) -> None:
+        self._meanings = meanings or {}
+        features = READ if meanings else "lexical"
         self._model = coefficients()[features]
         self.name = f"builtin-{features}-{coefficients()['version']}"
         # Of the best balanced accuracy out of fold on the training data.
         self.threshold = float(self._model["threshold"])
-
-    def check(self, statement: str, evidence: Sequence[str]) -> Support:
-        """Unscored only where one of the two has no words."""
-        return self.check_all([(statement, evidence)])[0]
 
     def check_all(self, pairs: Iterable[Pair]) -> list[Support]:
         """See SupportChecker. The texts of many pairs are encoded and read together."""
@@ -142,40 +123,31 @@ class BuiltinChecker:
             batch = every[first : first + _TOGETHER]
             values = {name: meaning(batch) for name, meaning in self._meanings.items()}
             for row, pair in enumerate(batch):
-                features, wrong = features_of(*pair)
-                meanings = {name: own[row] for name, own in values.items()}
-                supports.append(self._support(pair, with_meanings(features, meanings), wrong))
+                own = {name: numbers[row] for name, numbers in values.items()}
+                supports.append(self._support(*pair, **own))
         return supports
 
-    def _support(
-        self, pair: Pair, features: Mapping[str, float], wrong: tuple[Finding, ...]
-    ) -> Support:
-        if not _READABLE.search(pair[0]):
+    def _support(self, statement: str, evidence: Sequence[str], **meanings: float) -> Support:
+        if not _READABLE.search(statement):
             return Support(None, checker=self.name, reason="the statement has no words")
-        if not any(map(_READABLE.search, pair[1])):
+        if not any(map(_READABLE.search, evidence)):
             return Support(None, checker=self.name, reason="there is no evidence with words")
+        features, wrong = features_of(statement, evidence, **meanings)
         weights = self._model["weights"].items()
         score = self._model["intercept"] + sum(its * features[name] for name, its in weights)
         return Support(1 / (1 + math.exp(-score)), wrong, self.name)
 
 
-def open_checker(
-    name: str = "", *, offline: bool = False, lexical: bool = False, device: str = ""
-) -> SupportChecker:
-    """The NLI cross-encoder `name` (hub id or folder), or with "" the built-in checker, with the
-    default encoder or, if `lexical`, without a model. `device` as for `index.encoder.device_of`.
-    Raises EncoderError."""
+def open_checker(name: str = "", *, offline: bool = False, device: str = "") -> SupportChecker:
+    """The NLI cross-encoder `name` (hub id or folder), or with "" the built-in checker with the
+    default encoder. `device` as for `index.encoder.device_of`. Raises EncoderError."""
     if name:
-        from rag.support.nli import CrossEncoderChecker
-
         return CrossEncoderChecker(name, offline=offline, device=device)
-    if lexical:
-        return BuiltinChecker()
-    from rag.support.entailment import EntailmentReader
-
     encoder = LazyEncoder(Settings(offline=offline, device=device_of(device)))
-    reader = EntailmentReader(offline=offline, device=device)
-    return BuiltinChecker(encoder.token_states, reader)
+    reader = EntailmentReader(encoder.folder, device)
+    return BuiltinChecker(
+        {SOFT: partial(soft_alignments, encoder.token_states), READ: reader.logits}
+    )
 
 
 def default_checker(
@@ -184,7 +156,13 @@ def default_checker(
     """The built-in checker; without a model where the encoder cannot be had for whatever reason,
     which `announce` is told, since an answer without that part of the check is better than none."""
     try:
-        return open_checker(offline=offline, device=device)
+        checker = open_checker(offline=offline, device=device)
+        checker.check("It is read.", ["It is read."])  # Damaged weights are noticed here.
     except Exception as error:
         announce(f"statements are checked without a model: {error}")
-        return open_checker(lexical=True)
+        return BuiltinChecker()
+    return checker
+
+
+shared_checker = cache(default_checker)
+"""`default_checker`, opened once in a process for the same arguments."""

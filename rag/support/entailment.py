@@ -8,16 +8,14 @@ an `entailment_network` adds to the encoder; here it is applied.
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from index.checkpoint import open_model
 from index.encoder import batches, device_of, dtype_on, run_groups, threads_on
 from index.errors import EncoderError
-from index.settings import DEFAULT_ENCODER
-from index.weights import locate
 from rag.retrieval.scoring import terms
 from rag.support import Pair, sentences
 
@@ -91,7 +89,6 @@ def entailment_network(encoder: Any) -> torch.nn.Module:
             self.linear = linear
             self.a = nn.Parameter(torch.randn(RANK, linear.in_features) / linear.in_features**0.5)
             self.b = nn.Parameter(torch.zeros(linear.out_features, RANK))
-            self.register_buffer("whole", None, persistent=False)
 
         def train(self, mode: bool = True) -> LowRank:
             if self.training and not mode:  # One product instead of three.
@@ -114,9 +111,8 @@ def entailment_network(encoder: Any) -> torch.nn.Module:
             for layer in encoder.encoder.layer:
                 own = layer.attention.self
                 own.query, own.key, own.value = map(LowRank, (own.query, own.key, own.value))
-                layer.attention.output.dense = LowRank(layer.attention.output.dense)
-                layer.intermediate.dense = LowRank(layer.intermediate.dense)
-                layer.output.dense = LowRank(layer.output.dense)
+                for part in (layer.attention.output, layer.intermediate, layer.output):
+                    part.dense = LowRank(part.dense)
             self.types = nn.Parameter(torch.zeros(2, width))
             self.align = nn.Linear(width, _ALIGNED, bias=False)
             self.gate = nn.Linear(width, 1)
@@ -158,35 +154,32 @@ def learned(network: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
 def collate(pairs: Sequence[PairTokens]) -> tuple[Tensor, Tensor, Tensor]:
     """Ids, types and mask of a batch, each [b, t]."""
     import torch
+    from torch.nn.utils.rnn import pad_sequence
+
+    def padded(rows: list[list[int]]) -> Tensor:
+        return pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
 
     first, middle = 101, 102  # [CLS] and [SEP] of every BERT's vocabulary
-    shape = len(pairs), max(pair.length for pair in pairs)
-    ids, types = torch.zeros(shape, dtype=torch.long), torch.zeros(shape, dtype=torch.long)
-    mask = torch.zeros(shape, dtype=torch.bool)
-    for row, pair in enumerate(pairs):
-        whole = [first, *pair.statement, middle, *pair.evidence, middle]
-        ids[row, : len(whole)] = torch.tensor(whole)
-        types[row, len(pair.statement) + 2 : len(whole)] = 1
-        mask[row, : len(whole)] = True
-    return ids, types, mask
+    ids = padded([[first, *pair.statement, middle, *pair.evidence, middle] for pair in pairs])
+    types = [[0] * (len(pair.statement) + 2) + [1] * (len(pair.evidence) + 1) for pair in pairs]
+    return ids, padded(types), padded([[1] * pair.length for pair in pairs]).bool()
 
 
 class EntailmentReader:
-    """Logits of support, computed on `device` by the trained weights. Raises EncoderError where
-    the default encoder is not installed and cannot be had."""
+    """Logits of support, computed on `device` by the trained weights. `folder` holds the default
+    encoder (`index.weights.locate`). Raises EncoderError where it cannot be loaded."""
 
-    def __init__(self, *, offline: bool = False, device: str = "") -> None:
-        self._folder = locate(DEFAULT_ENCODER, offline=offline)
-        self._device = device_of(device)
-        # A tokenizer's truncation is its state: no two threads may use it at once.
-        self._lock = threading.Lock()
+    def __init__(self, folder: Path, device: str = "") -> None:
+        self._folder, self._device = folder, device_of(device)
 
     @cached_property
-    def tokenizer(self) -> Any:
-        """The encoder's own."""
-        from transformers import AutoTokenizer
+    def _tokenizer(self) -> Any:
+        from tokenizers import Tokenizer
 
-        return AutoTokenizer.from_pretrained(str(self._folder), trust_remote_code=False)
+        tokenizer = Tokenizer.from_file(str(self._folder / "tokenizer.json"))
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return tokenizer
 
     @cached_property
     def _network(self) -> torch.nn.Module:
@@ -203,24 +196,15 @@ class EntailmentReader:
 
     def untrained(self) -> torch.nn.Module:
         """The network around the encoder as it is, in the number type the device is fast in."""
-        from transformers import AutoModel
-        from transformers.utils import logging
-
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        encoder = AutoModel.from_pretrained(
-            str(self._folder),
-            trust_remote_code=False,
-            use_safetensors=True,
-            attn_implementation="eager",  # whose gradients take a fraction of the time
-        )
-        network = entailment_network(encoder.to(dtype_on(self._device)))
-        return network.to(self._device)
+        model = open_model("SentenceTransformer", self._folder, "encoder", device=self._device)
+        encoder = model[0].model.to(dtype_on(self._device))
+        encoder.set_attn_implementation("eager")  # whose gradients take a fraction of the time
+        return entailment_network(encoder).to(self._device)
 
     def tokens(self, pairs: Sequence[tuple[str, str]]) -> list[PairTokens]:
         """Of statements, each with a piece of evidence, as much as is read."""
         texts = [" ".join(text.split()) for pair in pairs for text in pair]
-        with self._lock:
-            ids = self.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
+        ids = [it.ids for it in self._tokenizer.encode_batch(texts, add_special_tokens=False)]
         cut = [own[:STATEMENT_TOKENS] for own in ids[::2]]
         return [
             PairTokens(own, other[: PAIR_TOKENS - 3 - len(own)])
@@ -231,7 +215,7 @@ class EntailmentReader:
         """The logit of each pair's support by the window that supports it best, as in MiniCheck
         (Tang, Laban and Durrett 2024, arXiv 2404.10774)."""
         read = [(row, text) for row, pair in enumerate(pairs) for text in windows(*pair)]
-        tokens = self.tokens([(pairs[row][0], text) for row, text in read]) if read else []
+        tokens = self.tokens([(pairs[row][0], text) for row, text in read])
         best = [-math.inf] * len(pairs)
         for (row, _), logit in zip(read, self.score(self._network, tokens), strict=True):
             best[row] = max(best[row], logit)

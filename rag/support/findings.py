@@ -20,7 +20,7 @@ from difflib import SequenceMatcher
 from functools import lru_cache
 
 from rag.retrieval.scoring import terms
-from rag.support import Finding, FindingKind, Located, sentences
+from rag.support import Finding, FindingKind, sentences
 from rag.support.quantities import CITED, Quantity, quantities, unmarked
 
 # Shares of a statement's content words that one sentence has: from _TOUCHED on, a quantity in
@@ -30,7 +30,8 @@ from rag.support.quantities import CITED, Quantity, quantities, unmarked
 _TOUCHED, _CERTAIN, _ALIGNED, _DENIED, _BAND = 0.2, 0.75, 0.5, 0.35, 0.3
 # Below this ratio (difflib) the places of two sentences do not correspond; more tokens than
 # _PHRASE are another phrase, not another word; names more than _REACH tokens off are not compared.
-_ALIKE, _PHRASE, _REACH = 0.6, 4, 10
+# difflib takes cubic time: it is not asked where more than _LONGEST² pairs of tokens would meet.
+_ALIKE, _PHRASE, _REACH, _LONGEST = 0.6, 4, 10, 300
 
 
 def _words(text: str) -> frozenset[str]:
@@ -44,7 +45,7 @@ _NEGATIONS = _ADVERBS | _words(
     "lacked lacking fail fails failed failing unlikely impossible"
 )
 _IDLE = re.compile(
-    r"(?i:\b(?:not|\w+n't) (?:only|just|merely)\b|whether or not|no\. ?\d|no warning)"
+    r"(?i)\b(?:not|\w+n't) (?:only|just|merely)\b|whether or not|no\. ?\d|no warning"
 )
 _NOT_ALL = re.compile(r"(?i:(?:may|might) not\b|not (?:all|every|necessarily)\b)")
 # Stems of words that a statement may render as a negation.
@@ -86,9 +87,11 @@ _WORD = re.compile(r"[A-Za-z]+-\d\w*|[^\W_]+(?:'[^\W_]+)?")
 
 
 @dataclass(frozen=True, slots=True)
-class Token(Located):
+class Token:
     """A word, or a quantity; equal keys are equal content. `content` marks words that carry it."""
 
+    start: int
+    end: int
     text: str
     key: str
     content: bool = False
@@ -113,7 +116,7 @@ def tokens(text: str) -> tuple[Token, ...]:
     every = [
         Token(it.start, it.end, it.text, f"{it.value.normalize()}{it.dimension}{it.bound}",
               quantity=it)
-        for it in quantities(text, citations=True)
+        for it in quantities(text)
     ]  # fmt: skip
     taken = {at for token in every for at in range(token.start, token.end)}
     idle = {at for match in _IDLE.finditer(flat) for at in range(*match.span())}
@@ -136,7 +139,8 @@ def tokens(text: str) -> tuple[Token, ...]:
 
 class Comparison:
     """A statement beside the sentences of its evidence, all read into tokens. `shares` are those
-    of the statement's `content` words that each sentence has; empty where there are none."""
+    of the statement's `content` words that each sentence has; empty where there are none. Of its
+    `definite` quantities `missing` are those that no part of the evidence has."""
 
     def __init__(self, statement: str, evidence: Sequence[str]) -> None:
         self.statement = unmarked(statement)
@@ -150,20 +154,12 @@ class Comparison:
         self.content = stems.difference(_OPPOSITES) or stems or {it.key for it in self.own}
         size = len(self.content)
         self.shares = [len(self.content & its) / size for its in self.keys] if size else []
-
-    def missing(self) -> list[Quantity]:
-        """The statement's quantities that no part of the evidence has."""
-        own = [it for token in self.own if (it := token.quantity) and it.is_definite]
-        return [it for it in own if not any(map(it.equals, self.known))]
+        self.definite = [it for token in self.own if (it := token.quantity) and it.is_definite]
+        self.missing = [it for it in self.definite if not any(map(it.equals, self.known))]
 
 
-def findings(statement: str, evidence: Sequence[str]) -> tuple[Finding, ...]:
+def findings(pair: Comparison) -> tuple[Finding, ...]:
     """All findings of a statement against its evidence, by their place in the statement."""
-    return findings_in(Comparison(statement, evidence))
-
-
-def findings_in(pair: Comparison) -> tuple[Finding, ...]:
-    """The findings of a pair that is read into tokens already."""
     if not pair.shares:
         return ()
     compared, turned = _compared(pair)
@@ -182,25 +178,23 @@ def _finding(kind: FindingKind, said: Token | Quantity, found: str = "") -> Find
 
 def _differing(own: Quantity, known: Sequence[Quantity]) -> Finding:
     """The finding that names the nearest of the quantities that may stand for this one."""
-    nearest = max(
-        (it for it in known if it.written == own.written or it.sort == own.sort),
-        key=lambda it: (it.written == own.written, -abs(it.value - own.value)),
-        default=None,
-    )
-    same = nearest is not None and nearest.written == own.written
-    kind: FindingKind = "unit" if same else "number"
+    alike = [it for it in known if it.written == own.written]
+    sort = own.sort
+    near = alike or [it for it in known if it.sort == sort]
+    nearest = min(near, key=lambda it: abs(it.value - own.value), default=None)
+    kind: FindingKind = "unit" if alike else "number"
     if nearest and nearest.value == -own.value:
         kind = "sign"
-    elif own.dimension == "date" or own.sort[1]:
+    elif own.dimension == "date" or sort[1]:
         kind = "date"
-    elif own.dimension in ("%", "points") or (nearest and same and nearest.dimension == "%"):
+    elif own.dimension in ("%", "points") or (alike and nearest and nearest.dimension == "%"):
         kind = "percentage"
     return _finding(kind, own, nearest.text if nearest else "")
 
 
 def _by_amount(pair: Comparison) -> Iterator[Finding]:
     """Quantities that all the evidence lacks, or bounds otherwise."""
-    for own in pair.missing():
+    for own in pair.missing:
         exact = any(char.isdigit() for char in own.text)
         if max(pair.shares) >= (_TOUCHED if exact else _CERTAIN):
             yield _differing(own, pair.known)
@@ -244,8 +238,7 @@ def _compared(pair: Comparison) -> tuple[list[Finding], bool]:
 def _denied(pair: Comparison) -> Iterator[Finding]:
     """What the statement denies, its likest sentences say plainly and no sentence denies."""
     least = max(_DENIED, max(pair.shares) - _BAND)
-    plain: set[str] = set()
-    denied: set[str] = set()
+    plain, denied = set[str](), set[str]()
     for share, keys, its in zip(pair.shares, pair.keys, pair.theirs, strict=True):
         plain |= keys if share >= least else set()
         denied |= keys if any(it.denies or it.key in _DENIALS for it in its) else set()
@@ -275,8 +268,9 @@ def _by_place(pair: Comparison) -> Iterator[Finding]:
     own = pair.own
     aligned = [
         (SequenceMatcher(None, [it.key for it in own], [it.key for it in its], autojunk=False), its)
-        for share, its in zip(pair.shares, pair.theirs, strict=True) if share >= _ALIGNED
-    ]  # fmt: skip
+        for share, its in zip(pair.shares, pair.theirs, strict=True)
+        if share >= _ALIGNED and len(own) * len(its) <= _LONGEST**2
+    ]
     matcher, theirs = max(aligned, key=lambda it: it[0].ratio(), default=(None, ()))
     if matcher is None or matcher.ratio() < _ALIKE:
         return
@@ -307,10 +301,8 @@ def _replaced(mine: Sequence[Token], its: Sequence[Token]) -> Iterator[Finding]:
         if other := next((other for other in its if _opposed(token, other)), None):
             yield _finding("comparison", token, other.text)
     alike = len(mine) == len(its)
-    for own, found in zip(
-        (it.quantity for it in mine if it.quantity), (it.quantity for it in its if it.quantity),
-        strict=False,
-    ):  # fmt: skip
+    amounts = ([it.quantity for it in part if it.quantity] for part in (mine, its))
+    for own, found in zip(*amounts, strict=False):
         # The unit or the sign was left out.
         unit_lost = found.dimension and not own.dimension and own.plain == found.plain
         lost = alike and (unit_lost or own.value == -found.value)

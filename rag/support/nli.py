@@ -7,14 +7,15 @@ statement best counts, as in MiniCheck (Tang, Laban and Durrett 2024, arXiv 2404
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from index.checkpoint import open_model
 from index.encoder import device_of
 from index.errors import EncoderError
 from index.weights import locate
-from rag.support import Pair, Support, sentences
-from rag.support.findings import findings
+from rag.support import Pair, Support, SupportChecker, sentences
+from rag.support.findings import Comparison, findings
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
@@ -27,8 +28,9 @@ _LIMIT = 512
 _SHORTEST_PART = 8
 
 
-class CrossEncoderChecker:
-    """Probability of entailment, the evidence as premise; findings by rule come with it."""
+class CrossEncoderChecker(SupportChecker):
+    """Probability of entailment, the evidence as premise; findings by rule come with it. Unscored
+    where a text is missing or the statement fills the model."""
 
     threshold = 0.5
 
@@ -50,22 +52,16 @@ class CrossEncoderChecker:
         limit = int(self._model.max_seq_length or _LIMIT)
         self._limit = min(limit, getattr(self._model.config, "max_position_embeddings", limit))
 
-    def check(self, statement: str, evidence: Sequence[str]) -> Support:
-        """Unscored where a text is missing or the statement fills the model."""
-        return self.check_all([(statement, evidence)])[0]
-
     def check_all(self, pairs: Iterable[Pair]) -> list[Support]:
         """All parts of all pairs go through the model in one batch."""
         split = [(*pair, *self._parts(*pair)) for pair in pairs]
-        probabilities = iter(
-            self._probabilities(
-                [(part, statement) for statement, _, parts, _ in split for part in parts]
-            )
-        )
+        texts = [(part, statement) for statement, _, parts, _ in split for part in parts]
+        probabilities = iter(self._probabilities(texts))
         supports = []
         for statement, evidence, parts, reason in split:
             best = max((next(probabilities) for _ in parts), default=None)
-            supports.append(Support(best, findings(statement, evidence), self.name, reason))
+            wrong = findings(Comparison(statement, evidence))
+            supports.append(Support(best, wrong, self.name, reason))
         return supports
 
     def _parts(self, statement: str, evidence: Sequence[str]) -> tuple[list[str], str]:
@@ -78,26 +74,19 @@ class CrossEncoderChecker:
         room = self._limit - self._length(statement) - _SPECIAL
         if room < _SHORTEST_PART:
             return [], f"the statement fills the {self._limit} tokens the model takes"
+        # A sentence longer than the room is cut between any two words.
+        pieces = ([it] if self._length(it) <= room else it.split() for it in whole)
         parts: list[str] = []
-        used = room
-        for piece in (piece for sentence in whole for piece in self._pieces(sentence, room)):
+        used = 0
+        for piece in chain.from_iterable(pieces):
             length = self._length(piece)
-            if not parts or used + length > room:
-                parts.append(piece)
-                used = length
-            else:
+            if parts and used + length <= room:
                 parts[-1] += f" {piece}"
                 used += length
+            else:
+                parts.append(piece)
+                used = length
         return parts, ""
-
-    def _pieces(self, sentence: str, room: int) -> list[str]:
-        """A sentence longer than the room, cut in halves at words until it fits."""
-        tokens = sentence.split()
-        if len(tokens) < 2 or self._length(sentence) <= room:
-            return [sentence]
-        middle = len(tokens) // 2
-        halves = " ".join(tokens[:middle]), " ".join(tokens[middle:])
-        return [piece for half in halves for piece in self._pieces(half, room)]
 
     def _length(self, text: str) -> int:
         return len(self._model.tokenizer.encode(text, add_special_tokens=False))
@@ -109,12 +98,8 @@ class CrossEncoderChecker:
         import torch
 
         single = self._entailment is None
-        scores = self._model.predict(
-            pairs,
-            activation_fn=torch.nn.Sigmoid() if single else torch.nn.Softmax(dim=-1),
-            convert_to_numpy=True,
-            show_progress_bar=False,
-        )
+        activation = torch.nn.Sigmoid() if single else torch.nn.Softmax(dim=-1)
+        scores = self._model.predict(pairs, activation_fn=activation, show_progress_bar=False)
         return [float(score) for score in (scores if single else scores[:, self._entailment])]
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
-
-from rag.support import Located
 
 
 def _numbered(words: str, *, first: int = 1, step: int = 1) -> dict[str, int]:
@@ -131,13 +129,15 @@ PLAIN = str.maketrans("’‘ʼ“”−–—‒‐‑\u00a0\t\n\r∼˜≃≅�
 
 
 @dataclass(frozen=True, slots=True)
-class Quantity(Located):
+class Quantity:
     """`value` in the base unit of `dimension`, "" where there is none; `plain` is the value without
     its unit, `written` the number without its magnitude (5 of 5 million). `bound` is "", "over",
     "least", "under", "most", "about" or CITED, and its words belong to the quantity. A date has the
     value 100 · month + day; its year is a quantity of its own. `vague` are words that are often no
     quantity: "one", "both", "third"."""
 
+    start: int
+    end: int
     text: str
     value: Decimal
     dimension: str
@@ -177,14 +177,12 @@ class Quantity(Located):
         """What bounds this amount otherwise, where none near to it lies within its own bound:
         "more than 90 %" follows from 93.2 %, not from 90 %."""
         contrary = _CONFLICTS.get(self.bound, ())
-        equal = [other for other in known if self.equals(other)]
+        equal = [other for other in known if self.equals(other)] if contrary else []
         sign = 1 if self.bound in ("over", "least") else -1
-        follows = any(
-            0 < sign * (other.value - self.value) <= abs(self.value) / 2
-            for other in known if other.dimension == self.dimension
-        )  # fmt: skip
+        near = (it.value - self.value for it in known if it.dimension == self.dimension)
+        follows = any(0 < sign * by <= abs(self.value) / 2 for by in near)
         stands = follows or any(other.bound not in contrary for other in equal)
-        return equal[0] if contrary and equal and not stands else None
+        return equal[0] if equal and not stands else None
 
 
 def unmarked(text: str) -> str:
@@ -193,9 +191,9 @@ def unmarked(text: str) -> str:
     return _MARK.sub(lambda mark: " " * len(mark[0]), text.translate(PLAIN))
 
 
-def quantities(text: str, *, citations: bool = False) -> list[Quantity]:
+def quantities(text: str) -> list[Quantity]:
     """All quantities of a text in order, without overlaps. Digits that belong to a name (GPT-4)
-    are none, and the numbers of citations, bounded as CITED, only if asked for."""
+    are none, and the numbers of citations are bounded as CITED."""
     flat = unmarked(text)
     every: list[Quantity] = []
     for match in _DATE.finditer(flat):
@@ -204,19 +202,15 @@ def quantities(text: str, *, citations: bool = False) -> list[Quantity]:
         month = next(at for it, at in _MONTHS.items() if it.startswith(name[:3]))
         value = Decimal((match["iso"] or f"{month}{int(day):02}").replace("-", ""))
         every.append(Quantity(*match.span(), match[0], value, "date", value, value))
-    dates = tuple(every)
+    dated = {at for date in every for at in range(date.start, date.end)}
     cited = {at for match in _CITATION.finditer(flat) for at in range(*match.span())}
     for match in _NUMBER.finditer(flat):
-        if not any(it.start < match.end() and match.start() < it.end for it in dates):
-            marked = match.start() in cited
-            every += (
-                replace(it, bound=CITED) if marked else it
-                for it in _read(flat, match) if citations or not marked
-            )  # fmt: skip
+        if dated.isdisjoint(range(*match.span())):
+            every += _read(flat, match, CITED if match.start() in cited else "")
     return sorted(every, key=lambda quantity: quantity.start)
 
 
-def _read(text: str, match: re.Match[str]) -> Iterator[Quantity]:
+def _read(text: str, match: re.Match[str], known_bound: str) -> Iterator[Quantity]:
     """The quantity that begins with this number, unless it belongs to a name."""
     start, end = match.span()
     word = (match["word"] or "").lower()
@@ -245,10 +239,11 @@ def _read(text: str, match: re.Match[str]) -> Iterator[Quantity]:
     bound = _BOUND.search(text, max(0, start - 24), start) or _BOUND_AFTER.match(text, end)
     if bound:
         start, end = min(start, bound.start()), max(end, bound.end())
-    vague = word in {"zero", "one", "both", "pair", "double", *_ORDINALS} or bool(
-        re.search(r"\d{4}-$", text[max(0, start - 5) : start])  # 2018-19
+    is_span = re.search(r"\d{4}-$", text[max(0, start - 5) : start])  # 2018-19
+    vague = bool(is_span) or word in {"zero", "one", "both", "pair", "double", *_ORDINALS}
+    named = (
+        known_bound or (bound.lastgroup if bound else None) or ("about" if match["share"] else "")
     )
-    named = (bound.lastgroup if bound else None) or ("about" if match["share"] else "")
     yield Quantity(
         start, end, text[start:end], value * factor, dimension, value, written, named, vague
     )

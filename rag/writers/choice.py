@@ -19,7 +19,7 @@ from index.settings import WriterKind
 from index.weights import is_path
 from rag.retrieval import Evidence
 from rag.support import SupportChecker
-from rag.support.builtin import default_checker
+from rag.support.builtin import shared_checker
 from rag.writers import CHAT_KEY, Draft, Writer, error_line
 from rag.writers.chat import FORMS, ChatWriter
 from rag.writers.extractive import ExtractiveWriter
@@ -139,7 +139,7 @@ def _local(choice: WriterChoice, announce: Callable[[str], None]) -> Writer:
 
 
 def _checker(choice: WriterChoice, announce: Callable[[str], None]) -> SupportChecker:
-    return default_checker(offline=choice.offline, announce=announce, device=choice.device)
+    return shared_checker(offline=choice.offline, announce=announce, device=choice.device)
 
 
 def open_chat_model(

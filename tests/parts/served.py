@@ -184,7 +184,7 @@ def page_at_end(client: httpx.Client, path: str, *, while_state: str = "waiting|
 
 def main() -> None:
     """Serve with the writer that takes its time, and an encoder that is there at once."""
-    from rag.support.builtin import open_checker
+    from rag.support.builtin import BuiltinChecker
     from rag.views.web.server import bind, serve
     from rag.views.web.site import Site
 
@@ -193,7 +193,7 @@ def main() -> None:
     chosen = Settings(Path(given["--data-dir"]), Path(given["--mirror"]), offline=True)
     opening = partial(open_paced, chosen)
     answering = WorkerProcesses([opening] * workers) if workers > 1 else opening()
-    site = Site(chosen, answering, lambda: open_checker(lexical=True), places=places)
+    site = Site(chosen, answering, BuiltinChecker, places=places)
     rests = serve(site, host="127.0.0.1", bound=bind("127.0.0.1", 0), announce=typer.echo)
     if isinstance(answering, WorkerProcesses):
         answering.close()

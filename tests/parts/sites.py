@@ -11,7 +11,7 @@ import httpx
 
 from index.settings import Settings
 from rag.pipeline import Pipeline
-from rag.support.builtin import open_checker
+from rag.support.builtin import BuiltinChecker
 from rag.views.web.answering import PipelineAnswering
 from rag.views.web.guard import Guard, Hosts
 from rag.views.web.server import create_app
@@ -27,7 +27,7 @@ def tiny_site(data_dir: Path, mirror: Path) -> Site:
     settings = Settings(data_dir, mirror, offline=True)
     pipeline = Pipeline(settings, WordEncoder(), PlainWriter())
     answering = PipelineAnswering(pipeline, {"<another>": lambda: PlainWriter("another")})
-    return Site(settings, answering, lambda: open_checker(lexical=True))
+    return Site(settings, answering, BuiltinChecker)
 
 
 def send(app: Guard, method: str, path: str, **request: Any) -> httpx.Response:

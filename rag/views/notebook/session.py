@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, cast
+from typing import Any, Literal, TypedDict, Unpack, cast
 
 from index.encoder import Encoder, LazyEncoder
 from index.errors import PromptError, RagError
@@ -20,15 +20,12 @@ from rag.pipeline import Pipeline
 from rag.plaintext import plain, visible
 from rag.prompt import Asked, Prompt, Work, as_prompt, is_question, prompt_of
 from rag.retrieval import Evidence
-from rag.support.builtin import default_checker
+from rag.support.builtin import shared_checker
 from rag.views.highlight import pictures_of
 from rag.views.notebook.display import ShownAnswer, expect
 from rag.views.warnings import find_support_warnings
 from rag.writers import Writer
 from rag.writers.choice import WriterChoice, check_kind, open_writer
-
-if TYPE_CHECKING:
-    from rag.support import SupportChecker
 
 Folder = str | Path
 
@@ -263,16 +260,12 @@ def _writer(choice: WriterChoice) -> Writer:
     return open_writer(choice, announce=say)
 
 
-@cache
-def _checker(offline: bool, device: str) -> SupportChecker:
-    return default_checker(offline=offline, announce=say, device=device)
-
-
 def _shown(
     answer: Answer, settings: Settings, progress: ProgressBar, evidence: Evidence | None = None
 ) -> ShownAnswer:
     support_warnings = find_support_warnings(
-        answer, lambda: _checker(settings.offline, settings.device)
+        answer,
+        lambda: shared_checker(offline=settings.offline, announce=say, device=settings.device),
     )
     pictures = pictures_of(answer, settings, notify=progress)
     return ShownAnswer(answer, settings, pictures, support_warnings, evidence)
