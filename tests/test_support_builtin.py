@@ -19,6 +19,7 @@ from rag.support.builtin import (
     READ_LONG,
     SOFT,
     BuiltinChecker,
+    Meaning,
     coefficients,
     features_of,
     soft_alignments,
@@ -50,7 +51,7 @@ def logits(pairs: Sequence[Pair]) -> list[float]:
     return [6 * len(own & theirs) / max(1, len(own)) - 3 for own, theirs in words]
 
 
-MEANINGS = {SOFT: partial(soft_alignments, RandomTokens()), READ: logits}
+MEANINGS: dict[str, Meaning] = {SOFT: partial(soft_alignments, RandomTokens()), READ: logits}
 CHECKERS = [BuiltinChecker(), BuiltinChecker(MEANINGS)]
 
 

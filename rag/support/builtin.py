@@ -124,15 +124,15 @@ class BuiltinChecker(SupportChecker):
             values = {name: meaning(batch) for name, meaning in self._meanings.items()}
             for row, pair in enumerate(batch):
                 own = {name: numbers[row] for name, numbers in values.items()}
-                supports.append(self._support(*pair, **own))
+                supports.append(self._support(pair, own))
         return supports
 
-    def _support(self, statement: str, evidence: Sequence[str], **meanings: float) -> Support:
-        if not _READABLE.search(statement):
+    def _support(self, pair: Pair, meanings: Mapping[str, float]) -> Support:
+        if not _READABLE.search(pair[0]):
             return Support(None, checker=self.name, reason="the statement has no words")
-        if not any(map(_READABLE.search, evidence)):
+        if not any(map(_READABLE.search, pair[1])):
             return Support(None, checker=self.name, reason="there is no evidence with words")
-        features, wrong = features_of(statement, evidence, **meanings)
+        features, wrong = features_of(pair[0], pair[1], **meanings)
         weights = self._model["weights"].items()
         score = self._model["intercept"] + sum(its * features[name] for name, its in weights)
         return Support(1 / (1 + math.exp(-score)), wrong, self.name)
