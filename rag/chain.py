@@ -114,8 +114,7 @@ def answer_chain(
 
 
 class _Statements(WritingStream):
-    """Puts what is written into a queue, and ends a writer to which
-    nobody listens any more."""
+    """Puts what is written into a queue, and ends a writer to which nobody listens any more."""
 
     def __init__(self, evidence: Evidence) -> None:
         self.evidence = evidence

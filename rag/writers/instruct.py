@@ -37,9 +37,6 @@ from rag.writers.grammar import (
 )
 from rag.writers.messages import PartRequest, SentenceChoice
 
-MAX_TEMPERATURE = 100.0
-MAX_TRIES = 100
-
 
 @dataclass(frozen=True, slots=True)
 class WritingSettings:
@@ -68,8 +65,8 @@ class WritingSettings:
     def __post_init__(self) -> None:
         """Raises WriterError for what would never end, or choose nothing."""
         limits = {
-            "the temperature": (self.temperature, MAX_TEMPERATURE),
-            "the number of tries": (self.tries, MAX_TRIES),
+            "the temperature": (self.temperature, 100.0),
+            "the number of tries": (self.tries, 100),
             "the threshold": (self.threshold or 0.0, 1.0),
         }
         for name, (value, most) in limits.items():
