@@ -140,7 +140,7 @@ def _in_the_servers_words(error: Exception) -> Exception:
     return RuntimeError(f"{words or error} (status {status}{wait})") if words or wait else error
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class ChatWriter:
     """Writes through one chat model. `forms` are how the model may be held to its form, strictest
     first: "grammar" sends the very grammar in which the local writer decodes (vLLM, llama.cpp with

@@ -99,7 +99,7 @@ def _host(base_url: str) -> str:
     return host
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class AutoWriter:
     """A model that the extractive writer stands in for where it cannot write after all: a context
     too small for this prompt, no memory left at this length."""
