@@ -31,8 +31,8 @@ from tqdm import tqdm
 from index.encoder import batches
 from index.settings import DEFAULT_ENCODER
 from index.weights import locate
-from rag.evaluation.datasets import LabelledClaim, read_labelled_claims
 from rag.evaluation.perturbation import PERTURBED, perturbation_set
+from rag.evaluation.support import LabelledClaim, read_labelled_claims
 from rag.support import sentences
 from rag.support.entailment import WEIGHTS, EntailmentReader, PairTokens, collate, learned, windows
 

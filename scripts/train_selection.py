@@ -32,8 +32,13 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 from tqdm import tqdm
 
 from index.encoder import load_encoder
-from rag.evaluation.graded import GradedPrompt, read_graded
-from rag.evaluation.relevance import choose, floor, relevance_measures
+from rag.evaluation.relevance import (
+    GradedPrompt,
+    choose,
+    floor,
+    read_graded,
+    relevance_measures,
+)
 from rag.selection.features import (
     HEADING_BUCKETS,
     WORD_BUCKETS,

@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 from index.encoder import LazyEncoder
 from index.settings import Settings
-from rag.evaluation.datasets import read_labelled_claims
+from rag.evaluation.support import read_labelled_claims
 from rag.retrieval.scoring import terms
 from rag.support.builtin import (
     COEFFICIENTS,

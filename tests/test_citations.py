@@ -6,8 +6,10 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
-from rag.evaluation.answers import Citation, Claim, EvaluatedAnswer
 from rag.evaluation.citations import (
+    Citation,
+    Claim,
+    EvaluatedAnswer,
     judge_claims,
     recall_and_precisions,
     verdict_measures,

@@ -11,13 +11,15 @@ import pytest
 from index.encoder import Encoder, load_encoder
 from index.errors import DatasetError
 from rag.answer.compose import compose
-from rag.evaluation.graded import GradedPrompt, read_graded, text_hash
 from rag.evaluation.relevance import (
+    GradedPrompt,
     Told,
     choose,
     floor,
+    read_graded,
     relevance_measures,
     relevance_table,
+    text_hash,
     told_in,
 )
 from rag.retrieval import Reading

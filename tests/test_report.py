@@ -20,14 +20,15 @@ from rag.answer.compose import NO_RELEVANCE
 from rag.answer.verify import Reextraction
 from rag.cli.main import app
 from rag.evaluation.answers import (
+    MismatchedAnswers,
     evaluated_answers,
-    from_marked_text,
+    mismatched_prompts,
     read_answers,
-    read_external,
+    try_writer,
 )
-from rag.evaluation.citations import COLUMNS, draw, read_labels, write_sheet
-from rag.evaluation.fidelity import MismatchedAnswers, mismatched_prompts, try_writer
+from rag.evaluation.citations import from_marked_text, read_external
 from rag.evaluation.report import LINES, Report, compare, evaluate, plot_reports, read_report
+from rag.evaluation.support import COLUMNS, draw, read_labels, write_sheet
 from rag.pipeline import Pipeline
 from rag.support.builtin import BuiltinChecker
 from rag.writers import NOT_SAID

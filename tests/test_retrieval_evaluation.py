@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 
 from index.encoder import load_encoder
 from index.errors import DatasetError
-from rag.evaluation.datasets import Offsets, read_evaluation_set
 from rag.evaluation.retrieval import (
     MEASURES,
+    Offsets,
     evaluate_retrieval,
     evidence_recall,
     hits,
     question_measures,
+    read_evaluation_set,
 )
 from rag.retrieval.retrieve import load_reranker
 from tests.parts import SHARED

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.evaluation.statistics import (
+    CorrectedShare,
     Estimate,
     ItemScore,
     Measure,
@@ -128,23 +129,30 @@ def test_classification_measures_are_those_of_scikit_learn(rows: list[tuple[bool
         assert f1(labels, scores, 0.5) is None
 
 
+def corrected(labels: list[float], predicted: list[float], others: list[float]) -> CorrectedShare:
+    """Of statements that have a label and a prediction each, and of others that have no label."""
+    predictions = {str(n): value for n, value in enumerate([*predicted, *others])}
+    return corrected_share(predictions, {str(n): label for n, label in enumerate(labels)})
+
+
 def test_labels_correct_the_checkers_mean_as_the_formula_says() -> None:
     # Angelopoulos et al. 2023: mean(f over N) - mean(f - Y over n), 1.96 * its standard error.
     others = [1.0, 0, 0, 0, 0, 0, 0, 1]
-    share = corrected_share([1, 0, 1, 1], [1, 0, 0, 0], others).estimate
+    share = corrected([1, 0, 1, 1], [1, 0, 0, 0], others)
     value = 2 / 8 - sum([0, 0, -1, -1]) / 4
     half = 1.959964 * math.sqrt(np.var([0, 0, -1, -1]) / 4 + np.var(others) / 8)
-    assert (share.value, share.low, share.high) == pytest.approx(
+    estimate = share.estimate
+    assert (estimate.value, estimate.low, estimate.high) == pytest.approx(
         (value, value - half, value + half)
     )
+    assert (share.labelled, share.others, share.ignored) == (4, 8, 0)
     # Where everything is labelled the checker has no say.
-    labelled = corrected_share([1, 0, 1, 1], [0, 0, 0, 0], []).estimate
+    labelled = corrected([1, 0, 1, 1], [0, 0, 0, 0], []).estimate
     assert labelled.value == 0.75
     assert labelled.high == pytest.approx(0.75 + 1.959964 * math.sqrt(0.1875 / 4))
-    assert corrected_share([], [], [1, 0]).estimate.value is None
-    assert corrected_share([1], [1], [1, 0]).estimate.low is None
-    with pytest.raises(ValueError, match="shape"):
-        corrected_share([1, 0], [1, 0, 1], [])
+    assert corrected([], [], [1, 0]).estimate.value is None
+    assert corrected([1], [1], [1, 0]).estimate.low is None
+    assert corrected([1, 0], [1], []).ignored == 1
 
 
 def test_the_corrected_interval_holds_the_truth_as_often_as_it_says() -> None:
@@ -153,7 +161,7 @@ def test_the_corrected_interval_holds_the_truth_as_often_as_it_says() -> None:
     for _ in range(400):
         truth = rng.random(300) < 0.3
         checker = np.where(rng.random(300) < 0.85, truth, ~truth)  # right 85 times of 100
-        share = corrected_share(truth[:80].tolist(), checker[:80].tolist(), checker[80:].tolist())
+        share = corrected(truth[:80].tolist(), checker[:80].tolist(), checker[80:].tolist())
         assert share.estimate.low is not None
         assert share.estimate.high is not None
         covered += share.estimate.low <= 0.3 <= share.estimate.high

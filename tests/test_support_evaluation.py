@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from index.errors import DatasetError
-from rag.evaluation.datasets import LabelledClaim, read_labelled_claims
 from rag.evaluation.perturbation import (
     PERTURBED,
     UNCHANGED,
@@ -21,9 +20,11 @@ from rag.evaluation.perturbation import (
     usable,
 )
 from rag.evaluation.support import (
+    LabelledClaim,
     calibration_error,
     evaluate_labels,
     evaluate_perturbations,
+    read_labelled_claims,
     reliability_of,
     render_json,
     render_markdown,

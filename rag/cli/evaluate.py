@@ -18,7 +18,7 @@ from rag.cli.options import Bars, say
 from rag.plaintext import plain
 
 if TYPE_CHECKING:
-    from rag.evaluation.graded import GradedPrompt
+    from rag.evaluation.relevance import GradedPrompt
     from rag.evaluation.report import Report
     from rag.evaluation.support import SupportReport
     from rag.support import SupportChecker
@@ -73,9 +73,8 @@ def answers(
 ) -> None:
     """Say how far each ANSWER can be trusted: quotes, citations, unsupported statements, coverage,
     abstention, and the checker itself; with denominators, intervals, and what is wrong by name."""
-    from rag.evaluation.answers import read_answers
-    from rag.evaluation.citations import read_labels
-    from rag.evaluation.fidelity import MismatchedAnswers
+    from rag.evaluation.answers import MismatchedAnswers, read_answers
+    from rag.evaluation.support import read_labels
     from rag.support.builtin import open_checker
 
     opened = open_checker(checker, offline=offline, device=device)
@@ -147,7 +146,7 @@ def writers(
 ) -> None:
     """Let every writer that can run here answer the PROMPTs, and each question with another
     prompt's works; write a report on each, and a comparison where there are several."""
-    from rag.evaluation.fidelity import try_writer
+    from rag.evaluation.answers import try_writer
     from rag.evaluation.report import evaluate
     from rag.pipeline import Pipeline
     from rag.support.builtin import open_checker
@@ -205,7 +204,7 @@ def sheet(
     """Draw statements of the ANSWERs at random and write the sheet to label: in the column
     `supported`, yes where the listed works say it, no where they do not."""
     from rag.evaluation.answers import evaluated_answers, read_answers
-    from rag.evaluation.citations import draw, write_sheet
+    from rag.evaluation.support import draw, write_sheet
 
     if output.exists():
         raise typer.BadParameter(f"{output} is there already: labels in it would be lost")
@@ -230,7 +229,7 @@ def convert(
     ],
 ) -> None:
     """Turn an answer in plain text into a line of the form that `rag evaluate answers` reads."""
-    from rag.evaluation.answers import from_marked_text
+    from rag.evaluation.citations import from_marked_text
 
     text = path.read_text(encoding="utf-8", errors="replace")
     typer.echo(from_marked_text(question, text).to_json())
@@ -251,8 +250,7 @@ def retrieval(
     """Measure how well passages that answer a question are found, with intervals clustered by
     document and a paired test against each baseline."""
     from index.encoder import LazyEncoder
-    from rag.evaluation.datasets import read_evaluation_set
-    from rag.evaluation.retrieval import evaluate_retrieval
+    from rag.evaluation.retrieval import evaluate_retrieval, read_evaluation_set
     from rag.retrieval.retrieve import load_reranker
 
     options.require("evaluate", "ir_measures", "pytrec_eval")
@@ -320,7 +318,7 @@ def relevance(
 
 def _graded(paths: Sequence[Path], mirrors: Sequence[Path]) -> list[list[GradedPrompt]]:
     from index.encoder import load_encoder
-    from rag.evaluation.graded import read_graded
+    from rag.evaluation.relevance import read_graded
 
     if not paths:
         return []

@@ -1,88 +1,63 @@
-"""Answers of any system in the form in which they are judged: statements with their citations.
+"""Answers of this project: what lines 2 and 3 judge, and lines 1, 4 and 5 (quote fidelity,
+coverage and abstention), which are counted without any checker.
 
 Premises are the sources' own words, read again from their bytes: a quote that does not stand in
-its source is no evidence. Answers of external systems come as JSON lines (`cited-answer/1`,
-documented in `docs/evaluation.md`), for which only statements and citations are known.
+its source is no evidence. Abstention is tested on mismatched prompts, a negative control: the
+question of one prompt with the works of another. That these do not bear on it is taken for granted;
+works of one field may, a bit.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
-
-from pydantic import ConfigDict, with_config
+from typing import Literal, get_args
 
 from index.build import Notify, silent
+from index.catalog import Listing
 from index.documents.document import Document
 from index.errors import AnswerError, PromptError, RagError
-from index.passages import Passage, sentence_spans, split
-from rag.answer import Answer, Quote, read_answers_in
-from rag.answer.compose import FIXED, NO_RELEVANCE
+from index.passages import Passage, split
+from index.sources.store import SourceType
+from rag.answer import Answer, Quote, Reference, read_answers_in
+from rag.answer.compose import FIXED, NO_RELEVANCE, NOTHING_READ
 from rag.answer.verify import DocumentOf, Verification, verify
-from rag.evaluation.datasets import read_json_lines
+from rag.evaluation.citations import Citation, Claim, EvaluatedAnswer, read_external
+from rag.evaluation.statistics import Declared, Measure, Score, measures_of
+from rag.pipeline import Pipeline
 from rag.prompt import Prompt, parse_prompt, works_of
-from rag.retrieval.scoring import Lexicon, order
 from rag.support import premise
+from rag.writers import NOT_SAID
 
-FORMAT: Final = "cited-answer/1"
+Coverage = Literal["used", "silent", "missing"]
+"""What became of a listed work: quoted for an answer to the question, said not to answer it, or
+passed over. Mentions count for neither work."""
 
-
-@dataclass(frozen=True, slots=True)
-class Citation:
-    """The cited words and the passage around them, as the source has them; both "" unless the
-    quote stands in a source that could be read again. `work` is the work's name in the prompt."""
-
-    text: str
-    passage: str
-    state: Literal["stands", "does not stand", "not read"] = "stands"
-    work: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A statement of an answer. `fixed` marks the fixed sentences, which claim nothing; where
-    `text` is "" it is a quotation that stands for itself, and there is nothing to support."""
-
-    part: str
-    text: str
-    citations: tuple[Citation, ...]
-    fixed: bool = False
-
-
-@dataclass(frozen=True)
-class EvaluatedAnswer:
-    """One answer, ready to be judged. `name` is how a reader finds it, `prompt` the question;
-    `passages` are those of all listed works, and not `complete` where one of them could not be
-    read again, so that nothing can be said to be missing from them."""
-
-    name: str
-    prompt: str
-    claims: tuple[Claim, ...]
-    passages: tuple[str, ...]
-    complete: bool = True
-
-    @cached_property
-    def _lexicon(self) -> Lexicon:
-        return Lexicon(self.passages)
-
-    def best(self, statement: str, count: int) -> tuple[str, ...]:
-        """At most `count` passages with most of the statement's words (BM25), best first."""
-        scores = self._lexicon.scores(statement)
-        return tuple(self.passages[row] for row in order(scores)[:count] if scores[row] > 0)
-
-    def key(self, claim: Claim) -> str:
-        """What a label is given to: a hash of question, part, statement and citations."""
-        cited = [f"{item.state}\0{item.text}" for item in claim.citations]
-        content = "\0".join((self.prompt, claim.part, claim.text, *cited))
-        # The letter keeps a spreadsheet from reading a hash such as 12e45 as a number.
-        return "s" + hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()[:15]
+DECLARED: tuple[Declared, ...] = (
+    ("exact", 1, "quotes that stand in their source, letter by letter", "higher", "of all quotes"),
+    ("wrong_work", 1, "quotes under the wrong work", "lower",
+     "of all quotes: from a source that is not listed, not this work's, or another's"),
+    ("pages", 1, "quotes with the right page", "higher",
+     "of the quotes of sources that have pages"),
+    ("links", 1, "links exactly as the prompt gives them", "higher",
+     "of the links in section 3 and any in the text"),
+    ("no_quotes", 1, "answers without any quote", "lower", "of all answers"),
+    ("used", 4, "listed works that are quoted", "", "of all listed works"),
+    ("silent", 4, "listed works whose silence is explained", "", "of all listed works"),
+    ("missing", 4, "listed works that are missing", "lower", "of all listed works"),
+    ("source_type_full_text", 4, "quotes from the paper's full text", "", "of all quotes"),
+    ("source_type_readme", 4, "quotes from a README", "", "of all quotes"),
+    ("source_type_summary", 4, "quotes from the prompt's summary", "", "of all quotes"),
+    ("false_refusals", 5, "false refusals", "lower",
+     "of the four parts (task, input, model, output) of answers with their own works"),
+)  # fmt: skip
+DECLARED_OF_MISMATCHED: tuple[Declared, ...] = (
+    ("false_answers", 5, "false answers", "lower",
+     "of the questions put to another prompt's works: any part answered"),
+    ("false_parts", 5, "parts answered falsely", "lower", "of the four parts of those answers"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,174 +72,13 @@ class CheckedAnswer:
     verification: Verification
 
 
-def evaluated_answers(
-    answers: Mapping[str, Answer], document_of: DocumentOf, *, notify: Notify = silent
-) -> tuple[list[EvaluatedAnswer], list[CheckedAnswer]]:
-    """Answers of this project by name, as what is judged, and as what was checked."""
-    checked = []
-    for done, (name, answer) in enumerate(answers.items()):
-        notify("read sources again", done, len(answers), name)
-        checked.append(_checked(answer, document_of))
-    documents = {d.sha256: d for item in checked for d in item.documents.values() if d}
-    passages = {sha256: split(document) for sha256, document in documents.items()}
-    named = zip(answers, checked, strict=True)
-    return [_evaluated(name, item, passages) for name, item in named], checked
-
-
-def _checked(answer: Answer, document_of: DocumentOf) -> CheckedAnswer:
-    try:
-        prompt = parse_prompt(answer.prompt.text)
-    except PromptError:
-        prompt = None
-    documents: dict[str, Document | None] = {}
-    for record in answer.sources:
-        if not record.reason:
-            documents[record.id] = None
-            with suppress(RagError):
-                document = document_of(record)
-                if document.sha256 == record.document_sha256:
-                    documents[record.id] = document
-    return CheckedAnswer(answer, prompt, documents, verify(answer, document_of))
-
-
-Passages = Mapping[str, Sequence[Passage]]
-"""The passages of each document, by its hash."""
-
-
-def _evaluated(name: str, checked: CheckedAnswer, passages: Passages) -> EvaluatedAnswer:
-    works = works_of(checked.prompt.listings if checked.prompt else ())
-    premises = dict.fromkeys(
-        premise(works[source_id], passage.text)
-        for source_id, document in checked.documents.items()
-        if document is not None and source_id in works
-        for passage in passages[document.sha256]
-    )
-    claims = []
-    for part, statement in checked.answer.statements():
-        citations = [_citation(quote, works, checked, passages) for quote in statement.quotes]
-        silent = not statement.quotes or statement.text == NO_RELEVANCE
-        fixed = statement.text in FIXED and silent
-        claims.append(Claim(part, statement.text, tuple(citations), fixed))
-    complete = None not in checked.documents.values()
-    question = checked.answer.prompt.question
-    return EvaluatedAnswer(name, question, tuple(claims), tuple(premises), complete)
-
-
-def _citation(
-    quote: Quote, works: Mapping[str, str], checked: CheckedAnswer, passages: Passages
-) -> Citation:
-    document = checked.documents.get(quote.source_id)
-    if document is None and quote.source_id in works and quote.source_id in checked.documents:
-        return Citation("", "", "not read")
-    if document is None or quote.source_id not in works or not stands(quote, document):
-        return Citation("", "", "does not stand")
-    around = [
-        passage.text
-        for passage in passages[document.sha256]
-        if passage.start < quote.end and quote.start < passage.end
-    ]
-    return Citation(quote.text, "\n".join(around) or quote.text, work=works[quote.source_id])
-
-
-def stands(quote: Quote, document: Document) -> bool:
-    """Whether the quote is the slice of the document that it claims to be."""
-    inside = 0 <= quote.start < quote.end <= len(document.text)
-    return inside and document.text[quote.start : quote.end] == quote.text
-
-
-_FORM = ConfigDict(extra="forbid")
-
-
-@with_config(_FORM)
 @dataclass(frozen=True, slots=True)
-class CitedPassage:
-    """`quote` is what was cited of the passage, "" where the passage as a whole was."""
+class MismatchedAnswers:
+    """Answers to questions that were put to another prompt's works, by name; `unscored` are the
+    questions for which there are no such works."""
 
-    passage: str
-    quote: str = ""
-
-
-@with_config(_FORM)
-@dataclass(frozen=True, slots=True)
-class ExternalStatement:
-    """A statement of an external system and the passages it cites."""
-
-    text: str
-    citations: tuple[CitedPassage, ...] = ()
-
-
-@with_config(_FORM)
-@dataclass(frozen=True, slots=True)
-class ExternalAnswer:
-    """One line of the form. `passages` is everything that the system was given to read."""
-
-    format: Literal["cited-answer/1"]
-    question: str
-    statements: tuple[ExternalStatement, ...]
-    passages: tuple[str, ...] = ()
-
-    def to_json(self) -> str:
-        """One line, without its end."""
-        return json.dumps(asdict(self), ensure_ascii=False)
-
-    def evaluated(self, name: str) -> EvaluatedAnswer:
-        """As what is judged. A quote that is no part of its passage does not stand."""
-        claims = []
-        passages = dict.fromkeys(self.passages)
-        for number, statement in enumerate(self.statements):
-            citations = []
-            for cited in statement.citations:
-                passages[cited.passage] = None
-                quote = cited.quote or cited.passage
-                true = quote.strip() and quote in cited.passage
-                citations.append(
-                    Citation(quote, cited.passage) if true else Citation("", "", "does not stand")
-                )
-            claims.append(Claim(f"statements[{number}]", statement.text, tuple(citations)))
-        return EvaluatedAnswer(name, self.question, tuple(claims), tuple(passages))
-
-
-def read_external(path: Path) -> list[EvaluatedAnswer]:
-    """The answers in a file of JSON lines. Raises DatasetError, naming the line."""
-    lines = read_json_lines(path, ExternalAnswer, f"an answer of the form {FORMAT}")
-    return [answer.evaluated(f"{path.name}:{where.rpartition(':')[2]}") for where, answer in lines]
-
-
-_MARKER = re.compile(r"\s*\[(\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*)\]")
-_LISTED = re.compile(r"^\[(\d{1,3})\][ \t]+(?=\S)", re.MULTILINE)
-
-
-def from_marked_text(question: str, text: str) -> ExternalAnswer:
-    """An answer in prose with markers ([1], [2, 3], [4-6]) behind what they support, followed by
-    the passages, each begun by its number at the beginning of a line. Every sentence becomes a
-    statement. Raises AnswerError for a marker without a passage."""
-    starts = list(_LISTED.finditer(text))
-    ends = [match.start() for match in starts[1:]] + [len(text)]
-    passages: dict[int, str] = {}
-    for match, end in zip(starts, ends, strict=False):
-        passage = text[match.end() : end].strip()
-        if passages.setdefault(int(match[1]), passage) != passage:
-            raise AnswerError(f"the passage [{match[1]}] is given twice, with different words")
-    statements = []
-    body = text[: starts[0].start()] if starts else text
-    for start, end in sentence_spans(body):
-        sentence = body[start:end]
-        numbers = [n for match in _MARKER.finditer(sentence) for n in _numbers(match[1])]
-        if missing := [number for number in numbers if number not in passages]:
-            raise AnswerError(
-                f"{sentence[:60]!r} cites [{missing[0]}], and no line begins with [{missing[0]}]"
-            )
-        words = " ".join(_MARKER.sub("", sentence).split())
-        if re.search(r"\w", words):
-            cited = tuple(CitedPassage(passages[number]) for number in dict.fromkeys(numbers))
-            statements.append(ExternalStatement(words, cited))
-    return ExternalAnswer(FORMAT, question, tuple(statements), tuple(passages.values()))
-
-
-def _numbers(marker: str) -> Iterator[int]:
-    for part in re.split(r"\s*[,;]\s*", marker):
-        first, *last = re.split(r"\s*[–-]\s*", part)
-        yield from range(int(first), int(last[0] if last else first) + 1)
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+    unscored: tuple[str, ...] = ()
 
 
 def read_answers(paths: Sequence[Path]) -> tuple[dict[str, Answer], list[EvaluatedAnswer]]:
@@ -297,3 +111,224 @@ def _is_own(path: Path) -> bool:
     with suppress(OSError), path.open("rb") as file:
         return b'"grounded-answer/' in file.read(60)
     return False
+
+
+def evaluated_answers(
+    answers: Mapping[str, Answer], document_of: DocumentOf, *, notify: Notify = silent
+) -> tuple[list[EvaluatedAnswer], list[CheckedAnswer]]:
+    """Answers of this project by name, as what is judged, and as what was checked."""
+    checked = []
+    for done, (name, answer) in enumerate(answers.items()):
+        notify("read sources again", done, len(answers), name)
+        checked.append(_checked(answer, document_of))
+    documents = {d.sha256: d for item in checked for d in item.documents.values() if d}
+    passages = {sha256: split(document) for sha256, document in documents.items()}
+    named = zip(answers, checked, strict=True)
+    return [_evaluated(name, item, passages) for name, item in named], checked
+
+
+def _checked(answer: Answer, document_of: DocumentOf) -> CheckedAnswer:
+    prompt = None
+    with suppress(PromptError):
+        prompt = parse_prompt(answer.prompt.text)
+    documents: dict[str, Document | None] = {}
+    for record in answer.sources:
+        if not record.reason:
+            documents[record.id] = None
+            with suppress(RagError):
+                document = document_of(record)
+                if document.sha256 == record.document_sha256:
+                    documents[record.id] = document
+    return CheckedAnswer(answer, prompt, documents, verify(answer, document_of))
+
+
+def _evaluated(
+    name: str, checked: CheckedAnswer, passages: Mapping[str, Sequence[Passage]]
+) -> EvaluatedAnswer:
+    """`passages` are those of each document, by its hash."""
+    works = works_of(checked.prompt.listings if checked.prompt else ())
+
+    def citation(quote: Quote) -> Citation:
+        listed = quote.source_id in works and quote.source_id in checked.documents
+        document = checked.documents[quote.source_id] if listed else None
+        if document is None or not stands(quote, document):
+            unread = listed and document is None
+            return Citation("", "", "not read" if unread else "does not stand")
+        around = [
+            passage.text
+            for passage in passages[document.sha256]
+            if passage.start < quote.end and quote.start < passage.end
+        ]
+        return Citation(quote.text, "\n".join(around) or quote.text, work=works[quote.source_id])
+
+    premises = dict.fromkeys(
+        premise(works[source_id], passage.text)
+        for source_id, document in checked.documents.items()
+        if document is not None and source_id in works
+        for passage in passages[document.sha256]
+    )
+    claims = []
+    for part, statement in checked.answer.statements():
+        unquoted = not statement.quotes or statement.text == NO_RELEVANCE
+        fixed = statement.text in FIXED and unquoted
+        claims.append(Claim(part, statement.text, tuple(map(citation, statement.quotes)), fixed))
+    complete = None not in checked.documents.values()
+    question = checked.answer.prompt.question
+    return EvaluatedAnswer(name, question, tuple(claims), tuple(premises), complete)
+
+
+def stands(quote: Quote, document: Document) -> bool:
+    """Whether the quote is the slice of the document that it claims to be."""
+    inside = 0 <= quote.start < quote.end <= len(document.text)
+    return inside and document.text[quote.start : quote.end] == quote.text
+
+
+def exact_measures(
+    checked: Sequence[CheckedAnswer], mismatched: MismatchedAnswers | None
+) -> list[Measure]:
+    """Lines 1, 4 and 5: false refusals among the answers, and false answers among `mismatched`
+    ones where there are any to count."""
+    scores = (
+        (key, item.answer.prompt.question, value)
+        for item in checked
+        for key, value in _scores(item)
+    )
+    measures = measures_of(DECLARED, scores)
+    if mismatched is not None:
+        measures += measures_of(DECLARED_OF_MISMATCHED, _scores_of_mismatched(mismatched))
+    return measures
+
+
+def _scores_of_mismatched(mismatched: MismatchedAnswers) -> Iterator[Score]:
+    for question in mismatched.unscored:
+        yield "false_answers", question, None
+    for answer in mismatched.answers.values():
+        parts = _answered_parts(answer)
+        yield "false_answers", answer.prompt.question, any(parts)
+        yield from (("false_parts", answer.prompt.question, part) for part in parts)
+
+
+def _scores(item: CheckedAnswer) -> Iterator[tuple[str, float | None]]:
+    """The key of a measure and a score of it, for all that is counted of one answer."""
+    quotes = list(item.answer.quotes())
+    for part, quote in quotes:
+        exact, wrong_work = _exact_and_wrong_work(part, quote, item)
+        yield "exact", exact
+        yield "wrong_work", wrong_work
+        document = item.documents.get(quote.source_id)
+        if document is None:
+            yield "pages", None
+        elif document.page_starts or quote.pages:
+            span = quote.start, quote.end
+            yield "pages", stands(quote, document) and document.pages(*span) == quote.pages
+        for kind in get_args(SourceType):
+            yield f"source_type_{kind.replace(' ', '_')}", quote.source_type == kind
+    unlisted = [0.0 for one in item.verification.failures if one.kind == "unlisted link"]
+    yield from (("links", score) for score in (*_links(item), *unlisted))
+    yield "no_quotes", not quotes
+    for _, coverage in coverages(item):
+        yield from ((each, coverage == each) for each in get_args(Coverage))
+    read = any(not source.reason for source in item.answer.sources)
+    for answered in _answered_parts(item.answer):
+        yield "false_refusals", not answered if read else None
+
+
+def _exact_and_wrong_work(
+    part: str, quote: Quote, item: CheckedAnswer
+) -> tuple[float | None, float | None]:
+    if item.prompt is None:
+        return None, None
+    listed = any(quote.source_id in listing.source_ids for listing in item.prompt.listings)
+    if not listed or quote.source_id not in item.documents:
+        return 0.0, 1.0
+    document = item.documents[quote.source_id]
+    exact = None if document is None else float(stands(quote, document))
+    if part.startswith("references["):
+        number, _, mentions = part.removeprefix("references[").partition("]")
+        own = quote.source_id in item.answer.references[int(number)].sources
+        if own == bool(mentions):  # A work's own quotes are its own, its mentions are not.
+            return exact, 1.0
+    if document is None:
+        return None, None
+    others = [other.text for other in item.documents.values() if other]
+    return exact, quote.text not in document.text and any(quote.text in text for text in others)
+
+
+def _links(item: CheckedAnswer) -> Iterator[float | None]:
+    """One for each link that is listed or claimed."""
+    listing_of = {id(reference): listing for listing, reference in _matched(item)}
+    for reference in item.answer.references:
+        for kind in ("paper", "github"):
+            claimed = getattr(reference, kind)
+            link = getattr(listing_of.get(id(reference)), kind, None)
+            if claimed is not None or link is not None:
+                right = link is not None and claimed == link.written
+                yield None if item.prompt is None else right
+
+
+def _matched(item: CheckedAnswer) -> list[tuple[Listing, Reference | None]]:
+    """Each listing of the prompt with its reference in the answer: by name and sources, in order;
+    None where there is none."""
+    left = list(item.answer.references)
+    matched: list[tuple[Listing, Reference | None]] = []
+    for listing in item.prompt.listings if item.prompt else ():
+        key = (listing.name, listing.source_ids)
+        at = next((at for at, one in enumerate(left) if (one.name, one.sources) == key), None)
+        matched.append((listing, None if at is None else left.pop(at)))
+    return matched
+
+
+def coverages(item: CheckedAnswer) -> list[tuple[str, Coverage]]:
+    """(name, coverage) of each listed work."""
+    quoted = {
+        quote.source_id
+        for part, statement in item.answer.statements()
+        for quote in statement.quotes
+        if statement.text != NO_RELEVANCE and not part.endswith("mentions")
+    }
+    works: list[tuple[str, Coverage]] = []
+    for listing, reference in _matched(item):
+        coverage: Coverage = "missing"
+        if reference is not None and quoted.intersection(listing.source_ids):
+            coverage = "used"
+        elif reference is not None and reference.relevance.text in (NO_RELEVANCE, NOTHING_READ):
+            coverage = "silent"
+        works.append((listing.name, coverage))
+    return works
+
+
+def _answered_parts(answer: Answer) -> list[bool]:
+    """For each of the four parts whether it says more than that nothing is said."""
+    return [any(one.text != NOT_SAID for one in part) for part in answer.parts.values()]
+
+
+def mismatched_prompts(prompts: Sequence[Prompt]) -> list[Prompt | None]:
+    """For each prompt its question with the works of the next prompt, in order and around, that
+    shares no source with it; None where there is none."""
+    mismatched: list[Prompt | None] = []
+    for at, prompt in enumerate(prompts):
+        own = set(prompt.catalog.source_ids)
+        others = [*prompts[at + 1 :], *prompts[:at]]
+        other = next((one for one in others if not own & set(one.catalog.source_ids)), None)
+        if other is not None:
+            works = {"recommended": other.recommended, "related": other.related}
+            other = Prompt.build(prompt.question, requests=prompt.requests, **works)
+        mismatched.append(other)
+    return mismatched
+
+
+def try_writer(
+    pipeline: Pipeline, prompts: Mapping[str, Prompt], *, notify: Notify = silent
+) -> tuple[dict[str, Answer], MismatchedAnswers]:
+    """The answers of one writer by the names of the prompts: to each prompt, and to each question
+    with the works of another prompt."""
+    others = mismatched_prompts(list(prompts.values()))
+    own: dict[str, Answer] = {}
+    mismatched: dict[str, Answer] = {}
+    for done, ((name, prompt), other) in enumerate(zip(prompts.items(), others, strict=True)):
+        notify("answers", done, len(prompts), name)
+        own[name] = pipeline.ask(prompt)
+        if other is not None:
+            mismatched[name] = pipeline.ask(other)
+    unscored = tuple(prompt.question for name, prompt in prompts.items() if name not in mismatched)
+    return own, MismatchedAnswers(mismatched, unscored)

@@ -7,32 +7,32 @@ recalled when its citations, together, support it; one without citations is not 
 threshold). A citation is precise when its statement is recalled and it is not irrelevant; it is
 irrelevant when it does not support the statement alone and the others do without it.
 
-Line 3 can be corrected by people's labels, which they write on a sheet (CSV): `supported` is
-"yes", "no" or empty. The checker's verdict is not on it: a label that knows it is worth little.
+Answers of external systems come as JSON lines (`cited-answer/1`, documented in
+`docs/evaluation.md`), for which only statements and citations are known.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import ConfigDict, with_config
 
 from index.build import Notify, silent
-from index.errors import DatasetError
-from rag.evaluation.answers import Claim, EvaluatedAnswer
-from rag.evaluation.statistics import (
-    CorrectedShare,
-    Declared,
-    Measure,
-    Scores,
-    corrected_share,
-    measures_of,
-)
+from index.errors import AnswerError
+from index.passages import sentence_spans
+from rag.evaluation import read_json_lines
+from rag.evaluation.statistics import Declared, Measure, Score, measures_of
+from rag.retrieval.scoring import Lexicon, order
 from rag.support import Support, SupportChecker, premise
 
+FORMAT: Final = "cited-answer/1"
 BEST = 6
 """Passages of all listed works that a statement is held against: about 3,000 characters."""
 
@@ -52,6 +52,155 @@ DECLARED: tuple[Declared, ...] = (
     ("answers_unsupported", 3, "answers with an unsupported statement", "lower",
      "of the answers with at least one statement"),
 )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """The cited words and the passage around them, as the source has them; both "" unless the
+    quote stands in a source that could be read again. `work` is the work's name in the prompt."""
+
+    text: str
+    passage: str
+    state: Literal["stands", "does not stand", "not read"] = "stands"
+    work: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A statement of an answer. `fixed` marks the fixed sentences, which claim nothing; where
+    `text` is "" it is a quotation that stands for itself, and there is nothing to support."""
+
+    part: str
+    text: str
+    citations: tuple[Citation, ...]
+    fixed: bool = False
+
+
+@dataclass(frozen=True)
+class EvaluatedAnswer:
+    """One answer, ready to be judged. `name` is how a reader finds it, `prompt` the question;
+    `passages` are those of all listed works, and not `complete` where one of them could not be
+    read again, so that nothing can be said to be missing from them."""
+
+    name: str
+    prompt: str
+    claims: tuple[Claim, ...]
+    passages: tuple[str, ...]
+    complete: bool = True
+
+    @property
+    def statements(self) -> tuple[Claim, ...]:
+        """The claims in a writer's own words."""
+        return tuple(claim for claim in self.claims if claim.text and not claim.fixed)
+
+    @cached_property
+    def _lexicon(self) -> Lexicon:
+        return Lexicon(self.passages)
+
+    def best(self, statement: str, count: int) -> tuple[str, ...]:
+        """At most `count` passages with most of the statement's words (BM25), best first."""
+        scores = self._lexicon.scores(statement)
+        return tuple(self.passages[row] for row in order(scores)[:count] if scores[row] > 0)
+
+    def key(self, claim: Claim) -> str:
+        """What a label is given to: a hash of question, part, statement and citations."""
+        cited = [f"{item.state}\0{item.text}" for item in claim.citations]
+        content = "\0".join((self.prompt, claim.part, claim.text, *cited))
+        # The letter keeps a spreadsheet from reading a hash such as 12e45 as a number.
+        return "s" + hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()[:15]
+
+
+_FORM = ConfigDict(extra="forbid")
+
+
+@with_config(_FORM)
+@dataclass(frozen=True, slots=True)
+class CitedPassage:
+    """`quote` is what was cited of the passage, "" where the passage as a whole was."""
+
+    passage: str
+    quote: str = ""
+
+    def evaluated(self) -> Citation:
+        """As what is judged. A quote that is no part of its passage does not stand."""
+        quote = self.quote or self.passage
+        stands = quote.strip() and quote in self.passage
+        return Citation(quote, self.passage) if stands else Citation("", "", "does not stand")
+
+
+@with_config(_FORM)
+@dataclass(frozen=True, slots=True)
+class ExternalStatement:
+    """A statement of an external system and the passages it cites."""
+
+    text: str
+    citations: tuple[CitedPassage, ...] = ()
+
+
+@with_config(_FORM)
+@dataclass(frozen=True, slots=True)
+class ExternalAnswer:
+    """One line of the form. `passages` is everything that the system was given to read."""
+
+    format: Literal["cited-answer/1"]
+    question: str
+    statements: tuple[ExternalStatement, ...]
+    passages: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        """One line, without its end."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    def evaluated(self, name: str) -> EvaluatedAnswer:
+        """As what is judged, under this name."""
+        cited = (item.passage for one in self.statements for item in one.citations)
+        claims = (
+            Claim(f"statements[{n}]", one.text, tuple(item.evaluated() for item in one.citations))
+            for n, one in enumerate(self.statements)
+        )
+        passages = dict.fromkeys((*self.passages, *cited))
+        return EvaluatedAnswer(name, self.question, tuple(claims), tuple(passages))
+
+
+def read_external(path: Path) -> list[EvaluatedAnswer]:
+    """The answers in a file of JSON lines. Raises DatasetError, naming the line."""
+    lines = read_json_lines(path, ExternalAnswer, f"an answer of the form {FORMAT}")
+    return [answer.evaluated(f"{path.name}:{where.rpartition(':')[2]}") for where, answer in lines]
+
+
+_MARKER = re.compile(r"\s*\[(\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*)\]")
+_RANGE = re.compile(r"(\d+)(?:\s*[–-]\s*(\d+))?")
+_LISTED = re.compile(r"^\[(\d{1,3})\][ \t]+(?=\S)", re.MULTILINE)
+
+
+def from_marked_text(question: str, text: str) -> ExternalAnswer:
+    """An answer in prose with markers ([1], [2, 3], [4-6]) behind what they support, followed by
+    the passages, each begun by its number at the beginning of a line. Every sentence becomes a
+    statement. Raises AnswerError for a marker without a passage."""
+    body, *listed = _LISTED.split(text)
+    passages: dict[int, str] = {}
+    for number, passage in zip(map(int, listed[::2]), map(str.strip, listed[1::2]), strict=True):
+        if passages.setdefault(number, passage) != passage:
+            raise AnswerError(f"the passage [{number}] is given twice, with different words")
+    statements = []
+    for start, end in sentence_spans(body):
+        sentence = body[start:end]
+        numbers = [
+            number
+            for marker in _MARKER.finditer(sentence)
+            for first, last in _RANGE.findall(marker[1])
+            for number in range(int(first), int(last or first) + 1)
+        ]
+        if missing := [number for number in numbers if number not in passages]:
+            raise AnswerError(
+                f"{sentence[:60]!r} cites [{missing[0]}], and no line begins with [{missing[0]}]"
+            )
+        words = " ".join(_MARKER.sub("", sentence).split())
+        if re.search(r"\w", words):
+            cited = tuple(CitedPassage(passages[number]) for number in dict.fromkeys(numbers))
+            statements.append(ExternalStatement(words, cited))
+    return ExternalAnswer(FORMAT, question, tuple(statements), tuple(passages.values()))
+
 
 Truth = bool | None
 """None is what could not be scored."""
@@ -119,12 +268,11 @@ def judge_claims(
     asked nothing twice."""
     tasks = []
     for answer in answers:
-        for claim in answer.claims:
-            if claim.text and not claim.fixed:
-                true = [item for item in claim.citations if item.state == "stands"]
-                quotes = tuple(premise(item.work, item.text) for item in true)
-                passages = tuple(premise(item.work, item.passage) for item in true)
-                tasks.append((answer, claim, quotes, passages, answer.best(claim.text, BEST)))
+        for claim in answer.statements:
+            true = [item for item in claim.citations if item.state == "stands"]
+            quotes = tuple(premise(item.work, item.text) for item in true)
+            passages = tuple(premise(item.work, item.passage) for item in true)
+            tasks.append((answer, claim, quotes, passages, answer.best(claim.text, BEST)))
     pairs = list(
         dict.fromkeys(
             (claim.text, texts)
@@ -149,11 +297,7 @@ def judge_claims(
         shown = quotes or best
         verdicts.append(
             Verdict(
-                answer.key(claim),
-                answer.name,
-                answer.prompt,
-                claim.part,
-                claim.text,
+                *(answer.key(claim), answer.name, answer.prompt, claim.part, claim.text),
                 len(claim.citations),
                 *_of_claim(claim, quotes, supports),
                 *_of_claim(claim, passages, supports),
@@ -179,102 +323,22 @@ def _of_claim(
 
 def verdict_measures(verdicts: Sequence[Verdict]) -> list[Measure]:
     """Lines 2 and 3."""
+    return measures_of(DECLARED, _scores(verdicts))
+
+
+def _scores(verdicts: Sequence[Verdict]) -> Iterator[Score]:
     by_answer: dict[tuple[str, str], list[Truth]] = {}
-    gaps: list[tuple[str, float | None]] = []
     for item in verdicts:
-        by_answer.setdefault((item.prompt, item.answer), []).append(item.supported)
-        quote, passage = item.quote_recall, item.passage_recall
-        gap = None if quote is None or passage is None else quote - passage
-        gaps.append((item.prompt, gap))
-    scores: Scores = {
-        "recall_quote": [(item.prompt, item.quote_recall) for item in verdicts],
-        "precision_quote": [(v.prompt, one) for v in verdicts for one in v.quote_precisions],
-        "recall_passage": [(item.prompt, item.passage_recall) for item in verdicts],
-        "precision_passage": [(v.prompt, one) for v in verdicts for one in v.passage_precisions],
-        "recall_gap": gaps,
-        "unsupported": [
-            (item.prompt, None if item.supported is None else not item.supported)
-            for item in verdicts
-        ],
-        "answers_unsupported": [
-            (prompt, 1.0 if False in values else None if None in values else 0.0)
-            for (prompt, _), values in by_answer.items()
-        ],
-    }
-    return measures_of(DECLARED, scores)
-
-
-COLUMNS = ("id", "question", "statement", "quotes", "passages", "supported")
-_WORDS = {"yes": True, "no": False, "1": True, "0": False, "true": True, "false": False}
-
-
-def draw(
-    answers: Sequence[EvaluatedAnswer], size: int, *, seed: int = 0
-) -> list[tuple[EvaluatedAnswer, Claim]]:
-    """At most `size` statements, each as likely as any other; none twice."""
-    claims = {
-        answer.key(claim): (answer, claim)
-        for answer in answers
-        for claim in answer.claims
-        if claim.text and not claim.fixed
-    }
-    keys = sorted(claims)
-    return [claims[key] for key in random.Random(seed).sample(keys, min(size, len(keys)))]
-
-
-def write_sheet(drawn: Sequence[tuple[EvaluatedAnswer, Claim]]) -> str:
-    """The sheet as CSV: each statement with its quotes and, as it is to be judged against all
-    listed works, the passages that are nearest to it."""
-    sheet = io.StringIO()
-    writer = csv.writer(sheet, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for answer, claim in drawn:
-        quotes = [item.text for item in claim.citations if item.text]
-        around = [item.passage for item in claim.citations if item.passage]
-        passages = dict.fromkeys((*around, *answer.best(claim.text, 3)))
-        texts = (answer.prompt, claim.text, "\n\n".join(quotes), "\n\n".join(passages))
-        # A text of a paper must not become a formula where the sheet is opened.
-        safe = ["'" + text if text[:1] in tuple("=+-@\t\r") else text for text in texts]
-        writer.writerow([answer.key(claim), *safe, ""])
-    return sheet.getvalue()
-
-
-def read_labels(path: Path) -> dict[str, bool]:
-    """The labels of a filled-in sheet, by statement; lines without one are left out. Raises
-    DatasetError."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: the labels cannot be read ({error})") from error
-    rows = csv.DictReader(io.StringIO(text, newline=""))
-    if not {"id", "supported"} <= set(rows.fieldnames or ()):
-        raise DatasetError(
-            f"{path}: no sheet of labels; expected CSV with the columns {', '.join(COLUMNS)}, as "
-            "`rag evaluate sheet` writes it"
-        )
-    labels: dict[str, bool] = {}
-    for row in rows:
-        if word := (row["supported"] or "").strip().lower():
-            where = f"{path}:{rows.line_num}: "
-            if word not in _WORDS:
-                raise DatasetError(
-                    f"{where}supported is {word[:40]!r}, expected yes, no or nothing"
-                )
-            if labels.setdefault(row["id"], _WORDS[word]) is not _WORDS[word]:
-                raise DatasetError(f"{where}{row['id']!r} has two different labels")
-    return labels
-
-
-def correct(verdicts: Sequence[Verdict], labels: Mapping[str, bool]) -> CorrectedShare:
-    """The share of unsupported statements, corrected by labels. What the checker could not score
-    has no prediction and is left out, with its label."""
-    scored = {
-        item.key: float(not item.supported) for item in verdicts if item.supported is not None
-    }
-    labelled = [key for key in scored if key in labels]
-    return corrected_share(
-        [float(not labels[key]) for key in labelled],
-        [scored[key] for key in labelled],
-        [value for key, value in scored.items() if key not in labels],
-        ignored=len(labels.keys() - scored.keys()),
-    )
+        prompt, quote, passage = item.prompt, item.quote_recall, item.passage_recall
+        by_answer.setdefault((prompt, item.answer), []).append(item.supported)
+        yield "recall_quote", prompt, quote
+        yield "recall_passage", prompt, passage
+        yield "recall_gap", prompt, None if quote is None or passage is None else quote - passage
+        yield "unsupported", prompt, None if item.supported is None else not item.supported
+        for precise in item.quote_precisions:
+            yield "precision_quote", prompt, precise
+        for precise in item.passage_precisions:
+            yield "precision_passage", prompt, precise
+    for (prompt, _), values in by_answer.items():
+        unsupported = True if False in values else None if None in values else False
+        yield "answers_unsupported", prompt, unsupported

@@ -108,6 +108,20 @@ def perturbation_set(
     ]
     rng.shuffle(places)
     names = {work: _names(sentences) for work, sentences in works.items()}
+
+    def of_another_work(work: str) -> str | None:
+        others = sorted(set(works) - {work})
+        sentences = [line for line in works[rng.choice(others)] if usable(line)] if others else []
+        return rng.choice(sentences) if sentences else None
+
+    def other_name(work: str) -> Rule:
+        def replacement(match: re.Match[str], rng: random.Random) -> str | None:
+            pool = [*names[work], *names[rng.choice(sorted(names))]]
+            pool = [name for name in pool if name.lower() not in match.string.lower()]
+            return rng.choice(pool) if pool else None
+
+        return _replace(_NAME, replacement)
+
     claims: list[PerturbedClaim] = []
     for kind in (*PERTURBED, *UNCHANGED):
         made = 0
@@ -116,11 +130,10 @@ def perturbation_set(
                 break
             sentence = works[work][at]
             if kind == "another work":
-                statement = _of_another_work(work, works, rng)
-            elif kind == "name":
-                statement = _other_name(sentence, work, names, rng)
+                statement = of_another_work(work)
             else:
-                statement = _RULES[kind](sentence, rng)
+                rule = other_name(work) if kind == "name" else _RULES[kind]
+                statement = rule(sentence, rng)
             if statement is None or (statement == sentence) != (kind == "verbatim"):
                 continue
             evidence = works[work][max(0, at - 1) : at + 2] if made % 3 == 2 else [sentence]
@@ -134,25 +147,6 @@ def _names(sentences: Sequence[str]) -> list[str]:
     small = {word for line in sentences for word in re.findall(r"[a-z]+", line)}
     capitalised = {match.group() for line in sentences for match in _NAME.finditer(line)}
     return sorted(name for name in capitalised if name.lower() not in small)
-
-
-def _of_another_work(
-    work: str, works: Mapping[str, Sequence[str]], rng: random.Random
-) -> str | None:
-    others = sorted(set(works) - {work})
-    sentences = [line for line in works[rng.choice(others)] if usable(line)] if others else []
-    return rng.choice(sentences) if sentences else None
-
-
-def _other_name(
-    sentence: str, work: str, names: Mapping[str, Sequence[str]], rng: random.Random
-) -> str | None:
-    def other(match: re.Match[str], rng: random.Random) -> str | None:
-        pool = [*names[work], *names[rng.choice(sorted(names))]]
-        pool = [name for name in pool if name.lower() not in sentence.lower()]
-        return rng.choice(pool) if pool else None
-
-    return _replace(_NAME, other)(sentence, rng)
 
 
 Rule = Callable[[str, random.Random], str | None]
@@ -201,7 +195,7 @@ def _negation_out(match: re.Match[str], rng: random.Random) -> str:
 
 def _lead_in(sentence: str, rng: random.Random) -> str:
     lead = rng.choice(
-        ["The authors report that ", "According to the paper, ", "The paper states that "]
+        ("The authors report that ", "According to the paper, ", "The paper states that ")
     )
     head = sentence.split(maxsplit=1)[0]
     keep = len(head) > 1 and any(char.isupper() or char.isdigit() for char in head[1:])

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -16,12 +16,16 @@ from index.errors import DatasetError
 from index.files import write_output
 from rag.answer import Answer
 from rag.answer.verify import DocumentOf
-from rag.evaluation.answers import CheckedAnswer, EvaluatedAnswer, evaluated_answers
-from rag.evaluation.citations import Verdict, correct, judge_claims, verdict_measures
-from rag.evaluation.datasets import first_error
-from rag.evaluation.fidelity import MismatchedAnswers, coverages, exact_measures
-from rag.evaluation.graded import GradedPrompt
-from rag.evaluation.relevance import relevance_measures, told_in
+from rag.evaluation import first_error
+from rag.evaluation.answers import (
+    CheckedAnswer,
+    MismatchedAnswers,
+    coverages,
+    evaluated_answers,
+    exact_measures,
+)
+from rag.evaluation.citations import EvaluatedAnswer, Verdict, judge_claims, verdict_measures
+from rag.evaluation.relevance import GradedPrompt, relevance_measures, told_in
 from rag.evaluation.statistics import (
     Better,
     CorrectedShare,
@@ -34,13 +38,14 @@ from rag.evaluation.statistics import (
 from rag.evaluation.support import (
     PerturbationReport,
     SupportReport,
+    correct,
     render_markdown,
     try_on_documents,
 )
 from rag.plaintext import escape
 from rag.support import SupportChecker
 
-FORMAT = "grounding-report/2"
+FORMAT: Final = "grounding-report/2"
 
 LINES = {
     1: "Quote fidelity",
@@ -75,6 +80,7 @@ class Report:
     `corrected` needs labels of statements, `validity` labelled claims; `perturbations` is the
     checker on changed sentences of the listed works."""
 
+    format: Literal["grounding-report/2"]
     name: str
     checker: str
     threshold: float
@@ -96,7 +102,7 @@ class Report:
 
     def to_json(self) -> str:
         """Every field, and the estimate of each measure; the inverse of `read_report`."""
-        raw: dict[str, Any] = {"format": FORMAT, **asdict(self)}
+        raw: dict[str, Any] = asdict(self)
         for item, one in zip(raw["measures"], self.measures, strict=True):
             counts = zip(("numerator", "denominator", "unscored"), one.counts(), strict=True)
             item.update({**asdict(one.estimate()), **dict(counts)})
@@ -104,6 +110,11 @@ class Report:
 
     def to_markdown(self) -> str:
         """The lines with denominators and intervals, then what is wrong by name."""
+        few = ""
+        if self.prompts == 1:
+            few = "Only one question: there are no intervals."
+        elif 1 < self.prompts < 10:
+            few = f"Only {self.prompts} questions: the intervals are rough, and too narrow."
         lines = [
             f"# {escape(self.name)}",
             "",
@@ -114,12 +125,8 @@ class Report:
             "Intervals: 95 %, bootstrap over questions; none with fewer than two. What could not "
             "be scored enters no share.",
             "",
+            *((few, "") if few else ()),
         ]
-        if self.prompts == 1:
-            lines += ["Only one question: there are no intervals.", ""]
-        elif 1 < self.prompts < 10:
-            rough = "the intervals are rough, and too narrow."
-            lines += [f"Only {self.prompts} questions: {rough}", ""]
         rows: list[Sequence[str]] = []
         for number, title in LINES.items():
             rows += [[f"**{number}. {title}**"], *self._rows(number)]
@@ -132,11 +139,9 @@ class Report:
         lines += [
             f"- line {one.line}, {escape(one.answer)}, {escape(one.part)}: {escape(one.message)}"
             for one in self.problems[:_SHOWN]
-        ]
-        if not self.problems:
-            lines.append("Nothing.")
-        if len(self.problems) > _SHOWN:
-            lines.append(f"- and {len(self.problems) - _SHOWN} more, in the JSON")
+        ] or ["Nothing."]
+        if (more := len(self.problems) - _SHOWN) > 0:
+            lines.append(f"- and {more} more, in the JSON")
         return "\n".join(lines) + "\n"
 
     def _rows(self, line: int) -> list[list[str]]:
@@ -145,24 +150,20 @@ class Report:
             changed = "below" if self.perturbations else "not tried"
             return [[f"on people's labels: {labelled}"], [f"on perturbed sentences: {changed}"]]
         rows = []
-        for item in self.measures:
-            if item.line == line:
-                total, scored, unscored = item.counts()
-                # A gap is a mean of differences: its numerator says nothing.
-                gap = item.key == "recall_gap"
-                counted = f"over {scored}" if gap else f"{total:g} of {scored}"
-                rows.append(
-                    [item.label, *figure(item.estimate(), signed=gap), counted, str(unscored),
-                     item.better or "—", item.note]
-                )  # fmt: skip
+        for item in (item for item in self.measures if item.line == line):
+            total, scored, unscored = item.counts()
+            # A gap is a mean of differences: its numerator says nothing.
+            gap = item.key == "recall_gap"
+            counted = f"over {scored}" if gap else f"{total:g} of {scored}"
+            shown = figure(item.estimate(), signed=gap)
+            rows.append([item.label, *shown, counted, str(unscored), item.better or "—", item.note])
         if line == 3 and (share := self.corrected):
             note = f"{share.labelled} labelled and {share.others} other statements"
             if share.ignored:
                 note += f"; {share.ignored} labels belong to no statement here"
-            rows.append(
-                ["unsupported statements, corrected by labels (PPI)", *figure(share.estimate),
-                 note, "", "lower", "normal interval, statements as independent"]
-            )  # fmt: skip
+            label = "unsupported statements, corrected by labels (PPI)"
+            how = "normal interval, statements as independent"
+            rows.append([label, *figure(share.estimate), note, "", "lower", how])
         return rows or [["not measured here", *"————"]]
 
 
@@ -218,9 +219,10 @@ def evaluate(
         source_id: document
         for item in checked
         for source_id, document in item.documents.items()
-        if document is not None
+        if document
     }
     return Report(
+        format=FORMAT,
         name=name or (written_by.pop() if len(written_by) == 1 and not external else "answers"),
         checker=checker.name,
         threshold=checker.threshold,
@@ -263,11 +265,8 @@ def _problems(
 def read_report(path: Path) -> Report:
     """The report in a JSON file. Raises DatasetError."""
     try:
-        raw = TypeAdapter(dict[str, Any]).validate_json(path.read_bytes())
-        if raw.get("format") != FORMAT:
-            raise ValueError(f"expected the format {FORMAT!r}")
-        return TypeAdapter(Report).validate_python(raw)
-    except (OSError, ValueError) as error:
+        return TypeAdapter(Report).validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
         why = first_error(error) if isinstance(error, ValidationError) else error
         advice = "`rag evaluate answers --output` writes one"
         raise DatasetError(f"{path}: not a report ({why}); {advice}") from None
@@ -293,6 +292,17 @@ class ComparedMeasure:
     second: float | None
     difference: PairedDifference
 
+    def cells(self) -> list[str]:
+        """The row of a table."""
+        change = self.difference
+        ends = p = "—"
+        if change.low is not None and change.high is not None:
+            ends = f"{100 * change.low:+.1f} – {100 * change.high:+.1f}"
+        if change.p is not None:
+            p = f"{change.p:.3f}"
+        shares = [percent(self.first), percent(self.second), percent(change.mean, signed=True)]
+        return [escape(self.label), *shares, ends, p, str(change.clusters), self.better or "—"]
+
 
 @dataclass(frozen=True, slots=True)
 class ReportComparison:
@@ -312,7 +322,7 @@ class ReportComparison:
             lines += [f"{judged}: lines 2 and 3 cannot be compared.", ""]
         rows: list[Sequence[str]] = []
         for number, title in LINES.items():
-            own = [_compared(row) for row in self.rows if row.line == number]
+            own = [row.cells() for row in self.rows if row.line == number]
             rows += [[f"**{number}. {title}**"], *own] if own else []
         header = ("", first, second, "difference, by question", "95 % interval", "p", "questions",
                   "better")  # fmt: skip
@@ -324,17 +334,6 @@ class ReportComparison:
             "questions it cannot fall below 2 in 2^n.",
         ]
         return "\n".join(lines) + "\n"
-
-
-def _compared(row: ComparedMeasure) -> list[str]:
-    change = row.difference
-    ends = p = "—"
-    if change.low is not None and change.high is not None:
-        ends = f"{100 * change.low:+.1f} – {100 * change.high:+.1f}"
-    if change.p is not None:
-        p = f"{change.p:.3f}"
-    shares = [percent(row.first), percent(row.second), percent(change.mean, signed=True)]
-    return [escape(row.label), *shares, ends, p, str(change.clusters), row.better or "—"]
 
 
 def compare(first: Report, second: Report) -> ReportComparison:

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from index.build import Notify, silent
-from index.documents.document import Document
+from index.build import Notify, passages_to_embed, silent
+from index.documents.document import Document, Section
 from index.encoder import Encoder, embed
+from index.errors import DatasetError
 from index.passages import split
 from index.stores.segments import make_segment
-from rag.evaluation.datasets import EvaluationSet, Offsets
+from rag.evaluation import read_json_lines
 from rag.evaluation.statistics import (
     Estimate,
     PairedDifference,
@@ -35,10 +36,79 @@ from rag.retrieval.scoring import Lexicon, order, similarities
 BUDGETS = (2000, 5000)
 MEASURES = ("hit@1", "hit@3", "hit@5", "hit@10", "MRR", "nDCG@10", "recall@2000c", "recall@5000c")
 
+Offsets = tuple[int, int]
 RankedSpans = Sequence[Offsets]
 """All passages of a document, as offsets into its text, best first."""
 Ranker = Callable[[Sequence[str]], list[RankedSpans]]
 """Questions about one document → the ranking for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationQuestion:
+    """A question about one document; `gold_spans` are half-open offsets into its text."""
+
+    document_id: str | int
+    question: str
+    gold_spans: tuple[Offsets, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _DocumentRecord:
+    """`sections` are (offset, heading): each runs to the next one's offset."""
+
+    id: str | int
+    text: str
+    title: str = ""
+    sections: tuple[tuple[int, str], ...] = ()
+
+    def document(self) -> Document:
+        headings = [(0, ""), *self.sections]
+        ends = [*(offset for offset, _ in self.sections), len(self.text)]
+        if ends != sorted(ends):
+            raise ValueError("sections are not in order, or begin behind the end of the text")
+        sections = tuple(
+            Section(start, end, heading)
+            for (start, heading), end in zip(headings, ends, strict=True)
+            if start < end
+        )
+        return Document(self.text, self.title, (), sections, "as given")
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationSet:
+    """Documents by id, and questions about them with at least one gold span each."""
+
+    name: str
+    documents: Mapping[str | int, Document]
+    questions: tuple[EvaluationQuestion, ...]
+
+
+def read_evaluation_set(folder: Path) -> EvaluationSet:
+    """The set in `folder`: documents.jsonl and questions.jsonl, their lines of the forms above;
+    other keys are ignored. Questions without gold spans are left out: there is nothing to find.
+    Raises DatasetError, naming the file and line that does not fit."""
+    form = (
+        "a folder with documents.jsonl (id, text, title, sections) and questions.jsonl "
+        "(document_id, question, gold_spans)"
+    )
+    documents: dict[str | int, Document] = {}
+    for where, record in read_json_lines(folder / "documents.jsonl", _DocumentRecord, form):
+        try:
+            documents[record.id] = record.document()
+        except ValueError as error:
+            raise DatasetError(f"{where}: {error}") from None
+    questions = []
+    for where, question in read_json_lines(folder / "questions.jsonl", EvaluationQuestion, form):
+        if question.document_id not in documents:
+            raise DatasetError(f"{where}: there is no document {question.document_id!r}")
+        for start, end in question.gold_spans:
+            if not 0 <= start < end <= len(documents[question.document_id].text):
+                raise DatasetError(f"{where}: gold span [{start}, {end}] is not in the document")
+        if question.gold_spans:
+            questions.append(question)
+    if not questions:
+        raise DatasetError(f"{folder}: no question has a gold span: there is nothing to measure")
+    return EvaluationSet(folder.resolve().name, documents, tuple(questions))
 
 
 def hits(span: Offsets, gold: Iterable[Offsets]) -> bool:
@@ -154,7 +224,7 @@ class RetrievalReport:
 
 
 def _ours(document: Document, encoder: Encoder, reranker: Reranker | None) -> tuple[Ranker, int]:
-    passages = split(document, fits=lambda text: encoder.count_tokens(text) <= encoder.max_tokens)
+    passages, _ = passages_to_embed(document, encoder)
     segments = {"summary:": make_segment("", document, passages, *embed(encoder, passages))}
 
     def rank(questions: Sequence[str]) -> list[RankedSpans]:

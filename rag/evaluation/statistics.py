@@ -8,7 +8,7 @@ scored is counted apart and enters no mean. Seeds are fixed: the same input give
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
@@ -113,20 +113,16 @@ class Measure:
 
 Declared = tuple[str, int, str, Better, str]
 """A measure without its scores: the fields of `Measure` in order."""
-Scores = Mapping[str, Iterable[tuple[str, float | None]]]
-"""(prompt, value) of each item, by the key of the measure."""
+Score = tuple[str, str, float | None]
+"""The key of a measure, and prompt and value of one of its items."""
 
 
-def measures_of(declared: Iterable[Declared], scores: Scores) -> list[Measure]:
-    """The declared measures that have an entry in `scores`, be it an empty one."""
-    return [
-        Measure(
-            *one,
-            tuple(ItemScore(p, None if v is None else float(v)) for p, v in scores[one[0]]),
-        )
-        for one in declared
-        if one[0] in scores
-    ]
+def measures_of(declared: Collection[Declared], scores: Iterable[Score]) -> list[Measure]:
+    """The declared measures with their scores."""
+    items: dict[str, list[ItemScore]] = {one[0]: [] for one in declared}
+    for key, prompt, value in scores:
+        items[key].append(ItemScore(prompt, None if value is None else float(value)))
+    return [Measure(*one, tuple(items[one[0]])) for one in declared]
 
 
 def bootstrap(
@@ -208,30 +204,27 @@ def f1(labels: Labels, scores: Values, threshold: float) -> float | None:
     return 2 * int((predicted & labels).sum()) / total if total else None
 
 
-def corrected_share(
-    labels: Sequence[float],
-    predicted: Sequence[float],
-    others: Sequence[float],
-    *,
-    ignored: int = 0,
-) -> CorrectedShare:
-    """Prediction-powered inference of a mean (Angelopoulos et al. 2023, arXiv 2301.09633): the
-    checker's mean over unlabelled statements (`others`), less its mean error over labelled ones
-    (`predicted[i]` where a person says `labels[i]`). Valid whatever the checker is worth. The
+def corrected_share(predicted: Mapping[str, float], labels: Mapping[str, float]) -> CorrectedShare:
+    """Prediction-powered inference of a mean (Angelopoulos et al. 2023, arXiv 2301.09633) over the
+    statements, by key, for which the checker predicts something: its mean over those without a
+    label, less its mean error over those with one. Valid whatever the checker is worth. The
     interval is the normal one, with statements as independent; none with fewer than two labels.
-    With no `others` it is that of the labels alone."""
-    truth, rest = np.asarray(labels, dtype=np.float64), np.asarray(others, dtype=np.float64)
-    errors = np.asarray(predicted, dtype=np.float64) - truth
-    if not len(truth):
-        return CorrectedShare(0, len(rest), ignored, Estimate(None))
+    Where all are labelled it is that of the labels alone."""
+    labelled = [key for key in predicted if key in labels]
+    truth = np.array([labels[key] for key in labelled], dtype=np.float64)
+    rest = np.array([predicted[key] for key in predicted if key not in labels], dtype=np.float64)
+    counts = (len(truth), len(rest), len(labels.keys() - predicted.keys()))
+    if not labelled:
+        return CorrectedShare(*counts, Estimate(None))
     if len(rest):
+        errors = np.array([predicted[key] for key in labelled], dtype=np.float64) - truth
         value = float(rest.mean() - errors.mean())
         variance = float(errors.var() / len(errors) + rest.var() / len(rest))
     else:
         value, variance = float(truth.mean()), float(truth.var() / len(truth))
     half = NormalDist().inv_cdf(0.975) * variance**0.5
-    estimate = Estimate(value, value - half, value + half) if len(truth) > 1 else Estimate(value)
-    return CorrectedShare(len(truth), len(rest), ignored, estimate)
+    ends = (value - half, value + half) if len(truth) > 1 else ()
+    return CorrectedShare(*counts, Estimate(value, *ends))
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

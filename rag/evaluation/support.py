@@ -1,12 +1,19 @@
-"""Line 6: how far a checker can be trusted, on labelled claims and on perturbed sentences.
+"""Line 6: how far a checker can be trusted, on labelled claims and on perturbed sentences; and its
+opinion of an answer's statements (line 3), corrected by people's.
 
 What a checker could not score is counted apart; it is neither right nor wrong. The threshold is
 the checker's own, fixed on the data it was fitted on, never on the data it is measured on.
+
+People write their labels on a sheet (CSV): `supported` is "yes", "no" or empty. The checker's
+verdict is not on it: a label that knows it is worth little.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,13 +22,39 @@ import numpy as np
 
 from index.build import Notify, silent
 from index.documents.document import Document
+from index.errors import DatasetError
 from index.passages import split
-from rag.evaluation import statistics
-from rag.evaluation.datasets import LabelledClaim, read_labelled_claims
+from rag.evaluation import read_json_lines, statistics
+from rag.evaluation.citations import Claim, EvaluatedAnswer, Verdict
 from rag.evaluation.perturbation import PERTURBED, PerturbedClaim, perturbation_set
-from rag.evaluation.statistics import Estimate, Labels, Values, markdown_table
+from rag.evaluation.statistics import CorrectedShare, Estimate, Labels, Values, markdown_table
 from rag.retrieval.scoring import terms
 from rag.support import Support, SupportChecker
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledClaim:
+    """A claim with its evidence, and whether people found it supported by it. Claims about one
+    `question` are not independent; `source` is the data set it comes from, `split` its part."""
+
+    claim: str
+    evidence: tuple[str, ...]
+    supported: bool
+    id: str | int | None = None
+    question: str | None = None
+    source: str | None = None
+    split: str | None = None
+
+
+def read_labelled_claims(path: Path, split: str = "") -> list[LabelledClaim]:
+    """The labelled claims of a file, those of another split than `split` left out if it is given.
+    Raises DatasetError."""
+    form = (
+        'a labelled claim, an object with "claim" (text), "evidence" (list of texts) and '
+        '"supported" (true or false)'
+    )
+    claims = [claim for _, claim in read_json_lines(path, LabelledClaim, form)]
+    return [claim for claim in claims if not split or claim.split in (split, None)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,3 +289,68 @@ def _row(report: SupportReport, data: str) -> list[str]:
 def render_json(reports: Sequence[SupportReport]) -> str:
     """The same figures for a program; what is not defined is null."""
     return json.dumps({"labels": [asdict(report) for report in reports]}, indent=2) + "\n"
+
+
+COLUMNS = ("id", "question", "statement", "quotes", "passages", "supported")
+_WORDS = {"yes": True, "no": False, "1": True, "0": False, "true": True, "false": False}
+
+
+def draw(
+    answers: Sequence[EvaluatedAnswer], size: int, *, seed: int = 0
+) -> list[tuple[EvaluatedAnswer, Claim]]:
+    """At most `size` statements, each as likely as any other; none twice."""
+    claims = {
+        answer.key(claim): (answer, claim) for answer in answers for claim in answer.statements
+    }
+    keys = sorted(claims)
+    return [claims[key] for key in random.Random(seed).sample(keys, min(size, len(keys)))]
+
+
+def write_sheet(drawn: Sequence[tuple[EvaluatedAnswer, Claim]]) -> str:
+    """The sheet as CSV: each statement with its quotes and, as it is to be judged against all
+    listed works, the passages that are nearest to it."""
+    sheet = io.StringIO()
+    writer = csv.writer(sheet, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for answer, claim in drawn:
+        quotes = [item.text for item in claim.citations if item.text]
+        around = [item.passage for item in claim.citations if item.passage]
+        passages = dict.fromkeys((*around, *answer.best(claim.text, 3)))
+        texts = (answer.prompt, claim.text, "\n\n".join(quotes), "\n\n".join(passages))
+        # A text of a paper must not become a formula where the sheet is opened.
+        safe = ["'" + text if text[:1] in tuple("=+-@\t\r") else text for text in texts]
+        writer.writerow([answer.key(claim), *safe, ""])
+    return sheet.getvalue()
+
+
+def read_labels(path: Path) -> dict[str, bool]:
+    """The labels of a filled-in sheet, by statement; lines without one are left out. Raises
+    DatasetError."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path}: the labels cannot be read ({error})") from error
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    if not {"id", "supported"} <= set(rows.fieldnames or ()):
+        raise DatasetError(
+            f"{path}: no sheet of labels; expected CSV with the columns {', '.join(COLUMNS)}, as "
+            "`rag evaluate sheet` writes it"
+        )
+    labels: dict[str, bool] = {}
+    for row in rows:
+        if word := (row["supported"] or "").strip().lower():
+            where = f"{path}:{rows.line_num}: "
+            if word not in _WORDS:
+                raise DatasetError(
+                    f"{where}supported is {word[:40]!r}, expected yes, no or nothing"
+                )
+            if labels.setdefault(row["id"], _WORDS[word]) is not _WORDS[word]:
+                raise DatasetError(f"{where}{row['id']!r} has two different labels")
+    return labels
+
+
+def correct(verdicts: Sequence[Verdict], labels: Mapping[str, bool]) -> CorrectedShare:
+    """The share of unsupported statements, corrected by labels. What the checker could not score
+    has no prediction and is left out, with its label."""
+    scored = {item.key: not item.supported for item in verdicts if item.supported is not None}
+    return statistics.corrected_share(scored, {key: not label for key, label in labels.items()})
