@@ -19,7 +19,7 @@ from rag.pipeline import Pipeline
 from rag.writers.extractive import ExtractiveWriter
 from scripts.benchmarks import Stopwatch, import_langchain, ratio
 from scripts.benchmarks.__main__ import app
-from scripts.benchmarks.search import GrowingCatalog, RandomEncoder, filtered_search, invented
+from scripts.benchmarks.search import RandomEncoder, SyntheticCatalog, filtered_search, invented
 from tests.parts.commands import invoke, run
 from tests.parts.tiny_models import saved
 
@@ -40,11 +40,9 @@ def test_rag_bench_hands_its_arguments_to_the_benchmarks(tmp_path: Path) -> None
     )
 
 
-def test_a_growing_catalog_is_a_data_directory_like_any_other(tmp_path: Path) -> None:
+def test_a_synthetic_catalog_is_a_data_directory_like_any_other(tmp_path: Path) -> None:
     """A build finds nothing to do, and what was repeated is read like what was built."""
-    catalog = GrowingCatalog(tmp_path, per_work=3, unique=2)
-    catalog.grow(15)
-    assert catalog.works == 5
+    catalog = SyntheticCatalog(tmp_path, 5, per_work=3, unique=2)
     prompt = catalog.prompt("What?", 5)
     built = build(prompt.catalog, catalog.settings, catalog.encoder)
     assert (built.embedded, built.added, built.failed, built.damaged) == (0, 0, (), ())

@@ -20,9 +20,6 @@ from typing import Any
 
 from index.errors import RagError
 
-RAG = "from rag.cli.main import main; main()"
-"""The command, as `python -c` runs it."""
-
 
 class Stopwatch:
     """Seconds spent in the `with` blocks of this object, summed: wall time, and processor time of

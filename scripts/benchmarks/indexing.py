@@ -18,12 +18,11 @@ from typing import Annotated, Any
 
 import typer
 
-from index.build import build
+from index.build import build, passages_to_embed
 from index.catalog import ArxivLink, Catalog, GithubLink, Listing
 from index.documents.extract import extract
 from index.encoder import Encoder, embed, load_encoder
 from index.errors import RagError
-from index.passages import split
 from index.settings import Settings
 from index.weights import locate
 from rag.cli.options import ENCODER, EncoderName, say
@@ -112,9 +111,7 @@ def _stages(encoder: Encoder, papers: Sequence[Path]) -> dict[str, Any]:
         with stages["extraction"]:
             document = extract(f"arxiv:{path.stem}", path.read_bytes(), "application/pdf")
         with stages["splitting"]:
-            passages = split(
-                document, fits=lambda text: encoder.count_tokens(text) <= encoder.max_tokens
-            )
+            passages, _ = passages_to_embed(document, encoder)
         with stages["embedding"]:
             embed(encoder, passages)
         texts = [document.text[slice(*span)] for item in passages for span in item.sentences]

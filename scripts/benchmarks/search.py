@@ -76,14 +76,15 @@ def invented(number: int, passages: int = PER_WORK) -> str:
     return "".join(sentences)
 
 
-class GrowingCatalog:
-    """A data directory in `folder` that grows to any number of works; a prompt lists work n as
-    `listing(n)`. Beyond `unique` works the texts repeat, under names, ids and vectors of their
-    own. `saving` is the time that the store took for these, `saved` counts their passages."""
+class SyntheticCatalog:
+    """A data directory in `folder` with any number of works; a prompt lists work n as `listing(n)`.
+    Beyond `unique` works the texts repeat, under names, ids and vectors of their own. `saving` is
+    the time that the store took for these, `saved` counts their passages."""
 
     def __init__(
         self,
         folder: Path,
+        works: int,
         *,
         store: str = "segments",
         per_work: int = PER_WORK,
@@ -91,26 +92,29 @@ class GrowingCatalog:
     ) -> None:
         self.settings = Settings(folder / "data_dir", folder / "mirror", offline=True, store=store)
         self.encoder = RandomEncoder()
-        self.works = 0
-        self.per_work = per_work
-        self.unique = unique
-        self.saving, self.saved = Stopwatch(), 0
-        self._sources = SourceStore(self.settings.sources)
+        self.works, self.per_work, self.unique = works, per_work, unique
+        self.saving, self.saved = Stopwatch(), max(0, works - unique) * per_work
         self._written: list[tuple[Source, Segment]] = []
-
-    def grow(self, passages: int) -> None:
-        """Add works until there are `passages` in all, rounded down to whole works."""
-        works = range(self.works, passages // self.per_work)
-        written = [self.write(number) for number in works if number < self.unique]
+        written = [self.write(number) for number in range(min(works, unique))]
         built = build(Catalog.of(written), self.settings, self.encoder, load=True)
         for item in written:
             state = built.states[item.source_ids[0]]
             if state.source is None:
                 raise RagError(state.reason)
             self._written.append((state.source, built.segments[state.segment]))
-        for number in works[len(written) :]:
-            self._repeat(number)
-        self.works = max(self.works, works.stop)
+        sources = SourceStore(self.settings.sources)
+        for number in range(unique, works):
+            original, segment = self._written[number % unique]
+            (source_id,) = self.listing(number).source_ids
+            sha256 = hashlib.sha256(f"{original.sha256} {number}".encode()).hexdigest()
+            source = replace(original, id=source_id, sha256=sha256)
+            name = current_segment_name(source, self.encoder.name)
+            repeated = replace(segment, name=name, vectors=self.vectors(number))
+            with self.saving:
+                open_store(self.settings).save(repeated)
+            os.link(sources.folder / original.sha256, sources.folder / sha256)
+            attempt = Attempt(source.id, "2026-01-01T00:00:00+00:00", source.origin, source=source)
+            append(sources.ledger(source.id), attempt.to_json())
 
     def listing(self, number: int) -> Listing:
         """Work `number`."""
@@ -138,7 +142,12 @@ class GrowingCatalog:
             rows = slice(number * self.per_work, (number + 1) * self.per_work)
             cosines[:, rows] = queries @ self.vectors(number).T
         best = np.argsort(-cosines, kind="stable")[:, :K]
-        return [{self._key(*divmod(int(row), self.per_work)) for row in own} for own in best]
+        places = [[divmod(int(row), self.per_work) for row in own] for own in best]
+        ids = [self.listing(number).source_ids[0] for number in range(works)]
+        passages = [segment.passages for _, segment in self._written]
+        return [
+            {(ids[n], passages[n % self.unique][row].start) for n, row in own} for own in places
+        ]
 
     def vectors(self, number: int) -> Vectors:
         """Those of the passages of a work, [n, d]."""
@@ -148,24 +157,6 @@ class GrowingCatalog:
         text = invented(number, self.per_work).encode()
         passages = split(extract("github:bench/any", text, "text/markdown"))
         return embed(self.encoder, passages)[0]
-
-    def _key(self, number: int, row: int) -> tuple[str, int]:
-        _, segment = self._written[number % self.unique]
-        return self.listing(number).source_ids[0], segment.passages[row].start
-
-    def _repeat(self, number: int) -> None:
-        original, segment = self._written[number % self.unique]
-        (source_id,) = self.listing(number).source_ids
-        sha256 = hashlib.sha256(f"{original.sha256} {number}".encode()).hexdigest()
-        source = replace(original, id=source_id, sha256=sha256)
-        name = current_segment_name(source, self.encoder.name)
-        repeated = replace(segment, name=name, vectors=self.vectors(number))
-        with self.saving:
-            open_store(self.settings).save(repeated)
-        self.saved += self.per_work
-        os.link(self._sources.folder / original.sha256, self._sources.folder / sha256)
-        attempt = Attempt(source.id, "2026-01-01T00:00:00+00:00", source.origin, source=source)
-        append(self._sources.ledger(source.id), attempt.to_json())
 
 
 def scale(
@@ -217,8 +208,7 @@ def measure(store: str, passages: str, queries: str) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         address = "segments" if store == "segments" else str(folder / "milvus.db")
-        catalog = GrowingCatalog(folder, store=address)
-        catalog.grow(int(passages))
+        catalog = SyntheticCatalog(folder, int(passages) // PER_WORK, store=address)
         questions = _questions(int(queries))
         ten, everything = Stopwatch(), Stopwatch()
         pipeline = Pipeline(catalog.settings, catalog.encoder, ExtractiveWriter())
@@ -304,8 +294,7 @@ def add(
     for size in works or [10, 10_000]:
         milliseconds: dict[str, list[float]] = {"one_listed_ms": [], "all_listed_ms": []}
         with tempfile.TemporaryDirectory() as folder:
-            catalog = GrowingCatalog(Path(folder))
-            catalog.grow(size * PER_WORK)
+            catalog = SyntheticCatalog(Path(folder), size)
             say(f"a data directory of {size} works")
             present = [catalog.listing(number) for number in range(size)]
             for number in range(size, size + 2 * repeats):
