@@ -29,8 +29,7 @@ from index.settings import Settings
 from index.sources.fetch import Endpoints
 from index.sources.http import Http, HttpError, Response, RetryPolicy
 from index.sources.store import Source, SourceStore
-from index.stores.parts import UnfinishedVectors
-from index.stores.segments import Segment, make_segment, segment_name
+from index.stores.segments import Segment, UnfinishedVectors, make_segment, segment_name
 from index.weights import MODEL_FILES
 
 log = logging.getLogger(__name__)

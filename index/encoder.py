@@ -1,39 +1,40 @@
 """The embedding model: any of sentence-transformers, named at once and loaded at first use.
 
 A run with nothing to embed, and `rag index` on an index that is up to date, never import torch.
+
+On a CPU texts of different lengths go through a transformer as one row, without padding. What it
+does to each token alone (all but its attention) is one large matrix product for all texts;
+attention is computed for texts of equal length together. The library does this for flash
+attention on a GPU; here are the same seams for a CPU: a registered attention function,
+`cu_seq_lens_q` in the features, and the pooling that understands it.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from itertools import accumulate, chain, groupby
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from index.checkpoint import open_model
 from index.errors import EncoderError
-from index.packing import Packing, packing
 from index.passages import Passage
 from index.settings import DEFAULT_ENCODER, Settings
-from index.weights import encoder_name, locate
+from index.weights import device_of, dtype_on, encoder_name, locate, open_model, threads_on
 
 if TYPE_CHECKING:
-    import torch
     from sentence_transformers import SentenceTransformer
 
 log = logging.getLogger(__name__)
 
 Vectors = npt.NDArray[np.float32]
 
-UNLIMITED = 1 << 30
-
-# Where texts need no padding (`index.packing`), a batch holds at most this many tokens.
+# Where texts need no padding, a batch holds at most this many tokens.
 PACKED_TOKENS = 2_048
 # Where they do, it holds texts of like length: together at most so many tokens with their padding,
 # and none shorter than this share of the longest. Over the sentences of 18 papers that pads to 1.1
@@ -41,6 +42,14 @@ PACKED_TOKENS = 2_048
 CPU_BATCH_TOKENS = 4_096
 GPU_BATCH_TOKENS = 131_072
 SHORTEST = 0.8
+
+ATTENTION = "sdpa_by_text"
+# Rows are filled up to a multiple of this many tokens: for every length of row the matrix products
+# are compiled anew and cached, which over a thousand papers took half a gigabyte.
+STEP = 64
+# Least cosine of a text's vector with the library's own: bf16 alone leaves .9999.
+MIN_COSINE = 0.999
+TRIAL = ("A model.", "What is it that the model reads, and what does it give back?", "Yes: it is.")
 
 # Names this way of making vectors: part of a segment's name, beside the splitter and the encoder.
 EMBEDDING = "sentence-mean-3"
@@ -88,8 +97,7 @@ class LazyEncoder:
     and at first use where it cannot be loaded.
 
     The same call gives the same bytes. A passage's vector may differ in its last bits with the
-    passages of the same call (the order in which a matrix product sums); a query is
-    encoded alone, so that its vector depends on nothing else.
+    passages of the same call (the order in which a matrix product sums); a query is encoded alone.
 
     On a CPU every batch is computed by one thread, and several batches at once: threads that share
     one small matrix product wait for each other at its end, thousands of times for each paper, and
@@ -102,14 +110,13 @@ class LazyEncoder:
         default that is as many as there are cores, and 0 on a GPU."""
         self.folder = locate(settings.encoder, offline=settings.offline)
         self.name = encoder_name(self.folder)
-        self._wanted_threads = threads
-        self._wanted_device = settings.device
+        self._wanted = settings.device, threads
         # A tokenizer's padding and truncation are its state: no two threads may use it at once.
         self._lock = threading.Lock()
 
     @cached_property
     def _model(self) -> SentenceTransformer:
-        device = device_of(self._wanted_device)
+        device = device_of(self._wanted[0])
         model: SentenceTransformer = open_model(
             "SentenceTransformer", self.folder, "encoder", device=device
         )
@@ -127,13 +134,8 @@ class LazyEncoder:
 
     @cached_property
     def _threads(self) -> int:
-        if self._wanted_threads is not None:
-            return self._wanted_threads
-        return threads_on(self._model.device.type)
-
-    @property
-    def _batch_tokens(self) -> int:
-        return CPU_BATCH_TOKENS if self._threads else GPU_BATCH_TOKENS
+        _, threads = self._wanted
+        return threads_on(self._model.device.type) if threads is None else threads
 
     @property
     def _prompt(self) -> str:
@@ -154,7 +156,7 @@ class LazyEncoder:
     def max_tokens(self) -> int:
         """See Encoder."""
         # Static models read any length and say infinity.
-        return int(min(self._model.max_seq_length or UNLIMITED, UNLIMITED))
+        return int(min(self._model.max_seq_length or 1 << 30, 1 << 30))
 
     def encode_passages(self, texts: Sequence[str]) -> Vectors:
         """See Encoder."""
@@ -163,9 +165,7 @@ class LazyEncoder:
                 ids = packed.token_ids(texts)
             groups = batches([len(text) for text in ids], PACKED_TOKENS, shortest=0)
             return self._encode(lambda rows: packed.vectors([ids[r] for r in rows]), groups)
-        lengths = [min(self.count_tokens(text), self.max_tokens) for text in texts]
-        groups = batches(lengths, self._batch_tokens)
-        return self._encode_padded(self._model.encode_document, texts, groups)
+        return self._encode_padded(self._model.encode_document, texts, self._groups(texts))
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
         """See Encoder."""
@@ -177,7 +177,6 @@ class LazyEncoder:
     def token_states(self, texts: Sequence[str]) -> list[TokenStates]:
         """The states of each text's tokens, as far as the model reads it. They may differ in their
         last bits with the texts of the same call."""
-        lengths = [min(self.count_tokens(text), self.max_tokens) for text in texts]
         states: dict[int, TokenStates] = {}
 
         def read(rows: Sequence[int]) -> None:
@@ -191,7 +190,7 @@ class LazyEncoder:
                 vectors = item["token_embeddings"][own][1:-1].float().cpu().numpy()
                 states[row] = TokenStates(tuple(tokens), unit(vectors))
 
-        run_groups(read, batches(lengths, self._batch_tokens), self._threads)
+        run_groups(read, self._groups(texts), self._threads)
         return [states[row] for row in range(len(texts))]
 
     def count_tokens(self, text: str) -> int:
@@ -206,39 +205,34 @@ class LazyEncoder:
                 tokenizer.no_padding()
             return len(tokenizer.encode(self._prompt + text).ids)
 
+    def _groups(self, texts: Sequence[str]) -> list[list[int]]:
+        """The rows of texts of like length, to be padded."""
+        lengths = [min(self.count_tokens(text), self.max_tokens) for text in texts]
+        return batches(lengths, CPU_BATCH_TOKENS if self._threads else GPU_BATCH_TOKENS)
+
     def _encode_padded(
         self, encode: Callable[..., Any], texts: Sequence[str], groups: Sequence[Sequence[int]]
     ) -> Vectors:
         """Each batch as the library runs it."""
 
-        def compute(rows: Sequence[int]) -> Vectors:
-            vectors: Vectors = encode(
-                [texts[row] for row in rows], batch_size=len(rows), show_progress_bar=False
-            ).astype(np.float32)
-            return vectors
+        def compute(rows: Sequence[int]) -> Any:
+            these = [texts[row] for row in rows]
+            return encode(these, batch_size=len(rows), show_progress_bar=False)
 
         return self._encode(compute, groups)
 
     def _encode(
-        self, compute: Callable[[Sequence[int]], Vectors], groups: Sequence[Sequence[int]]
+        self, compute: Callable[[Sequence[int]], Any], groups: Sequence[Sequence[int]]
     ) -> Vectors:
         """Every row once, [rows, dimension], computed group by group. In bf16 the model's own
         normalisation leaves lengths up to half a percent off one: done again in fp32."""
         vectors = np.zeros((sum(map(len, groups)), self.dimension), dtype=np.float32)
 
         def fill(rows: Sequence[int]) -> None:
-            vectors[rows] = unit(compute(rows))
+            vectors[rows] = unit(np.asarray(compute(rows), np.float32))
 
         run_groups(fill, groups, self._threads)
         return vectors
-
-
-def threads_on(device: str) -> int:
-    """How many batches are computed at once there: as many as there are cores, 0 on a GPU."""
-    if not device.startswith("cpu"):
-        return 0
-    affinity = getattr(os, "sched_getaffinity", None)  # not on every Unix
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def run_groups(
@@ -313,32 +307,92 @@ def embed(encoder: Encoder, passages: Sequence[Passage]) -> tuple[Vectors, Vecto
     return unit(np.add.reduceat(sentences.astype(np.float64), starts, axis=0)), sentences
 
 
-def device_of(wanted: str = "") -> str:
-    """The device that `wanted` names, "" the first GPU or else the CPU. Raises EncoderError where
-    this machine has no such device."""
+class Packing:
+    """A model of sentence-transformers whose texts need no padding. See `packing`."""
+
+    def __init__(self, model: SentenceTransformer, prompt: str) -> None:
+        self._model = model
+        self._prompt = prompt
+
+    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """What the model reads of each text, cut at its maximum length. For one thread at a time:
+        cutting is a state of the tokenizer."""
+        prompted = [self._prompt + text for text in texts]
+        read = self._model.tokenizer(
+            prompted, truncation=True, max_length=self._model.max_seq_length
+        )
+        ids: list[list[int]] = read["input_ids"]
+        return ids
+
+    def vectors(self, ids: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
+        """[len(ids), dimension] as the model gives them. Quickest where texts of equal length
+        stand together."""
+        import torch
+
+        # The row is filled with the first text again, whole and then in part.
+        whole, rest = divmod(-sum(map(len, ids)) % STEP, len(ids[0]))
+        row = [*ids, *[ids[0]] * whole, *filter(None, [ids[0][:rest]])]
+        bounds = list(accumulate((len(text) for text in row), initial=0))
+        features: dict[str, Any] = {
+            "input_ids": torch.tensor([list(chain.from_iterable(row))]),
+            "position_ids": torch.tensor([list(chain.from_iterable(range(len(t)) for t in row))]),
+            "cu_seq_lens_q": torch.tensor(bounds, dtype=torch.int32),
+            "modality": "text",
+        }
+        with torch.inference_mode():
+            vectors = self._model(features)["sentence_embedding"].float().numpy()
+        return np.asarray(vectors[: len(ids)], dtype=np.float32)
+
+
+def packing(model: SentenceTransformer, prompt: str) -> Packing | None:
+    """How to run `model` without padding, its documents' `prompt` before every text; None where
+    it cannot be done: whether it can is seen by trying it."""
+    from sentence_transformers.sentence_transformer.modules import Transformer
+    from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+    from transformers.masking_utils import sdpa_mask
+
+    inner = model[0].model if isinstance(model[0], Transformer) else None
+    if not isinstance(inner, PreTrainedModel) or inner.config._attn_implementation != "sdpa":
+        return None
+    expected = model.encode_document(list(TRIAL), show_progress_bar=False)
+    AttentionInterface.register(ATTENTION, _attention)
+    AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+    packed = Packing(model, prompt)
+    try:
+        inner.set_attn_implementation(ATTENTION)
+        vectors = packed.vectors(packed.token_ids(TRIAL))
+        lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(expected, axis=1)
+        if min((vectors * expected).sum(axis=1) / lengths) >= MIN_COSINE:
+            return packed
+        log.info("texts are padded: without padding their vectors differ")
+    except Exception as error:  # whatever this architecture does not take
+        log.info("texts are padded: %s", error)
+    inner.set_attn_implementation("sdpa")
+    return None
+
+
+def _attention(
+    module: Any, *inputs: Any, scaling: Any = None, cu_seq_lens_q: Any = None, **options: Any
+) -> tuple[Any, None]:
+    """Attention within each text only. `inputs` are queries, keys and values, [1, heads, tokens,
+    size], and a mask; the result is [1, tokens, heads, size]. In fp32, which for texts of a few
+    dozen tokens is quicker."""
     import torch
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-    gpus = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
-    if not torch.cuda.is_available():
-        gpus = ["mps"] if torch.backends.mps.is_available() else []
-    if not wanted:
-        return gpus[0].removesuffix(":0") if gpus else "cpu"
-    devices = ["cpu", *dict.fromkeys(name.split(":")[0] for name in gpus), *gpus]
-    if wanted not in devices:
-        known = ", ".join(dict.fromkeys(devices))
-        raise EncoderError(f"--device {wanted}: torch finds only {known} on this machine")
-    return wanted
-
-
-def dtype_on(device: str) -> torch.dtype:
-    """The number type for weights on this device, by rule: bf16 where the hardware computes it;
-    otherwise fp16 on a GPU and fp32 on a CPU. No timing decides: equal machines, equal answers."""
-    import torch
-
-    if device.startswith("cuda"):
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    if device == "mps":
-        return torch.float16
-    able = torch.cpu.get_capabilities()
-    bf16 = any(able.get(key) for key in ("avx512_bf16", "amx_bf16", "arm_bf16", "bf16"))
-    return torch.bfloat16 if bf16 else torch.float32
+    if cu_seq_lens_q is None:
+        return sdpa_attention_forward(module, *inputs, scaling=scaling, **options)
+    _, heads, tokens, size = inputs[0].shape
+    result = inputs[0].new_empty(tokens, heads, size)
+    first = 0
+    for length, group in groupby(cu_seq_lens_q.diff().tolist()):
+        count = sum(1 for _ in group)
+        last = first + length * count
+        q, k, v = (
+            part[0, :, first:last].float().view(heads, count, length, size).transpose(0, 1)
+            for part in inputs[:3]
+        )
+        attended = torch.nn.functional.scaled_dot_product_attention(q, k, v, scale=scaling)
+        result[first:last].view(count, length, heads, size).copy_(attended.transpose(1, 2))
+        first = last
+    return result.unsqueeze(0), None

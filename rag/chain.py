@@ -22,7 +22,7 @@ from pydantic_core import core_schema
 
 from index.catalog import FileLink, Listing
 from index.errors import LinkError, PromptError
-from index.sources.local_files import file_inside, is_file_name
+from index.links import file_inside, is_file_name
 from rag.answer import Answer, Statement
 from rag.answer.compose import quoted_statement
 from rag.pipeline import Pipeline

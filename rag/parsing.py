@@ -15,8 +15,7 @@ from typing import NamedTuple
 
 from index.catalog import ArxivLink, FileLink, Listing, Role
 from index.errors import LinkError, PromptError
-from index.links import parse_github_link, parse_paper_link
-from index.sources.local_files import file_inside, is_file_name
+from index.links import file_inside, is_file_name, parse_github_link, parse_paper_link
 
 FIELDS = ("Model", "Paper", "GitHub", "Summary")
 HEADINGS: Mapping[Role, str] = {

@@ -14,8 +14,14 @@ from pathlib import Path
 
 from index.catalog import ArxivLink, Catalog, FileLink, Listing, Role
 from index.errors import LinkError, PromptError
-from index.links import parse_github_link, parse_paper_link
-from index.sources.local_files import exists, is_file_name, is_folder, own_files
+from index.links import (
+    exists,
+    is_file_name,
+    is_folder,
+    own_files,
+    parse_github_link,
+    parse_paper_link,
+)
 from rag.parsing import FIELDS, HEADINGS, MAX_SIZE, decode, normalised, or_none, read_document
 from rag.plaintext import addresses_in, plain
 

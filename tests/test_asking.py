@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 
 from index.catalog import FileLink
 from index.errors import LinkError, PromptError
-from index.links import parse_paper_link
+from index.links import own_files, parse_paper_link
 from index.settings import Settings
-from index.sources.local_files import own_files
 from index.sources.store import SourceStore
 from rag.answer import Answer
 from rag.answer.verify import Reextraction, verify

@@ -14,9 +14,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from index.checkpoint import check_checkpoint
 from index.encoder import load_encoder
 from index.errors import EncoderError, RagError
+from index.weights import check_checkpoint
 from rag.retrieval.retrieve import load_reranker
 from rag.support.nli import CrossEncoderChecker
 from rag.writers.local import load_model

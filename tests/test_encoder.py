@@ -18,15 +18,13 @@ from index.encoder import (
     Encoder,
     LazyEncoder,
     batches,
-    device_of,
-    dtype_on,
     embed,
     load_encoder,
 )
 from index.errors import EncoderError
 from index.passages import Passage
 from index.settings import DEFAULT_ENCODER, Settings
-from index.weights import BUNDLE, encoder_name, locate
+from index.weights import BUNDLE, device_of, dtype_on, encoder_name, locate
 from tests.parts.tiny_encoders import WordEncoder, write_encoder, write_static_encoder
 
 TEXTS = ["we train a model", "the image", "it maps text to a vector " * 3, "we and it"]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.packing import ATTENTION, Packing, packing
+from index.encoder import ATTENTION, Packing, packing
 from tests.parts.tiny_encoders import WORDS, write_encoder
 
 PROMPT = "the text "

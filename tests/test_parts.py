@@ -10,7 +10,7 @@ import pytest
 
 from index.encoder import Vectors
 from index.passages import Passage
-from index.stores.parts import PART, UnfinishedVectors
+from index.stores.segments import PART, UnfinishedVectors
 from tests.parts.tiny_encoders import WordEncoder
 
 

@@ -13,12 +13,11 @@ from hypothesis import given
 from hypothesis import settings as configured
 from hypothesis import strategies as st
 
-from index.build import build
+from index.build import build, remove
 from index.catalog import Catalog
 from index.documents.extract import cache_document, cached_document, document_path, extract
 from index.encoder import Encoder
 from index.errors import SegmentError, SourceError
-from index.removal import remove
 from index.settings import Settings
 from index.sources.store import SourceStore
 from index.stores import open_store

@@ -21,7 +21,7 @@ PRODUCT = [name for name in MODULES if not name.startswith("tests/")]
 HOMES = {
     "torch": (
         "index/encoder.py",
-        "index/packing.py",
+        "index/weights.py",
         "rag/writers/decoding.py",
         "rag/writers/local.py",
         "rag/support/",

@@ -1,21 +1,18 @@
 """arXiv: the records of many papers in one request, and the PDF of one.
 
-The `arxiv` package asks for the feed and parses it; every byte passes through our own client, so
-that feed and PDFs share one connection, one pause between requests and one list of hosts.
+The `arxiv` package parses the feed; every byte passes through our own client, so that feed and
+PDFs share one connection, one pause between requests and one list of hosts.
 """
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote
 
 import arxiv
-import requests
-from requests.adapters import BaseAdapter
+import arxiv._feed
 
 from index.catalog import ArxivLink
 from index.errors import FetchError
@@ -86,68 +83,38 @@ class ArxivApi:
 
     def _papers(self, names: Sequence[str]) -> list[Paper]:
         """What the feed has of `names`, in no order. Raises HttpError."""
-        try:
-            # Now and then the feed is empty for no reason (arxiv.py, issue 43): ask once more.
-            return self._feed(names) or self._feed(names)
-        except arxiv.HTTPError as error:
-            if error.status != 400:
-                raise HttpError(f"arXiv answered with status {error.status}") from error
+        url = f"{self.base}/api/query?id_list={quote(','.join(names))}&max_results={len(names)}"
+        for _ in range(2):  # Now and then it is empty for no reason (arxiv.py, issue 43).
+            answer = self._http.get(url, site=_SITE, limit=_FEED_LIMIT)
+            if answer.status == 400:
+                break
+            if answer.status != 200:
+                raise HttpError(f"arXiv answered with status {answer.status}")
+            # A web page parses as a feed without entries: every paper would be unknown.
+            if b"<feed" not in answer.content[:2000]:
+                raise HttpError("arXiv sent something else in place of its feed")
+            if papers := _papers_in(answer.content):
+                return papers
         # One malformed id and arXiv refuses them all: halve until it stands alone.
-        if len(names) == 1:
+        if len(names) == 1 or answer.status != 400:
             return []
         middle = len(names) // 2
         return self._papers(names[:middle]) + self._papers(names[middle:])
 
-    def _feed(self, names: Sequence[str]) -> list[Paper]:
-        """One request. Raises HttpError and arxiv.HTTPError."""
-        # Pauses and further tries are `Http`'s.
-        client = arxiv.Client(page_size=len(names), delay_seconds=0, num_retries=0)
-        client.query_url_format = self.base + "/api/query?{}"
-        for scheme in ("https://", "http://"):
-            client._session.mount(scheme, _ThroughHttp(self._http))
-        papers: list[Paper] = []
-        try:
-            for result in client.results(arxiv.Search(id_list=list(names), max_results=None)):
-                # An entry by which arXiv reports an error has another address.
-                if match := re.fullmatch(r".*/abs/(.+)v([0-9]{1,4})", result.entry_id):
-                    text = result.title, result.comment or ""
-                    has_pdf = result.pdf_url is not None
-                    papers.append(Paper(match[1], int(match[2]), *text, has_pdf))
-        except (arxiv.ArxivError, HttpError):
-            # All of them stand on the first page. A second one is asked for where arXiv counts
-            # unknown ids too (arxiv.py, issue 82): whatever comes of that, we have what there is.
-            if not papers:
-                raise
-        except ValueError as error:
-            raise HttpError("arXiv's feed cannot be read") from error
-        return papers
 
-
-class _ThroughHttp(BaseAdapter):
-    """Carries the requests of a requests.Session through `Http`, which follows redirects, waits
-    and tries again: a Session with nothing else mounted can go nowhere else."""
-
-    def __init__(self, http: HttpClient) -> None:
-        super().__init__()
-        self._http = http
-
-    def send(
-        self, request: requests.PreparedRequest, *_: Any, **_options: Any
-    ) -> requests.Response:
-        answer = self._http.get(str(request.url), site=_SITE, limit=_FEED_LIMIT)
-        # A web page parses as a feed without entries: every paper would be unknown.
-        if answer.status == 200 and b"<feed" not in answer.content[:2000]:
-            raise HttpError("arXiv sent something else in place of its feed")
-        response = requests.Response()
-        response.status_code = answer.status
-        response.url = answer.url
-        response.request = request
-        response.headers.update(answer.headers)
-        response.raw = io.BytesIO(answer.content)
-        return response
-
-    def close(self) -> None:
-        """Nothing to close: the connection is `Http`'s."""
+def _papers_in(feed: bytes) -> list[Paper]:
+    """The entries of a feed, but for those by which arXiv reports an error: these have another
+    address. Raises HttpError."""
+    try:
+        entries = arxiv._feed.parse(feed).results
+    except ValueError as error:
+        raise HttpError("arXiv's feed cannot be read") from error
+    addresses = ((re.fullmatch(r".*/abs/(.+)v([0-9]{1,4})", e.entry_id), e) for e in entries)
+    return [
+        Paper(match[1], int(match[2]), entry.title, entry.comment or "", entry.pdf_url is not None)
+        for match, entry in addresses
+        if match
+    ]
 
 
 def _choose(link: ArxivLink, papers: Sequence[Paper]) -> Paper | FetchError:

@@ -14,7 +14,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from index.documents.document import Document
-from index.encoder import EMBEDDING, Vectors
+from index.encoder import EMBEDDING, Encoder, Vectors, embed
 from index.errors import SegmentError
 from index.files import read_checksummed, write_checksummed
 from index.passages import SPLITTER, Passage
@@ -35,6 +35,9 @@ FORMAT = "segment/4"
 COMPARED = 1_000_000_000
 """The modification time, in nanoseconds since 1970, of a segment whose checksum was compared:
 whatever writes into the file afterwards gives it another one."""
+
+PART = 1_024
+"""Sentences of a long source that are embedded and written down together: a few seconds of work."""
 
 SentenceVectors = npt.NDArray[np.float16]
 
@@ -244,3 +247,58 @@ def unpack(name: str, content: bytes, vectors: Vectors | None = None) -> Segment
 
 def _sentence_count(passages: Iterable[Passage]) -> int:
     return sum(len(passage.sentences) for passage in passages)
+
+
+class UnfinishedVectors:
+    """`name` is that of the segment they are for: whatever would change a vector changes it."""
+
+    def __init__(self, folder: Path, name: str, encoder: Encoder) -> None:
+        self.folder = folder
+        self.name = name
+        self.encoder = encoder
+
+    def embed(self, passages: Sequence[Passage]) -> tuple[Vectors, Vectors]:
+        """As `index.encoder.embed`. A source of one part writes nothing."""
+        groups = list(_groups(passages))
+        if len(groups) < 2:
+            return embed(self.encoder, passages)
+        pairs = [self._part(number, group) for number, group in enumerate(groups)]
+        vectors, sentences = zip(*pairs, strict=True)
+        return np.concatenate(vectors), np.concatenate(sentences)
+
+    def delete(self) -> None:
+        """Once the segment is saved."""
+        for path in self.folder.glob(f"{self.name}-*"):
+            path.unlink(missing_ok=True)
+
+    def _part(self, number: int, group: Sequence[Passage]) -> tuple[Vectors, Vectors]:
+        path = self.folder / f"{self.name}-{number}.vectors"
+        rows = len(group) + sum(len(passage.sentences) for passage in group)
+        with contextlib.suppress(FileNotFoundError, SegmentError, ValueError):
+            both = np.frombuffer(read_checksummed(path), np.float32)
+            both = both.reshape(rows, self.encoder.dimension)
+            return both[: len(group)], both[len(group) :]
+        vectors, sentences = embed(self.encoder, group)
+        write_checksummed(path, np.concatenate([vectors, sentences]).astype("f4").tobytes())
+        return vectors, sentences
+
+
+def sweep_vectors(folder: Path, segments: Collection[str]) -> None:
+    """Remove the parts of these segments, which a kill left between `save` and `delete`."""
+    for path in folder.glob("*.vectors"):
+        if path.name.partition("-")[0] in segments:
+            path.unlink(missing_ok=True)
+
+
+def _groups(passages: Sequence[Passage]) -> Iterator[list[Passage]]:
+    """Consecutive passages with some `PART` sentences together."""
+    group: list[Passage] = []
+    count = 0
+    for passage in passages:
+        group.append(passage)
+        count += len(passage.sentences)
+        if count >= PART:
+            yield group
+            group, count = [], 0
+    if group:
+        yield group

@@ -28,8 +28,8 @@ from rich.progress import (
 
 from index.catalog import Listing
 from index.errors import RagError
+from index.links import exists, is_folder
 from index.settings import DEFAULT_ENCODER, Settings, WriterKind
-from index.sources.local_files import exists, is_folder
 from rag.plaintext import plain
 
 if TYPE_CHECKING:

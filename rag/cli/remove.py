@@ -33,8 +33,8 @@ def run(
     Nothing is asked first: `rag index` fetches it again, or reads a file of your own where it is.
     Answers stay, and `rag verify` fails on those that quote it until then. Interrupted, repeat the
     command. Exit code 1: there was nothing of any of them."""
+    from index.build import remove
     from index.encoder import LazyEncoder
-    from index.removal import remove
     from rag.views.markdown import counted
 
     chosen = settings(data_dir, offline=True, encoder=encoder, store=store)

@@ -21,8 +21,7 @@ import numpy.typing as npt
 
 from index.build import Notify, current_segment_name, silent
 from index.catalog import Listing
-from index.checkpoint import open_model
-from index.encoder import Encoder, Vectors, device_of
+from index.encoder import Encoder, Vectors
 from index.errors import EncoderError, LinkError, SegmentError, SourceError
 from index.links import parse_github_link, parse_paper_link
 from index.passages import Passage
@@ -30,7 +29,7 @@ from index.settings import Settings
 from index.sources.store import Source, SourceStore, source_type_of
 from index.stores import open_store
 from index.stores.segments import Segment
-from index.weights import locate
+from index.weights import device_of, locate, open_model
 from rag.prompt import Prompt
 from rag.retrieval import Evidence, Hit, Reading, SentenceContext, Span, best_first
 from rag.retrieval.scoring import (
@@ -333,7 +332,7 @@ class CrossEncoderReranker:
 
 def load_reranker(name: str, *, offline: bool = False, device: str = "") -> Reranker:
     """The cross-encoder `name` stands for: a local folder, else a model of the hub. `device` as for
-    `index.encoder.device_of`. Raises EncoderError."""
+    `index.weights.device_of`. Raises EncoderError."""
     folder, place = locate(name, offline=offline), device_of(device)
     model = open_model("CrossEncoder", folder, "reranker", device=place)
     if model.num_labels != 1:

@@ -19,7 +19,7 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from index.encoder import device_of
+from index.weights import device_of
 from rag.retrieval import Evidence
 from rag.selection.features import (
     HEADING_BUCKETS,
@@ -104,7 +104,7 @@ def _expected(probabilities: Matrix) -> Matrix:
 
 @cache
 def trained_model(device: str = "") -> SelectionModel:
-    """The model that ships with the package; `device` as for `index.encoder.device_of`."""
+    """The model that ships with the package; `device` as for `index.weights.device_of`."""
     from safetensors.numpy import load_file
 
     return SelectionModel(load_file(WEIGHTS), device_of(device))

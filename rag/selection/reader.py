@@ -227,7 +227,7 @@ def half(device: str = "cpu") -> Any:
     """Where matrix products are computed in half precision, if `device` does that."""
     import torch
 
-    from index.encoder import dtype_on
+    from index.weights import dtype_on
 
     dtype = dtype_on(device)
     kind = torch.device(device).type

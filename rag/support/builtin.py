@@ -12,7 +12,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from index.encoder import LazyEncoder, TokenStates, device_of
+from index.encoder import LazyEncoder, TokenStates
+from index.weights import device_of
 from index.settings import Settings
 from rag.retrieval.scoring import terms
 from rag.support import Finding, Pair, Support, SupportChecker
@@ -140,7 +141,7 @@ class BuiltinChecker(SupportChecker):
 
 def open_checker(name: str = "", *, offline: bool = False, device: str = "") -> SupportChecker:
     """The NLI cross-encoder `name` (hub id or folder), or with "" the built-in checker with the
-    default encoder. `device` as for `index.encoder.device_of`. Raises EncoderError."""
+    default encoder. `device` as for `index.weights.device_of`. Raises EncoderError."""
     if name:
         return CrossEncoderChecker(name, offline=offline, device=device)
     encoder = LazyEncoder(Settings(offline=offline, device=device_of(device)))

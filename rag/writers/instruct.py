@@ -48,7 +48,7 @@ class WritingSettings:
     `prose_tokens` a statement has to come to its quotes. For a chat model: the sentences have
     together at most `characters`, and a reply is cut off after `reply_tokens`.
 
-    Sentences are graded on `device`, see `index.encoder.device_of`."""
+    Sentences are graded on `device`, see `index.weights.device_of`."""
 
     temperature: float = 0.0
     seed: int = 0

@@ -15,10 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from index.checkpoint import check_finite
-from index.encoder import device_of, dtype_on
 from index.errors import EncoderError, WriterError
-from index.weights import locate
+from index.weights import check_finite, device_of, dtype_on, locate
 from rag.retrieval import FACETS, Evidence, Hit, Span
 from rag.selection.grading import SentenceScores, trained_model
 from rag.support import SupportChecker
@@ -83,7 +81,7 @@ class LoadedModel:
 
 
 def load_model(name: str, *, offline: bool = False, device: str = "") -> LoadedModel:
-    """The model of this hub id or folder, on this device (see `index.encoder.device_of`), in the
+    """The model of this hub id or folder, on this device (see `index.weights.device_of`), in the
     number type of the device. Raises WriterError, EncoderError."""
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, utils
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from index.stores.parts import PART
+from index.stores.segments import PART
 from rag.prompt import Prompt
 from tests.parts.processes import program
 from tests.parts.works import paper, write
@@ -20,7 +20,7 @@ PAPERS, SOURCES = 3, 12
 # have come to be, as the seconds of a busy machine tell nothing.
 PROGRAM = """
 import gc, os, signal, sys, threading, time
-import faiss, torch, tqdm, index.build, index.encoder, index.stores.parts, rag.cli.main
+import faiss, torch, tqdm, index.build, index.encoder, index.stores.segments, rag.cli.main
 torch.set_num_threads(1)
 index.encoder.load_encoder(sys.argv[1], offline=True).encode_passages(["All is loaded now."])
 # By default this lock is one for all processes that are forked: a kill would leave it taken.

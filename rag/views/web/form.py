@@ -9,8 +9,7 @@ from typing import Any
 
 from index.catalog import FileLink, Role
 from index.errors import LinkError, PromptError
-from index.links import parse_github_link, parse_paper_link
-from index.sources.local_files import is_file_name
+from index.links import is_file_name, parse_github_link, parse_paper_link
 from rag.parsing import HEADINGS
 from rag.prompt import Prompt, Work, works_at
 

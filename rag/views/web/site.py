@@ -18,8 +18,8 @@ from pathlib import Path
 from index.catalog import FileLink
 from index.errors import AnswerError
 from index.files import parts_of, sweep, write_atomically
+from index.links import store_file
 from index.settings import Settings
-from index.sources.local_files import store_file
 from index.sources.store import SourceStore
 from rag.answer import Answer, read_answer
 from rag.answer.verify import Reextraction, Verification, verify
