@@ -380,17 +380,18 @@ def _attention(
     import torch
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
+    query, key, value, mask = inputs
     if cu_seq_lens_q is None:
-        return sdpa_attention_forward(module, *inputs, scaling=scaling, **options)
-    _, heads, tokens, size = inputs[0].shape
-    result = inputs[0].new_empty(tokens, heads, size)
+        return sdpa_attention_forward(module, query, key, value, mask, scaling=scaling, **options)
+    _, heads, tokens, size = query.shape
+    result = query.new_empty(tokens, heads, size)
     first = 0
     for length, group in groupby(cu_seq_lens_q.diff().tolist()):
         count = sum(1 for _ in group)
         last = first + length * count
         q, k, v = (
             part[0, :, first:last].float().view(heads, count, length, size).transpose(0, 1)
-            for part in inputs[:3]
+            for part in (query, key, value)
         )
         attended = torch.nn.functional.scaled_dot_product_attention(q, k, v, scale=scaling)
         result[first:last].view(count, length, heads, size).copy_(attended.transpose(1, 2))
