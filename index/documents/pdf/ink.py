@@ -11,15 +11,15 @@ import ctypes
 import logging
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from index.documents.pdf.crowding import crowded_words, letters_of
-from index.documents.pdf.graphics import DEPTH, HEIGHT, IDENTITY, Matrix, Run, times
+from index.documents.pdf.content import DEPTH, HEIGHT, IDENTITY, Matrix, Run, times
 from index.documents.pdf.pages import Page
 from index.errors import ExtractionError
 
@@ -38,7 +38,12 @@ ROWS = 10
 MOST_LAYERS = 8
 AGREEMENT = 0.9  # of a page's longer words (of 18 papers it is 1 on every page)
 FIELDS = 256  # across the page and down it: so exactly is it known what touches text
+OVERLAP = 0.3  # of a word's height on which another one stands
+CROWDED = 0.6  # of a word's width where this is so
+LETTERS = {"Lu", "Ll", "Lt", "Lo", "Nd"}  # not the accents that are letters, such as ˆ
 Picture = npt.NDArray[np.uint8]
+Edges = tuple[float, float, float, float]
+"""Left, right, upper and lower, from the upper left corner."""
 
 
 def visible_pages(
@@ -97,8 +102,8 @@ def _agree(words: Iterable[str], drawing: Any) -> bool:
     text = drawing.get_textpage().get_text_range().lower()
     drawn = set(text.split())
     read = [word for word in words if len(word) > 3]
-    missing = [letters_of(word) for word in read if word.lower() not in drawn]
-    letters = letters_of(text) if missing else ""
+    missing = [_letters_of(word) for word in read if word.lower() not in drawn]
+    letters = _letters_of(text) if missing else ""
     return sum(word not in letters for word in missing) <= (1 - AGREEMENT) * len(read)
 
 
@@ -124,18 +129,18 @@ def _seen(drawing: Any, page: Page, words: Sequence[tuple[Run, Run]]) -> Sequenc
     top = np.clip(np.rint(height - (y + HEIGHT * size) * scale).astype(int), 0, height - 1)
     foot = np.clip(np.rint(height - (y - DEPTH * size) * scale).astype(int), top + 1, height)
     sides = left, right, top, foot
-    drawn = _draw(drawing, width, height, sides)
+    drawn = _DrawnPage(drawing, width, height, sides)
 
     def inked(ink: Picture) -> list[bool]:
         return _inked(ink, words, sides, boxes, scale)
 
     seen = inked(drawn.ink)
-    crowded = crowded_words([word for _, word in words], sides, (height, width))
+    crowded = _crowded([word for _, word in words], sides, (height, width))
     if any(seen[n] for n in crowded):
         apart = drawn.layers([(left[n], right[n], top[n], foot[n]) for n in crowded])
         layers = [(inked(ink), members) for ink, members in apart]
         for n in crowded:
-            own, x, y = letters_of(words[n][1].text), left[n] + right[n], top[n] + foot[n]
+            own, x, y = _letters_of(words[n][1].text), left[n] + right[n], top[n] + foot[n]
             candidates = [
                 (len(text), layer[n])
                 for layer, members in layers
@@ -180,41 +185,97 @@ def _inked(
     return seen
 
 
-PixelBox = tuple[float, float, float, float]
-"""Left, right, upper and lower edge."""
+def _crowded(
+    words: Sequence[Run],
+    sides: Sequence[npt.NDArray[np.int_]],
+    shape: tuple[int, int],
+) -> list[int]:
+    """The numbers of the words all along which others stand: there, ink is no proof that they are
+    seen. `sides` are their edges in the pixels of a picture of this shape. On a letter by itself
+    a sign alone does not count: it is its accent."""
+    left, right, top, foot = sides
+
+    def cover(counted: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """The pixels on which several of the counted words stand."""
+        steps = np.zeros((shape[0] + 1, shape[1] + 1), np.int32)
+        corners = ((top, left, 1), (top, right, -1), (foot, left, -1), (foot, right, 1))
+        for rows, columns, step in corners:
+            np.add.at(steps, (rows[counted], columns[counted]), step)
+        crowd: npt.NDArray[np.bool_] = steps.cumsum(0).cumsum(1)[:-1, :-1] > 1
+        return crowd
+
+    every = cover(np.ones(len(words), np.bool_))
+    total = np.zeros((shape[0] + 1, shape[1] + 1), np.int32)
+    total[1:, 1:] = every.cumsum(0, dtype=np.int32).cumsum(1)
+    covered = total[foot, right] - total[top, right] - total[foot, left] + total[top, left]
+    suspects = covered > CROWDED * OVERLAP * (right - left) * (foot - top) / 2
+    letters = {n: len(_letters_of(words[n].text)) for n in np.nonzero(suspects)[0].tolist()}
+    if not any(letters.values()):
+        return []
+    signs = cover(np.array([len(w.text) > 1 or bool(_letters_of(w.text)) for w in words]))
+    crowded = []
+    for n, count in letters.items():
+        if count:
+            place = (slice(top[n], foot[n]), slice(left[n], right[n]))
+            others = (every if count > 1 else signs)[place].mean(axis=0) > OVERLAP
+            # Neighbours share a column of pixels.
+            if (others[1:-1] if len(others) > 2 else others).mean() > CROWDED:
+                crowded.append(n)
+    return crowded
 
 
-@dataclass(frozen=True, slots=True)
-class _Drawn:
-    """A page with and without its text; `texts` are the objects of it, with their boxes in pixels,
-    `ink` is how much text changes the picture."""
+def _letters_of(text: str) -> str:
+    """What two readers of one string should agree on."""
+    kept = (c for c in unicodedata.normalize("NFKD", text) if unicodedata.category(c) in LETTERS)
+    return "".join(kept).lower()
 
-    drawing: Any
-    picture: Picture
-    ink: Picture
-    texts: Sequence[tuple[Any, PixelBox]]
-    flags: int
 
-    def layers(
-        self, places: Sequence[PixelBox]
-    ) -> list[tuple[Picture, list[tuple[str, PixelBox]]]]:
+class _DrawnPage:
+    """A page with and without its text: `ink` is how much text changes the `picture`. `sides` are
+    where text is looked for: what touches none of it is switched off."""
+
+    def __init__(
+        self, drawing: Any, width: int, height: int, sides: Sequence[npt.NDArray[np.int_]]
+    ) -> None:
+        from pypdfium2 import raw
+
+        self._drawing, self._size, page = drawing, (width, height), drawing.raw
+        self._frame, self._turn = drawing.get_bbox(), drawing.get_rotation()
+        self._field = np.zeros((FIELDS, FIELDS), np.bool_)
+        lengths = width, width, height, height
+        shares = (side / length * FIELDS for side, length in zip(sides, lengths, strict=True))
+        edges = [np.clip(share.astype(int), 0, FIELDS - 1).tolist() for share in shares]
+        for left, right, top, foot in zip(*edges, strict=True):
+            self._field[top : foot + 1, left : right + 1] = True
+        items = [raw.FPDFPage_GetObject(page, n) for n in range(raw.FPDFPage_CountObjects(page))]
+        texts, others = self._sorted_out(items)
+        marked = any(_is_painted(page, n) for n in range(raw.FPDFPage_GetAnnotCount(page)))
+        self._flags = raw.FPDF_ANNOT if marked else 0
+        self.picture = self._drawn()
+        plain = not (others or marked)
+        self.ink = 255 - self.picture if plain else self._ink([text for text, _ in texts])
+        boxed = ((text, box) for text, matrix in texts if (box := self._box(text, matrix)))
+        self._texts = [
+            (text, (u0 * width, u1 * width, v0 * height, v1 * height))
+            for text, (u0, u1, v0, v1) in boxed
+        ]
+
+    def layers(self, places: Sequence[Edges]) -> list[tuple[Picture, list[tuple[str, Edges]]]]:
         """The text at these places apart: layers in which nothing stands over anything else, but
         the same letters. Of each the ink, and the letters and boxes of its objects. What is in too
         many layers is in none."""
         from pypdfium2 import raw
 
-        for item, _ in self.texts:
-            raw.FPDFPageObj_SetIsActive(item, True)
-        reader = self.drawing.get_textpage()
-        here: list[tuple[Any, str, PixelBox]] = []
-        for item, box in self.texts:
+        reader = self._drawing.get_textpage()
+        here: list[tuple[Any, str, Edges]] = []
+        for item, box in self._texts:
             if any(_meet(box, place) for place in places):
                 count = raw.FPDFTextObj_GetText(item, reader.raw, None, 0)
                 buffer = (ctypes.c_ushort * max(1, count // 2))()
                 raw.FPDFTextObj_GetText(item, reader.raw, buffer, count)
-                letters = letters_of(bytes(buffer).decode("utf-16-le", "replace"))
+                letters = _letters_of(bytes(buffer).decode("utf-16-le", "replace"))
                 here.append((item, letters, box))
-        layers: list[list[tuple[Any, str, PixelBox]]] = []
+        layers: list[list[tuple[Any, str, Edges]]] = []
         for item, own, box in here:
             letters = own
             if not letters:  # pdfium reads what is painted twice, as bold text may be, once
@@ -227,133 +288,96 @@ class _Drawn:
             else:
                 if len(layers) < MOST_LAYERS:
                     layers.append([(item, letters, box)])
-        inks = []
-        height, width = self.picture.shape
-        for layer in layers:
-            for item, *_ in layer:
+        return [
+            (self._ink([item for item, *_ in layer]), [(own, box) for _, own, box in layer])
+            for layer in layers
+        ]
+
+    def _ink(self, items: Sequence[Any]) -> Picture:
+        """How much these objects change the picture."""
+        from pypdfium2 import raw
+
+        for item in items:
+            raw.FPDFPageObj_SetIsActive(item, False)
+        without = self._drawn()
+        for item in items:
+            raw.FPDFPageObj_SetIsActive(item, True)
+        ink: Picture = np.maximum(self.picture, without) - np.minimum(self.picture, without)
+        return ink
+
+    def _drawn(self) -> Picture:
+        """The page in greys, as it is now."""
+        from pypdfium2 import raw
+
+        width, height = self._size
+        picture = np.full((height, width), 255, np.uint8)
+        pixels = picture.ctypes.data_as(ctypes.c_void_p)
+        bitmap = raw.FPDFBitmap_CreateEx(width, height, raw.FPDFBitmap_Gray, pixels, width)
+        if not bitmap:
+            raise MemoryError
+        raw.FPDF_RenderPageBitmap(bitmap, self._drawing.raw, 0, 0, width, height, 0, self._flags)
+        raw.FPDFBitmap_Destroy(bitmap)
+        return picture
+
+    def _sorted_out(
+        self, items: Sequence[Any], matrix: Matrix = IDENTITY, depth: int = 0
+    ) -> tuple[list[tuple[Any, Matrix]], bool]:
+        """The objects of text with their `matrix`, which leads from their coordinates to those of
+        the page, and whether there are others, once those that touch nothing are switched off."""
+        from pypdfium2 import raw
+
+        texts, others = [], False
+        for item in items:
+            kind = raw.FPDFPageObj_GetType(item)
+            if kind == raw.FPDF_PAGEOBJ_TEXT:
+                texts.append((item, matrix))
+            elif not self._touches(item, matrix):
                 raw.FPDFPageObj_SetIsActive(item, False)
-            without = _drawn(self.drawing.raw, width, height, self.flags)
-            for item, *_ in layer:
-                raw.FPDFPageObj_SetIsActive(item, True)
-            ink = np.maximum(self.picture, without) - np.minimum(self.picture, without)
-            inks.append((ink, [(letters, box) for _, letters, box in layer]))
-        return inks
+            elif kind == raw.FPDF_PAGEOBJ_FORM and depth < FORM_DEPTH:
+                own = raw.FS_MATRIX()
+                raw.FPDFPageObj_GetMatrix(item, own)
+                inside = times((own.a, own.b, own.c, own.d, own.e, own.f), matrix)
+                count = raw.FPDFFormObj_CountObjects(item)
+                inner = [raw.FPDFFormObj_GetObject(item, n) for n in range(count)]
+                more, has_others = self._sorted_out(inner, inside, depth + 1)
+                texts += more
+                others |= has_others
+            else:
+                others = True
+        return texts, others
 
+    def _touches(self, item: Any, matrix: Matrix) -> bool:
+        """Whether it may touch what is looked at."""
+        if (box := self._box(item, matrix)) is None:
+            return True
+        u0, v0 = (max(0, int(side * FIELDS - 0.5)) for side in box[::2])
+        u1, v1 = (max(0, int(side * FIELDS + 1.5)) for side in box[1::2])
+        return bool(self._field[v0:v1, u0:u1].any())
 
-def _meet(one: PixelBox, other: PixelBox) -> bool:
-    return one[0] < other[1] and other[0] < one[1] and one[2] < other[3] and other[2] < one[3]
+    def _box(self, item: Any, matrix: Matrix) -> Edges | None:
+        """In shares of the width and the height of the page as it is shown; None where the object
+        does not say."""
+        from pypdfium2 import raw
 
-
-def _draw(drawing: Any, width: int, height: int, sides: Sequence[npt.NDArray[np.int_]]) -> _Drawn:
-    """The page, drawn. `sides` are where text is looked for."""
-    from pypdfium2 import raw
-
-    lengths = width, width, height, height
-    box_of = _boxes(drawing)
-    touches = _reach(box_of, [side / length for side, length in zip(sides, lengths, strict=True)])
-    page = drawing.raw
-    count, item = raw.FPDFPage_CountObjects(page), raw.FPDFPage_GetObject
-    texts, others = _sorted_out([item(page, n) for n in range(count)], touches)
-    marked = any(_is_painted(page, n) for n in range(raw.FPDFPage_GetAnnotCount(page)))
-    flags = raw.FPDF_ANNOT if marked else 0
-    picture = ink = _drawn(page, width, height, flags)
-    if others or marked:
-        for text, _ in texts:
-            raw.FPDFPageObj_SetIsActive(text, False)
-        without = _drawn(page, width, height, flags)
-        ink = np.maximum(picture, without) - np.minimum(picture, without)
-    else:
-        ink = 255 - picture
-    boxed = (
-        (text, (u0 * width, u1 * width, v0 * height, v1 * height))
-        for text, matrix in texts
-        if (box := box_of(text, matrix))
-        for u0, u1, v0, v1 in (box,)
-    )
-    return _Drawn(drawing, picture, ink, list(boxed), flags)
-
-
-BoxOf = Callable[[Any, Matrix], tuple[float, float, float, float] | None]
-
-
-def _boxes(drawing: Any) -> BoxOf:
-    """Gives the left, right, upper and lower edge of an object in shares of the width and the
-    height of the page as it is shown; None where it does not say."""
-    from pypdfium2 import raw
-
-    left, foot, right, head = drawing.get_bbox()
-    turn, w, h = drawing.get_rotation(), right - left, head - foot
-    bounds = [ctypes.c_float() for _ in range(4)]
-
-    def shares(x: float, y: float) -> tuple[float, float]:
-        """From the upper left corner."""
-        across, up = (x - left) / w, (y - foot) / h
-        return {0: (across, 1 - up), 90: (up, across), 180: (1 - across, up)}.get(
-            turn, (1 - up, 1 - across)
-        )
-
-    def box_of(item: Any, matrix: Matrix) -> tuple[float, float, float, float] | None:
+        bounds = [ctypes.c_float() for _ in range(4)]
         if not raw.FPDFPageObj_GetBounds(item, *bounds):
             return None
         x0, y0, x1, y1 = (side.value for side in bounds)
         a, b, c, d, e, f = matrix
         corners = ((x, y) for x in (x0, x1) for y in (y0, y1))
-        places = [shares(a * x + c * y + e, b * x + d * y + f) for x, y in corners]
+        places = [self._shares(a * x + c * y + e, b * x + d * y + f) for x, y in corners]
         us, vs = zip(*places, strict=True)
         return min(us), max(us), min(vs), max(vs)
 
-    return box_of
+    def _shares(self, x: float, y: float) -> tuple[float, float]:
+        left, foot, right, head = self._frame
+        across, up = (x - left) / (right - left), (y - foot) / (head - foot)
+        turned = {0: (across, 1 - up), 90: (up, across), 180: (1 - across, up)}
+        return turned.get(self._turn, (1 - up, 1 - across))
 
 
-def _reach(
-    box_of: BoxOf, boxes: Sequence[npt.NDArray[np.float64]]
-) -> Callable[[Any, Matrix], bool]:
-    """Tells of an object of the page whether it may touch what is looked at. `boxes` are the left,
-    right, upper and lower edges in shares of the page."""
-    field = np.zeros((FIELDS, FIELDS), np.bool_)
-    edges = [np.clip((box * FIELDS).astype(int), 0, FIELDS - 1).tolist() for box in boxes]
-    for left, right, top, foot in zip(*edges, strict=True):
-        field[top : foot + 1, left : right + 1] = True
-
-    def touches(item: Any, matrix: Matrix) -> bool:
-        if (box := box_of(item, matrix)) is None:
-            return True
-        u0, v0 = (max(0, int(side * FIELDS - 0.5)) for side in box[::2])
-        u1, v1 = (max(0, int(side * FIELDS + 1.5)) for side in box[1::2])
-        return bool(field[v0:v1, u0:u1].any())
-
-    return touches
-
-
-def _sorted_out(
-    items: Sequence[Any],
-    touches: Callable[[Any, Matrix], bool],
-    matrix: Matrix = IDENTITY,
-    depth: int = 0,
-) -> tuple[list[tuple[Any, Matrix]], bool]:
-    """The objects of text with their `matrix`, which leads from their coordinates to those of the
-    page, and whether there are others, once those that touch nothing are switched off."""
-    from pypdfium2 import raw
-
-    texts, others = [], False
-    for item in items:
-        kind = raw.FPDFPageObj_GetType(item)
-        if kind == raw.FPDF_PAGEOBJ_TEXT:
-            texts.append((item, matrix))
-        elif not touches(item, matrix):
-            raw.FPDFPageObj_SetIsActive(item, False)
-        elif kind == raw.FPDF_PAGEOBJ_FORM and depth < FORM_DEPTH:
-            own = raw.FS_MATRIX()
-            raw.FPDFPageObj_GetMatrix(item, own)
-            inside = times((own.a, own.b, own.c, own.d, own.e, own.f), matrix)
-            count = raw.FPDFFormObj_CountObjects(item)
-            inner = [raw.FPDFFormObj_GetObject(item, n) for n in range(count)]
-            more, has_others = _sorted_out(inner, touches, inside, depth + 1)
-            texts += more
-            others |= has_others
-        else:
-            others = True
-    return texts, others
+def _meet(one: Edges, other: Edges) -> bool:
+    return one[0] < other[1] and other[0] < one[1] and one[2] < other[3] and other[2] < one[3]
 
 
 def _is_painted(page: Any, number: int) -> bool:
@@ -366,19 +390,3 @@ def _is_painted(page: Any, number: int) -> bool:
     painted = not is_link or bool(raw.FPDFAnnot_HasKey(annotation, b"AP"))
     raw.FPDFPage_CloseAnnot(annotation)
     return painted
-
-
-def _drawn(page: Any, width: int, height: int, flags: int) -> Picture:
-    """The page in greys."""
-    from pypdfium2 import raw
-
-    bitmap = raw.FPDFBitmap_CreateEx(width, height, raw.FPDFBitmap_Gray, None, 0)
-    if not bitmap:
-        raise MemoryError
-    raw.FPDFBitmap_FillRect(bitmap, 0, 0, width, height, 0xFFFFFFFF)
-    raw.FPDF_RenderPageBitmap(bitmap, page, 0, 0, width, height, 0, flags)
-    shape = height, raw.FPDFBitmap_GetStride(bitmap)
-    buffer = ctypes.cast(raw.FPDFBitmap_GetBuffer(bitmap), ctypes.POINTER(ctypes.c_ubyte))
-    picture = np.ctypeslib.as_array(buffer, shape)[:, :width].copy()
-    raw.FPDFBitmap_Destroy(bitmap)
-    return picture

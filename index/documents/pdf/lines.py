@@ -1,17 +1,18 @@
-"""Runs of all pages → lines in reading order. Knows nothing of what a line is for."""
+"""Runs of all pages → lines in reading order, without what belongs to the page alone. Knows
+nothing of what a line is for."""
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby, pairwise
 from operator import itemgetter
 
-from index.documents.pdf.graphics import Run
+from index.documents.pdf.content import Run
 from index.documents.pdf.pages import Page
 from index.documents.repair import repaired
 
@@ -32,6 +33,16 @@ POWER = re.compile(r"[\d+−-]+")
 BASE = re.compile(r"[\w)\]}⁺⁻]$")
 RAISED = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 POWERS = re.compile(r"\b(km|cm|mm|nm|dm|log|ln|sin|cos|tan|exp|max|min|tanh)\s*$")
+NOTICE = re.compile(
+    r"(published (as a conference paper )?(at|in)\b|(under|in) review\b|preprint\b|arxiv:\s*\d|"
+    r"to appear in|accepted (at|to|by|as|for)\b|proceedings of|copyright\b|©|\(c\) \d{4}|"
+    r"permission to make|.{0,60}\bcopyright \d{4}|this is the author.s version|"
+    r"\d+(st|nd|rd|th) (international )?(conference|workshop)|submitted to\b|"
+    r"the published version|this .{3,40} version is .{3,60} open access|"
+    r"(advances in )?neural information processing systems|(http\S+doi|doi)[.:])",
+    re.I,
+)
+PAGE_NUMBER = re.compile(r"(page )?[-–—·|]?\s*(\d{1,4}|[ivxl]{1,6})\s*[-–—·|]?( (of|/) \d+)?", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,3 +334,35 @@ def _with_cells(lines: list[Line], gutter: float | None) -> Iterator[Line]:
 
     for row in grouped(lines, beside):
         yield from row if len(row) == 1 else [replace(line, cells=len(row)) for line in row]
+
+
+def without_furniture(pages: Sequence[Sequence[Line]], sizes: Sequence[Page]) -> list[list[Line]]:
+    """Without running heads, page numbers, line numbers and notices of the venue."""
+    seen: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
+
+    def key(line: Line) -> tuple[str, int]:
+        return re.sub(r"\d+", "#", line.text).strip("# "), round(line.y / 4)
+
+    def margin(line: Line) -> bool:
+        height = sizes[line.page - 1].height
+        return not 0.1 * height < line.y < 0.88 * height
+
+    for line in (line for page in pages for line in page if margin(line)):
+        text, y = key(line)
+        for near in (y - 1, y, y + 1):
+            seen[(text, near)].add(line.page)
+
+    def repeated(line: Line, page: Sequence[Line]) -> bool:
+        """Whether other pages have it too, and it is not part of a paragraph that is not."""
+        near = [other for other in page if 0 < abs(other.y - line.y) < 1.6 * line.size]
+        return all(
+            margin(item) and len(seen[key(item)]) >= 2 for item in (line, *near) if item.words
+        )
+
+    def furniture(line: Line, page: Sequence[Line]) -> bool:
+        ys = [other.y for other in page]
+        if margin(line) and (repeated(line, page) or NOTICE.match(line.text)):
+            return True
+        return line.y in (max(ys), min(ys)) and bool(PAGE_NUMBER.fullmatch(line.text))
+
+    return [[line for line in page if not furniture(line, page)] for page in pages]

@@ -11,8 +11,7 @@ from importlib.metadata import version
 from typing import Any
 
 from index.documents.document import Box
-from index.documents.pdf.content import TEXTUAL, Interpreter
-from index.documents.pdf.graphics import Face, Matrix, Run
+from index.documents.pdf.content import TEXTUAL, Face, Interpreter, Matrix, Run
 from index.errors import ExtractionError
 from index.sources.store import pdf_error
 
