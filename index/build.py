@@ -121,20 +121,14 @@ def build(
     store, segments = SourceStore(settings.sources), open_store(settings)
     unfinished, spare = settings.index / "unfinished", 0 if retry else SPARE_SECONDS
     http = cluster.http if cluster else None
-    sources = _fetch(catalog, store, settings, notify, result, http=http, spare=spare)
-    names = _names(sources, encoder)
-    here = segments.known(names.values())
-    lost = [
-        source_id
-        for source_id, source in sources.items()
-        if isinstance(source, Source)
-        and names[source_id] not in here
-        and not store.is_intact(source)
-    ]
-    if lost:
+    for _ in range(2):  # Damaged bytes are deleted, and fetched anew.
         sources = _fetch(catalog, store, settings, notify, result, http=http, spare=spare)
-        names = _names(sources, encoder)
+        held = {sid: source for sid, source in sources.items() if isinstance(source, Source)}
+        names = {sid: current_segment_name(source, encoder.name) for sid, source in held.items()}
         here = segments.known(names.values())
+        unread = [source for sid, source in held.items() if names[sid] not in here]
+        if not [source for source in unread if not store.is_intact(source)]:
+            break
     sweep(settings.index, settings.documents, unfinished)
     sweep_vectors(unfinished, here)
 
@@ -180,12 +174,6 @@ def build(
                     result.states[state.source_id] = failed
         notify("read and embed", done, len(missing), shown[source.id])
     return result
-
-
-def _names(sources: Mapping[str, Source | Attempt], encoder: Encoder) -> dict[str, str]:
-    """The name of the segment of every source that is there, by its id."""
-    held = ((sid, source) for sid, source in sources.items() if isinstance(source, Source))
-    return {source_id: current_segment_name(source, encoder.name) for source_id, source in held}
 
 
 def _segments(

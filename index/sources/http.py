@@ -155,14 +155,14 @@ class BoundedClient(httpx.Client):
         request.extensions = {**request.extensions, "trace": trace}
         timer = threading.Timer(self._seconds, cut)
         timer.daemon = True
-        bounds = _Bounds(timer, time.monotonic() + self._seconds, self._limit)
+        deadline = time.monotonic() + self._seconds
         timer.start()
         with contextlib.ExitStack() as failed:
             failed.callback(timer.cancel)
-            with bounds.checked():
+            with _until(deadline):
                 response = super().send(request, stream=True, **options)
             failed.callback(response.close)
-            response.stream = _BoundedStream(response.stream, bounds)
+            response.stream = _BoundedStream(response.stream, timer, deadline, self._limit)
             if response.headers.get("content-encoding", "identity") != "identity":
                 raise httpx.DecodingError("the answer is compressed, which was not asked for")
             if not stream:
@@ -171,44 +171,39 @@ class BoundedClient(httpx.Client):
         return response
 
 
-@dataclass(frozen=True, slots=True)
-class _Bounds:
-    """Of one answer: what cuts its connection at the `deadline`, and its `limit` in bytes."""
+@contextlib.contextmanager
+def _until(deadline: float) -> Iterator[None]:
+    """Raises TooSlowError after the deadline, at which the connection is cut: that may raise
+    anything else, or look like the end of an answer."""
+    error = None
+    try:
+        yield
+    except httpx.TransportError as transport_error:
+        error = transport_error
+    if time.monotonic() >= deadline:
+        raise TooSlowError("no whole answer came in time") from error
+    if error:
+        raise error
 
+
+@dataclass(frozen=True, slots=True)
+class _BoundedStream(httpx.SyncByteStream):
+    stream: Any
     timer: threading.Timer
     deadline: float
     limit: float
 
-    @contextlib.contextmanager
-    def checked(self) -> Iterator[None]:
-        """Raises TooSlowError after the deadline: a connection that was cut may raise anything
-        else, or look like the end of an answer."""
-        error = None
-        try:
-            yield
-        except httpx.TransportError as transport_error:
-            error = transport_error
-        if time.monotonic() >= self.deadline:
-            raise TooSlowError("no whole answer came in time") from error
-        if error:
-            raise error
-
-
-class _BoundedStream(httpx.SyncByteStream):
-    def __init__(self, stream: Any, bounds: _Bounds) -> None:
-        self._stream, self._bounds = stream, bounds
-
     def __iter__(self) -> Iterator[bytes]:
         size = 0
-        with self._bounds.checked():
-            for chunk in self._stream:
-                if (size := size + len(chunk)) > self._bounds.limit:
-                    raise httpx.ReadError(f"the answer is larger than {self._bounds.limit:,} bytes")
+        with _until(self.deadline):
+            for chunk in self.stream:
+                if (size := size + len(chunk)) > self.limit:
+                    raise httpx.ReadError(f"the answer is larger than {self.limit:,} bytes")
                 yield chunk
 
     def close(self) -> None:
-        self._bounds.timer.cancel()
-        self._stream.close()
+        self.timer.cancel()
+        self.stream.close()
 
 
 # Loading the certificates takes longer than a request.
