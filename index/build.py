@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from index.catalog import Catalog
-from index.documents.document import Document
+from index.documents import Document
 from index.documents.extract import (
     Task,
     cache_document,
@@ -27,8 +27,8 @@ from index.errors import SegmentError, SourceError
 from index.files import sweep
 from index.passages import Passage, split
 from index.settings import Settings
+from index.sources import Attempt, Source, SourceStore
 from index.sources.fetch import Fetcher, Step
-from index.sources.store import Attempt, Source, SourceStore
 from index.stores import open_store
 from index.stores.segments import (
     Segment,

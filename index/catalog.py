@@ -119,15 +119,25 @@ class Catalog:
         return cls(tuple(distinct[key] for key in sorted(distinct)))
 
     @property
+    def sources(self) -> dict[str, ArxivLink | FileLink | GithubLink | str]:
+        """The link, or the text of the summary, that each source id stands for, sorted."""
+        sources: dict[str, ArxivLink | FileLink | GithubLink | str] = {}
+        for listing in self.listings:
+            for link in filter(None, (listing.paper, listing.github)):
+                sources.setdefault(link.source_id, link)
+            if listing.summary is not None and listing.summary_id is not None:
+                sources[listing.summary_id] = listing.summary
+        return dict(sorted(sources.items()))
+
+    @property
     def source_ids(self) -> tuple[str, ...]:
         """Every source of every listing, once, sorted."""
-        return tuple(sorted({sid for item in self.listings for sid in item.source_ids}))
+        return tuple(self.sources)
 
     @property
     def names(self) -> dict[str, str]:
         """What a person knows each source by: its id, of a file of one's own its name, of a
         summary its work's."""
-        files = [it.paper for it in self.listings if isinstance(it.paper, FileLink)]
-        names = {source_id: source_id for source_id in self.source_ids}
-        names |= {it.summary_id: f"summary of {it.label}" for it in self.listings if it.summary_id}
-        return names | {file.source_id: file.file_name for file in files}
+        sources, works = self.sources.items(), self.listings
+        names = {sid: it.file_name if isinstance(it, FileLink) else sid for sid, it in sources}
+        return names | {it.summary_id: f"summary of {it.label}" for it in works if it.summary_id}

@@ -21,14 +21,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from index.build import passages_to_embed
-from index.documents.document import Document
+from index.documents import Document
 from index.documents.extract import ReaderProcess, WarningLog, cache_document, cached_document
 from index.encoder import Encoder, LazyEncoder
 from index.errors import ClusterError, EncoderError, RagError, SourceError
 from index.settings import Settings
+from index.sources import Source, SourceStore
 from index.sources.fetch import Endpoints
 from index.sources.http import Http, HttpError, Response, RetryPolicy
-from index.sources.store import Source, SourceStore
 from index.stores.segments import Segment, UnfinishedVectors, make_segment, segment_name
 from index.weights import MODEL_FILES
 
@@ -117,7 +117,11 @@ class Cluster:
         model = ray.put(_model_files(encoder)) if missing else None
         waiting, flying = iter(missing.items()), dict[Any, str]()
         while True:
-            while self._has_room(flying, missing) and (item := next(waiting, None)):
+            while (
+                len(flying) < AHEAD * max(1, self.processors)
+                and sum(missing[name].size for name in flying.values()) < MOST_BYTES
+                and (item := next(waiting, None))
+            ):
                 name, source = item
                 text: Any = cached_document(source, settings), []
                 try:
@@ -139,10 +143,6 @@ class Cluster:
                     shorten(name, much)
                 yield name, segment
             self._look()
-
-    def _has_room(self, flying: Mapping[Any, str], sources: Mapping[str, Source]) -> bool:
-        size = sum(sources[name].size for name in flying.values())
-        return len(flying) < AHEAD * max(1, self.processors) and size < MOST_BYTES
 
     def _look(self) -> None:
         """See which nodes there are. Raises ClusterError where the cluster is lost."""

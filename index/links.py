@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from index.catalog import ArxivLink, FileLink, GithubLink
 from index.errors import LinkError
-from index.sources.store import SourceStore, media_type_of, pdf_error, text_error
+from index.sources import SourceStore, media_type_of, pdf_error, text_error
 
 # Longer than any real link, short enough that nothing here can take long.
 MAX_LINK = 2_000

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from index.documents.document import Document, Section, is_complete
+from index.documents import Document, Section, is_complete
 
 Span = tuple[int, int]
 

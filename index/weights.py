@@ -193,17 +193,13 @@ def check_checkpoint(folder: Path) -> Path:
             )
         for name in sorted(names):
             if name.endswith(".safetensors.index.json"):
-                _check_index(part / name)
+                shards = read_json(part / name, dict).get("weight_map")
+                for shard in shards.values() if isinstance(shards, dict) else [shards]:
+                    _check_shard(part / name, shard)
             # The hub's MiniLM brings a list of what it was trained on, which no library reads.
             elif name.endswith(".json") and "config" in name and name != "data_config.json":
                 _check_config(part / name)
     return folder
-
-
-def _check_index(path: Path) -> None:
-    shards = read_json(path, dict).get("weight_map")
-    for name in shards.values() if isinstance(shards, dict) else [shards]:
-        _check_shard(path, name)
 
 
 def _check_shard(path: Path, name: object) -> None:

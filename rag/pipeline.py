@@ -15,7 +15,7 @@ from index.catalog import Catalog
 from index.encoder import Encoder, LazyEncoder
 from index.errors import PromptError
 from index.settings import Settings
-from index.sources.store import source_type_of
+from index.sources import source_type_of
 from index.stores.segments import Segment
 from rag.answer import Answer, Statement
 from rag.answer.compose import FIXED, compose

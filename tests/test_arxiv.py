@@ -8,9 +8,9 @@ import pytest
 
 from index.catalog import ArxivLink
 from index.errors import FetchError
+from index.sources import Download
 from index.sources.arxiv import ArxivApi, Paper
 from index.sources.http import Http, RetryPolicy
-from index.sources.store import Download
 from tests.parts.servers import HTML, PDF, Reply, Request, Server, entry, error_entry, feed
 
 QUERY = "/api/query"

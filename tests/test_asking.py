@@ -17,7 +17,7 @@ from index.catalog import FileLink
 from index.errors import LinkError, PromptError
 from index.links import own_files, parse_paper_link
 from index.settings import Settings
-from index.sources.store import SourceStore
+from index.sources import SourceStore
 from rag.answer import Answer
 from rag.answer.verify import Reextraction, verify
 from rag.pipeline import Pipeline

@@ -16,7 +16,7 @@ from index.build import Build, build, outdated
 from index.catalog import Catalog
 from index.encoder import Encoder, LazyEncoder, Vectors, embed
 from index.settings import Settings
-from index.sources.store import SourceStore
+from index.sources import SourceStore
 from index.stores.segments import SegmentStore
 from tests.parts.tiny_encoders import WordEncoder
 from tests.parts.works import LISTED, PROMPTS, prompt, write

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from index.sources.store import SourceStore
+from index.sources import SourceStore
 from rag.answer import read_answer
 from rag.cli.options import Bars
 from rag.prompt import read_prompt

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pypdf import PdfReader, PdfWriter
 
-from index.documents.document import Document
+from index.documents import Document
 from index.documents.extract import extract
 from index.errors import ExtractionError
 from tests.parts.commands import Output, run

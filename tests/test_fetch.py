@@ -11,9 +11,9 @@ import pytest
 
 from index.catalog import ArxivLink, Catalog, GithubLink, Listing
 from index.errors import RagError
+from index.sources import Attempt, Source, SourceStore
 from index.sources.fetch import Endpoints, Fetcher, Mirror, Step
 from index.sources.http import Http, RetryPolicy
-from index.sources.store import Attempt, Source, SourceStore
 from tests.parts import SHARED
 from tests.parts.commands import run
 from tests.parts.servers import HTML, PDF, Reply, Request, Server, commits, entry, feed, readme
@@ -168,7 +168,7 @@ import sys
 from pathlib import Path
 from index.catalog import *
 from index.sources.fetch import Fetcher
-from index.sources.store import SourceStore
+from index.sources import SourceStore
 listing = Listing("A work", "related", ArxivLink("", "2404.13784", 1), None, "It does much.")
 fetcher = Fetcher(SourceStore(Path({str(store.folder)!r})), mirror=Path({str(mirror)!r}))
 fetcher.fetch(Catalog.of([listing]))

@@ -27,7 +27,7 @@ from PIL import Image
 from index.documents.extract import cache_document
 from index.passages import sentence_spans
 from index.settings import Settings
-from index.sources.store import SourceStore
+from index.sources import SourceStore
 from rag.answer import Answer, Quote, SourceRecord, Statement
 from rag.pipeline import Pipeline
 from rag.views.drawing import draw, drawn_pages

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from index.documents.document import Document
+from index.documents import Document
 from index.documents.extract import Task, extract, extract_isolated
 from index.errors import ExtractionError
 from tests.parts import ROOT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from index.documents.document import Document, is_complete
+from index.documents import Document, is_complete
 from index.passages import split
 from rag.retrieval import Hit
 from tests.parts.pdfs import LOREM, OTHER, lines, pdf, read, text, wrapped

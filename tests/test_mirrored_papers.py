@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from index.documents.document import Document
+from index.documents import Document
 from index.documents.extract import extract
 from index.errors import ExtractionError
 from tests.parts import SHARED

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.documents.document import Document, Section
+from index.documents import Document, Section
 from index.passages import MAXIMUM, MINIMUM, sentence_spans, split
 
 SENTENCE = "The encoder maps a sentence to a vector of fixed length, which we compare. "

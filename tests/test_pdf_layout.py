@@ -6,7 +6,7 @@ from itertools import zip_longest
 
 import pytest
 
-from index.documents.document import Document, Section
+from index.documents import Document, Section
 from tests.parts.pdfs import LOREM, OTHER, body, lines, pdf, read, text, turned, upright, wrapped
 
 

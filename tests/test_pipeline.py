@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from index.encoder import Encoder
 from index.settings import Settings
-from index.sources.store import source_type_of
+from index.sources import source_type_of
 from rag.answer import Answer
 from rag.answer.verify import Reextraction, verify
 from rag.pipeline import NO_PASSAGES, Pipeline

@@ -22,9 +22,9 @@ from index.cluster import Cluster, SharedHttp, open_cluster
 from index.encoder import Encoder
 from index.errors import ClusterError
 from index.settings import Settings
+from index.sources import Source, SourceStore
 from index.sources.fetch import Endpoints, Fetcher
 from index.sources.http import RetryPolicy
-from index.sources.store import Source, SourceStore
 from rag.cli.options import listings_in
 from rag.prompt import prompt_of
 from tests.parts import ROOT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from index.documents.document import Document
+from index.documents import Document
 from index.documents.extract import extract
 from index.errors import ExtractionError
 

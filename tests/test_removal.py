@@ -19,7 +19,7 @@ from index.documents.extract import cache_document, cached_document, document_pa
 from index.encoder import Encoder
 from index.errors import SegmentError, SourceError
 from index.settings import Settings
-from index.sources.store import SourceStore
+from index.sources import SourceStore
 from index.stores import open_store
 from rag.prompt import works_at
 from tests.parts.commands import invoke

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index.documents.document import Document, Section
+from index.documents import Document, Section
 from index.errors import SegmentError
 from index.files import read_checksummed, write_checksummed
 from index.passages import Passage
-from index.sources.store import Source
+from index.sources import Source
 from index.stores.segments import COMPARED, Segment, SegmentStore, make_segment, segment_name
 from tests.parts.indexed import segment
 

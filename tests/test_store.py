@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from index.errors import SourceError
 from index.files import parts_of, read
-from index.sources.store import (
+from index.sources import (
     PDF_LIMIT,
     README_LIMIT,
     Attempt,

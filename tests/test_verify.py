@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.documents.document import Document, Section
+from index.documents import Document, Section
 from index.errors import AnswerError, SourceError
 from index.passages import split
 from index.settings import Settings
-from index.sources.store import SourceStore
+from index.sources import SourceStore
 from rag.answer import Answer, Quote, SourceRecord, Statement
 from rag.answer.compose import NOTHING_READ, QUOTED_ELSEWHERE
 from rag.answer.verify import Reextraction, Verification, on_sentence_boundaries, verify

@@ -22,14 +22,14 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
-from index.documents.document import Document, Section
+from index.documents import Document, Section
 from index.documents.pdf import extract_pdf, pdf_extractor
 from index.documents.readme import MARKDOWN, RST, extract_markdown, extract_rst
 from index.documents.repair import decoded
 from index.errors import ExtractionError, SegmentError
 from index.files import read_checksummed, write_checksummed
 from index.settings import Settings
-from index.sources.store import Source
+from index.sources import Source
 
 log = logging.getLogger(__name__)
 
@@ -97,11 +97,7 @@ def cached_document(source: Source, settings: Settings) -> Document | None:
 
 
 def extract_isolated(
-    tasks: Iterable[Task],
-    *,
-    workers: int = 2,
-    seconds: float = 120.0,
-    memory_bytes: int = 2 << 30,
+    tasks: Iterable[Task], *, workers: int = 2, seconds: float = 120.0, memory_bytes: int = 2 << 30
 ) -> Iterator[Result]:
     """`extract` in worker processes; see `isolated`."""
     replies = isolated(

@@ -9,7 +9,7 @@ from html import escape
 from html.parser import HTMLParser
 from typing import NamedTuple
 
-from index.documents.document import Document, Section
+from index.documents import Document, Section
 from index.documents.repair import decoded, encodable
 from index.errors import ExtractionError
 

@@ -16,8 +16,8 @@ import arxiv._feed
 
 from index.catalog import ArxivLink
 from index.errors import FetchError
+from index.sources import PDF_LIMIT, Download, pdf_error
 from index.sources.http import HttpClient, HttpError
-from index.sources.store import PDF_LIMIT, Download, pdf_error
 
 _SITE = "arXiv"
 _FEED_LIMIT = 20_000_000

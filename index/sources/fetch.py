@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from index.catalog import ArxivLink, Catalog, FileLink, GithubLink
 from index.errors import FetchError, RagError
 from index.files import exclusive
-from index.sources.store import (
+from index.sources import (
     PDF_LIMIT,
     README_LIMIT,
     Attempt,
@@ -92,7 +92,7 @@ class Fetcher:
         results: dict[str, Source | Attempt] = {}
         papers: list[ArxivLink] = []
         readmes: list[GithubLink] = []
-        for source_id, item in _items(catalog).items():
+        for source_id, item in catalog.sources.items():
             if source := self._store.get(source_id):
                 results[source_id] = source
                 self._progress(source_id, "known")
@@ -232,18 +232,6 @@ class Fetcher:
             step = "fetched" if result.origin.startswith("http") else "read"
         self._progress(source_id, step)
         return result
-
-
-def _items(catalog: Catalog) -> dict[str, ArxivLink | FileLink | GithubLink | str]:
-    """The link or the summary that each source id of the catalog stands for, sorted."""
-    items: dict[str, ArxivLink | FileLink | GithubLink | str] = {}
-    for listing in catalog.listings:
-        for link in (listing.paper, listing.github):
-            if link is not None:
-                items.setdefault(link.source_id, link)
-        if listing.summary is not None and listing.summary_id is not None:
-            items[listing.summary_id] = listing.summary
-    return dict(sorted(items.items()))
 
 
 class MirrorFile(NamedTuple):

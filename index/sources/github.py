@@ -16,8 +16,8 @@ from urllib.parse import quote
 
 from index.catalog import GithubLink
 from index.errors import FetchError
+from index.sources import README_LIMIT, Download, media_type_of, text_error
 from index.sources.http import BusyError, HttpClient, HttpError, Response
-from index.sources.store import README_LIMIT, Download, media_type_of, text_error
 
 log = logging.getLogger(__name__)
 

@@ -22,14 +22,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from index.documents.document import Document
+from index.documents import Document
 from index.encoder import EMBEDDING, Encoder, Vectors, embed
 from index.errors import SegmentError
 from index.files import read_checksummed, write_checksummed
 from index.passages import SPLITTER, Passage
 
 if TYPE_CHECKING:
-    from index.sources.store import Source
+    from index.sources import Source
 
 FORMAT = "segment/4"
 COMPARED = 1_000_000_000

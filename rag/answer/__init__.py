@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from index.catalog import Role
 from index.errors import AnswerError
-from index.sources.store import SourceType
+from index.sources import SourceType
 from rag.writers import WriterRecord
 
 if TYPE_CHECKING:

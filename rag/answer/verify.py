@@ -14,12 +14,12 @@ from itertools import chain
 from typing import Literal
 
 from index.catalog import Listing
-from index.documents.document import Document, is_complete
+from index.documents import Document, is_complete
 from index.documents.extract import Task, extract_isolated
 from index.errors import ExtractionError, PromptError, RagError, SourceError
 from index.passages import MAXIMUM, sentence_spans
 from index.settings import Settings
-from index.sources.store import SourceStore, source_type_of
+from index.sources import SourceStore, source_type_of
 from rag.answer import Answer, Quote, SourceRecord, Statement
 from rag.answer.compose import FIXED, NO_RELEVANCE, NOTHING_READ, QUOTED_ELSEWHERE
 from rag.plaintext import addresses_in

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from index.catalog import Listing
-from index.sources.store import SourceStore, source_type_of
+from index.sources import SourceStore, source_type_of
 from rag.cli.options import DATA_DIR, DataDir, Works, listings_in, settings
 from rag.plaintext import plain
 

@@ -12,7 +12,7 @@ import typer
 
 from index.catalog import Catalog, Listing
 from index.settings import Settings
-from index.sources.store import SourceStore
+from index.sources import SourceStore
 from rag.cli.options import Bars, OpenSettings, listings_in, settings, with_options_of
 from rag.plaintext import plain
 

@@ -17,10 +17,10 @@ from typing import Literal, get_args
 
 from index.build import Notify, silent
 from index.catalog import Listing
-from index.documents.document import Document
+from index.documents import Document
 from index.errors import AnswerError, PromptError, RagError
 from index.passages import Passage, split
-from index.sources.store import SourceType
+from index.sources import SourceType
 from rag.answer import Answer, Quote, Reference, read_answers_in
 from rag.answer.compose import FIXED, NO_RELEVANCE, NOTHING_READ
 from rag.answer.verify import DocumentOf, Verification, verify

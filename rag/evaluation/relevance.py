@@ -24,12 +24,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from index.build import passages_to_embed
 from index.catalog import Role
-from index.documents.document import Document, Section
+from index.documents import Document, Section
 from index.documents.extract import extract
 from index.encoder import Encoder, embed
 from index.errors import DatasetError, RagError
 from index.passages import Passage
-from index.sources.store import source_type_of
+from index.sources import source_type_of
 from index.stores.segments import Segment, make_segment
 from rag.answer import Answer
 from rag.evaluation import first_error, read_json_lines

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from index.build import Notify, passages_to_embed, silent
-from index.documents.document import Document, Section
+from index.documents import Document, Section
 from index.encoder import Encoder, embed
 from index.errors import DatasetError
 from index.passages import split

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from index.build import Notify, silent
-from index.documents.document import Document
+from index.documents import Document
 from index.errors import DatasetError
 from index.passages import split
 from rag.evaluation import read_json_lines, statistics

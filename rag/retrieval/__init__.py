@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal, get_args
 
-from index.documents.document import pages_of
+from index.documents import pages_of
 from index.passages import Passage
-from index.sources.store import SourceType
+from index.sources import SourceType
 from rag.prompt import Prompt
 
 Facet = Literal["task", "input", "model", "output"]

@@ -26,7 +26,7 @@ from index.errors import EncoderError, LinkError, SegmentError, SourceError
 from index.links import parse_github_link, parse_paper_link
 from index.passages import Passage
 from index.settings import Settings
-from index.sources.store import Source, SourceStore, source_type_of
+from index.sources import Source, SourceStore, source_type_of
 from index.stores import open_store
 from index.stores.segments import Segment
 from index.weights import device_of, locate, open_model

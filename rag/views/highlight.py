@@ -14,11 +14,11 @@ from itertools import groupby
 from operator import itemgetter
 
 from index.build import Notify, silent
-from index.documents.document import Document
+from index.documents import Document
 from index.documents.extract import cached_document, isolated
 from index.errors import ExtractionError, SourceError
 from index.settings import Settings
-from index.sources.store import SourceStore
+from index.sources import SourceStore
 from rag.answer import Answer, Quote, SourceRecord
 from rag.answer.verify import Reextraction
 from rag.retrieval import Span

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from index.catalog import FileLink, Role
 from index.errors import LinkError
 from index.links import parse_paper_link
-from index.sources.store import SourceType
+from index.sources import SourceType
 from rag.answer import Answer, Quote, Reference, SourceRecord, Statement
 from rag.answer.compose import FIXED, NO_RELEVANCE, OTHER_LANGUAGE
 from rag.plaintext import escape, plain

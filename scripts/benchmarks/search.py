@@ -27,7 +27,7 @@ from index.errors import RagError
 from index.files import append
 from index.passages import split
 from index.settings import Settings
-from index.sources.store import Attempt, Source, SourceStore
+from index.sources import Attempt, Source, SourceStore
 from index.stores import open_store
 from index.stores.segments import Segment
 from rag.cli.options import say

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Mapping
 from functools import cache
 
-from index.documents.document import Document
+from index.documents import Document
 from index.documents.extract import extract_isolated
 from tests.attacks import Tally, Target
 from tests.parts.hiding import HIDDEN, hiding

@@ -9,11 +9,11 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from index.documents.document import Document
+from index.documents import Document
 from index.encoder import LazyEncoder
 from index.errors import PromptError, RagError
 from index.settings import Settings
-from index.sources.store import SourceStore
+from index.sources import SourceStore
 from rag.answer import Answer, SourceRecord, read_answer
 from rag.answer.verify import DocumentOf, Reextraction, verify
 from rag.pipeline import Pipeline, reproduce

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 from index.catalog import Catalog
 from index.errors import RagError
+from index.sources import Source, SourceStore
 from index.sources.fetch import Endpoints, Fetcher
 from index.sources.http import Http, RetryPolicy
-from index.sources.store import Source, SourceStore
 from rag.prompt import Prompt
 from tests.attacks import Tally, Target
 from tests.parts.servers import HTML, PDF, Reply, Server, commits, entry, feed, readme

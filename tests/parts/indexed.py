@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from index.build import current_segment_name
-from index.documents.document import Document, Section
+from index.documents import Document, Section
 from index.documents.extract import extractor_of
 from index.encoder import Encoder, embed
 from index.passages import Passage
 from index.settings import Settings
-from index.sources.store import Source, SourceStore
+from index.sources import Source, SourceStore
 from index.stores.segments import Segment, SegmentStore, make_segment
 from rag.retrieval.scoring import HEADING_WEIGHT, K1, NEIGHBOURS, B, terms
 from tests.parts.tiny_encoders import WordEncoder

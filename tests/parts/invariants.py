@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from index.documents.document import Document
+from index.documents import Document
 
 
 def assert_invariants(document: Document, pages: int = 0) -> None:

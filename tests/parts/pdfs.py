@@ -8,7 +8,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 
-from index.documents.document import Document
+from index.documents import Document
 from index.documents.extract import extract
 
 LOREM = (

@@ -18,9 +18,9 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from index.documents.document import Document, Section
+from index.documents import Document, Section
 from index.passages import split
-from index.sources.store import SourceType
+from index.sources import SourceType
 from rag.answer import Answer
 from rag.answer.compose import compose
 from rag.answer.verify import verify

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
-from index.documents.document import Document, Section, TextLine
+from index.documents import Document, Section, TextLine
 from index.documents.pdf.content import DEPTH, HEIGHT
 from index.documents.pdf.layout import (
     ABSTRACT,

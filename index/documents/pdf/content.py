@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from index.documents.document import Box
+from index.documents import Box
 
 Matrix = tuple[float, float, float, float, float, float]
 
@@ -300,12 +300,7 @@ class Interpreter:
         self.tm = times((1, 0, 0, 1, advance, 0), self.tm)
 
     def _emit(
-        self,
-        parts: list[tuple[float, Shown]],
-        start: float,
-        end: float,
-        matrix: Matrix,
-        font: str,
+        self, parts: list[tuple[float, Shown]], start: float, end: float, matrix: Matrix, font: str
     ) -> None:
         if not parts:
             return

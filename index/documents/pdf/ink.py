@@ -186,9 +186,7 @@ def _inked(
 
 
 def _crowded(
-    words: Sequence[Run],
-    sides: Sequence[npt.NDArray[np.int_]],
-    shape: tuple[int, int],
+    words: Sequence[Run], sides: Sequence[npt.NDArray[np.int_]], shape: tuple[int, int]
 ) -> list[int]:
     """The numbers of the words all along which others stand: there, ink is no proof that they are
     seen. `sides` are their edges in the pixels of a picture of this shape. On a letter by itself

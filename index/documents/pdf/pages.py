@@ -10,10 +10,10 @@ from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
-from index.documents.document import Box
+from index.documents import Box
 from index.documents.pdf.content import TEXTUAL, Face, Interpreter, Matrix, Run
 from index.errors import ExtractionError
-from index.sources.store import pdf_error
+from index.sources import pdf_error
 
 log = logging.getLogger(__name__)
 

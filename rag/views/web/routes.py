@@ -25,7 +25,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from index.errors import AnswerError, LinkError, PromptError, RagError
-from index.sources.store import PDF_LIMIT
+from index.sources import PDF_LIMIT
 from rag.parsing import MAX_SIZE, decode
 from rag.plaintext import plain, visible
 from rag.prompt import Prompt, parse_prompt

@@ -20,7 +20,7 @@ from index.errors import AnswerError
 from index.files import parts_of, sweep, write_atomically
 from index.links import store_file
 from index.settings import Settings
-from index.sources.store import SourceStore
+from index.sources import SourceStore
 from rag.answer import Answer, read_answer
 from rag.answer.verify import Reextraction, Verification, verify
 from rag.support import SupportChecker
