@@ -32,7 +32,7 @@ from index.sources.fetch import Fetcher, Step
 from index.stores import open_store
 from index.stores.segments import (
     Segment,
-    UnfinishedVectors,
+    embed_in_parts,
     make_segment,
     segment_name,
     sweep_vectors,
@@ -192,9 +192,10 @@ def _segments(
         passages, much = passages_to_embed(document, encoder)
         if much:
             shorten(name, much)
-        parts = UnfinishedVectors(settings.index / "unfinished", name, encoder)
-        yield name, make_segment(name, document, passages, *parts.embed(passages))
-        parts.delete()
+        unfinished = settings.index / "unfinished"
+        vectors = embed_in_parts(unfinished, name, encoder, passages)
+        yield name, make_segment(name, document, passages, *vectors)
+        sweep_vectors(unfinished, {name})
 
 
 def passages_to_embed(document: Document, encoder: Encoder) -> tuple[tuple[Passage, ...], str]:

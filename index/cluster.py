@@ -29,7 +29,7 @@ from index.settings import Settings
 from index.sources import Source, SourceStore
 from index.sources.fetch import Endpoints
 from index.sources.http import Http, HttpError, Response, RetryPolicy
-from index.stores.segments import Segment, UnfinishedVectors, make_segment, segment_name
+from index.stores.segments import Segment, embed_in_parts, make_segment, segment_name
 from index.weights import MODEL_FILES
 
 log = logging.getLogger(__name__)
@@ -238,7 +238,7 @@ def embed(
         )
     with _warnings() as more, TemporaryDirectory() as folder:
         passages, much = passages_to_embed(document, encoder)
-        vectors = UnfinishedVectors(Path(folder), name, encoder).embed(passages)
+        vectors = embed_in_parts(Path(folder), name, encoder, passages)
         segment = make_segment(name, document, passages, *vectors)
     return document, segment, much, warnings + more
 

@@ -1,11 +1,14 @@
-"""A segment comes back as it was saved, or its damage is named."""
+"""A segment comes back as it was saved, or its damage is named; what was embedded of a long source
+when the process was killed is not embedded anew."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +17,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from index.documents import Document, Section
+from index.encoder import Vectors
 from index.errors import SegmentError
 from index.files import read_checksummed, write_checksummed
 from index.passages import Passage
 from index.sources import Source
-from index.stores.segments import COMPARED, Segment, SegmentStore, make_segment, segment_name
+from index.stores.segments import (
+    COMPARED,
+    PART,
+    Segment,
+    SegmentStore,
+    embed_in_parts,
+    make_segment,
+    segment_name,
+    sweep_vectors,
+)
 from tests.parts.indexed import segment
+from tests.parts.tiny_encoders import WordEncoder
 
 SOURCE = Source("arxiv:2401.00001", "application/pdf", "0" * 64, 1, "mirror:x", "v1")
 
@@ -37,6 +51,11 @@ DOCUMENTS = st.builds(Document, WORDS, st.text(max_size=20), PAGES, st.just(()),
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> SegmentStore:
     return SegmentStore(tmp_path_factory.mktemp("segments"))
+
+
+def verify(store: SegmentStore, name: str) -> None:
+    for _, error in store.verify_all([name]):
+        raise error
 
 
 @st.composite
@@ -71,7 +90,7 @@ def test_any_damage_is_named(store: SegmentStore, segment: Segment, data: st.Dat
     content = bytearray(path.read_bytes())
     content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     path.write_bytes(content)
-    for look in (store.load, store.verify):
+    for look in (store.load, partial(verify, store)):
         with pytest.raises(SegmentError, match=r"name\.segment is damaged"):
             look("name")
 
@@ -84,18 +103,18 @@ def test_a_segment_is_compared_once_after_every_write_and_at_every_load(tmp_path
         if copy:
             path.write_bytes(path.read_bytes())
         assert (path.stat().st_mtime_ns == COMPARED) is not copy
-        store.verify("name")
+        verify(store, "name")
         assert path.stat().st_mtime_ns == COMPARED
         path.write_bytes(path.read_bytes()[:-1])
         with pytest.raises(SegmentError, match="damaged"):
-            store.verify("name")
+            verify(store, "name")
         os.utime(path, ns=(COMPARED, COMPARED))
-        store.verify("name")  # not read: a disk that forgets is found by whoever reads it
+        verify(store, "name")  # not read: a disk that forgets is found by whoever reads it
         with pytest.raises(SegmentError, match="damaged"):
             store.load("name")
     path.unlink()
     with pytest.raises(SegmentError, match="does not exist"):
-        store.verify("name")
+        verify(store, "name")
 
 
 def test_vectors_that_do_not_belong_to_the_passages_are_refused() -> None:
@@ -108,7 +127,7 @@ def test_vectors_that_do_not_belong_to_the_passages_are_refused() -> None:
 
 def test_a_missing_segment_is_named_with_what_to_do(tmp_path: Path) -> None:
     store = SegmentStore(tmp_path)
-    for look in (store.load, store.verify):
+    for look in (store.load, partial(verify, store)):
         with pytest.raises(SegmentError, match=r"absent\.segment does not exist.*rag index"):
             look("absent")
 
@@ -163,3 +182,46 @@ def test_a_segment_holds_no_pickle(tmp_path: Path) -> None:
     assert json.loads(header)["format"] == "segment/4"
     assert json.loads(passage)[0][2] == "one"
     assert index.startswith(b"IxFI")  # FAISS's own mark of a flat inner-product index
+
+
+class Counting(WordEncoder):
+    """Counts what it encodes, and is killed when told to."""
+
+    def __init__(self, most: int = 1 << 30) -> None:
+        super().__init__()
+        self.most, self.count = most, 0
+
+    def encode_passages(self, texts: Sequence[str]) -> Vectors:
+        self.count += len(texts)
+        if self.count > self.most:
+            raise KeyboardInterrupt
+        return super().encode_passages(texts)
+
+
+SENTENCES = [
+    Passage(10 * n, 10 * n + 5, f"w{n:04}", sentences=((10 * n, 10 * n + 5),))
+    for n in range(3 * PART + 7)
+]
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_what_is_done_is_not_done_again(tmp_path: Path, damaged: bool) -> None:
+    whole = embed_in_parts(tmp_path / "a", "name", Counting(), SENTENCES)
+    with pytest.raises(KeyboardInterrupt):
+        embed_in_parts(tmp_path / "b", "name", Counting(2 * PART), SENTENCES)
+    files = sorted((tmp_path / "b").glob("*.vectors"))
+    assert len(files) == 2
+    if damaged:
+        files[0].write_bytes(files[0].read_bytes()[:-1] + b"?")
+    encoder = Counting()
+    again = embed_in_parts(tmp_path / "b", "name", encoder, SENTENCES)
+    for ours, undisturbed in zip(again, whole, strict=True):
+        assert np.array_equal(ours, undisturbed)
+    assert encoder.count == len(SENTENCES) - (1 if damaged else 2) * PART
+    sweep_vectors(tmp_path / "b", {"name"})
+    assert not list((tmp_path / "b").glob("*.vectors"))
+
+
+def test_a_short_source_writes_nothing(tmp_path: Path) -> None:
+    embed_in_parts(tmp_path / "a", "name", WordEncoder(), SENTENCES[:PART])
+    assert not (tmp_path / "a").exists()

@@ -120,16 +120,6 @@ class SegmentStore:
                 f"{self.path(name)} is not a segment of format {FORMAT} ({error}). Run `rag index`."
             ) from error
 
-    def verify(self, name: str) -> None:
-        """Compare the checksum of the segment's file, unless nothing was written into it since that
-        was done. Raises SegmentError where it is absent or damaged."""
-        with contextlib.suppress(FileNotFoundError):
-            state = os.stat(f"{self.folder}/{name}.segment")  # noqa: PTH116 (see `known`)
-            if state.st_mtime_ns == COMPARED:
-                return
-        self._content(name)
-        _date(self.path(name))
-
     def known(self, names: Collection[str]) -> frozenset[str]:
         """See Store. Whole or not."""
         # A Path takes longer to make than the system to look, and builds list ten thousand works.
@@ -151,12 +141,19 @@ class SegmentStore:
         return frozenset(names)
 
     def verify_all(self, names: Collection[str]) -> Iterator[tuple[str, SegmentError]]:
-        """See Store. Each file is compared with its checksum, as `verify` does."""
+        """See Store. Each file is compared with its checksum, unless nothing was written into it
+        since that was done."""
         for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                state = os.stat(f"{self.folder}/{name}.segment")  # noqa: PTH116 (see `known`)
+                if state.st_mtime_ns == COMPARED:
+                    continue
             try:
-                self.verify(name)
+                self._content(name)
             except SegmentError as error:
                 yield name, error
+            else:
+                _date(self.path(name))
 
     def _content(self, name: str) -> bytes:
         path = self.path(name)
@@ -246,42 +243,36 @@ def _sentence_count(passages: Iterable[Passage]) -> int:
     return sum(len(passage.sentences) for passage in passages)
 
 
-class UnfinishedVectors:
-    """`name` is that of the segment they are for: whatever would change a vector changes it."""
+def embed_in_parts(
+    folder: Path, name: str, encoder: Encoder, passages: Sequence[Passage]
+) -> tuple[Vectors, Vectors]:
+    """As `index.encoder.embed`; the vectors of a long source are written down in `folder` part by
+    part, so that a kill loses one part. `name` is that of the segment they are for: whatever would
+    change a vector changes it."""
+    groups = list(_groups(passages))
+    if len(groups) < 2:
+        return embed(encoder, passages)
+    pairs = [
+        _part(folder / f"{name}-{number}.vectors", encoder, group)
+        for number, group in enumerate(groups)
+    ]
+    vectors, sentences = zip(*pairs, strict=True)
+    return np.concatenate(vectors), np.concatenate(sentences)
 
-    def __init__(self, folder: Path, name: str, encoder: Encoder) -> None:
-        self.folder = folder
-        self.name = name
-        self.encoder = encoder
 
-    def embed(self, passages: Sequence[Passage]) -> tuple[Vectors, Vectors]:
-        """As `index.encoder.embed`. A source of one part writes nothing."""
-        groups = list(_groups(passages))
-        if len(groups) < 2:
-            return embed(self.encoder, passages)
-        pairs = [self._part(number, group) for number, group in enumerate(groups)]
-        vectors, sentences = zip(*pairs, strict=True)
-        return np.concatenate(vectors), np.concatenate(sentences)
-
-    def delete(self) -> None:
-        """Once the segment is saved."""
-        for path in self.folder.glob(f"{self.name}-*"):
-            path.unlink(missing_ok=True)
-
-    def _part(self, number: int, group: Sequence[Passage]) -> tuple[Vectors, Vectors]:
-        path = self.folder / f"{self.name}-{number}.vectors"
-        rows = len(group) + sum(len(passage.sentences) for passage in group)
-        with contextlib.suppress(FileNotFoundError, SegmentError, ValueError):
-            both = np.frombuffer(read_checksummed(path), np.float32)
-            both = both.reshape(rows, self.encoder.dimension)
-            return both[: len(group)], both[len(group) :]
-        vectors, sentences = embed(self.encoder, group)
-        write_checksummed(path, np.concatenate([vectors, sentences]).astype("f4").tobytes())
-        return vectors, sentences
+def _part(path: Path, encoder: Encoder, group: Sequence[Passage]) -> tuple[Vectors, Vectors]:
+    rows = len(group) + _sentence_count(group)
+    with contextlib.suppress(FileNotFoundError, SegmentError, ValueError):
+        both = np.frombuffer(read_checksummed(path), np.float32)
+        both = both.reshape(rows, encoder.dimension)
+        return both[: len(group)], both[len(group) :]
+    vectors, sentences = embed(encoder, group)
+    write_checksummed(path, np.concatenate([vectors, sentences]).astype("f4").tobytes())
+    return vectors, sentences
 
 
 def sweep_vectors(folder: Path, segments: Collection[str]) -> None:
-    """Remove the parts of these segments, which a kill left between `save` and `delete`."""
+    """Remove the parts of these segments, once they are saved."""
     for path in folder.glob("*.vectors"):
         if path.name.partition("-")[0] in segments:
             path.unlink(missing_ok=True)
