@@ -123,8 +123,9 @@ class Catalog:
         """The link, or the text of the summary, that each source id stands for, sorted."""
         sources: dict[str, ArxivLink | FileLink | GithubLink | str] = {}
         for listing in self.listings:
-            for link in filter(None, (listing.paper, listing.github)):
-                sources.setdefault(link.source_id, link)
+            for link in (listing.paper, listing.github):
+                if link is not None:
+                    sources.setdefault(link.source_id, link)
             if listing.summary is not None and listing.summary_id is not None:
                 sources[listing.summary_id] = listing.summary
         return dict(sorted(sources.items()))

@@ -23,7 +23,8 @@ from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
 from index.documents import Document, Section
-from index.documents.pdf import extract_pdf, pdf_extractor
+from index.documents.pdf import extract_pdf
+from index.documents.pdf.pages import pdf_extractor
 from index.documents.readme import MARKDOWN, RST, extract_markdown, extract_rst
 from index.documents.repair import decoded
 from index.errors import ExtractionError, SegmentError
