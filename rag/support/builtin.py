@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from index.encoder import LazyEncoder, TokenStates
-from index.weights import device_of
 from index.settings import Settings
+from index.weights import device_of
 from rag.retrieval.scoring import terms
 from rag.support import Finding, Pair, Support, SupportChecker
 from rag.support.entailment import EntailmentReader, windows

@@ -13,10 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from index.weights import open_model
 from index.encoder import batches, run_groups
-from index.weights import device_of, dtype_on, threads_on
 from index.errors import EncoderError
+from index.weights import device_of, dtype_on, open_model, threads_on
 from rag.retrieval.scoring import terms
 from rag.support import Pair, sentences
 

@@ -10,10 +10,8 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from index.weights import open_model
-from index.weights import device_of
 from index.errors import EncoderError
-from index.weights import locate
+from index.weights import device_of, locate, open_model
 from rag.support import Pair, Support, SupportChecker, sentences
 from rag.support.findings import Comparison, findings
 
