@@ -69,6 +69,8 @@ def test_unscored_claims_are_counted_apart_and_are_neither_right_nor_wrong() -> 
     assert report.parts[1].auroc.value is None
     assert "| three | scripted | 3 (2) | 2 | 0.50 | 1.000" in render_markdown([report])
     assert json.loads(render_json([report]))["labels"][0]["parts"][1]["auroc"]["value"] is None
+    nothing = evaluate_labels(checker, [], data="none")
+    assert (nothing.auroc.value, nothing.supported_share) == (None, None)
 
 
 def test_calibration_by_hand() -> None:
@@ -79,22 +81,11 @@ def test_calibration_by_hand() -> None:
     assert calibration_error(()) is None
 
 
-def test_nothing_to_measure_is_a_report_without_figures() -> None:
-    report = evaluate_labels(Scripted({}), [], data="none")
-    assert report.auroc.value is None
-    assert json.loads(render_json([report]))["labels"][0]["supported_share"] is None
-
-
-@pytest.mark.parametrize(
-    "line",
-    ["{", "[]", '{"claim": "x"}', '{"claim": "x", "evidence": "y", "supported": true}',
-     '{"claim": "x", "evidence": ["y"], "supported": "yes"}', '{"claim": 1, "evidence": [], '
-     '"supported": true}'],
-)  # fmt: skip
-def test_a_bad_line_is_named(tmp_path: Path, line: str) -> None:
-    good = '{"claim": "x", "evidence": ["y"], "supported": true}'
+@pytest.mark.parametrize(("good", "bad"), [('["y"]', '"y"'), ("true", '"yes"'), ('"x"', "1")])
+def test_a_bad_line_is_named(tmp_path: Path, good: str, bad: str) -> None:
+    line = '{"claim": "x", "evidence": ["y"], "supported": true}'
     path = tmp_path / "labels.jsonl"
-    path.write_text(f"{good}\n\n{line}\n")
+    path.write_text(f"{line}\n\n{line.replace(good, bad)}\n")
     with pytest.raises(DatasetError, match=r"labels\.jsonl:3: .*expected a labelled claim"):
         read_labelled_claims(path)
     with pytest.raises(DatasetError, match="cannot be read"):
@@ -136,12 +127,9 @@ def test_every_kind_is_made_and_only_perturbed_statements_change_what_is_said() 
         assert all(piece in WORKS[case.work] for piece in case.evidence)
     assert cases == perturbation_set(WORKS, per_kind=4)
     assert cases != perturbation_set(WORKS, per_kind=4, seed=1)
-
-
-def test_one_work_has_no_sentence_of_another() -> None:
-    cases = perturbation_set({"one": WORKS["one"]}, per_kind=4)
-    assert cases
-    assert not [case for case in cases if case.kind == "another work"]
+    alone = {case.kind for case in perturbation_set({"one": WORKS["one"]}, per_kind=4)}
+    assert "number" in alone
+    assert "another work" not in alone
     assert perturbation_set({}, per_kind=4) == ()
 
 
