@@ -39,9 +39,8 @@ def addresses_in(text: str) -> list[str]:
 
 def without_addresses(text: str) -> str:
     """`text` as `plain` gives it, with an ellipsis for every address."""
-    if not addresses_in(text):
-        return plain(text)
-    return _ADDRESS.sub("…", plain(unicodedata.normalize("NFKC", text)))
+    shown, count = _ADDRESS.subn("…", plain(unicodedata.normalize("NFKC", text)))
+    return shown if count else plain(text)
 
 
 def escape(text: str) -> str:

@@ -254,11 +254,10 @@ def search_data_dir(
     (ranking,) = rank(segments(), [query], vectors)
     if len(damaged) == len(names):
         raise damaged[0]
-    name_of = {source_id: name for name, source_id in names.items()}
     wanted = max(count, DEPTH) if reranker else count
     best = {ranking.places[row][0] for row in order(ranking.scores)[:wanted]}
     passages: dict[str, Sequence[Passage]] = {}
-    for name, found in store.load_all([name_of[source_id] for source_id in best]):
+    for name, found in store.load_all([name for name in names if names[name] in best]):
         if isinstance(found, SegmentError):
             raise found
         passages[names[name]] = found.passages
