@@ -110,15 +110,9 @@ class Prompt:
         """Hash of `text` in UTF-8."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
-    @property
-    def recommended(self) -> tuple[Listing, ...]:
-        """The recommended models, in document order."""
-        return tuple(item for item in self.listings if item.role == "recommended")
-
-    @property
-    def related(self) -> tuple[Listing, ...]:
-        """The related papers, in document order."""
-        return tuple(item for item in self.listings if item.role == "related")
+    def listed_as(self, role: Role) -> tuple[Listing, ...]:
+        """The works of one role, in document order."""
+        return tuple(item for item in self.listings if item.role == role)
 
     @property
     def catalog(self) -> Catalog:

@@ -76,8 +76,8 @@ def test_there_are_five_in_the_canonical_form(prompts: list[Prompt]) -> None:
     for prompt in prompts:
         assert render_prompt(prompt) == prompt.text
         assert len(prompt.requests) == 3
-        assert len(prompt.recommended) in (1, 2)
-        assert len(prompt.related) in (2, 3, 4)
+        assert len(prompt.listed_as("recommended")) in (1, 2)
+        assert len(prompt.listed_as("related")) in (2, 3, 4)
 
 
 def test_together_they_list_every_work_with_exactly_its_links_and_one_summary(

@@ -79,8 +79,8 @@ def test_a_document_is_read_into_question_requests_and_listings() -> None:
     prompt = parse_prompt(DOCUMENT)
     assert prompt.question == "How does it do that?"
     assert prompt.requests == ("What task the user is trying to perform.", "How it works.")
-    assert [x.name for x in prompt.recommended] == ["First model", "Second model"]
-    assert [x.name for x in prompt.related] == ["A paper"]
+    assert [x.name for x in prompt.listed_as("recommended")] == ["First model", "Second model"]
+    assert [x.name for x in prompt.listed_as("related")] == ["A paper"]
     first, second, paper = prompt.listings
     assert (first.paper, second.paper, second.github, second.summary) == (None, None, None, None)
     assert first.source_ids == ("github:o/first",)
@@ -113,7 +113,7 @@ def test_the_shared_prompts_are_read_and_written_back_byte_for_byte(
 ) -> None:
     path = SHARED / f"prompts/{name}.txt"
     prompt = read_prompt(path)
-    assert (len(prompt.recommended), len(prompt.related)) == works
+    assert (len(prompt.listed_as("recommended")), len(prompt.listed_as("related"))) == works
     assert prompt.requests == REQUESTS
     assert prompt.question[0] in "IMT"
     assert prompt.question[-1] == "?"
@@ -216,15 +216,15 @@ RELATED = ["", f"{HEADING}\n", f"{HEADING}\nNone\n", f"{HEADING} None\n"]
 @pytest.mark.parametrize("related", RELATED)
 def test_there_may_be_no_related_papers(related: str) -> None:
     prompt = parse_prompt(f"{PREAMBLE}### Recommended AI Models:\nModel: A\n{related}\nAnswer:")
-    assert [x.name for x in prompt.recommended] == ["A"]
-    assert prompt.related == ()
+    assert [x.name for x in prompt.listed_as("recommended")] == ["A"]
+    assert prompt.listed_as("related") == ()
 
 
 @pytest.mark.parametrize("heading", ["", "### Recommended AI Models:\n\n"])
 def test_there_may_be_no_recommended_model(heading: str) -> None:
     prompt = parse_prompt(f"{PREAMBLE}{heading}### Related Papers:\nModel: A\n")
-    assert prompt.recommended == ()
-    assert [x.name for x in prompt.related] == ["A"]
+    assert prompt.listed_as("recommended") == ()
+    assert [x.name for x in prompt.listed_as("related")] == ["A"]
 
 
 def test_works_that_share_a_name_are_kept_apart_and_equal_blocks_are_one() -> None:
@@ -385,7 +385,7 @@ def test_a_prompt_is_built_from_mappings_or_listings() -> None:
         ("C", "related"),
     ]
     assert prompt.requests == REQUESTS
-    assert prompt.related[0].summary == "Says\nthis."
+    assert prompt.listed_as("related")[0].summary == "Says\nthis."
     assert parse_prompt(prompt.text) == prompt
     assert render_prompt(prompt) == prompt.text
 
@@ -457,7 +457,10 @@ def test_what_can_be_built_is_read_back_as_it_was_given(
         return
     assert parse_prompt(render_prompt(prompt)) == prompt
     assert len(prompt.requests) == len(requests)
-    for listed, works_given in ((prompt.recommended, recommended), (prompt.related, related)):
+    for listed, works_given in (
+        (prompt.listed_as("recommended"), recommended),
+        (prompt.listed_as("related"), related),
+    ):
         assert {x.name for x in listed} == {(work["model"] or "").strip() for work in works_given}
 
 

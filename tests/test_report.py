@@ -30,6 +30,7 @@ from rag.evaluation.citations import from_marked_text, read_external
 from rag.evaluation.report import LINES, Report, compare, evaluate, plot_reports, read_report
 from rag.evaluation.support import COLUMNS, draw, read_labels, write_sheet
 from rag.pipeline import Pipeline
+from rag.prompt import prompt_of
 from rag.support.builtin import BuiltinChecker
 from rag.writers import NOT_SAID
 from tests.parts.works import PROMPTS, PlainWriter, prompt, write, write_prompts
@@ -241,6 +242,9 @@ def test_questions_get_works_that_their_prompt_does_not_list(
     alike = [prompt("colour", ["Lantern"]), prompt("remove", ["Tide"], [])]
     assert mismatched_prompts(alike) == [None, None]
     assert mismatched_prompts([PROMPTS["move"]]) == [None]
+    links = [prompt_of(f"How {n}?", [f"2401.0000{n}"]) for n in (1, 2)]
+    asked = mismatched_prompts(links)
+    assert [item and item.listings for item in asked] == [links[1].listings, links[0].listings]
 
     own, mismatched = try_writer(replace(pipeline, writer=PlainWriter()), PROMPTS)
     assert own.keys() == PROMPTS.keys()

@@ -26,6 +26,7 @@ from rag.answer.compose import FIXED, NO_RELEVANCE, NOTHING_READ
 from rag.answer.verify import DocumentOf, Verification, verify
 from rag.evaluation.citations import Citation, Claim, EvaluatedAnswer, read_external
 from rag.evaluation.statistics import Declared, Measure, Score, measures_of
+from rag.parsing import HEADINGS
 from rag.pipeline import Pipeline
 from rag.prompt import Prompt, parse_prompt, works_of
 from rag.support import premise
@@ -311,7 +312,7 @@ def mismatched_prompts(prompts: Sequence[Prompt]) -> list[Prompt | None]:
         others = [*prompts[at + 1 :], *prompts[:at]]
         other = next((one for one in others if not own & set(one.catalog.source_ids)), None)
         if other is not None:
-            works = {"recommended": other.recommended, "related": other.related}
+            works = {role: other.listed_as(role) for role in HEADINGS}
             other = Prompt.build(prompt.question, requests=prompt.requests, **works)
         mismatched.append(other)
     return mismatched
