@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from rag.prompt import Prompt, parse_prompt, read_prompt
     from rag.views.html import to_html
     from rag.views.markdown import to_markdown
-    from rag.views.notebook import ask, look
+    from rag.views.notebook import ask
+    from rag.views.notebook.tables import look
     from rag.writers.choice import WriterChoice, open_writer
 
 __all__ = [
@@ -56,7 +57,8 @@ _MODULES = {
     "rag.prompt": "Prompt parse_prompt read_prompt",
     "rag.views.html": "to_html",
     "rag.views.markdown": "to_markdown",
-    "rag.views.notebook": "ask look",
+    "rag.views.notebook": "ask",
+    "rag.views.notebook.tables": "look",
     "rag.writers.choice": "WriterChoice open_writer",
 }
 

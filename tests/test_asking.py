@@ -25,8 +25,8 @@ from rag.prompt import Prompt, parse_prompt, prompt_of, read_prompt, render_prom
 from rag.views.highlight import pictures_of
 from rag.views.html import to_html
 from rag.views.markdown import to_markdown
-from rag.views.notebook import ask, look
-from rag.views.notebook.session import SettingsOptions
+from rag.views.notebook import SettingsOptions, ask
+from rag.views.notebook.tables import look
 from tests.parts import SHARED
 from tests.parts.commands import invoke
 from tests.parts.pdfs import pdf, text

@@ -15,8 +15,7 @@ from rag.plaintext import plain
 from rag.retrieval import Span
 from rag.views.highlight import Highlight, PageImage, Pictures, Rectangle
 from rag.views.html import LEAST, crop_of, to_fragment, to_html
-from rag.views.markdown import ROLES, is_link, numbers_of, place, work_of
-from rag.views.warnings import SupportWarning
+from rag.views.markdown import ROLES, SupportWarning, is_link, numbers_of, place, work_of
 from tests.parts.answers import EMPTY, fill, warn_of_all
 from tests.parts.drawn import HEIGHT, WIDTH, drawn, png
 from tests.parts.hostile import HOSTILE_HTML, WILD

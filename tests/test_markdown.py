@@ -18,6 +18,7 @@ from rag.plaintext import escape, plain
 from rag.views.html import to_html
 from rag.views.markdown import (
     SPEAKERS,
+    SupportWarning,
     how_written,
     numbers_of,
     paper_of,
@@ -27,7 +28,6 @@ from rag.views.markdown import (
     what_was_read,
     work_of,
 )
-from rag.views.warnings import SupportWarning
 from rag.writers import NOT_SAID, WriterEvent, WriterRecord
 from tests.parts.answers import fill
 from tests.parts.hostile import HOSTILE, WILD

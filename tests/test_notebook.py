@@ -19,18 +19,9 @@ from nbconvert import HTMLExporter
 from index.errors import AnswerError, PromptError, RagError
 from index.settings import Settings
 from rag.answer import Answer, read_answer
-from rag.views.notebook import (
-    Library,
-    ShownAnswer,
-    ask,
-    look,
-    open_pipeline,
-    settings_here,
-    show,
-)
-from rag.views.notebook.display import Marked, table
-from rag.views.notebook.library import term_spans
-from rag.views.notebook.session import SettingsOptions
+from rag.views.notebook import SettingsOptions, ask, open_pipeline, settings_here, show
+from rag.views.notebook.display import ShownAnswer
+from rag.views.notebook.tables import Library, Marked, Table, look, term_spans
 from tests.parts.browser import chromium
 from tests.parts.markup import parsed
 from tests.parts.works import LISTED, PROMPTS, QUESTIONS
@@ -210,7 +201,7 @@ HOSTILE = "<script>alert(1)</script> | [bold]x[/bold] $x$ \x1b[31m [x](javascrip
 
 
 def test_hostile_text_is_inert_in_every_form_of_a_table() -> None:
-    frame = table((HOSTILE, "marked"), [(HOSTILE, Marked(HOSTILE, [(8, 13)]))], caption=HOSTILE)
+    frame = Table.of((HOSTILE, "marked"), [(HOSTILE, Marked(HOSTILE, [(8, 13)]))], caption=HOSTILE)
     html = frame._repr_html_()
     page = parsed(html)
     assert {tag for tag, _ in page.elements} <= {
@@ -226,16 +217,16 @@ def test_hostile_text_is_inert_in_every_form_of_a_table() -> None:
 
 def test_a_table_is_shown_whole_and_alike_every_time() -> None:
     rows = [(n, None if n % 2 else n / 8, f"{n} " + "word " * 200 + "end") for n in range(80)]
-    frame = table(("n", "score", "text"), rows)
+    frame = Table.of(("n", "score", "text"), rows)
     for form in (frame._repr_html_(), repr(frame)):
         assert form.count("end") == 80
         assert form.count("–") == 40
         assert "0.25" in form
-    assert frame._repr_html_() == table(("n", "score", "text"), rows)._repr_html_()
+    assert frame._repr_html_() == Table.of(("n", "score", "text"), rows)._repr_html_()
     assert all(len(line) <= 100 for line in repr(frame).splitlines())
     assert len(parsed(frame[2:5]._repr_html_()).attributes("td", "class")) == 9
     assert frame["score"].sum() == sum(n / 8 for n in range(0, 80, 2))
-    assert parsed(table(("a",), [])._repr_html_()).words == "a"
+    assert parsed(Table.of(("a",), [])._repr_html_()).words == "a"
 
 
 @given(st.text(max_size=40), st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40))))
@@ -256,7 +247,8 @@ def test_answers_need_no_pandas_and_tables_name_the_extra(
         "from pathlib import Path\n"
         "from index.errors import RagError\n"
         "from rag.answer import read_answer\n"
-        "from rag.views.notebook import ShownAnswer, settings_here\n"
+        "from rag.views.notebook import settings_here\n"
+        "from rag.views.notebook.display import ShownAnswer\n"
         "answer = ShownAnswer(read_answer(Path(sys.argv[2])), settings_here(sys.argv[1]))\n"
         "assert answer._repr_html_() and repr(answer)\n"
         "try:\n    answer.quotes\nexcept RagError as error:\n    sys.stdout.write(str(error))"

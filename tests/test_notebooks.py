@@ -113,7 +113,7 @@ def test_an_answer_is_shown_with_bars_that_are_gone_and_errors_in_one_line(
             f"from rag import ask\nask({str(prompt)!r}, {options})",
             f"ask('missing.txt', {options})",
             f"ask('How does it move?', ['2401.00003', 'mine.pdf'], {options}).works",
-            "from rag.views.notebook.session import ProgressBar, say\nprogress = ProgressBar()\n"
+            "from rag.views.notebook import ProgressBar, say\nprogress = ProgressBar()\n"
             "progress('fetch', 1, 3, 'a paper\\x1b[31m')\nsay('no <i>model</i>\\x1b[31m here')",
             "progress.write('word by ')\nprogress.write('word\\x1b[31m')",
             "progress('fetch', 3, 3, '')\nprogress.__exit__()",

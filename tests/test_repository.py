@@ -37,7 +37,7 @@ HOMES = {
     ),
     "PIL": ("rag/views/drawing.py",),
     "langchain_core": ("rag/chain.py", "rag/writers/chat.py"),
-    "pandas": ("rag/views/notebook/",),
+    "pandas": ("rag/views/notebook/tables.py",),
     "matplotlib": ("rag/evaluation/", "rag/views/notebook/"),
 }
 """The heavy libraries, and the only modules of `index` and `rag` that import them."""

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
 from rag.parsing import MAX_SIZE
-from rag.views.web.guard import COOKIE, Guard, Hosts, is_loopback
+from rag.views.web.guard import COOKIE, Guard, is_loopback
 from rag.views.web.routes import LIMIT
 from rag.views.web.server import Connection, create_app
 from rag.views.web.site import Site
@@ -34,13 +34,13 @@ def site(tmp_path_factory: pytest.TempPathFactory, small_mirror: Path) -> Site:
 @pytest.fixture(scope="module")
 def app(site: Site) -> Guard:
     """Bound to this machine, without a token."""
-    return create_app(site, hosts=Hosts.of("127.0.0.1"))
+    return create_app(site, host="127.0.0.1")
 
 
 @pytest.fixture(scope="module")
 def open_app(site: Site) -> Guard:
     """Bound to every address, with a token."""
-    return create_app(site, hosts=Hosts.of("0.0.0.0", ["lab.example", "*"]), token=TOKEN)
+    return create_app(site, host="0.0.0.0", allowed=["lab.example", "*"], token=TOKEN)
 
 
 def get(app: Guard, path: str, **headers: str) -> httpx.Response:

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from rag.views.web.guard import Hosts
+from rag.cli.serve import JsonFormatter
 from rag.views.web.jobs import Job, JobQueue, QueueFullError
-from rag.views.web.monitoring import JsonFormatter
 from rag.views.web.server import create_app
 from rag.views.web.site import Site, new_id
 from tests.parts.sites import send, tiny_site
@@ -34,7 +33,7 @@ def ended(queue: JobQueue, job: Job) -> None:
 
 
 def test_figures_count_what_was_asked(site: Site) -> None:
-    app = create_app(site, hosts=Hosts.of("127.0.0.1"))
+    app = create_app(site, host="127.0.0.1")
     ended(site.job_queue, Job(new_id(), PROMPTS["move"]))
     site.job_queue.close(1)
     with pytest.raises(QueueFullError):
@@ -51,7 +50,7 @@ def test_figures_count_what_was_asked(site: Site) -> None:
 
 
 def test_health_is_open_and_figures_need_the_token(site: Site) -> None:
-    app = create_app(site, hosts=Hosts.of("0.0.0.0"), token=TOKEN)
+    app = create_app(site, host="0.0.0.0", token=TOKEN)
     assert send(app, "GET", "/healthz").text == "ok\n"
     assert send(app, "GET", "/metrics").status_code == 401
     for shown, status in ((f"Bearer {TOKEN}", 200), ("Bearer ", 401), ("Bearer x", 401)):

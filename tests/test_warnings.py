@@ -14,7 +14,7 @@ from rag.answer import Answer, Quote, Reference, Statement
 from rag.answer.compose import NO_RELEVANCE
 from rag.support import Finding, Pair, Support
 from rag.support.builtin import BuiltinChecker, default_checker, shared_checker
-from rag.views.warnings import SupportWarning, find_support_warnings
+from rag.views.markdown import SupportWarning, find_support_warnings
 from rag.writers.choice import WriterChoice, open_writer
 from tests.parts.answers import EMPTY
 

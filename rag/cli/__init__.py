@@ -1,1 +1,1 @@
-"""The `rag` command: one thin file per sub-command."""
+"""The `rag` command and its sub-commands."""

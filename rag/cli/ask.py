@@ -1,17 +1,20 @@
-"""`rag ask`: answer a question from links and files, or prompt documents from what they list."""
+"""`rag ask` and `rag verify`: answers from links, files and prompt documents, and their proof."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 from collections.abc import Callable, Generator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from index.errors import AnswerError
 from index.files import write_output
+from index.settings import Settings
+from rag.cli import options
 from rag.cli.options import (
     Bars,
     PipelineOptions,
@@ -19,7 +22,9 @@ from rag.cli.options import (
     name_of,
     pipeline_options,
     prompts_in,
+    reextraction,
     say,
+    settings,
     with_options_of,
 )
 
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
     from rag.answer import Answer
     from rag.pipeline import Pipeline
     from rag.prompt import Prompt
+    from rag.support import SupportChecker
 
 AnswerFormat = Literal["markdown", "json", "html"]
 _SUFFIXES: dict[str, AnswerFormat] = {
@@ -36,7 +42,7 @@ _SUFFIXES: dict[str, AnswerFormat] = {
 
 
 @with_options_of(pipeline_options)
-def run(
+def ask(
     pipeline_options: Callable[[], PipelineOptions],
     asked: QuestionOrPrompts,
     answer_format: Annotated[
@@ -168,21 +174,85 @@ def _targets(prompts: list[Prompt], output: Path | None, suffix: str) -> list[Pa
 def _format(answer: Answer, form: AnswerFormat, pipeline: Pipeline, *, as_line: bool) -> str:
     if form == "json":
         return answer.to_json(indent=None if as_line else 2) + "\n"
-    from rag.support.builtin import shared_checker
-    from rag.views.warnings import find_support_warnings
+    from rag.views.markdown import find_support_warnings, to_markdown
 
-    settings = pipeline.settings
-    checker = partial(
-        shared_checker, offline=settings.offline, announce=say, device=settings.device
-    )
-    support_warnings = find_support_warnings(answer, checker)
+    support_warnings = find_support_warnings(answer, _checker_of(pipeline.settings))
     if form == "markdown":
-        from rag.views.markdown import to_markdown
-
         return to_markdown(answer, support_warnings=support_warnings)
     from rag.views.highlight import pictures_of
     from rag.views.html import to_html
 
     with Bars() as bars:
-        pictures = pictures_of(answer, settings, notify=bars)
+        pictures = pictures_of(answer, pipeline.settings, notify=bars)
     return to_html(answer, pictures, support_warnings=support_warnings)
+
+
+def _checker_of(chosen: Settings) -> Callable[[], SupportChecker]:
+    from rag.support.builtin import shared_checker
+
+    return partial(shared_checker, offline=chosen.offline, announce=say, device=chosen.device)
+
+
+def verify(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Answer files (JSON, JSON Lines); - is standard input.", metavar="ANSWER"
+        ),
+    ],
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help="Also write extractive answers again and compare them word for word, and judge "
+            "a model's statements again.",
+        ),
+    ] = False,
+    data_dir: options.DataDir = options.DATA_DIR,
+    encoder: options.EncoderName = options.ENCODER,
+    device: options.Device = "",
+    store: options.StoreName = options.STORE,
+) -> None:
+    """Check every quote, page, link and listing of each ANSWER against the stored sources.
+
+    They are extracted again from their bytes. It prints one line of counts, and each failure on
+    standard error. Exit codes: 0 verified, 1 a failure, 2 the command is refused or cannot run.
+
+    What it does not prove without --strict: what statements claim beyond their quotes, silence
+    about a work that could be read, statements that were removed, moved or doubled."""
+    from rag.answer import answers_of, read_answers_in
+    from rag.answer.verify import verify
+    from rag.pipeline import Pipeline, reproduce
+    from rag.views.markdown import counted
+    from rag.writers.extractive import ExtractiveWriter
+
+    failures: list[str] = []
+    answers: dict[str, Answer] = {}
+    for path in paths:
+        try:
+            own = answers_of(sys.stdin.read()) if str(path) == "-" else read_answers_in(path)
+            names = (f"{path}:{n}" if len(own) > 1 else f"{path}" for n in range(1, len(own) + 1))
+            answers |= dict(zip(names, own, strict=True))
+        except AnswerError as error:
+            failures.append(f"{path}: {str(error).removeprefix(f'{path}: ')}")
+    count = len(answers) + len(failures)
+    chosen = settings(data_dir, offline=True, encoder=encoder, device=device, store=store)
+    document_of = reextraction(answers.values(), chosen)
+    verifications = {name: verify(answer, document_of) for name, answer in answers.items()}
+    for name, verification in verifications.items():
+        failures += [f"{name}: {failure}" for failure in verification.failures]
+    if strict:
+        pipeline = cache(lambda: Pipeline.of(chosen, ExtractiveWriter(device=chosen.device)))
+        for name, answer in answers.items():
+            again = reproduce(answer, pipeline, _checker_of(chosen))
+            failures += [f"{name}: {failure}" for failure in again]
+    for failure in failures:
+        say(failure, always=True)
+    counts = (
+        f"{sum(getattr(each, name) for each in verifications.values())} {name}"
+        for name in ("quotes", "statements", "listings", "sources")
+    )
+    outcome = counted(len(failures), "failure") or "verified"
+    typer.echo(f"{outcome}: {counted(count, 'answer')}, {', '.join(counts)} read again")
+    if failures:
+        raise typer.Exit(1)

@@ -20,7 +20,6 @@ from rag.plaintext import plain
 if TYPE_CHECKING:
     from rag.evaluation.relevance import GradedPrompt
     from rag.evaluation.report import Report
-    from rag.evaluation.support import SupportReport
     from rag.support import SupportChecker
 
 app = typer.Typer(no_args_is_help=True, help="Measure answers, retrieval and the support checker.")
@@ -74,7 +73,7 @@ def answers(
     """Say how far each ANSWER can be trusted: quotes, citations, unsupported statements, coverage,
     abstention, and the checker itself; with denominators, intervals, and what is wrong by name."""
     from rag.evaluation.answers import MismatchedAnswers, read_answers
-    from rag.evaluation.support import read_labels
+    from rag.evaluation.support import evaluate_files, read_labels
     from rag.support.builtin import open_checker
 
     opened = open_checker(checker, offline=offline, device=device)
@@ -86,7 +85,7 @@ def answers(
         data_dir,
         mismatched=MismatchedAnswers(read_answers([mismatched])[0]) if mismatched else None,
         labels=read_labels(labels) if labels else None,
-        validity=_on_labels(opened, validity or ()),
+        validity=evaluate_files(opened, validity or ()),
         perturbed_per_kind=perturbed,
         graded=[prompt for each in _graded(graded or (), mirror or ()) for prompt in each],
     )
@@ -148,6 +147,7 @@ def writers(
     prompt's works; write a report on each, and a comparison where there are several."""
     from rag.evaluation.answers import try_writer
     from rag.evaluation.report import evaluate
+    from rag.evaluation.support import evaluate_files
     from rag.pipeline import Pipeline
     from rag.support.builtin import open_checker
     from rag.writers.choice import WriterChoice, open_writer
@@ -158,7 +158,7 @@ def writers(
     if len(prompts) < len(parsed):
         raise typer.BadParameter("two prompts have the same file name", param_hint="PROMPT…")
     opened = open_checker(checker, offline=offline, device=device)
-    on_labels = _on_labels(opened, validity or ())
+    on_labels = evaluate_files(opened, validity or ())
     kinds: tuple[WriterKind, ...] = ("extractive", "local")
     reports: list[Report] = []
     notes = []
@@ -282,10 +282,10 @@ def support(
 ) -> None:
     """Measure the support checker on claims that people labelled: AUROC, and balanced accuracy
     and F1 at a threshold that was fixed on other data."""
-    from rag.evaluation.support import render_json, render_markdown
+    from rag.evaluation.support import evaluate_files, render_json, render_markdown
     from rag.support.builtin import open_checker
 
-    reports = _on_labels(open_checker(checker, offline=offline, device=device), files, split)
+    reports = evaluate_files(open_checker(checker, offline=offline, device=device), files, split)
     typer.echo(render_markdown(reports))
     if output is not None:
         write_output(output, render_json(reports).encode())
@@ -368,14 +368,6 @@ def _evaluate(
             name, checker, answers=own, external=external, document_of=document_of, notify=bars,
             **more,
         )  # fmt: skip
-
-
-def _on_labels(
-    checker: SupportChecker, files: Sequence[Path], split: str = ""
-) -> list[SupportReport]:
-    from rag.evaluation.support import evaluate_files
-
-    return evaluate_files(checker, files, split)
 
 
 def _write(report: Report, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""`rag index`: download, read and embed the works of prompt documents."""
+"""`rag index`, `rag catalog`, `rag remove`: what the data directory holds of works."""
 
 from __future__ import annotations
 
@@ -8,23 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from index.catalog import Catalog
-from rag.cli.options import (
-    Bars,
-    OpenSettings,
-    Works,
-    listings_in,
-    say,
-    settings,
-    with_options_of,
-)
+from index.catalog import Catalog, Listing
+from index.sources import SourceStore, source_type_of
+from rag.cli import options
+from rag.cli.options import Bars, OpenSettings, Works, listings_in, say, settings, with_options_of
+from rag.plaintext import plain
 
 if TYPE_CHECKING:
     from index.cluster import Cluster
 
 
 @with_options_of(settings)
-def run(
+def index(
     open_settings: OpenSettings,
     works: Works,
     ray: Annotated[
@@ -78,3 +73,65 @@ def _cluster(address: str, device: str) -> AbstractContextManager[Cluster | None
     from index.cluster import open_cluster
 
     return open_cluster(address, device=device)
+
+
+def catalog(works: Works, data_dir: options.DataDir = options.DATA_DIR) -> None:
+    """Show what is stored of each work that PROMPT… list or LINK… name, and why not more.
+
+    That is its full text, its README, or only its summary. Fetches nothing."""
+    from rich.console import Console
+    from rich.table import Table
+
+    store = SourceStore(settings(data_dir).sources)
+    table = Table("work", "available", "missing")
+    # A work that one prompt recommends and another calls related is listed twice: shown once.
+    for cells in dict.fromkeys(_row(listing, store) for listing in listings_in(works)):
+        table.add_row(*cells)
+    Console().print(table, markup=False)
+
+
+def _row(listing: Listing, store: SourceStore) -> tuple[str, str, str]:
+    available, missing = [], []
+    for source_id in listing.source_ids:
+        if source_id.startswith("summary:"):
+            continue
+        source, failure = store.get(source_id), store.failure(source_id)
+        if failure is not None:
+            missing.append(f"{source_id}: {failure.reason}")
+        elif source is None:
+            missing.append(f"{source_id}: not fetched yet (run `rag index`)")
+        else:
+            available.append(f"{source_type_of(source_id)} {(source.version or '')[:12]}".strip())
+    sources = " · ".join(available) or ("summary only" if listing.summary else "nothing")
+    return plain(listing.label), sources, plain("; ".join(missing))
+
+
+def remove(
+    works: Works,
+    data_dir: options.DataDir = options.DATA_DIR,
+    encoder: options.EncoderName = options.ENCODER,
+    store: options.StoreName = options.STORE,
+) -> None:
+    """Remove what is stored of each work that PROMPT… list or LINK… name.
+
+    That is what was fetched, the record of it, the text, and the passages by --encoder in --store:
+    name those it was indexed with, as without its record no others are found. What another work
+    needs (equal bytes) stays. A version of a paper is a source of its own.
+
+    Nothing is asked first: `rag index` fetches it again, or reads a file of your own where it is.
+    Answers stay, and `rag verify` fails on those that quote it until then. Interrupted, repeat the
+    command. Exit code 1: there was nothing of any of them."""
+    from index.build import remove
+    from index.encoder import LazyEncoder
+    from rag.views.markdown import counted
+
+    chosen = settings(data_dir, offline=True, encoder=encoder, store=store)
+    named = dict.fromkeys((each.label, each.source_ids) for each in listings_in(works))
+    removed = remove({each for _, ids in named for each in ids}, chosen, LazyEncoder(chosen).name)
+    for label, source_ids in named:
+        counts = [removed[source_id] for source_id in source_ids if source_id in removed]
+        segments = counted(sum(counts), "segment") or "no segment"
+        what = f"removed: {label} ({counted(len(counts), 'source')}, {segments})"
+        typer.echo(plain(what if counts else f"nothing is stored: {label}"))
+    if not removed:
+        raise typer.Exit(1)

@@ -1,6 +1,6 @@
 """The `rag` command: its sub-commands, its exit codes and its logging.
 
-A sub-command is one thin file, which imports what it needs when it runs: `rag --help` is quick.
+A sub-command imports what it needs when it runs, so that `rag --help` is quick.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from index.errors import RagError
-from index.settings import read_config
-from rag.cli import ask, catalog, config, evaluate, index, remove, search, serve, verify
+from index.settings import CONFIGURABLE, config_path, read_config, variable, write_config
+from rag.cli import ask, evaluate, index, search, serve
 from rag.cli.options import say, with_verbosity
 
 app = typer.Typer(
@@ -32,8 +32,40 @@ app = typer.Typer(
     epilog="What no option says is taken from the environment (RAG_DATA_DIR, RAG_MIRROR, "
     "RAG_OFFLINE, RAG_MODEL, …) and then from a file of settings: see rag config.",
 )
-for module in (index, ask, serve, verify, catalog, search, remove, config):
-    app.command(module.__name__.rpartition(".")[2])(module.run)
+COMMANDS: tuple[Callable[..., None], ...] = (
+    index.index, ask.ask, serve.serve, ask.verify, index.catalog, search.search, index.remove,
+)  # fmt: skip
+for command in COMMANDS:
+    app.command()(command)
+
+
+@app.command()
+def config(
+    key: Annotated[str, typer.Argument(help="A setting.", show_default=False)] = "",
+    value: Annotated[str, typer.Argument(help="Its new value.", show_default=False)] = "",
+    unset: Annotated[bool, typer.Option("--unset", help="Forget this setting.")] = False,
+) -> None:
+    """Show what is set where no option is given, or set KEY to VALUE.
+
+    That is done in a file of settings; the environment comes before it, an option before both."""
+    if key and key not in CONFIGURABLE:
+        raise RagError(f"there is no setting {key!r}; expected one of {', '.join(CONFIGURABLE)}")
+    stored = read_config()
+    if unset:
+        stored.pop(key, None)
+    elif value:
+        stored[key] = value
+    if unset or value:
+        write_config(stored)
+        stored = read_config()
+    typer.echo(config_path())
+    for name in [key] if key else CONFIGURABLE:
+        set_by = os.environ.get(variable(name))
+        shown = set_by or stored.get(name)
+        where = f"{shown}  ({variable(name) if set_by else 'this file'})"
+        typer.echo(f"  {name:<9} " + (where if shown else f"– {CONFIGURABLE[name]}"))
+
+
 app.add_typer(evaluate.app, name="evaluate")
 for registered in (*app.registered_commands, *evaluate.app.registered_commands):
     if registered.callback:

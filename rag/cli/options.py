@@ -18,13 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from index.catalog import Listing
 from index.errors import RagError
@@ -287,15 +281,20 @@ def with_options_of(
             command(partial(group, **values), **arguments)
 
         _, *own = inspect.signature(command, eval_str=True).parameters.values()
-        parameters = [
-            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-            for parameter in (*own, *options.values())
-        ]
-        run.__name__, run.__doc__ = command.__name__, command.__doc__
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        return run
+        return _signed(run, command, (*own, *options.values()))
 
     return decorate
+
+
+def _signed(
+    run: Callable[..., None], command: Callable[..., None], parameters: Iterable[inspect.Parameter]
+) -> Callable[..., None]:
+    """`run` as Typer sees it: with the name and help of `command`, and these parameters."""
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters]
+    )
+    return run
 
 
 _quiet = ContextVar("quiet", default=False)
@@ -325,12 +324,10 @@ def with_verbosity(command: Callable[..., None]) -> Callable[..., None]:
 
     *common, _ = inspect.signature(run).parameters.values()
     own = inspect.signature(command, eval_str=True).parameters.values()
+    _signed(run, command, (*own, *common))
     # Typer keeps the line breaks of all paragraphs but the first.
     paragraphs = (" ".join(each.split()) for each in (command.__doc__ or "").split("\n\n"))
-    run.__name__, run.__doc__ = command.__name__, "\n\n".join(paragraphs)
-    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [item.replace(kind=inspect.Parameter.KEYWORD_ONLY) for item in (*own, *common)]
-    )
+    run.__doc__ = "\n\n".join(paragraphs)
     return run
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @with_options_of(settings)
-def run(
+def search(
     open_settings: OpenSettings,
     question: Annotated[str, typer.Argument(help="What to search for.", show_default=False)],
     prompts: Annotated[

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @with_options_of(pipeline_options)
-def run(
+def serve(
     pipeline_options: Callable[[], PipelineOptions],
     host: Annotated[
         str, typer.Option(help="Where to listen. Anything but this machine asks for a token.")
@@ -107,10 +109,25 @@ def run(
         os._exit(0)
 
 
+class JsonFormatter(logging.Formatter):
+    """Each record as one line of JSON; what the record says of a question stands beside it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See logging.Formatter."""
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "about", {}),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
 def log_as_json() -> None:
     """Log as lines of JSON from now on."""
-    from rag.views.web.monitoring import JsonFormatter
-
     for handler in logging.getLogger().handlers:
         handler.setFormatter(JsonFormatter())
 

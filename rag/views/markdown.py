@@ -1,4 +1,5 @@
-"""An answer as Markdown, for files and terminals; and the wording that every form shares.
+"""An answer as Markdown, for files and terminals; and what every form shares: the wording, and
+the warnings of statements that say more than their quotes.
 
 Text from papers, READMEs and prompts is escaped: it is never live markup, and none of its control
 characters reaches a terminal.
@@ -8,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from index.catalog import FileLink, Role
 from index.errors import LinkError
@@ -19,9 +20,7 @@ from index.sources import SourceType
 from rag.answer import Answer, Quote, Reference, SourceRecord, Statement
 from rag.answer.compose import FIXED, NO_RELEVANCE, OTHER_LANGUAGE
 from rag.plaintext import escape, plain
-
-if TYPE_CHECKING:
-    from rag.views.warnings import SupportWarning
+from rag.support import Support, SupportChecker, premise
 
 ROLES: dict[Role, str] = {
     "recommended": "recommended model",
@@ -51,6 +50,48 @@ IN_ENGLISH = (
     "English is understood: ask in English, of works in English."
 )
 _UNREAD: dict[SourceType, str] = {"full text": "paper", "readme": "README", "summary": "summary"}
+MAX_FINDINGS = 3
+"""Findings that one support warning names."""
+
+
+@dataclass(frozen=True, slots=True)
+class SupportWarning:
+    """A statement, the part it stands in (as `Answer.statements` names it), and why it is weakly
+    supported. The checker can be wrong, so the quotes stand beside every warning."""
+
+    part: str
+    statement: str
+    why: str
+
+
+def find_support_warnings(
+    answer: Answer, checker_of: Callable[[], SupportChecker]
+) -> tuple[SupportWarning, ...]:
+    """A warning for every statement that its quotes together do not support at the checker's own
+    threshold, in reading order. Statements that could not be scored, fixed sentences and quotations
+    have none; where there is nothing else, no checker is opened."""
+    claims = [
+        (part, one)
+        for part, one in answer.statements()
+        if one.text and one.quotes and one.text not in FIXED
+    ]
+    if not claims:
+        return ()
+    pairs = [
+        (one.text, [premise(work_of(answer, quote.source_id), quote.text) for quote in one.quotes])
+        for _, one in claims
+    ]
+    checker = checker_of()
+    return tuple(
+        SupportWarning(part, one.text, _why(support))
+        for (part, one), support in zip(claims, checker.check_all(pairs), strict=True)
+        if support.holds(checker.threshold) is False
+    )
+
+
+def _why(support: Support) -> str:
+    named = "; ".join(map(str, support.findings[:MAX_FINDINGS]))
+    return named or "the quotes do not clearly bear this out"
 
 
 def to_markdown(answer: Answer, *, support_warnings: Sequence[SupportWarning] = ()) -> str:

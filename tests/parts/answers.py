@@ -13,7 +13,7 @@ from rag.answer import (
     Statement,
     Workflow,
 )
-from rag.views.warnings import SupportWarning
+from rag.views.markdown import SupportWarning
 from rag.writers import WriterRecord
 
 EMPTY = Answer(PromptRecord("?", "", ""), WriterRecord("w"), (), Workflow((), (), ()), (), ())

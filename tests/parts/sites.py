@@ -13,7 +13,7 @@ from index.settings import Settings
 from rag.pipeline import Pipeline
 from rag.support.builtin import BuiltinChecker
 from rag.views.web.answering import PipelineAnswering
-from rag.views.web.guard import Guard, Hosts
+from rag.views.web.guard import Guard
 from rag.views.web.server import create_app
 from rag.views.web.site import Site
 from tests.parts.tiny_encoders import WordEncoder
@@ -46,7 +46,7 @@ class SitePages:
 
     def __init__(self, site: Site) -> None:
         self.site = site
-        self.app = create_app(site, hosts=Hosts.of("127.0.0.1"))
+        self.app = create_app(site, host="127.0.0.1")
 
     def get(self, path: str) -> httpx.Response:
         return send(self.app, "GET", path)

@@ -21,7 +21,6 @@ from rag.answer import Answer, Quote
 from rag.plaintext import plain
 from rag.views import markdown
 from rag.views.highlight import NO_PICTURES, Highlight, PageImage, Pictures, Rectangle
-from rag.views.warnings import SupportWarning
 
 MARGIN = (0.02, 0.035)
 """Shown around a quote, in shares of the page's width and height: two or three lines."""
@@ -90,7 +89,7 @@ def _pixels(rectangle: Rectangle, image: PageImage) -> PixelBox:
     return PixelBox(left, top, max(1, right - left), max(1, bottom - top))
 
 
-Warnings = Sequence[SupportWarning]
+Warnings = Sequence[markdown.SupportWarning]
 _POLICY = "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; style-src "
 
 

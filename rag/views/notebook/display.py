@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +14,11 @@ from index.settings import Settings
 from rag.answer import Answer
 from rag.answer.verify import Reextraction, Verification, verify
 from rag.plaintext import escape, plain
-from rag.retrieval import Evidence, Hit
+from rag.retrieval import Evidence
 from rag.views.highlight import NO_PICTURES, Pictures
 from rag.views.html import to_fragment, to_html
 from rag.views.markdown import (
+    SupportWarning,
     counted,
     numbers_of,
     paper_of,
@@ -29,13 +28,10 @@ from rag.views.markdown import (
     what_was_read,
     work_of,
 )
-from rag.views.warnings import SupportWarning
 
 if TYPE_CHECKING:
-    from rag.views.notebook.table import Table
+    from rag.views.notebook.tables import Table
 
-NO_FORMULAS = "mathjax_ignore tex2jax_ignore"
-"""The classes with which MathJax 3 and 2 leave text alone."""
 PASSAGES_SHOWN = 12
 """Passages of each work that are shown though nothing of them is quoted."""
 WIDTH = 100
@@ -57,46 +53,6 @@ def as_plain_text(renderable: Any) -> str:
     out = io.StringIO()
     Console(file=out, width=WIDTH, color_system=None, force_jupyter=False).print(renderable)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
-
-
-class Marked(str):
-    """Text of which `marks`, half-open offsets in any order, are highlighted."""
-
-    marks: tuple[tuple[int, int], ...]
-
-    def __new__(cls, text: str, marks: Sequence[tuple[int, int]] = ()) -> Marked:  # noqa: D102
-        marked = super().__new__(cls, text)
-        marked.marks = tuple(marks)
-        return marked
-
-    def pieces(self) -> Iterator[tuple[str, bool]]:
-        """The text in pieces, and whether each is marked."""
-
-        def is_marked(offset: int) -> bool:
-            return any(start <= offset < end for start, end in self.marks)
-
-        for marked, offsets in groupby(range(len(self)), is_marked):
-            yield "".join(self[offset] for offset in offsets), marked
-
-
-Cell = str | int | float | None
-
-
-def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], caption: str = "") -> Table:
-    """Rows under named columns, as a DataFrame that shows itself whole."""
-    from rag.views.notebook.table import Table
-
-    return Table.of(columns, rows, caption)
-
-
-HIT_COLUMNS = ("work", "where", "section", "score", "cosine", "BM25", "passage")
-
-
-def hit_cells(hit: Hit, work: str, marks: Sequence[tuple[int, int]]) -> tuple[Cell, ...]:
-    """A row of `HIT_COLUMNS`: the hit of a work, with `marks` in its text."""
-    where = place(hit.source_type, hit.passage.pages)
-    scores = (hit.score, hit.dense, hit.lexical)
-    return work, where, hit.passage.heading, *scores, Marked(hit.text, marks)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -124,6 +80,8 @@ class ShownAnswer:
     @property
     def quotes(self) -> Table:
         """Every quote: its number, the writer's words that it supports, and where it stands."""
+        from rag.views.notebook.tables import Table
+
         answer, numbers = self.answer, numbers_of(self.answer)
         rows = [
             (numbers[quote], part, statement.text, quote.text, work_of(answer, quote.source_id),
@@ -131,17 +89,19 @@ class ShownAnswer:
             for part, statement in answer.statements()
             for quote in statement.quotes
         ]  # fmt: skip
-        return table(("number", "part", "statement", "quote", "work", "where"), rows)
+        return Table.of(("number", "part", "statement", "quote", "work", "where"), rows)
 
     @property
     def works(self) -> Table:
         """Every listed work: its links, what was read of it, and why not more."""
+        from rag.views.notebook.tables import Table
+
         records = {source.id: source for source in self.answer.sources}
         rows = [
             (item.name, role_of(item), paper_of(item), item.github, what_was_read(item, records))
             for item in self.answer.references
         ]
-        return table(("work", "listed as", "paper", "GitHub", "what was read"), rows)
+        return Table.of(("work", "listed as", "paper", "GitHub", "what was read"), rows)
 
     @property
     def evidence(self) -> Table:
@@ -149,6 +109,8 @@ class ShownAnswer:
         quotes, with its quotes marked. Scores order the rows of one work only."""
         if self.retrieved is None:
             raise AnswerError("this answer was read from a file: ask again to see its evidence")
+        from rag.views.notebook.tables import HIT_COLUMNS, Table, hit_cells
+
         quoted = defaultdict(set)
         for _, quote in self.answer.quotes():
             quoted[quote.source_id].add((quote.start, quote.end))
@@ -160,7 +122,7 @@ class ShownAnswer:
                 marks = [(a - first, b - first) for a, b in spans if first <= a and b <= last]
                 if marks or rank < PASSAGES_SHOWN:
                     rows.append(hit_cells(hit, work_of(self.answer, hit.source_id), marks))
-        return table(HIT_COLUMNS, rows)
+        return Table.of(HIT_COLUMNS, rows)
 
     def verify(self) -> ShownVerification:
         """Check quotes, pages and links against the cached sources, which are extracted again

@@ -29,11 +29,6 @@ class LinksForm:
     kept: frozenset[int] = frozenset()
     errors: dict[str, str] = field(default_factory=dict)
 
-    @classmethod
-    def of_works(cls, prompt: Prompt, question: str = "") -> LinksForm:
-        """A question about the works of `prompt`."""
-        return cls(question, earlier=prompt, kept=frozenset(range(len(prompt.listings))))
-
     def read(self) -> Prompt | LinksForm:
         """The prompt, or the form with an error beside every field that is to blame."""
         lines = [line for line in self.links.splitlines() if line.strip()]

@@ -13,7 +13,6 @@ import ipaddress
 import re
 import socket
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -55,25 +54,6 @@ def policy(style_source: str) -> str:
     return _POLICY.replace("style-src 'self'", f"style-src 'self' {style_source}")
 
 
-@dataclass(frozen=True, slots=True)
-class Hosts:
-    """The host names that requests may name, IPv6 addresses in brackets. With `any_address` also
-    any IP address: DNS rebinding cannot make a browser send one in place of a name."""
-
-    names: tuple[str, ...]
-    any_address: bool = False
-
-    @classmethod
-    def of(cls, bound: str, extra: Iterable[str] = ()) -> Hosts:
-        """For a server bound to `bound`, and more names that its user says lead to it. A "*" is
-        not expanded: a name that contains one matches nothing."""
-        names = [bound, "localhost", *(name for name in extra if "*" not in name)]
-        if is_loopback(bound):
-            return cls((*map(_bracketed, names), "127.0.0.1", "[::1]"))
-        here = socket.gethostname()
-        return cls((*map(_bracketed, names), here, f"{here}.local"), any_address=True)
-
-
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach a server that is bound to `host`."""
     with contextlib.suppress(ValueError):
@@ -81,8 +61,13 @@ def is_loopback(host: str) -> bool:
     return host.lower() == "localhost"
 
 
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+def _own_names(host: str, allowed: Iterable[str]) -> list[str]:
+    """The names that requests to a server bound to `host` may name, IPv6 addresses in brackets. A
+    "*" is not expanded: a name that contains one matches nothing."""
+    here = socket.gethostname()
+    own = ("127.0.0.1", "::1") if is_loopback(host) else (here, f"{here}.local")
+    names = (host, "localhost", *(name for name in allowed if "*" not in name), *own)
+    return [f"[{name}]" if ":" in name and not name.startswith("[") else name for name in names]
 
 
 def _names_address(header: str) -> bool:
@@ -94,21 +79,25 @@ def _names_address(header: str) -> bool:
 
 
 class Guard:
-    """The outermost ASGI application. With token "" no token is asked for; `limit` is the size of
-    a request's body in bytes, `render(status, message)` the page that says why one is refused."""
+    """The outermost ASGI application of a server bound to `host`, to which `allowed` names lead,
+    too. With token "" no token is asked for; `limit` is the size of a request's body in bytes,
+    `render(status, message)` the page that says why one is refused."""
 
     def __init__(
         self,
         app: ASGIApp,
         *,
-        hosts: Hosts,
+        host: str,
+        allowed: Iterable[str],
         token: str,
         limit: int,
         render: Callable[[int, str], str],
     ) -> None:
         self._app = RequestBodyLimitMiddleware(app, limit)
-        self._trusted = TrustedHostMiddleware(self._authorise, hosts.names, www_redirect=False)
-        self._any_address, self._token = hosts.any_address, token
+        names = _own_names(host, allowed)
+        self._trusted = TrustedHostMiddleware(self._authorise, names, www_redirect=False)
+        # DNS rebinding cannot make a browser send an IP address in place of a name.
+        self._any_address, self._token = not is_loopback(host), token
         self._limit, self._render = limit, render
         # What the two middlewares refuse with one line of plain text.
         self._reasons = {

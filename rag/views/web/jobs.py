@@ -233,7 +233,7 @@ class JobQueue:
         del self._active[job.id]
         if state != "done":
             self._ended[job.id] = job
-            while len(self._ended) > ENDED_LIMIT:
+            if len(self._ended) > ENDED_LIMIT:
                 self._ended.popitem(last=False)
         self._changed.notify_all()
 
@@ -243,20 +243,22 @@ SharedResult = TypeVar("SharedResult")
 
 class SingleFlight(Generic[SharedResult]):
     """`work(key)` in a thread, once for all who await the same key at the same time. At most
-    `places` keys are in flight; the newest `cached` results are kept. For one event loop."""
+    `places` keys are in flight; the newest `cached` results are kept, and `known` until then. For
+    one event loop."""
 
     def __init__(self, work: Callable[[str], SharedResult], *, places: int, cached: int = 0):
         self._work, self._places, self._cached = work, places, cached
-        self._results: OrderedDict[str, SharedResult] = OrderedDict()
+        self.known: OrderedDict[str, SharedResult] = OrderedDict()
         self._in_flight: dict[str, asyncio.Future[SharedResult]] = {}
         self._submitted: set[Future[SharedResult]] = set()
         self._pool = ThreadPoolExecutor(max_workers=1)
 
-    async def get(self, key: str) -> SharedResult:
-        """The result. Raises QueueFullError, and what `work` raises."""
-        if key in self._results:
-            self._results.move_to_end(key)
-            return self._results[key]
+    async def get(self, key: str, *, again: bool = False) -> SharedResult:
+        """The result; a new one where it is to be had `again`. Raises QueueFullError, and what
+        `work` raises."""
+        if key in self.known and not again:
+            self.known.move_to_end(key)
+            return self.known[key]
         if key not in self._in_flight:
             if len(self._in_flight) >= self._places:
                 raise QueueFullError(
@@ -291,6 +293,7 @@ class SingleFlight(Generic[SharedResult]):
     def _finish(self, key: str, future: asyncio.Future[SharedResult]) -> None:
         del self._in_flight[key]
         if not future.cancelled() and future.exception() is None:
-            self._results[key] = future.result()
-            while len(self._results) > self._cached:
-                self._results.popitem(last=False)
+            self.known[key] = future.result()
+            self.known.move_to_end(key)
+            if len(self.known) > self._cached:
+                self.known.popitem(last=False)

@@ -85,8 +85,8 @@ def message_page(status: int, message: str) -> str:
 def ask_routes(site: Site) -> APIRouter:
     """The pages that put prompts into the queue."""
     router = APIRouter()
-    router.include_router(_form_routes(site))
-    router.include_router(_document_routes(site))
+    _add_document_routes(site, router)
+    _add_form_routes(site, router)
 
     def links_page(typed: LinksForm, of: str, sent: FormData | None = None) -> Response:
         examples = {name: prompt.question for name, prompt in examples_of_page().items()}
@@ -98,7 +98,8 @@ def ask_routes(site: Site) -> APIRouter:
         if earlier is None:
             return links_page(LinksForm(), "")
         question = earlier.question if of in examples_of_page() else ""
-        return links_page(LinksForm.of_works(earlier, question), of)
+        kept = frozenset(range(len(earlier.listings)))
+        return links_page(LinksForm(question, earlier=earlier, kept=kept), of)
 
     @router.post("/")
     async def ask_links(request: Request) -> Response:
@@ -124,9 +125,7 @@ def ask_routes(site: Site) -> APIRouter:
     return router
 
 
-def _document_routes(site: Site) -> APIRouter:
-    router = APIRouter()
-
+def _add_document_routes(site: Site, router: APIRouter) -> None:
     @router.get("/document")
     async def empty_document(again: str = "") -> Response:
         prompt = await asyncio.to_thread(_earlier_prompt, site, again)
@@ -147,12 +146,8 @@ def _document_routes(site: Site) -> APIRouter:
             except PromptError as error:
                 return _document_page(site, text, form, error)
 
-    return router
 
-
-def _form_routes(site: Site) -> APIRouter:
-    router = APIRouter()
-
+def _add_form_routes(site: Site, router: APIRouter) -> None:
     def form_page(
         typed: PromptForm, sent: FormData | None = None, *, focus: int | None = None
     ) -> Response:
@@ -180,8 +175,6 @@ def _form_routes(site: Site) -> APIRouter:
         if action == "look":
             return _document_page(site, prompt.text, form)
         return _ask(site, prompt, form)
-
-    return router
 
 
 def _ask(site: Site, prompt: Prompt, form: FormData) -> Response:

@@ -1,5 +1,5 @@
-"""The server: the guarded application, bound to a socket, and ended by SIGTERM or Ctrl-C without
-leaving anything half done."""
+"""The server: the guarded application, with what other programs ask of it, bound to a socket, and
+ended by SIGTERM or Ctrl-C without leaving anything half done."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import contextlib
 import secrets
 import signal
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
 from index.errors import AnswerError, RagError
-from rag.views.web.jobs import QueueFullError
+from rag.views.web.jobs import JobState, QueueFullError
 from rag.views.web.site import GRACE, Site
 
 try:
@@ -19,7 +19,7 @@ try:
     import python_multipart  # noqa: F401 (Starlette imports it only when a form comes)
     import uvicorn
     from fastapi import FastAPI, Request
-    from fastapi.responses import HTMLResponse, Response
+    from fastapi.responses import HTMLResponse, PlainTextResponse, Response
     from starlette.exceptions import HTTPException
     from starlette.middleware.body_limit import RequestBodyLimitMiddleware
     from starlette.requests import ClientDisconnect
@@ -27,8 +27,7 @@ try:
     from starlette.types import Receive, Scope, Send
     from uvicorn.protocols.http.h11_impl import H11Protocol
 
-    from rag.views.web.guard import OPEN_PATHS, Guard, Hosts, is_loopback
-    from rag.views.web.monitoring import monitoring_routes
+    from rag.views.web.guard import HEALTH, OPEN_PATHS, Guard, is_loopback
     from rag.views.web.routes import (
         LIMIT,
         UPLOAD_LIMIT,
@@ -50,15 +49,25 @@ byte: 0.4 Mbit/s are enough for the largest prompt document, 1 Mbit/s for a pape
 
 READ_TIMEOUT = 120_000
 """Milliseconds for which a client may read nothing of what is sent to it."""
+FORMAT = "text/plain; version=0.0.4"
+"""Prometheus's (https://prometheus.io/docs/instrumenting/exposition_formats/)."""
+ENDED: tuple[JobState, ...] = ("done", "failed", "cancelled")
 
 
-def create_app(site: Site, *, hosts: Hosts, token: str = "") -> Guard:
-    """The guarded application over `site`: its routes, and its errors as pages."""
+def create_app(site: Site, *, host: str, allowed: Iterable[str] = (), token: str = "") -> Guard:
+    """The guarded application over `site`: its routes, and its errors as pages. See Guard."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.mount(OPEN_PATHS, StaticFiles(packages=[("rag.views.web", "static")]))
     app.include_router(ask_routes(site))
     app.include_router(answer_routes(site))
-    app.include_router(monitoring_routes(site))
+
+    @app.get(HEALTH)
+    async def health() -> Response:
+        return PlainTextResponse("stopping\n", 503) if site.closing else PlainTextResponse("ok\n")
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        return PlainTextResponse(_figures(site), media_type=FORMAT)
 
     def page(status: int, message: str, **headers: str) -> Response:
         return HTMLResponse(message_page(status, message), status, headers)
@@ -90,7 +99,27 @@ def create_app(site: Site, *, hosts: Hosts, token: str = "") -> Guard:
         # Within the guard's own limit, this one takes its place.
         await (uploads if scope["path"] == "/" else app)(scope, receive, send)
 
-    return Guard(limited, hosts=hosts, token=token, limit=LIMIT, render=message_page)
+    return Guard(limited, host=host, allowed=allowed, token=token, limit=LIMIT, render=message_page)
+
+
+def _figures(site: Site) -> str:
+    """What was done since the server started, and what is on its way."""
+    queue = site.job_queue
+    states = [job.state for job in queue.active()]
+    ended: dict[str, float] = {f'{{state="{state}"}}': queue.counts[state] for state in ENDED}
+    families: tuple[tuple[str, str, dict[str, float]], ...] = (
+        ("questions_total", "counter", ended),
+        ("questions_refused_total", "counter", {"": queue.refused}),
+        ("questions_running", "gauge", {"": states.count("running")}),
+        ("questions_waiting", "gauge", {"": states.count("waiting")}),
+        ("answer_seconds", "summary", {"_sum": queue.seconds, "_count": queue.counts["done"]}),
+        ("watchers", "gauge", {"": site.watchers}),
+    )
+    lines = []
+    for name, kind, samples in families:
+        lines.append(f"# TYPE rag_{name} {kind}")
+        lines += [f"rag_{name}{suffix} {value}" for suffix, value in samples.items()]
+    return "\n".join(lines) + "\n"
 
 
 class Connection(H11Protocol):
@@ -157,7 +186,7 @@ def serve(
     *,
     host: str,
     bound: socket.socket,
-    allowed: Sequence[str] = (),
+    allowed: Iterable[str] = (),
     always_token: bool = False,
     announce: Callable[[str], None],
 ) -> bool:
@@ -166,7 +195,7 @@ def serve(
     is in the middle of something that cannot be told to stop."""
     token = "" if is_loopback(host) and not always_token else secrets.token_urlsafe(32)
     config = uvicorn.Config(
-        create_app(site, hosts=Hosts.of(host, allowed), token=token),
+        create_app(site, host=host, allowed=allowed, token=token),
         loop="asyncio",
         http=Connection,
         ws="none",

@@ -8,7 +8,6 @@ import contextlib
 import re
 import secrets
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,7 +24,7 @@ from rag.answer import Answer, read_answer
 from rag.answer.verify import Reextraction, Verification, verify
 from rag.support import SupportChecker
 from rag.views.highlight import Pictures, pictures_of
-from rag.views.warnings import SupportWarning, find_support_warnings
+from rag.views.markdown import SupportWarning, find_support_warnings
 from rag.views.web.answering import Answering
 from rag.views.web.jobs import Job, JobQueue, SingleFlight
 
@@ -124,8 +123,7 @@ class Site:
         self.store = AnswerStore(settings.data_dir / "answers")
         self.job_queue = JobQueue(self._answer, places=places, at_once=answering.at_once)
         self._rendered = SingleFlight(self._render, places=places, cached=4)
-        self._verified = SingleFlight(self._verify, places=places)
-        self._verifications: OrderedDict[str, tuple[Verification, datetime]] = OrderedDict()
+        self._verified = SingleFlight(self._verify, places=places, cached=VERIFICATIONS)
         self.closing = False
         self.watchers = 0
 
@@ -148,15 +146,11 @@ class Site:
 
     async def verify(self, answer_id: str) -> None:
         """Verify the answer now. Raises as `rendered` does."""
-        key = self._key(answer_id)
-        self._verifications[key] = await self._verified.get(answer_id), datetime.now(UTC)
-        self._verifications.move_to_end(key)
-        while len(self._verifications) > VERIFICATIONS:
-            self._verifications.popitem(last=False)
+        await self._verified.get(self._key(answer_id), again=True)
 
     def verification(self, answer_id: str) -> tuple[Verification, datetime] | None:
         """How the answer was last verified, and when, if that is known still."""
-        return self._verifications.get(self._key(answer_id))
+        return self._verified.known.get(self._key(answer_id))
 
     def upload(self, name: str, data: bytes) -> FileLink:
         """Store a file of a visitor's own. Raises LinkError."""
@@ -175,7 +169,8 @@ class Site:
         pictures = pictures_of(answer, self._settings)
         return RenderedAnswer(answer, pictures, find_support_warnings(answer, self._checker))
 
-    def _verify(self, answer_id: str) -> Verification:
+    def _verify(self, key: str) -> tuple[Verification, datetime]:
+        answer = self.store.load(key.partition(" ")[0])
         # A new re-extraction: the sources are read as they are now, and none stays in memory.
-        answer = self.store.load(answer_id)
-        return verify(answer, Reextraction(self._settings).ahead(answer.sources))
+        document_of = Reextraction(self._settings).ahead(answer.sources)
+        return verify(answer, document_of), datetime.now(UTC)

@@ -1,33 +1,50 @@
-"""A look into the index: which works there are, their passages, and what a query finds and why."""
+"""A look into the index (`from rag import look`), in tables: which works there are, their passages,
+and what a query finds and why.
+
+The one module that imports pandas. Asking does not import it: answers need none.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
+from markupsafe import Markup, escape
 
 from index.catalog import Catalog
 from index.encoder import Encoder
 from index.errors import RagError
 from index.stores.segments import Segment
-from rag.plaintext import plain
+from rag.plaintext import plain, visible
 from rag.prompt import Asked, listings_of, title_of, works_of
 from rag.retrieval import Hit, Reading
 from rag.retrieval.retrieve import search
 from rag.retrieval.scoring import terms
 from rag.views.markdown import place
-from rag.views.notebook.display import HIT_COLUMNS, expect, hit_cells, table
-from rag.views.notebook.session import ProgressBar, SettingsOptions, open_pipeline
+from rag.views.notebook import ProgressBar, SettingsOptions, open_pipeline
+from rag.views.notebook.display import as_plain_text, expect
+
+try:
+    import pandas as pd
+    from pandas.io.formats.style import Styler
+except ImportError as error:
+    raise RagError("a table needs pandas: pip install 'grounded-rag[notebook]'") from error
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from rag.views.notebook.table import Table
-
+NO_FORMULAS = "mathjax_ignore tex2jax_ignore"
+"""The classes with which MathJax 3 and 2 leave text alone."""
+LONG = 200
+"""Characters of a cell from which on its column is shown wide."""
+_STYLE = "padding: 0.3em 0.9em 0.3em 0; text-align: start; vertical-align: top; white-space: normal"
+HIT_COLUMNS = ("work", "where", "section", "score", "cosine", "BM25", "passage")
 _WORD = re.compile(r"[^\W_]+")
 # Okabe and Ito's colours, which people with any colour vision can tell apart; without the black.
 _COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#d8c700", "#0072b2", "#d55e00", "#cc79a7")
@@ -80,7 +97,7 @@ class Library:
                 counts = (len(segment.page_starts) or None, len(segment.passages), sentences)
             rows.append((name, source_id, reading.source_type, *counts, reading.reason))
         columns = ("work", "source", "type", "pages", "passages", "sentences", "not read because")
-        return table(columns, rows)
+        return Table.of(columns, rows)
 
     def passages(self, work: str) -> Table:
         """The passages of the works whose name or source id contains `work`, in reading order."""
@@ -101,7 +118,7 @@ class Library:
             if source_id in self.segments
             for passage in self.segments[source_id].passages
         ]  # fmt: skip
-        return table(("source", "where", "section", "characters", "passage"), rows)
+        return Table.of(("source", "where", "section", "characters", "passage"), rows)
 
     def find(self, query: str, count: int = 5) -> Table:
         """The passages that `query` finds, best first. `score` is fused from the two scores
@@ -116,7 +133,7 @@ class Library:
             (rank, *hit_cells(hit, names[hit.source_id], term_spans(query, hit.text)))
             for rank, hit in enumerate(self.hits(query)[:count], start=1)
         ]
-        return table(("rank", *HIT_COLUMNS), rows, caption=query)
+        return Table.of(("rank", *HIT_COLUMNS), rows, caption=query)
 
     def hits(self, query: str) -> tuple[Hit, ...]:
         """Every passage, best first."""
@@ -196,3 +213,99 @@ def _label(text: str) -> str:
     """At most 60 characters of it, in which a dollar sign begins no formula."""
     shown = plain(text)
     return (shown if len(shown) <= 60 else shown[:59] + "…").replace("$", "\\$")
+
+
+class Marked(str):
+    """Text of which `marks`, half-open offsets in any order, are highlighted."""
+
+    marks: tuple[tuple[int, int], ...]
+
+    def __new__(cls, text: str, marks: Sequence[tuple[int, int]] = ()) -> Marked:  # noqa: D102
+        marked = super().__new__(cls, text)
+        marked.marks = tuple(marks)
+        return marked
+
+    def pieces(self) -> Iterator[tuple[str, bool]]:
+        """The text in pieces, and whether each is marked."""
+
+        def is_marked(offset: int) -> bool:
+            return any(start <= offset < end for start, end in self.marks)
+
+        for marked, offsets in groupby(range(len(self)), is_marked):
+            yield "".join(self[offset] for offset in offsets), marked
+
+
+Cell = str | int | float | None
+
+
+def hit_cells(hit: Hit, work: str, marks: Sequence[tuple[int, int]]) -> tuple[Cell, ...]:
+    """A row of `HIT_COLUMNS`: the hit of a work, with `marks` in its text."""
+    where = place(hit.source_type, hit.passage.pages)
+    scores = (hit.score, hit.dense, hit.lexical)
+    return work, where, hit.passage.heading, *scores, Marked(hit.text, marks)
+
+
+class Table(pd.DataFrame):  # type: ignore[misc]
+    """A DataFrame that is never cut off, neither as HTML nor as text, with all text escaped."""
+
+    @property
+    def _constructor(self) -> type[Table]:
+        return Table
+
+    @classmethod
+    def of(cls, columns: Sequence[str], rows: Sequence[Sequence[Cell]], caption: str = "") -> Table:
+        """Columns of numbers alone are numeric, and may have gaps."""
+        made = cls(list(rows), columns=list(columns), dtype=object)
+        for name in columns:
+            numbers = [cell for cell in made[name] if cell is not None]
+            if numbers and all(isinstance(cell, int | float) for cell in numbers):
+                made[name] = pd.array(made[name].tolist())
+        made.attrs["caption"] = caption
+        return made
+
+    def __repr__(self) -> str:
+        from rich.table import Table as Grid
+        from rich.text import Text
+
+        grid = Grid(title=plain(self.attrs.get("caption", "")) or None, title_justify="left")
+        for name in self.columns:
+            grid.add_column(Text(plain(str(name))), overflow="fold")
+        for row in self.itertuples(index=False):
+            grid.add_row(*(Text(plain(_written(cell))) for cell in row))
+        return as_plain_text(grid)
+
+    def _repr_html_(self) -> str:
+        # Equal tables have equal HTML: the id of their style must not be random.
+        content = repr((list(self.columns), self.to_numpy().tolist(), self.attrs))
+        style_id = hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()[:8]
+        styles = [
+            {"selector": "td, th, caption", "props": _STYLE},
+            {"selector": "caption", "props": "caption-side: top"},
+        ]
+        for number, name in enumerate(self.columns):
+            if self[name].map(lambda cell: len(str(cell))).max() > LONG:
+                # A share of the window: on a narrow one, or on paper, nothing may be cut off.
+                styles.append({"selector": f".col{number}", "props": "min-width: min(26em, 15vw)"})
+            if self[name].map(lambda cell: max(map(len, str(cell).split()), default=0)).max() > 30:
+                styles.append({"selector": f".col{number}", "props": "overflow-wrap: anywhere"})
+        caption = _html(self.attrs.get("caption", ""))
+        styler = Styler(self, uuid=style_id, cell_ids=False, caption=caption or None)
+        styler.hide(axis="index").format(_html, na_rep="–").format_index(_html, axis=1)
+        styler.set_table_styles(styles).set_table_attributes(f'class="{NO_FORMULAS}"')
+        return str(styler.to_html())
+
+
+def _written(cell: object) -> str:
+    """A cell in words: scores with two decimals, a gap as a dash."""
+    if not isinstance(cell, str) and pd.isna(cell):
+        return "–"
+    return f"{cell:.2f}" if isinstance(cell, float) else str(cell)
+
+
+def _html(cell: object) -> str:
+    if not isinstance(cell, Marked):
+        return str(escape(plain(_written(cell))))
+    return "".join(
+        Markup("<mark>{}</mark>" if marked else "{}").format(visible(re.sub(r"\s", " ", piece)))
+        for piece, marked in cell.pieces()
+    )
