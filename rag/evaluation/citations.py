@@ -230,10 +230,8 @@ def recall_and_precisions(
     for at, citation in enumerate(citations):
         alone = supports((citation,))
         others = supports(_without(citations, at)) if len(citations) > 1 else False
-        if alone or others is False:
-            precise.append(True)
-        else:
-            precise.append(None if alone is None or others is None else False)
+        unknown = alone is None or others is None
+        precise.append(True if alone or others is False else None if unknown else False)
     return True, precise
 
 

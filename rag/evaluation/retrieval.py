@@ -281,7 +281,7 @@ def evaluate_retrieval(
     }
     golds = [question.gold_spans for question in data.questions]
     clusters = [str(question.document_id) for question in data.questions]
-    values: dict[str, dict[str, Values]] = {}
+    ours: dict[str, Values] = {}
     systems: list[RetrievalSystem] = []
     for name in ("rag", *baselines):
         passages, build_seconds, query_seconds = 0, 0.0, 0.0
@@ -298,12 +298,10 @@ def evaluate_retrieval(
             for row, ranking in zip(rows, ranked, strict=True):
                 rankings[row] = ranking
             notify(name, done, len(data.documents), "")
-        values[name] = question_measures(rankings, golds)
-        measures = {m: mean_estimate(values[name][m], clusters) for m in MEASURES}
-        differences = {
-            m: paired_difference(values["rag"][m], values[name][m], clusters)
-            for m in (MEASURES if systems else ())
-        }
+        values = question_measures(rankings, golds)
+        measures = {m: mean_estimate(values[m], clusters) for m in MEASURES}
+        differences = {m: paired_difference(ours[m], values[m], clusters) for m in ours}
+        ours = ours or values
         costs = (passages, build_seconds, query_seconds)
         systems.append(RetrievalSystem(name, *costs, measures, differences))
     model = reranker.name if reranker else None
