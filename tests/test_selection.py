@@ -153,6 +153,58 @@ def test_a_further_sentence_of_a_part_has_to_be_better_than_the_first() -> None:
         assert len(texts(selection)["model"]) == told
 
 
+TUNES = (
+    "The network maps a hummed melody to a point. "
+    "Songs rank higher when their chorus resembles our hummed melody. "
+    "Every hummed melody is moved into C major first. "
+    "Breath marks cut what remains of one hummed melody. "
+    "A short hummed melody says less than a long one. "
+    "Pitch contours replace the notes. "
+    "Pitch contours survive a wrong key. "
+    "Five pitch contours are kept per second. "
+    "Noise hides some pitch contours. "
+    "Songs with equal pitch contours are told apart by rhythm. "
+    "Zebras graze here."
+)
+
+
+def tunes(grades: dict[str, float], text: str = TUNES) -> list[str]:
+    evidence_ = evidence({"HumSearch": text}, QUESTION)
+    by_place = {(beginning, "model"): grade for beginning, grade in grades.items()}
+    return texts(select(evidence_, scores_of(evidence_, by_place)))["model"]
+
+
+FIVE = {"The network": 2.5, "Songs rank": 2.2, "Every": 2.1, "Breath": 2.0, "Pitch contours r": 1.7}
+
+
+def test_of_sentences_nearly_as_good_that_stands_which_says_what_no_other_says() -> None:
+    told = tunes(FIVE)
+    assert told[0].startswith("The network")
+    assert "Pitch contours replace the notes." in told
+    assert not any(text.startswith("Breath") for text in told)
+    assert len(told) == ROOM["model"]
+
+
+def test_what_the_works_often_say_makes_no_poor_sentence_good() -> None:
+    assert not any("contours" in text for text in tunes({**FIVE, "Pitch contours r": 1.4}))
+    weak = {"The network": 2.5, "Pitch contours r": THRESHOLDS["model"] + FURTHER - 0.1}
+    assert len(tunes(weak)) == 1
+
+
+def test_what_the_works_say_in_a_few_sentences_only_gains_nothing() -> None:
+    rarely = ". ".join(each for each in TUNES.split(". ") if not each.endswith("rhythm"))
+    assert not any("contours" in text for text in tunes(FIVE, rarely))
+
+
+def test_what_another_part_names_gains_nothing_and_what_it_tells_stays_there() -> None:
+    evidence_ = evidence({"HumSearch": TUNES}, QUESTION)
+    grades = {(beginning, "model"): grade for beginning, grade in {**FIVE, "Five": 2.4}.items()}
+    grades |= {("Noise", "output"): 2.6, ("Five", "output"): 2.3}
+    told = texts(select(evidence_, scores_of(evidence_, grades)))
+    assert not any("contours" in text for text in told["model"])
+    assert [text.split()[0] for text in told["output"]] == ["Noise", "Five"]
+
+
 @given(seed=st.integers(0, 10_000), scale=st.floats(0.0, 3.0))
 @settings(deadline=None, max_examples=60)
 def test_whatever_the_grades_no_sentence_stands_twice_and_none_is_below_its_threshold(

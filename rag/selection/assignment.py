@@ -4,28 +4,31 @@ Each place has room for a few sentences, and each listed work for one beside its
 stands in one place at most, and what says much the same as another stands nowhere; of all such
 choices the one with the greatest sum of expected grades above each place's threshold is taken
 (an assignment problem), so that a place with few good sentences is not robbed by one with many,
-and a weak sentence is left out rather than told.
+and a weak sentence is left out rather than told. Then the further sentences of the parts are chosen
+anew, so that together they say what the works say most often, and each says something new.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain, pairwise
 
 import numpy as np
-import numpy.typing as npt
 
 from rag.retrieval import FACETS, Evidence, Facet
+from rag.retrieval.scoring import terms
 from rag.selection.features import Candidate, terms_of
 from rag.selection.grading import PLACES, Place, SentenceScores
 
-Values = npt.NDArray[np.float64]
+Slot = tuple[Place, int]
+"""A place, and the listing for which a sentence stands there, -1 in the parts of the answer."""
 
 ROOM: Mapping[Facet, int] = {"task": 2, "input": 2, "model": 4, "output": 2}
 """The most sentences of each part."""
-THRESHOLDS: Mapping[Place, float] = {
-    "task": 0.6, "input": 0.6, "model": 0.6, "output": 0.6, "relevance": 0.3,
-}  # fmt: skip
+THRESHOLDS: Mapping[Place, float] = {it: 0.3 if it == "relevance" else 0.6 for it in PLACES}
 """The least expected grade of a sentence that is told: chosen by cross-validation."""
 FURTHER = 0.5
 """How much better a further sentence of a part has to be than its first: rather few than weak."""
@@ -33,6 +36,11 @@ FOREIGN = 0.22
 """The cosine with the question that some sentence of a recommended model has to reach; below it
 the works are held to be foreign to the question. Of 96 graded prompts 5 % lie below it, and of
 questions put to another prompt's works 30 %: a lay question and a README share few words."""
+CONCEPT_SENTENCES = 5
+"""Sentences of the works from which on a pair of words that they say is one of their concepts."""
+COVERAGE = 0.5
+"""What a further sentence gains, in grades, by the works' most frequent concept where nothing that
+is told names it; by others in proportion to the sentences that do: chosen by cross-validation."""
 ALIKE = 0.6
 """The share of the shorter sentence's words in the longer from which on they say the same."""
 _NEVER = -9.0
@@ -62,11 +70,21 @@ def select(evidence: Evidence, scores: SentenceScores) -> Selection:
     from scipy.optimize import linear_sum_assignment
 
     listings = range(len(evidence.prompt.listings))
-    slots: list[tuple[Place, int]] = [(facet, -1) for facet in FACETS for _ in range(ROOM[facet])]
+    slots: list[Slot] = [(facet, -1) for facet in FACETS for _ in range(ROOM[facet])]
     slots += [("relevance", listing) for listing in listings]
-    values = _values(scores, slots)
-    if _is_foreign(evidence, scores):
-        values[:] = _NEVER
+    owners = np.array([item.listing for item in scores.candidates], dtype=np.int64)
+    values = np.full((len(owners), len(slots)), _NEVER)
+    recommended = [
+        item.context.similarity
+        for item in scores.candidates
+        if evidence.prompt.listings[item.listing].role != "related"
+    ]
+    # [n, slots]: how far a sentence is above what a slot asks for; nothing of foreign works is.
+    for column, (place, listing) in enumerate(slots):
+        above = scores.of(place) - THRESHOLDS[place] - FURTHER * (slots[column] in slots[:column])
+        fits = (above > 0) & ((listing < 0) | (owners == listing))
+        if max(recommended, default=1.0) >= FOREIGN:
+            values[fits, column] = above[fits]
     words = [terms_of(item.text) for item in scores.candidates]
     # Rows of zeros: a slot may stay empty.
     empty = np.zeros((len(slots), len(slots)))
@@ -78,72 +96,74 @@ def select(evidence: Evidence, scores: SentenceScores) -> Selection:
             if row < len(values) and values[row, column] > 0
         }
         best_first = sorted(chosen, key=lambda slot: (-values[chosen[slot], slot], slot))
-        repeated = _first_repeated([chosen[slot] for slot in best_first], words)
-        if repeated is None:
+        ranked = [chosen[slot] for slot in best_first]
+        repeated = [n for n, row in enumerate(ranked) if _is_repeated(row, ranked[:n], words)]
+        if not repeated:
             break
-        values[repeated] = _NEVER
+        values[ranked[repeated[0]]] = _NEVER
+    told = _covering(scores, {row: slots[slot] for slot, row in chosen.items()}, words)
     parts = {
         facet: _in_reading_order(
-            [_placed(scores, chosen[s], facet) for s in chosen if slots[s][0] == facet]
+            [_placed(scores, row, facet) for row in sorted(told) if told[row] == (facet, -1)]
         )
         for facet in FACETS
     }
-    used = set(chosen.values())
-    notes = {slots[slot][1]: row for slot, row in chosen.items() if slots[slot][0] == "relevance"}
-    works = tuple(
-        _placed(scores, notes[n], "relevance") if n in notes else _best(scores, n, used, words)
-        for n in listings
-    )
-    return Selection(parts, works, tuple(n in notes for n in listings))
+    relevant = tuple(("relevance", listing) in told.values() for listing in listings)
+    note_grades, used = scores.of("relevance"), dict(told)
+    for listing in listings:
+        own = [
+            row
+            for row, item in enumerate(scores.candidates)
+            if not relevant[listing] and item.listing == listing
+            if not _is_repeated(row, used, words)
+        ]
+        if own:
+            used[max(own, key=lambda row: note_grades[row])] = ("relevance", listing)
+    notes = {listing: row for row, (place, listing) in used.items() if place == "relevance"}
+    works = tuple(_placed(scores, notes[n], "relevance") if n in notes else None for n in listings)
+    return Selection(parts, works, relevant)
 
 
-def _is_foreign(evidence: Evidence, scores: SentenceScores) -> bool:
-    recommended = [
-        item.context.similarity
+def _covering(
+    scores: SentenceScores, told: Mapping[int, Slot], words: list[frozenset[str]]
+) -> dict[int, Slot]:
+    """The best sentence of each slot in `told`, and at most as many further ones as there, none of
+    another slot: one after the other by the sum of grade and of the concepts that no sentence before
+    names, the greedy maximum of a submodular function (Lin & Bilmes 2011) of concepts that are pairs
+    of words (Gillick & Favre 2009)."""
+    pairs = [
+        {pair for pair in pairwise(terms(item.text)) if all(w.isalpha() and w[2:] for w in pair)}
         for item in scores.candidates
-        if evidence.prompt.listings[item.listing].role != "related"
     ]
-    return max(recommended, default=1.0) < FOREIGN
+    said = Counter(chain.from_iterable(pairs))
+    most = max(said.values(), default=1)
+    weights = {pair: n / most for pair, n in said.items() if n >= CONCEPT_SENTENCES}
+    ascending = sorted(told, key=lambda row: (_placed(scores, row, told[row][0]).grade, -row))
+    kept = {row: slot for slot, row in {told[row]: row for row in ascending}.items()}
+    further = Counter(told.values()) - Counter(kept.values())
+    while further:
+        named = set().union(*(pairs[row] for row in kept))
+        options = [
+            (grades[row] + COVERAGE * math.fsum(weights[pair] for pair in new), -row, slot)
+            for slot in further
+            for grades in [scores.of(slot[0])]
+            for others in [kept.keys() | {row for row in told if told[row] != slot}]
+            for row in np.flatnonzero(grades > THRESHOLDS[slot[0]] + FURTHER).tolist()
+            if row not in others and not _is_repeated(row, others, words)
+            for new in [weights.keys() & pairs[row] - named]
+        ]
+        if not options:
+            break
+        _, row, slot = max(options)
+        kept[-row] = slot
+        further -= Counter([slot])
+    return kept
 
 
-def _values(scores: SentenceScores, slots: list[tuple[Place, int]]) -> Values:
-    """[n, slots]: how far each sentence is above what each slot asks for, `_NEVER` below it."""
-    owners = np.array([item.listing for item in scores.candidates], dtype=np.int64)
-    values = np.full((len(owners), len(slots)), _NEVER)
-    for column, (place, listing) in enumerate(slots):
-        is_further = (place, listing) in slots[:column]
-        above = scores.of(place) - THRESHOLDS[place] - FURTHER * is_further
-        fits = (above > 0) & ((listing < 0) | (owners == listing))
-        values[fits, column] = above[fits]
-    return values
-
-
-def _first_repeated(rows: list[int], words: list[frozenset[str]]) -> int | None:
-    for position, row in enumerate(rows):
-        if any(_alike(words[row], words[other]) for other in rows[:position]):
-            return row
-    return None
-
-
-def _alike(one: frozenset[str], other: frozenset[str]) -> bool:
-    return len(one & other) > ALIKE * max(1, min(len(one), len(other)))
-
-
-def _best(
-    scores: SentenceScores, listing: int, used: set[int], words: list[frozenset[str]]
-) -> PlacedSentence | None:
-    """The best of a work's other sentences, weak as it is."""
-    grades = scores.of("relevance")
-    own = [
-        row
-        for row, item in enumerate(scores.candidates)
-        if item.listing == listing and not any(_alike(words[row], words[each]) for each in used)
-    ]
-    if not own:
-        return None
-    row = max(own, key=lambda row: (grades[row], -row))
-    used.add(row)
-    return _placed(scores, row, "relevance")
+def _is_repeated(row: int, others: Iterable[int], words: list[frozenset[str]]) -> bool:
+    """Whether a sentence says much the same as one of `others`."""
+    sizes = ((len(words[row] & words[each]), len(words[row]), len(words[each])) for each in others)
+    return any(common > ALIKE * max(1, min(one, other)) for common, one, other in sizes)
 
 
 def _placed(scores: SentenceScores, row: int, place: Place) -> PlacedSentence:
@@ -152,21 +172,7 @@ def _placed(scores: SentenceScores, row: int, place: Place) -> PlacedSentence:
 
 def _in_reading_order(placed: list[PlacedSentence]) -> tuple[PlacedSentence, ...]:
     """The best sentence first, for it answers the question; then what its work says further, as it
-    stands there; then the other works, each by its best."""
-    best = {
-        listing: max(item.grade for item in placed if item.candidate.listing == listing)
-        for listing in {item.candidate.listing for item in placed}
-    }
-    first = max((item.grade for item in placed), default=0.0)
-    return tuple(
-        sorted(
-            placed,
-            key=lambda item: (
-                item.grade < first,
-                -best[item.candidate.listing],
-                item.candidate.listing,
-                item.candidate.span.source_id,
-                item.candidate.span.start,
-            ),
-        )
-    )
+    stands there; then the other works, each by its best. `placed` is in the order of candidates."""
+    best = {it.candidate.listing: it.grade for it in sorted(placed, key=lambda it: it.grade)}
+    first = max(best.values(), default=0.0)
+    return tuple(sorted(placed, key=lambda it: (it.grade < first, -best[it.candidate.listing])))

@@ -32,12 +32,8 @@ BATCH = 32
 QUESTION_SCALE = 8.0
 DROPOUT = 0.1
 _LINEARS = (
-    "attention.self.query",
-    "attention.self.key",
-    "attention.self.value",
-    "attention.output.dense",
-    "intermediate.dense",
-    "output.dense",
+    *(f"attention.self.{name}" for name in ("query", "key", "value")),
+    *(f"{name}.dense" for name in ("attention.output", "intermediate", "output")),
 )
 
 
