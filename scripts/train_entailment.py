@@ -34,7 +34,7 @@ from index.weights import locate
 from rag.evaluation.perturbation import PERTURBED, perturbation_set
 from rag.evaluation.support import LabelledClaim, read_labelled_claims
 from rag.support import sentences
-from rag.support.entailment import WEIGHTS, EntailmentReader, PairTokens, collate, learned, windows
+from rag.support.entailment import WEIGHTS, EntailmentReader, PairTokens, collate, learned, window
 
 STEPS, RATE = 2_900, 1e-3
 """How many steps, and the learning rate, which falls to 0 linearly."""
@@ -51,8 +51,6 @@ Of paws_wiki and citation_integrity nothing was learned in earlier runs."""
 GENERATED = 900
 """Generated pairs of each kind."""
 WARM_UP, BATCH_TOKENS, DRAWN = 200, 4_096, 1_024
-EVIDENCE = 700
-"""Characters of evidence to learn from; with the statement they fill a pair."""
 KEPT_EVERY = 250
 DISTRACTED = 0.3
 """The share of pairs to whose evidence that of another pair is added, if there is room."""
@@ -184,7 +182,7 @@ def main(
     reader = EntailmentReader(locate(DEFAULT_ENCODER, offline=False), device)
     network = reader.untrained()
     examples = [*labelled(pairs), *generated(text, seed), *labelled(dev)]
-    texts = [windows(each.claim, each.evidence, EVIDENCE, 1)[0] for each in examples]
+    texts = [window(each.claim, each.evidence) for each in examples]
     read = reader.tokens([(it.claim, text) for it, text in zip(examples, texts, strict=True)])
     groups: dict[tuple[str, bool], list[PairTokens]] = defaultdict(list)
     held: dict[str, list[Drawn]] = defaultdict(list)

@@ -40,9 +40,9 @@ from rag.support.builtin import (
     features_of,
     soft_alignments,
 )
-from rag.support.entailment import EntailmentReader
+from rag.support.entailment import EntailmentReader, window
 
-VERSION = "2"
+VERSION = "3"
 FOLDS = 5
 WICE = "wice"
 PAIRS = (
@@ -157,9 +157,9 @@ def main(
     examples = [*wice_examples(wice, random.Random(0)), *held_back(pairs, random.Random(0))]
     rows = []
     for example in tqdm(examples):
-        pair = example.claim, example.evidence
+        pair = example.claim, window(example.claim, example.evidence)
         (soft,), (read,) = soft_alignments(encoder.token_states, [pair]), reader.logits([pair])
-        rows.append(features_of(*pair, soft=soft, read=read)[0])
+        rows.append(features_of(example.claim, example.evidence, soft=soft, read=read)[0])
     result: dict[str, Any] = {"version": VERSION, "examples": len(examples)}
     for name, features in SETS.items():
         matrix = np.array([[row[feature] for feature in features] for row in rows])

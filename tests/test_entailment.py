@@ -18,11 +18,10 @@ from rag.support import entailment
 from rag.support.entailment import (
     PAIR_TOKENS,
     WINDOW,
-    WINDOWS,
     EntailmentReader,
     PairTokens,
     collate,
-    windows,
+    window,
 )
 
 FILLER = [f"Water number {number} runs over stones and through fields." for number in range(40)]
@@ -34,17 +33,21 @@ def reader() -> EntailmentReader:
     return EntailmentReader(locate(DEFAULT_ENCODER, offline=True), "cpu")
 
 
-def test_of_long_evidence_the_windows_with_the_statements_words_are_read() -> None:
+def test_of_long_evidence_the_window_with_the_statements_words_is_read() -> None:
     evidence = [*FILLER[:20], "Deep models learn.", *FILLER[20:], "The models are deep."]
-    read = windows("Deep models learn slowly.", evidence)
-    assert len(read) == WINDOWS
-    assert max(map(len, read)) <= WINDOW
-    assert any("Deep models learn." in text for text in read)
-    assert read[-1].endswith("The models are deep.")
-    assert windows("Deep models learn.", ["Models  learn. ", "", "So do we."]) == [
+    read = window("Deep models learn slowly.", evidence)
+    assert "Deep models learn." in read
+    assert WINDOW - len(FILLER[0]) <= len(read) <= WINDOW
+    assert read in " ".join(evidence)
+    assert window("The models are deep and wide.", evidence).endswith("The models are deep.")
+    assert window("Deep models learn.", ["Models  learn. ", "", "So do we."]) == (
         "Models learn. So do we."
-    ]
-    assert windows("Deep models learn.", []) == [""]
+    )
+    assert (
+        window("Learn.", ["Water runs. " * 90, "We learn " + "and rest " * 90])
+        == ("We learn " + "and rest " * 90).strip()
+    )
+    assert window("Deep models learn.", []) == ""
 
 
 def test_an_untrained_network_leaves_the_encoder_as_it_is(reader: EntailmentReader) -> None:
@@ -67,9 +70,9 @@ def test_a_pair_is_bounded_by_special_tokens_and_padded() -> None:
 
 def test_a_batch_gives_what_each_pair_gives_alone(reader: EntailmentReader) -> None:
     pairs = [
-        ("A dog chases a cat.", [ANIMALS]),
-        ("Water runs.", FILLER),
-        (ANIMALS, ["Cats sleep."]),
+        ("A dog chases a cat.", ANIMALS),
+        ("Water runs.", " ".join(FILLER)),
+        (ANIMALS, "Cats sleep."),
     ]
     alone = [reader.logits([pair])[0] for pair in pairs]
     assert reader.logits(pairs) == pytest.approx(alone, abs=0.1)
@@ -79,10 +82,10 @@ def test_a_batch_gives_what_each_pair_gives_alone(reader: EntailmentReader) -> N
 def test_it_knows_what_follows_from_what_does_not(reader: EntailmentReader) -> None:
     follows, other, denied, more = reader.logits(
         [
-            ("A dog chases a cat.", [ANIMALS]),
-            ("Antibodies bind to the spike protein.", [ANIMALS]),
-            ("No dog is chasing a cat.", [ANIMALS]),
-            ("A dog chases a cat because it is hungry.", [ANIMALS]),
+            ("A dog chases a cat.", ANIMALS),
+            ("Antibodies bind to the spike protein.", ANIMALS),
+            ("No dog is chasing a cat.", ANIMALS),
+            ("A dog chases a cat because it is hungry.", ANIMALS),
         ]
     )
     assert follows > 0
@@ -93,9 +96,8 @@ def test_it_knows_what_follows_from_what_does_not(reader: EntailmentReader) -> N
 def test_any_pair_fits_the_network(
     reader: EntailmentReader, statement: str, evidence: list[str]
 ) -> None:
-    pieces = windows(statement, evidence * 9)
-    for tokens in reader.tokens([(statement * 9, piece) for piece in pieces]):
-        assert tokens.length <= PAIR_TOKENS
+    (tokens,) = reader.tokens([(statement * 9, window(statement, evidence * 9))])
+    assert tokens.length <= PAIR_TOKENS
 
 
 def test_an_encoder_with_damaged_weights_is_refused(tmp_path: Path) -> None:
@@ -115,5 +117,5 @@ def test_weights_of_another_encoder_are_refused(
     monkeypatch.setattr(entailment, "WEIGHTS", tmp_path / "weights.safetensors")
     with pytest.raises(EncoderError, match="install the package anew"):
         EntailmentReader(locate(DEFAULT_ENCODER, offline=True), "cpu").logits(
-            [("Dogs run.", [ANIMALS])]
+            [("Dogs run.", ANIMALS)]
         )

@@ -17,7 +17,7 @@ from index.settings import Settings
 from index.weights import device_of
 from rag.retrieval.scoring import terms
 from rag.support import Finding, Pair, Support, SupportChecker
-from rag.support.entailment import EntailmentReader, windows
+from rag.support.entailment import EntailmentReader, window
 from rag.support.findings import Comparison, findings
 from rag.support.nli import CrossEncoderChecker
 from rag.support.quantities import CITED
@@ -28,31 +28,26 @@ LEXICAL = (
     "window", "sentence_share", "evidence_length", "new_quantities", "new_names", "findings",
 )  # fmt: skip
 
-# Characters, about 180 tokens, of evidence that is aligned at once, below the 256 that the default
-# encoder reads; and of how many such chunks.
-_CHUNK, _CHUNKS = 700, 6
 # Pairs whose texts are encoded together.
 _TOGETHER = 64
 _READABLE = re.compile(r"[^\W_]")
 
-Meaning = Callable[[Sequence[Pair]], list[float]]
-"""A feature that a model computes: pairs to a number each, in order."""
+Meaning = Callable[[Sequence[tuple[str, str]]], list[float]]
+"""A feature that a model computes: a number for each statement and the window of its evidence."""
 
 
 def soft_alignments(
-    states_of: Callable[[Sequence[str]], list[TokenStates]], pairs: Sequence[Pair]
+    states_of: Callable[[Sequence[str]], list[TokenStates]], pairs: Sequence[tuple[str, str]]
 ) -> list[float]:
-    """For each pair the mean cosine of the statement's content tokens to the nearest token of one
-    chunk of the evidence, the best chunk; 0 where `states_of` gives either no tokens."""
-    rows = [(pair[0], *windows(*pair, _CHUNK, _CHUNKS)) for pair in pairs]
-    texts = [*dict.fromkeys(text for row in rows for text in row)]
+    """For each pair the mean cosine of the first text's content tokens to the nearest token of the
+    second; 0 where `states_of` gives either no tokens."""
+    texts = [*dict.fromkeys(text for pair in pairs for text in pair)]
     states = dict(zip(texts, states_of(texts), strict=True))
     alignments = []
-    for own, *chunks in ([states[text] for text in row] for row in rows):
+    for own, other in ((states[first], states[second]) for first, second in pairs):
         content = [at for at, token in enumerate(own.tokens) if terms(token)]
-        vectors = own.vectors[content or range(len(own.tokens))]
-        cosines = [vectors @ chunk.vectors.T for chunk in chunks if own.tokens and chunk.tokens]
-        alignments.append(max((float(it.max(axis=1).mean()) for it in cosines), default=0.0))
+        cosines = own.vectors[content or range(len(own.tokens))] @ other.vectors.T
+        alignments.append(float(cosines.max(axis=1).mean()) if cosines.size else 0.0)
     return alignments
 
 
@@ -60,7 +55,7 @@ def features_of(
     statement: str, evidence: Sequence[str], **meanings: float
 ) -> tuple[dict[str, float], tuple[Finding, ...]]:
     """The features of a pair, and its findings: those named by LEXICAL, the `meanings`, and with
-    READ also READ_LONG, since the logit of the best window says less, the longer the evidence.
+    READ also READ_LONG, since the logit of one window says less, the longer the evidence.
 
     `window`: share of the statement's content words and quantities that three neighbouring
     sentences have, the best three; `sentence_share`: share of a sentence's, the best sentence's;
@@ -122,7 +117,8 @@ class BuiltinChecker(SupportChecker):
         every = list(pairs)
         for first in range(0, len(every), _TOGETHER):
             batch = every[first : first + _TOGETHER]
-            values = {name: meaning(batch) for name, meaning in self._meanings.items()}
+            windows = [(pair[0], window(*pair)) for pair in batch] if self._meanings else []
+            values = {name: meaning(windows) for name, meaning in self._meanings.items()}
             for row, pair in enumerate(batch):
                 own = {name: numbers[row] for name, numbers in values.items()}
                 supports.append(self._support(pair, own))

@@ -7,7 +7,6 @@ an `entailment_network` adds to the encoder; here it is applied.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +16,7 @@ from index.encoder import batches, run_groups
 from index.errors import EncoderError
 from index.weights import device_of, dtype_on, open_model, threads_on
 from rag.retrieval.scoring import terms
-from rag.support import Pair, sentences
+from rag.support import sentences
 
 if TYPE_CHECKING:
     import torch
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
 WEIGHTS = Path(__file__).with_name("weights.safetensors")
 RANK = 16
 STATEMENT_TOKENS, PAIR_TOKENS = 96, 224
-WINDOW, WINDOWS = 260, 6
-"""Characters of evidence that are read at once, and of how many such windows."""
+WINDOW = 700
+"""Characters of evidence that are read, about 180 tokens: as many as were learned from."""
 BATCH_TOKENS = 1_024
 _ALIGNED, _HEAD = 64, 128
 _SHARPNESS = 8.0
@@ -46,26 +45,21 @@ class PairTokens(NamedTuple):
         return len(self.statement) + len(self.evidence) + 3
 
 
-def windows(
-    statement: str, evidence: Sequence[str], size: int = WINDOW, count: int = WINDOWS
-) -> list[str]:
-    """Of all runs of neighbouring sentences, each as long as `size` characters allow and a longer
-    sentence alone, none within another, the `count` with most of the statement's words, in their
-    own order; at least one."""
+def window(statement: str, evidence: Sequence[str]) -> str:
+    """Of all runs of neighbouring sentences, each as long as WINDOW allows and a longer sentence
+    alone, the first of those with most of the statement's words; "" where there is none."""
     pieces = [" ".join(sentence.split()) for sentence in sentences(evidence)]
-    runs: list[str] = []
-    end = 0
-    for first in range(len(pieces)):
-        last = first + 1
-        while last < len(pieces) and len(" ".join(pieces[first : last + 1])) <= size:
-            last += 1
-        if last > end:
-            runs.append(" ".join(pieces[first:last]))
-            end = last
     content = set(terms(statement))
-    shared = [len(content.intersection(terms(run))) for run in runs]
-    best = sorted(range(len(runs)), key=lambda row: (-shared[row], row))[:count]
-    return [runs[row] for row in sorted(best)] or [""]
+    shared = [content.intersection(terms(piece)) for piece in pieces]
+    runs = []
+    last = 0
+    for first in range(len(pieces)):
+        last = max(last, first + 1)
+        while last < len(pieces) and len(" ".join(pieces[first : last + 1])) <= WINDOW:
+            last += 1
+        runs.append(slice(first, last))
+    best = max(runs, key=lambda run: len(set[str]().union(*shared[run])), default=slice(0))
+    return " ".join(pieces[best])
 
 
 def entailment_network(encoder: Any) -> torch.nn.Module:
@@ -211,15 +205,9 @@ class EntailmentReader:
             for own, other in zip(cut, ids[1::2], strict=True)
         ]
 
-    def logits(self, pairs: Sequence[Pair]) -> list[float]:
-        """The logit of each pair's support by the window that supports it best, as in MiniCheck
-        (Tang, Laban and Durrett 2024, arXiv 2404.10774)."""
-        read = [(row, text) for row, pair in enumerate(pairs) for text in windows(*pair)]
-        tokens = self.tokens([(pairs[row][0], text) for row, text in read])
-        best = [-math.inf] * len(pairs)
-        for (row, _), logit in zip(read, self.score(self._network, tokens), strict=True):
-            best[row] = max(best[row], logit)
-        return best
+    def logits(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """The logit of each statement's support by its piece of evidence."""
+        return self.score(self._network, self.tokens(pairs))
 
     def score(self, network: torch.nn.Module, pairs: Sequence[PairTokens]) -> list[float]:
         """The network's logit of each pair, batched by length."""
