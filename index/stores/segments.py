@@ -101,7 +101,13 @@ class SegmentStore:
 
     def save(self, segment: Segment) -> Path:
         """Write the segment, whole or not at all. Equal segments give equal bytes."""
-        write_checksummed(path := self.path(segment.name), _pack(segment))
+        import faiss
+
+        flat = faiss.IndexFlatIP(segment.vectors.shape[1] or 1)
+        if len(segment.vectors):
+            flat.add(segment.vectors)
+        content = without_vectors(segment) + faiss.serialize_index(flat).tobytes()
+        write_checksummed(path := self.path(segment.name), content)
         _date(path)
         return path
 
@@ -166,16 +172,6 @@ class SegmentStore:
 def _date(path: Path) -> None:
     with contextlib.suppress(OSError):  # a folder of somebody else: compared at every build
         os.utime(path, ns=(COMPARED, COMPARED))
-
-
-def _pack(segment: Segment) -> bytes:
-    import faiss
-
-    flat = faiss.IndexFlatIP(segment.vectors.shape[1] or 1)
-    if len(segment.vectors):
-        flat.add(segment.vectors)
-    packed: bytes = without_vectors(segment) + faiss.serialize_index(flat).tobytes()
-    return packed
 
 
 def without_vectors(segment: Segment) -> bytes:
