@@ -443,6 +443,7 @@ def test_why_very_deep_networks_did_not_train(tmp_path: Path, own_copy: bool) ->
     assert answer.references[0].name == "Deep Residual Learning for Image Recognition"
     quoted = " ".join(quote.text for _, quote in answer.quotes()).lower()
     assert "the degradation problem" in quoted
+    assert "shortcut connections" in quoted
     settings.data_dir.rename(tmp_path / "elsewhere")
     shutil.rmtree(tmp_path / "desk", ignore_errors=True)
     saved = write(tmp_path / "answer.json", shown)
