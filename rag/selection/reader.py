@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from index.settings import DEFAULT_ENCODER
-from index.weights import locate
+from index.weights import dtype_on, locate, open_model
 from rag.retrieval import Evidence
 from rag.selection.features import Candidate, Matrix
 
@@ -53,18 +54,14 @@ class States(NamedTuple):
     words: Tensor
 
 
+@dataclass(eq=False)
 class SentenceReader:
     """Scores of sentences in context, computed on `device`. `adapters` are the trained tensors by
     name of each of several adapters, which are averaged. Raises EncoderError where the encoder is
     not installed."""
 
-    def __init__(
-        self,
-        adapters: Sequence[Mapping[str, npt.NDArray[np.float16]]] = (),
-        device: str = "cpu",
-    ) -> None:
-        self._arrays = adapters
-        self._device = device
+    adapters: Sequence[Mapping[str, npt.NDArray[np.float16]]] = ()
+    device: str = "cpu"
 
     @cached_property
     def _adapters(self) -> list[torch.nn.ModuleDict]:
@@ -72,32 +69,20 @@ class SentenceReader:
 
         weights = [
             {name: torch.tensor(each).float() for name, each in arrays.items()}
-            for arrays in self._arrays
+            for arrays in self.adapters
         ]
         wide = 2 * self._model.config.hidden_size
         return [self.adapter(each["logits.weight"].shape[1] - wide, each) for each in weights]
 
     @cached_property
-    def tokenizer(self) -> Any:
-        """The encoder's own."""
-        from transformers import AutoTokenizer
-
-        return AutoTokenizer.from_pretrained(self._folder, trust_remote_code=False)
-
-    @cached_property
-    def _folder(self) -> str:
-        return str(locate(DEFAULT_ENCODER, offline=True))
+    def _encoder(self) -> Any:
+        return open_model(
+            "SentenceTransformer", locate(DEFAULT_ENCODER, offline=True), "encoder", device="cpu"
+        )
 
     @cached_property
     def _model(self) -> Any:
-        from transformers import AutoModel
-        from transformers.utils import logging
-
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        model = AutoModel.from_pretrained(
-            self._folder, trust_remote_code=False, use_safetensors=True
-        )
-        return model.float().eval().requires_grad_(False).to(self._device)
+        return self._encoder[0].model.float().eval().requires_grad_(False).to(self.device)
 
     def adapter(
         self, dense: int, weights: Mapping[str, Tensor] | None = None
@@ -127,14 +112,14 @@ class SentenceReader:
         for layer in layers:
             for name in _LINEARS:
                 linear = cast("torch.nn.Linear", layer.get_submodule(name))
-                low_rank = LowRank(linear.out_features, linear.in_features).to(self._device)
+                low_rank = LowRank(linear.out_features, linear.in_features).to(self.device)
                 parametrize.register_parametrization(linear, "weight", low_rank)
         logits = torch.nn.Linear(2 * self._model.config.hidden_size + dense, 15)
         torch.nn.init.zeros_(logits.weight)
         adapter = torch.nn.ModuleDict({"layers": layers, "logits": logits})
         if weights is not None:
             adapter.load_state_dict(weights, strict=False)
-        return adapter.to(self._device).eval()
+        return adapter.to(self.device).eval()
 
     def tokens(self, evidence: Evidence, item: Candidate) -> TokenPair:
         """The sentence; and its role, heading and predecessor as the second text."""
@@ -142,8 +127,8 @@ class SentenceReader:
         heading = item.heading.rpartition("›")[2].strip()
         role = "the model" if recommended else "other"
         about = f"{role}: {heading}. {item.context.previous}"
-        first = self.tokenizer(item.text, truncation=True, max_length=SENTENCE_TOKENS)
-        second = self.tokenizer(about, truncation=True, max_length=CONTEXT_TOKENS)
+        first = self._encoder.tokenizer(item.text, truncation=True, max_length=SENTENCE_TOKENS)
+        second = self._encoder.tokenizer(about, truncation=True, max_length=CONTEXT_TOKENS)
         return TokenPair(first["input_ids"], second["input_ids"][1:])
 
     def lower(self, pairs: Sequence[TokenPair]) -> States:
@@ -159,7 +144,7 @@ class SentenceReader:
             types[row, own:both] = 1
             mask[row, :both] = 1
             words[row, 1 : own - 1] = 1
-        ids, types, mask, words = (each.to(self._device) for each in (ids, types, mask, words))
+        ids, types, mask, words = (each.to(self.device) for each in (ids, types, mask, words))
         hidden = self._model.embeddings(input_ids=ids, token_type_ids=types)
         states = States(hidden, mask.float(), words.float())
         return self._through(self._model.encoder.layer[:-ADAPTED_LAYERS], states)
@@ -168,7 +153,7 @@ class SentenceReader:
         """[d], of unit length: the question as the unchanged encoder reads it."""
         import torch
 
-        ids = self.tokenizer(text, truncation=True, max_length=256)["input_ids"]
+        ids = self._encoder.tokenizer(text, truncation=True, max_length=256)["input_ids"]
         with torch.no_grad():
             states = self.lower([TokenPair(ids, [])])
             vector = _mean(self._through(self._model.encoder.layer[-ADAPTED_LAYERS:], states))[0]
@@ -200,12 +185,12 @@ class SentenceReader:
         # One thread: the sums, and so the choice, do not depend on how many cores there are.
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
-        with torch.no_grad(), half(self._device):
+        with torch.no_grad(), half(self.device):
             asked = self.question(question).float()
             for start in range(0, len(order), BATCH):
                 rows = order[start : start + BATCH]
                 states = self.lower([pairs[row] for row in rows])
-                about = torch.tensor(dense[rows], device=self._device)
+                about = torch.tensor(dense[rows], device=self.device)
                 scores = [self.logits(each, states, asked, about) for each in adapters]
                 result[rows] = torch.sigmoid(torch.stack(scores)).mean(0).cpu().numpy()
         torch.set_num_threads(threads)
@@ -222,8 +207,6 @@ class SentenceReader:
 def half(device: str = "cpu") -> Any:
     """Where matrix products are computed in half precision, if `device` does that."""
     import torch
-
-    from index.weights import dtype_on
 
     dtype = dtype_on(device)
     kind = torch.device(device).type
