@@ -50,6 +50,7 @@ class Visit:
 
     def check(self) -> None:
         """The page is accessible, and nothing has to be scrolled sideways."""
+        self.page.wait_for_load_state()  # A click returns before the next page has its colours.
         report = Axe().run(self.page)
         assert report.violations_count == 0, report.generate_report()
         assert self.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
