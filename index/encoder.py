@@ -256,8 +256,8 @@ def run_groups(
 
 
 def load_encoder(name: str = DEFAULT_ENCODER, *, offline: bool = False) -> Encoder:
-    """The encoder `name` stands for (see `locate`), loaded. Nothing is asked of the network once
-    its folder is known. Raises EncoderError."""
+    """The encoder `name` stands for (see `index.weights.locate`), loaded. Nothing is asked of the
+    network once its folder is known. Raises EncoderError."""
     encoder = LazyEncoder(Settings(encoder=name, offline=offline))
     _ = encoder.dimension
     return encoder

@@ -59,8 +59,8 @@ class TimedStream(WritingStream):
 class Pipeline:
     """Answers any number of prompts with one encoder and one writer. Each prompt sees the works
     that it lists and no others; works that are not indexed yet are indexed first. Up to
-    `concurrency` answers may be written at once, each in a thread; works are read and searched by
-    one thread at a time."""
+    `concurrency` answers may be written at once, each in a thread; works are read by one
+    thread at a time."""
 
     settings: Settings
     encoder: Encoder
@@ -135,7 +135,10 @@ class Pipeline:
     ) -> tuple[dict[str, Reading], dict[str, Segment]]:
         """What became of each source of the catalog, and the segments of those that were read, by
         source id."""
-        built = build(catalog, self.settings, self.encoder, notify=notify, retry=False, load=True)
+        with self._reading:
+            built = build(
+                catalog, self.settings, self.encoder, notify=notify, retry=False, load=True
+            )
         readings = {sid: _reading(state, built.segments) for sid, state in built.states.items()}
         segments = {
             source_id: built.segments[built.states[source_id].segment]
@@ -216,4 +219,4 @@ def _differences(answer: Answer, again: Answer) -> Iterator[Failure]:
 def _words(statement: Statement | None) -> str:
     if statement is None:
         return ""
-    return statement.text or statement.quotes[0].text if statement.quotes else statement.text
+    return statement.text or next((quote.text for quote in statement.quotes), "")

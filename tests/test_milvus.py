@@ -17,7 +17,7 @@ from index.encoder import Encoder
 from index.errors import SegmentError, StoreError
 from index.settings import Settings
 from index.stores import Store, open_store
-from index.stores.milvus import PIECES, MilvusStore
+from index.stores.milvus import PASSAGES, PIECES, MilvusStore
 from index.stores.segments import Segment, without_vectors
 from rag.pipeline import Pipeline
 from rag.prompt import Prompt
@@ -247,20 +247,26 @@ def test_several_that_begin_at_once_on_an_empty_server_make_its_tables_together(
         assert content(cast(Segment, loaded[one.name])) == content(one)
 
 
-def test_a_table_whose_creation_died_is_empty_and_the_next_write_completes_it(
-    tmp_path: Path,
-) -> None:
+def test_a_table_that_lacks_an_index_is_completed_by_whoever_asks_next(tmp_path: Path) -> None:
     one = segment(["A red fox runs.", "It rests."], name="1" * 32)
     with MilvusServer(tmp_path) as server:
         store = MilvusStore(server.address)
         client = client_of(store)
         store.save(one)
-        client.release_collection(PIECES)
-        client.drop_index(PIECES, "segment")
-        assert not store.known([one.name])
-        store.delete([one.name])
-        store.save(one)
-        assert content(store.load(one.name)) == content(one)
+        for step in (
+            lambda: store.save(one),
+            lambda: store.known([one.name]),
+            lambda: store.nearest([one.name], "fox", one.vectors[0], 3),
+            lambda: store.load(one.name),
+            lambda: store.delete([one.name]),
+        ):
+            for table in (PIECES, PASSAGES.format(dimension=one.vectors.shape[1])):
+                if client.list_indexes(table, "segment"):
+                    client.release_collection(table)
+                    client.drop_index(table, "segment")
+            step()
+        client.load_collection(PIECES)
+        assert not client.query(PIECES, filter="number >= 0")
 
 
 def test_no_server_and_a_file_that_is_in_use_are_named(

@@ -108,7 +108,6 @@ def test_documents_name_files_that_exist() -> None:
         paths = re.findall(
             r"`((?:index|rag|scripts|tests|docs|notebooks)/[\w./]+)`", document.read_text()
         )
-        # Superseded decisions keep the names of their time.
         gone = [path for path in paths if not (ROOT / path).exists()]
         assert not gone, f"{document.name} names {gone}"
 

@@ -91,7 +91,8 @@ class ArxivApi:
             if answer.status != 200:
                 raise HttpError(f"arXiv answered with status {answer.status}")
             # A web page parses as a feed without entries: every paper would be unknown.
-            if b"<feed" not in answer.content[:2000]:
+            whole = b"<feed" in answer.content[:2000] and b"</feed>" in answer.content[-200:]
+            if not whole:
                 raise HttpError("arXiv sent something else in place of its feed")
             if papers := _papers_in(answer.content):
                 return papers
@@ -107,7 +108,7 @@ def _papers_in(feed: bytes) -> list[Paper]:
     address. Raises HttpError."""
     try:
         entries = arxiv._feed.parse(feed).results
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:  # a year that there is not
         raise HttpError("arXiv's feed cannot be read") from error
     addresses = ((re.fullmatch(r".*/abs/(.+)v([0-9]{1,4})", e.entry_id), e) for e in entries)
     return [

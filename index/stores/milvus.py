@@ -92,7 +92,7 @@ class MilvusStore:
             }
             for passage, vector in zip(segment.passages, segment.vectors, strict=True)
         ]
-        self._write(PASSAGES.format(dimension=dimension), name, passages, dimension)
+        self._write(PASSAGES.format(dimension=dimension), name, passages)
         self._write(PIECES, name, pieces, first=1)
         self._write(PIECES, name, [{"content": json.dumps(contents)}])
 
@@ -107,8 +107,8 @@ class MilvusStore:
                 of_passages = [t for t in tables if t.startswith(PASSAGES.format(dimension=""))]
                 steps = [(PIECES, f"number == 0 and {these}"), (PIECES, these)]
                 for table, which in (*steps, *((table, these) for table in of_passages)):
-                    if _is_complete(client, table):
-                        client.load_collection(table, timeout=SECONDS)
+                    if table in tables:
+                        _open_table(client, table)
                         client.delete(table, filter=which, timeout=SECONDS)
 
     def load(self, name: str) -> Segment:
@@ -148,7 +148,7 @@ class MilvusStore:
         table = PASSAGES.format(dimension=len(vector))
         found: set[str] = set()
         with self._speaking() as client:
-            client.load_collection(table, timeout=SECONDS)
+            _open_table(client, table)
             for field, sought in (("vector", vector.tolist()), ("words", query)):
                 (hits,) = client.search(
                     table,
@@ -200,10 +200,9 @@ class MilvusStore:
     ) -> list[dict[str, Any]]:
         """The rows of these segments, by segment and number."""
         with self._speaking() as client:
-            if not names or not _is_complete(client, table):
+            if not names or not client.has_collection(table, timeout=SECONDS):
                 return []
-            # A server that was started again has nothing loaded; otherwise this costs nothing.
-            client.load_collection(table, timeout=SECONDS)
+            _open_table(client, table)
             rows: list[dict[str, Any]] = client.query(
                 table,
                 filter=f"{where}segment in {json.dumps(names)}",
@@ -218,18 +217,17 @@ class MilvusStore:
         table: str,
         name: str,
         rows: Sequence[dict[str, Any]],
-        dimension: int | None = None,
         first: int = 0,
     ) -> None:
         """Put rows of a segment into a table, numbered from `first`; equal ones take the place of
-        those that are there. `dimension` is that of the passages' vectors."""
+        those that are there."""
         numbered = [
             # Milvus wants a vector in every row.
             {"id": f"{name}-{n}", "segment": name, "number": n, "vector": (0.0, 0.0)} | row
             for n, row in enumerate(rows, first)
         ]
         with self._speaking() as client:
-            _complete(client, table, dimension)
+            _open_table(client, table)
             for start in range(0, len(numbered), WRITTEN_AT_ONCE):
                 some = numbered[start : start + WRITTEN_AT_ONCE]
                 client.upsert(table, some, timeout=SECONDS)
@@ -277,36 +275,41 @@ def _client(address: str) -> Any:
 
 
 def _is_complete(client: Any, table: str) -> bool:
-    """Whether the table is there with all its indexes. Rows are written only then: one without is
-    being created by another process, or its creation died, and is as good as none."""
+    """Whether the table is there with all its indexes: one without is being created by another
+    process, or its creation died, or somebody dropped an index."""
     indexes = 2 if table == PIECES else 3
     return client.has_collection(table, timeout=SECONDS) and indexes <= len(
         client.list_indexes(table, timeout=SECONDS)
     )
 
 
-def _complete(client: Any, table: str, dimension: int | None) -> None:
-    """Create what the table lacks. Several processes may do so at once, and what one finds done
-    by another in the middle of its own steps is no error."""
+def _open_table(client: Any, table: str) -> None:
+    """Create what the table lacks, and load it. Several processes may do so at once, and what one
+    finds done by another in the middle of its own steps is no error."""
     from pymilvus import MilvusException
 
     end = time.monotonic() + SECONDS_TO_CONNECT
+    refused = MilvusException(message=f"the table {table} stays without its indexes")
     while not _is_complete(client, table):
+        if time.monotonic() > end:
+            raise refused
         try:
-            _create(client, table, dimension)
-        except MilvusException:
-            if time.monotonic() > end:
-                raise
+            _create(client, table)
+        except MilvusException as error:
+            refused = error
             time.sleep(0.1)
+    # A server that was started again has nothing loaded; otherwise this costs nothing.
+    client.load_collection(table, timeout=SECONDS)
 
 
-def _create(client: Any, table: str, dimension: int | None) -> None:
-    """What is missing of the table of the pieces, or of passages with vectors of so many
-    dimensions. The vectors come back bit for bit, so that given works are searched exactly; an
-    index is for everything: HNSW, or every vector where the server is Milvus Lite, which is for as
-    many as that is good for."""
+def _create(client: Any, table: str) -> None:
+    """What is missing of the table of the pieces, or of one of passages with vectors of as many
+    dimensions as its name ends in. The vectors come back bit for bit, so that given works are
+    searched exactly; an index is for everything: HNSW, or every vector where the server is Milvus
+    Lite, which is for as many as that is good for."""
     from pymilvus import DataType, Function, FunctionType, MilvusClient
 
+    dimension = None if table == PIECES else int(table.rpartition("_")[2])
     schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
     schema.add_field("id", DataType.VARCHAR, max_length=64, is_primary=True)
     schema.add_field("segment", DataType.VARCHAR, max_length=64)
@@ -335,7 +338,6 @@ def _create(client: Any, table: str, dimension: int | None) -> None:
         if not client.list_indexes(table, field, timeout=SECONDS):
             index = MilvusClient.prepare_index_params(field, **options)
             client.create_index(table, index, timeout=SECONDS)
-    client.load_collection(table, timeout=SECONDS)
 
 
 def _segment(

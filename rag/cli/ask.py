@@ -253,6 +253,7 @@ def verify(
         for name in ("quotes", "statements", "listings", "sources")
     )
     outcome = counted(len(failures), "failure") or "verified"
-    typer.echo(f"{outcome}: {counted(count, 'answer')}, {', '.join(counts)} read again")
+    end = "" if failures else " read again"
+    typer.echo(f"{outcome}: {counted(count, 'answer')}, {', '.join(counts)}{end}")
     if failures:
         raise typer.Exit(1)

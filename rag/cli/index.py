@@ -38,6 +38,7 @@ def index(
     first."""
     from index.build import build, outdated
     from index.encoder import LazyEncoder
+    from rag.views.markdown import counted
 
     chosen = open_settings()
     catalog = Catalog.of(listings_in(works))
@@ -61,9 +62,9 @@ def index(
         say(f"was damaged and is rebuilt: {source_id}")
     count = len({(listing.name, listing.source_ids) for listing in catalog.listings})
     say(
-        f"{count} works, {len(built.states) - len(built.failed)} of {len(built.states)} sources "
-        f"usable: {built.added} new, {built.embedded} embedded ({built.passages} passages) "
-        f"in {time.monotonic() - began:.1f} s"
+        f"{counted(count, 'work') or 'no works'}, {len(built.states) - len(built.failed)} of "
+        f"{len(built.states)} sources usable: {built.added} new, {built.embedded} embedded "
+        f"({built.passages} passages) in {time.monotonic() - began:.1f} s"
     )
 
 

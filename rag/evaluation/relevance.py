@@ -183,9 +183,9 @@ def _document_of(source: str, mirrors: Sequence[Path], where: str) -> Document:
                 return extract(source, path.read_bytes(), media_type)
             except RagError as error:
                 raise DatasetError(f"{where}: {error}") from error
+    looked = f"none of {', '.join(map(str, mirrors))}" if mirrors else "no mirror: none was given"
     raise DatasetError(
-        f"{where}: {source} is in none of {', '.join(map(str, mirrors)) or 'no mirror'}; name the "
-        "folders with the graded works with --mirror"
+        f"{where}: {source} is in {looked}; name the folders with the graded works with --mirror"
     )
 
 

@@ -110,12 +110,11 @@ def select(evidence: Evidence, scores: SentenceScores) -> Selection:
     }
     relevant = tuple(("relevance", listing) in told.values() for listing in listings)
     note_grades, used = scores.of("relevance"), dict(told)
-    for listing in listings:
+    for listing in (each for each in listings if not relevant[each]):
         own = [
             row
             for row, item in enumerate(scores.candidates)
-            if not relevant[listing] and item.listing == listing
-            if not _is_repeated(row, used, words)
+            if item.listing == listing and not _is_repeated(row, used, words)
         ]
         if own:
             used[max(own, key=lambda row: note_grades[row])] = ("relevance", listing)
@@ -143,18 +142,25 @@ def _covering(
     further = Counter(told.values()) - Counter(kept.values())
     while further:
         named = set().union(*(pairs[row] for row in kept))
-        options = [
-            (grades[row] + COVERAGE * math.fsum(weights[pair] for pair in new), -row, slot)
-            for slot in further
-            for grades in [scores.of(slot[0])]
-            for others in [kept.keys() | {row for row in told if told[row] != slot}]
-            for row in np.flatnonzero(grades > THRESHOLDS[slot[0]] + FURTHER).tolist()
-            if row not in others and not _is_repeated(row, others, words)
-            for new in [weights.keys() & pairs[row] - named]
-        ]
-        if not options:
+        others = {
+            slot: kept.keys() | {row for row in told if told[row] != slot} for slot in further
+        }
+        options = sorted(
+            (
+                (grades[row] + COVERAGE * math.fsum(weights[pair] for pair in new), -row, slot)
+                for slot in further
+                for grades in [scores.of(slot[0])]
+                for row in np.flatnonzero(grades > THRESHOLDS[slot[0]] + FURTHER).tolist()
+                if row not in others[slot]
+                for new in [weights.keys() & pairs[row] - named]
+            ),
+            reverse=True,
+        )
+        # Sentences are compared only until one fits: with many works that is what takes long.
+        fits = (it for it in options if not _is_repeated(-it[1], others[it[2]], words))
+        if (best := next(fits, None)) is None:
             break
-        _, row, slot = max(options)
+        _, row, slot = best
         kept[-row] = slot
         further -= Counter([slot])
     return kept

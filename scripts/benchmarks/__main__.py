@@ -133,7 +133,7 @@ def _served(chosen: Settings, workers: int, queue: int) -> Iterator[str]:
         *("--data-dir", chosen.data_dir, "--encoder", chosen.encoder, "--store", chosen.store),
         *("--offline", "--writer", "extractive", "--port", 0),
         *("--workers", workers, "--queue", queue),
-        # It is named in what is said of a source that it has not.
+        # An answer names the mirror where it lacks a source: both sides need the same.
         *(("--mirror", chosen.mirror) if chosen.mirror else ()),
     )
     command = [sys.executable, "-c", RAG, "serve", *map(str, options)]

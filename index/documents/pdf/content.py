@@ -22,12 +22,12 @@ IDENTITY: Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 DEPTH, HEIGHT = 0.22, 0.75
 # Knuth's font of large signs has an encoding of its own, and old files do not say which.
 LARGE_SIGNS = dict(zip("PQRXYZpqrs", "∑∏∫∑∏∫√√√√", strict=True))
-# Nothing, the name of a glyph, a character for private use or the one that stands for none.
 LONGEST_READING = 3  # characters of one sign: ligatures have so many
+# Nothing, the name of a glyph, a character for private use or the one that stands for none.
 UNREAD = re.compile("|/.+|[\ue000-\uf8ff\ufffd]")
 UNREADABLE = 2.0  # points: nobody reads text lower than this
 KERNING = 0.1  # em: half of the smallest shift inside one string that is a gap
-FORM_DEPTH = 12
+FORM_DEPTH = 12  # forms within forms: deeper ones are not followed
 DEEPEST_STACK = 10_000
 SHOWS = re.compile(rb"T[jJ]|Do|['\"]")
 PLAIN_NUMBERS = {b"Tc": "spacing", b"Tw": "word_spacing", b"TL": "leading", b"Ts": "rise"}

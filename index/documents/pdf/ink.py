@@ -19,7 +19,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from index.documents.pdf.content import DEPTH, HEIGHT, IDENTITY, Matrix, Run, times
+from index.documents.pdf.content import (
+    DEPTH,
+    FORM_DEPTH,
+    HEIGHT,
+    IDENTITY,
+    Matrix,
+    Run,
+    times,
+)
 from index.documents.pdf.pages import Page
 from index.errors import ExtractionError
 
@@ -33,9 +41,8 @@ WIDEST_GAP = 0.75  # em without ink inside a word
 LOOSEST = 1.6  # the same in mean advances, for letters that are set apart
 # Large signs of formulas hang from their line in the fonts of TeX, such as CMEX10.
 HANGING = re.compile(r"(ex|sy)(\d|tension|$)", re.I)
-FORM_DEPTH = 12
-ROWS = 10
-MOST_LAYERS = 8
+ROWS = 10  # of a word's box at which ink is looked for
+MOST_LAYERS = 8  # what would need more is not seen
 AGREEMENT = 0.9  # of a page's longer words (of 18 papers it is 1 on every page)
 FIELDS = 256  # across the page and down it: so exactly is it known what touches text
 OVERLAP = 0.3  # of a word's height on which another one stands
