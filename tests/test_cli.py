@@ -26,6 +26,7 @@ from tests.parts.tiny_models import saved
 from tests.parts.works import PROMPTS, write
 
 HEAVY = ("torch", "sentence_transformers", "transformers", "faiss", "langchain_core", "pypdf")
+HEAVY += ("httpx", "arxiv")
 PRINT_LOADED = f"""
 import sys
 from rag.cli.main import main
