@@ -9,17 +9,17 @@ import logging
 import multiprocessing
 import os
 import tempfile
-from dataclasses import replace
+from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from index.errors import SourceError
-from index.files import parts_of, read
+from index.files import parts_of
 from index.sources import (
     PDF_LIMIT,
     README_LIMIT,
@@ -31,8 +31,7 @@ from index.sources import (
     text_error,
 )
 
-ids = st.text(min_size=1, max_size=30)
-contents = st.binary(max_size=60)
+PAPER = "arxiv:1"
 
 
 @pytest.fixture
@@ -40,151 +39,46 @@ def store(tmp_path: Path) -> SourceStore:
     return SourceStore(tmp_path / "sources")
 
 
-def put(
-    store: SourceStore, data: bytes, source_id: str = "arxiv:1", origin: str = "here"
-) -> Source:
-    return store.put(source_id, data, media_type="application/pdf", origin=origin)
+def put(store: SourceStore, data: bytes, source_id: str = PAPER) -> Source:
+    return store.put(source_id, data, media_type="application/pdf", origin="here")
 
 
-def ledger(store: SourceStore, source_id: str = "arxiv:1") -> bytes:
-    return store.ledger(source_id).read_bytes()
-
-
-@settings(deadline=None)
-@given(ids, contents, ids, st.none() | ids)
-def test_what_was_put_is_got_and_read_also_by_another_store(
-    source_id: str, data: bytes, origin: str, version: str | None
-) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        source = SourceStore(Path(folder)).put(
-            source_id, data, media_type="text/plain", origin=origin, version=version
-        )
-        again = SourceStore(Path(folder))
-        assert again.get(source_id) == source
-        assert again.find(source_id, source.sha256) == source
-        assert again.read(source) == data
-        assert (source.sha256, source.size) == (hashlib.sha256(data).hexdigest(), len(data))
-
-
-hashes = contents.map(lambda data: hashlib.sha256(data).hexdigest())
-sources = st.builds(Source, ids, ids, hashes, st.integers(0, 10**9), ids, st.none() | ids)
-times = st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat)
-attempts = st.builds(Attempt, ids, times, ids, ids, st.none()) | st.builds(
-    Attempt, ids, times, ids, st.just(""), sources
-)
-
-
-@given(attempts)
-def test_an_entry_survives_the_ledger(attempt: Attempt) -> None:
-    assert Attempt.from_json(attempt.to_json()) == attempt
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        *(("when", value) for value in ("", "yesterday", "2026-11-21T10:00:00", "7", None)),
-        *product(("origin", "source_id", "reason", "id", "media_type", "version"), ([1], {}, 1)),
-        *(("size", value) for value in ("1", -1, 1.5, True, None)),
-        *(("sha256", value) for value in ("../x", None)),
-    ],
-)
-def test_an_entry_with_a_field_of_another_type_is_none(field: str, value: object) -> None:
-    source = Source("arxiv:1", "application/pdf", "0" * 64, 1, "there", "v1")
-    entry = json.loads(Attempt("arxiv:1", "2026-11-21T10:00:00+00:00", "x", "", source).to_json())
-    (entry if field in entry else entry["source"])[field] = value
-    with pytest.raises(ValueError, match="not a ledger entry"):
-        Attempt.from_json(json.dumps(entry))
-
-
-def test_an_entry_of_an_older_version_is_read(store: SourceStore) -> None:
-    source = put(store, b"one")
-    for field in ("tier", "source_type"):
-        old = ledger(store).replace(b'"media_type"', f'"{field}":"full text","media_type"'.encode())
-        assert Attempt.from_json(old).source == source
-
-
-@settings(deadline=None)
-@given(st.lists(attempts, min_size=1, max_size=4), st.data())
-def test_a_ledger_cut_at_any_byte_keeps_every_whole_entry_and_is_mended_by_the_next(
-    entries: list[Attempt], data: st.DataObject
-) -> None:
-    entries = [replace(entry, source_id="arxiv:1") for entry in entries]
-    lines = [entry.to_json().encode() for entry in entries]
-    whole = b"".join(line + b"\n" for line in lines)
-    left = whole[: data.draw(st.integers(0, len(whole)))]
-    # An entry is whole once its last brace is written, with or without the line end.
-    ends = [len(b"\n".join(lines[: i + 1])) for i in range(len(lines))]
-    kept = [entry for entry, end in zip(entries, ends, strict=True) if end <= len(left)]
-    with tempfile.TemporaryDirectory() as name:
-        store = SourceStore(Path(name))
-        path = store.ledger("arxiv:1")
-        path.parent.mkdir(parents=True)
-        path.write_bytes(left)
-        assert store.attempts("arxiv:1") == kept
-        added = store.fail("arxiv:1", "nowhere", "no reason")
-        for reader in (store, SourceStore(Path(name))):
-            assert reader.attempts("arxiv:1") == [*kept, added]
-        assert path.read_bytes().startswith(left)
-        assert path.read_bytes().endswith(b"\n")
-
-
-def test_a_line_of_garbage_is_skipped_with_a_warning(
-    store: SourceStore, caplog: pytest.LogCaptureFixture
-) -> None:
-    source = put(store, b"one")
-    with store.ledger("arxiv:1").open("ab") as file:
-        file.write(b"\xff\x00 garbage\n[]\nnull\n{}\n")
-        file.write(ledger(store).replace(source.sha256.encode(), b"../../etc/passwd"))
-        file.write(ledger(store).split(b"\n")[0].replace(b"arxiv:1", b"arxiv:2") + b"\n")
-    failure = store.fail("arxiv:1", "there", "away")
-    assert store.get("arxiv:1") == source
-    assert store.attempts("arxiv:1")[1:] == [failure], "no entry of another source counts"
-    caplog.clear()
-    with caplog.at_level(logging.WARNING):
-        (*_, last) = SourceStore(store.folder).attempts("arxiv:1")
-    assert last == failure
-    assert len([r for r in caplog.records if "no entry" in r.message]) == 5
-
-
-def test_equal_bytes_are_kept_once(store: SourceStore) -> None:
-    put(store, b"same", "arxiv:1")
-    put(store, b"same", "arxiv:2")
-    kept = [path.name for path in store.folder.iterdir() if path.is_file()]
-    assert kept == [hashlib.sha256(b"same").hexdigest()]
-
-
-def test_putting_the_newest_entry_again_writes_nothing_and_an_older_one_does(
-    store: SourceStore,
-) -> None:
-    old, new = put(store, b"old"), put(store, b"new")
-    before = ledger(store)
+def test_the_newest_bytes_are_got_and_older_ones_found_by_their_hash(store: SourceStore) -> None:
+    old = store.put(PAPER, b"old", "application/pdf", "there", "v1", "A title")
+    sha256 = hashlib.sha256(b"old").hexdigest()
+    assert old == Source(PAPER, "application/pdf", sha256, 3, "there", "v1", "A title")
+    new, same = put(store, b"new"), put(store, b"new", "arxiv:2")
+    again = SourceStore(store.folder)
+    assert [again.get(source_id) for source_id in (PAPER, "arxiv:2", "arxiv:3")] == [
+        new,
+        same,
+        None,
+    ]
+    assert [again.read(source) for source in (old, new, same)] == [b"old", b"new", b"new"]
+    assert again.find(PAPER, old.sha256) == old
+    assert again.find("arxiv:2", old.sha256) is None
+    # Equal bytes are kept once, and what is the newest entry already is not written again.
+    assert len([path for path in store.folder.iterdir() if path.is_file()]) == 2
     assert put(store, b"new") == new
-    assert ledger(store) == before
+    assert [attempt.source for attempt in store.attempts(PAPER)] == [old, new]
     put(store, b"old")
-    assert store.get("arxiv:1") == old
-    assert ledger(store).count(b"\n") == 3
-
-
-def test_after_a_failure_the_older_bytes_stand_and_the_failure_shows(store: SourceStore) -> None:
-    source = put(store, b"kept")
-    assert store.failure("arxiv:1") is None
-    attempt = store.fail("arxiv:1", "https://example.org", "away today")
-    assert store.get("arxiv:1") == source
-    assert store.failure("arxiv:1") == attempt
-    put(store, b"kept")
-    assert store.failure("arxiv:1") is None
-
-
-def test_an_older_source_is_found_by_its_hash_and_stands_when_the_newest_bytes_are_lost(
-    store: SourceStore,
-) -> None:
-    old, new = put(store, b"old"), put(store, b"new")
-    assert store.find("arxiv:1", old.sha256) == old
-    assert store.find("arxiv:2", old.sha256) is None
+    assert len(store.attempts(PAPER)) == 3
+    # What cannot be read any more gives way to what came before it.
+    (store.folder / sha256).write_bytes(b"shorter or longer")
+    assert store.get(PAPER) == new
     (store.folder / new.sha256).unlink()
-    assert store.get("arxiv:1") == old
-    (store.folder / old.sha256).write_bytes(b"shorter or longer")
-    assert store.get("arxiv:1") is None
+    assert store.get(PAPER) is None
+
+
+def test_a_failure_shows_beside_the_older_bytes_until_they_come_again(store: SourceStore) -> None:
+    source = put(store, b"kept")
+    assert store.failure(PAPER) is None
+    attempt = store.fail(PAPER, "https://example.org", "away today")
+    assert (store.get(PAPER), store.failure(PAPER)) == (source, attempt)
+    put(store, b"kept")
+    assert store.failure(PAPER) is None
+    with pytest.raises(ValueError, match="reason"):
+        store.fail(PAPER, "there", "")
 
 
 def test_changed_bytes_are_refused_and_putting_them_again_heals(store: SourceStore) -> None:
@@ -197,25 +91,84 @@ def test_changed_bytes_are_refused_and_putting_them_again_heals(store: SourceSto
     (store.folder / source.sha256).unlink()
     with pytest.raises(SourceError, match="cannot be read"):
         store.read(source)
+    store.ledger(PAPER).unlink()
+    assert store.get(PAPER) is None
+    assert put(store, b"true") == source == store.get(PAPER)
 
 
-def test_a_failure_needs_a_reason(store: SourceStore) -> None:
-    with pytest.raises(ValueError, match="reason"):
-        store.fail("arxiv:1", "there", "")
+texts = st.text(min_size=1, max_size=30)
+hashes = st.binary(max_size=9).map(lambda data: hashlib.sha256(data).hexdigest())
+sources = st.builds(Source, texts, texts, hashes, st.integers(0, 10**9), texts, st.none() | texts)
+times = st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat)
+failures = st.builds(Attempt, st.just(PAPER), times, texts, texts)
+attempts = failures | st.builds(Attempt, st.just(PAPER), times, texts, st.just(""), sources)
 
 
-def test_a_deleted_ledger_is_noticed(store: SourceStore) -> None:
+@given(st.lists(attempts, min_size=1, max_size=4), st.data())
+def test_a_ledger_cut_at_any_byte_keeps_every_whole_entry_and_is_mended_by_the_next(
+    entries: list[Attempt], data: st.DataObject
+) -> None:
+    lines = [entry.to_json().encode() for entry in entries]
+    whole = b"".join(line + b"\n" for line in lines)
+    left = whole[: data.draw(st.integers(0, len(whole)) | st.just(len(whole)))]
+    # An entry is whole once its last brace is written, with or without the line end.
+    ends = [len(b"\n".join(lines[: i + 1])) for i in range(len(lines))]
+    kept = [entry for entry, end in zip(entries, ends, strict=True) if end <= len(left)]
+    with tempfile.TemporaryDirectory() as name:
+        store = SourceStore(Path(name))
+        path = store.ledger(PAPER)
+        path.parent.mkdir(parents=True)
+        path.write_bytes(left)
+        assert store.attempts(PAPER) == kept
+        added = store.fail(PAPER, "nowhere", "no reason")
+        assert SourceStore(Path(name)).attempts(PAPER) == [*kept, added]
+        assert path.read_bytes().startswith(left)
+        assert path.read_bytes().endswith(b"\n")
+
+
+def test_a_line_of_garbage_is_skipped_with_a_warning(
+    store: SourceStore, caplog: pytest.LogCaptureFixture
+) -> None:
     source = put(store, b"one")
-    store.ledger("arxiv:1").unlink()
-    assert store.get("arxiv:1") is None
-    assert put(store, b"one") == source == store.get("arxiv:1")
+    line = store.ledger(PAPER).read_bytes()
+    with store.ledger(PAPER).open("ab") as file:
+        file.write(b"\xff\x00 garbage\n[]\nnull\n{}\n")
+        file.write(line.replace(source.sha256.encode(), b"../../etc/passwd"))
+        file.write(line.replace(b"arxiv:1", b"arxiv:2"))
+    failure = store.fail(PAPER, "there", "away")
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        attempts = SourceStore(store.folder).attempts(PAPER)
+    assert [attempts[0].source, *attempts[1:]] == [source, failure], "of another source none counts"
+    assert len([r for r in caplog.records if "no entry" in r.message]) == 5
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("when", value) for value in ("", "yesterday", "2026-11-21T10:00:00", "7", None)),
+        *product(("origin", "source_id", "reason", "id", "media_type", "version"), ([1], {}, 1)),
+        *(("size", value) for value in ("1", -1, 1.5, True, None)),
+        *(("sha256", value) for value in ("../x", None)),
+        ("reason", "away"),
+    ],
+)
+def test_an_entry_with_a_field_of_another_type_is_none(field: str, value: object) -> None:
+    source = Source(PAPER, "application/pdf", "0" * 64, 1, "there", "v1")
+    entry = json.loads(Attempt(PAPER, "2026-11-21T10:00:00+00:00", "x", "", source).to_json())
+    # An entry of an older version is read: it has fields that are gone.
+    entry["source"] |= {"tier": "full text", "source_type": "full text"}
+    assert Attempt.from_json(json.dumps(entry)).source == source
+    (entry if field in entry else entry["source"])[field] = value
+    with pytest.raises(ValueError, match="not a ledger entry"):
+        Attempt.from_json(json.dumps(entry))
 
 
 def _write_many(folder: Path, writer: int) -> None:
     store = SourceStore(folder)
     for number in range(100):
         # Long enough that a write in two parts would be cut by the other process's.
-        store.fail("arxiv:1", "x" * 9000, f"away {writer}:{number}")
+        store.fail(PAPER, "x" * 9000, f"away {writer}:{number}")
         store.put(f"{writer}:{number}", b"shared", media_type="text/plain", origin="o")
 
 
@@ -227,24 +180,23 @@ def test_two_processes_at_once_do_not_interleave_and_see_each_other(store: Sourc
     for worker in workers:
         worker.join()
         assert worker.exitcode == 0
-    reasons = [attempt.reason for attempt in store.attempts("arxiv:1")]
+    reasons = [attempt.reason for attempt in store.attempts(PAPER)]
+    assert len(reasons) == 200
     for writer in (0, 1):
         own = [reason for reason in reasons if reason.startswith(f"away {writer}:")]
         assert own == [f"away {writer}:{number}" for number in range(100)]
         assert all(store.get(f"{writer}:{number}") for number in range(100))
-    assert len(reasons) == 200
 
 
 def test_no_source_reads_or_writes_the_ledger_of_another(store: SourceStore) -> None:
     for number in range(50):
         put(store, b"one", f"arxiv:{number}")
-    other = [path for path in store.folder.glob("ledger/*/*") if path != store.ledger("arxiv:7")]
-    assert len(other) == 49
-    for path in other:
+    others = {store.ledger(f"arxiv:{number}") for number in range(50)} - {store.ledger("arxiv:7")}
+    assert len(others) == 49
+    for path in others:
         path.unlink()
         path.mkdir()  # whoever reads it now fails
     assert put(store, b"two", "arxiv:7") == store.get("arxiv:7")
-    assert len(read(store.ledger("arxiv:7"), Attempt.from_json)) == 2
 
 
 def test_putting_sweeps_what_a_killed_process_left_half_written(store: SourceStore) -> None:
@@ -256,45 +208,37 @@ def test_putting_sweeps_what_a_killed_process_left_half_written(store: SourceSto
     assert list(parts.iterdir()) == []
 
 
-@given(st.binary())
-def test_a_pdf_is_known_by_its_beginning(rest: bytes) -> None:
-    assert pdf_error(b"%PDF-1.4\n" + rest) == ""
-
-
 @pytest.mark.parametrize(
-    ("data", "error"),
+    ("error_of", "data", "error"),
     [
-        (b"", "not a PDF: the file is empty"),
-        (bytes(4000), "not a PDF: the file begins with zero bytes"),
-        (b"\xef\xbb\xbf\n <!doctype HTML>%PDF-", "not a PDF: an HTML page came in its place"),
-        (b"<html><body>Slow down", "not a PDF: an HTML page came in its place"),
-        (b"PK\x03\x04", "not a PDF: it does not begin with %PDF-"),
-        (b"x" * 1020 + b"%PDF-1.4", "not a PDF: it does not begin with %PDF-"),
-        (b"x" * 1019 + b"%PDF-1.4", ""),
+        (pdf_error, b"", "not a PDF: the file is empty"),
+        (pdf_error, bytes(4000), "not a PDF: the file begins with zero bytes"),
+        (
+            pdf_error,
+            b"\xef\xbb\xbf\n <!doctype HTML>%PDF-",
+            "not a PDF: an HTML page came in its place",
+        ),
+        (pdf_error, b"<html><body>Slow down", "not a PDF: an HTML page came in its place"),
+        (pdf_error, b"x" * 1020 + b"%PDF-1.4", "not a PDF: it does not begin with %PDF-"),
+        (pdf_error, b"x" * 1019 + b"%PDF-1.4", ""),
+        (text_error, b'<p align="center"><img src="logo.png"></p>\n# Title', ""),
+        (text_error, "# Überschrift".encode("latin-1"), ""),
+        (text_error, b" \r\n\t", "the file is empty"),
+        (text_error, b"<!DOCTYPE html>\n<title>404", "not plain text: it is an HTML page"),
+        (text_error, b"GIF89a\0\0", "not plain text: it has zero bytes"),
     ],
 )
-def test_the_error_of_what_is_no_pdf(data: bytes, error: str) -> None:
-    assert pdf_error(data) == error
-
-
-@pytest.mark.parametrize(
-    ("data", "error"),
-    [
-        (b"# Title", ""),
-        ("# Überschrift".encode("latin-1"), ""),
-        (b'<p align="center"><img src="logo.png"></p>\n# Title', ""),
-        (b" \r\n\t", "the file is empty"),
-        (b"<!DOCTYPE html>\n<title>404", "not plain text: it is an HTML page"),
-        (b"GIF89a\0\0", "not plain text: it has zero bytes"),
-    ],
-)
-def test_the_error_of_what_is_no_readme(data: bytes, error: str) -> None:
-    assert text_error(data) == error
+def test_what_is_no_pdf_or_no_text_is_refused_with_the_reason(
+    error_of: Callable[[bytes], str], data: bytes, error: str
+) -> None:
+    assert error_of(data) == error
 
 
 def test_too_much_is_refused() -> None:
-    assert "larger than 100 MB" in pdf_error(b"%PDF-" + bytes(PDF_LIMIT))
-    assert "larger than 5 MB" in text_error(b"x" * (README_LIMIT + 1))
+    most = b"%PDF-".ljust(PDF_LIMIT)
+    assert (pdf_error(most), pdf_error(most + b"x")) == ("", "larger than 100 MB: not stored")
+    most = b"x" * README_LIMIT
+    assert (text_error(most), text_error(most + b"x")) == ("", "larger than 5 MB: not stored")
 
 
 def test_the_media_type_follows_the_ending() -> None:
