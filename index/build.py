@@ -167,11 +167,11 @@ def build(
             if load:
                 result.segments[name] = segment
         else:
-            store.fail(source.id, source.origin, segment.reason)
-            for state in list(result.states.values()):
+            for source_id, state in list(result.states.items()):
                 if state.segment == name:
+                    store.fail(source_id, sources[source_id].origin, segment.reason)
                     failed = replace(state, segment="", reason=segment.reason)
-                    result.states[state.source_id] = failed
+                    result.states[source_id] = failed
         notify("read and embed", done, len(missing), shown[source.id])
     return result
 
