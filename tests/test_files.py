@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -24,54 +25,35 @@ from index.files import (
 )
 
 
-@pytest.fixture(scope="module")
-def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("checksummed") / "content.segment"
-
-
-@given(content=st.binary(max_size=300))
-def test_a_checksummed_file_gives_back_its_content(path: Path, content: bytes) -> None:
-    write_checksummed(path, content)
-    assert read_checksummed(path) == content
-    assert list(parts_of(path.parent).iterdir()) == []
-
-
 @given(content=st.binary(max_size=300), data=st.data())
-def test_any_flip_any_truncation_and_any_addition_is_noticed(
-    path: Path, content: bytes, data: st.DataObject
+def test_a_checksummed_file_gives_back_its_content_and_any_damage_is_noticed(
+    content: bytes, data: st.DataObject
 ) -> None:
-    write_checksummed(path, content)
-    whole = path.read_bytes()
-    at = data.draw(st.integers(0, len(whole) - 1))
-    flipped = bytearray(whole)
-    flipped[at] ^= data.draw(st.integers(1, 255))
-    for damaged in (flipped, whole[:at], whole + data.draw(st.binary(min_size=1, max_size=80))):
-        path.write_bytes(damaged)
-        with pytest.raises(SegmentError, match=r"content\.segment is damaged.*rag index"):
-            read_checksummed(path)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "content.segment"
+        write_checksummed(path, content)
+        assert read_checksummed(path) == content
+        assert list(parts_of(path.parent).iterdir()) == []
+        whole = path.read_bytes()
+        at = data.draw(st.integers(0, len(whole) - 1))
+        flipped = bytearray(whole)
+        flipped[at] ^= data.draw(st.integers(1, 255))
+        for damaged in (flipped, whole[:at], whole + data.draw(st.binary(min_size=1, max_size=80))):
+            path.write_bytes(damaged)
+            with pytest.raises(SegmentError, match=r"content\.segment is damaged.*rag index"):
+                read_checksummed(path)
 
 
-def test_a_file_is_replaced_whole_and_nothing_else_is_left(tmp_path: Path) -> None:
-    path = tmp_path / "folder" / "file"
-    write_atomically(path, b"old")
-    write_atomically(path, b"new")
-    assert path.read_bytes() == b"new"
-    assert list(path.parent.iterdir()) == [path]
-
-
-def test_a_write_that_fails_leaves_no_trace(tmp_path: Path) -> None:
-    (tmp_path / "taken").mkdir()
-    with pytest.raises(OSError, match="taken"):
-        write_atomically(tmp_path / "taken", b"a folder is in the way")
-    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
-
-
-def test_a_file_has_the_permissions_that_the_user_gives_to_files(tmp_path: Path) -> None:
-    ordinary = tmp_path / "ordinary"
+def test_a_file_is_replaced_whole_or_not_at_all_and_nothing_else_is_left(tmp_path: Path) -> None:
+    ordinary, path = tmp_path / "ordinary", tmp_path / "folder" / "file"
     ordinary.write_bytes(b"")
-    write_atomically(tmp_path / "atomic", b"")
-    modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
-    assert modes == {stat.S_IMODE(ordinary.stat().st_mode)}
+    for data in (b"old", b"new"):
+        write_atomically(path, data)
+        assert path.read_bytes() == data
+    assert path.stat().st_mode == ordinary.stat().st_mode, "as the user gives them to any file"
+    with pytest.raises(OSError, match="folder"):
+        write_atomically(path.parent, b"a folder is in the way")
+    assert sorted(tmp_path.rglob("*")) == [path.parent, path, ordinary]
 
 
 def test_output_keeps_the_permissions_of_the_file_that_it_replaces(tmp_path: Path) -> None:

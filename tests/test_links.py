@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -13,21 +14,18 @@ from index.errors import LinkError
 from index.links import MAX_LINK, parse_github_link, parse_paper_link
 
 ARXIV = """
-    http://arxiv.org/pdf/2404.13784v1.pdf            | 2404.13784    | 1
-    https://www.arxiv.org/abs/2404.13784v12          | 2404.13784    | 12
-    http://export.arxiv.org/pdf/2404.13784v2         | 2404.13784    | 2
+    http://export.arxiv.org/pdf/2404.13784v1.pdf     | 2404.13784    | 1
+    https://www.arxiv.org/abs/2404.13784v12?context=cs | 2404.13784    | 12
     arxiv.org/html/2404.13784v1/                     | 2404.13784    | 1
     //arxiv.org/abs/2404.13784                       | 2404.13784    |
     HTTPS://ArXiv.org/ABS/2404.13784V1               | 2404.13784    | 1
     <https://arxiv.org/abs/2404.13784>.              | 2404.13784    |
-    https://arxiv.org/abs/2404.13784?context=cs.CV   | 2404.13784    |
     https://arxiv.org/pdf/2404.13784v1.pdf#page=3    | 2404.13784    | 1
     arXiv: 2404.13784 [cs.CV]                        | 2404.13784    |
     2404.13784                                       | 2404.13784    |
     https://doi.org/10.48550/arXiv.2404.13784        | 2404.13784    |
     10.48550/arXiv.2404.13784                        | 2404.13784    |
     https://arxiv.org/abs/0704.0001                  | 0704.0001     |
-    https://arxiv.org/abs/1412.9999v3                | 1412.9999     | 3
     http://arxiv.org/pdf/cs/0112017v1.pdf            | cs/0112017    | 1
     arXiv:hep-th/9901001v2                           | hep-th/9901001 | 2
     https://arxiv.org/abs/math.gt/0309136v1          | math/0309136  | 1
@@ -36,28 +34,22 @@ ARXIV = """
 NO_ARXIV = r"""
     https://arxiv.org.evil.com/abs/2404.13784
     https://evil.com/arxiv.org/abs/2404.13784
-    https://evilarxiv.org/abs/2404.13784
     https://arxiv.org@evil.com/abs/2404.13784
-    https://user:secret@arxiv.org/abs/2404.13784
     https://arxiv.org:443/abs/2404.13784
     https://arxiv.org\@evil.com/abs/2404.13784
     https://аrxiv.org/abs/2404.13784
     https://arxiv。org/abs/2404.13784
     https://arxiv.org/abs/٢٤٠٤.13784
-    ftp://arxiv.org/abs/2404.13784
     javascript://arxiv.org/abs/2404.13784
-    file:///arxiv.org/abs/2404.13784
     https://evil.arxiv.org/abs/2404.13784
     https://arxiv.org./abs/2404.13784
     https://arxiv.org/abs/../abs/2404.13784
     https://arxiv.org/list/cs.CV/recent
-    https://arxiv.org
     https://arxiv.org/abs/2404.13784v0
     https://arxiv.org/abs/2404.13784 and https://arxiv.org/abs/2404.13785
     https://arxiv.org/abs/2404.13784#<script>
     [paper](https://arxiv.org/abs/2404.13784)
     https://doi.org/10.1145/3065386
-    https://openreview.net/pdf?id=lioemOcq3H
     https://github.com/owner/name
     no
 """
@@ -68,8 +60,6 @@ GITHUB = """
     https://github.com/o/r/blob/main/README.md#usage | o             | r
     https://github.com/o/r?tab=readme-ov-file        | o             | r
     <https://github.com/o/r>,                        | o             | r
-    https://github.com/o/r.                          | o             | r
-    git@github.com:o/r                               | o             | r
     git@github.com:o/r.git                           | o             | r
     ssh://git@github.com/o/r.git                     | o             | r
     git+https://github.com/o/r.git                   | o             | r
@@ -79,12 +69,9 @@ GITHUB = """
 NO_GITHUB = r"""
     https://gist.github.com/owner/0123456789abcdef
     https://owner.github.io/name
-    https://raw.githubusercontent.com/o/r/main/README.md
-    https://api.github.com/repos/o/r
     https://github.com/owner/
     https://github.com/owner/.git
     https://github.com/owner/..
-    https://github.com
     https://github.com.evil.com/o/r
     https://evilgithub.com/o/r
     https://github.com@evil.com/o/r
@@ -96,11 +83,9 @@ NO_GITHUB = r"""
     https://gıthub.com/o/r
     https://github.com/o/r/../../evil/malware
     https://github.com/o/r/%2e%2e/malware
-    https://github.com/o/r/./s
     https://github.com/topics/inpainting
     https://github.com/orgs/huggingface/repositories
     https://github.com/o/r https://github.com/o/s
-    https://gitlab.com/o/r
     owner/name
     -
 """
@@ -128,30 +113,6 @@ def test_every_way_of_writing_an_arxiv_link_gives_its_id(
     assert parse_paper_link(f"  {written} ", 7) == link
 
 
-CONTROLS = ["https://arxiv.org/abs/2404.13784\x00", "https://arxiv.org/abs/2404.\n13784"]
-
-
-@pytest.mark.parametrize("written", [*rows(NO_ARXIV), *CONTROLS])
-def test_what_is_not_an_arxiv_link_is_refused(written: str) -> None:
-    with pytest.raises(LinkError, match="expected an arXiv link") as refused:
-        parse_paper_link(written, 12)
-    assert refused.value.line == 12
-
-
-@pytest.mark.parametrize(
-    "impossible",
-    [
-        *("2413.00001", "2400.00001", "cs/9013001", "hep-th/9900001"),  # no such month
-        *("0703.0001", "cs/0704001"),  # one scheme followed the other in April 2007
-        *("1412.00001", "1501.0001"),  # five digits came in 2015
-        *("2404.00000", "hep-th/9901000", "recipes/0112017"),
-    ],
-)
-def test_an_id_that_arxiv_never_gave_is_refused(impossible: str) -> None:
-    with pytest.raises(LinkError, match="no arXiv paper can have the id"):
-        parse_paper_link(f"https://arxiv.org/abs/{impossible}", 3)
-
-
 @pytest.mark.parametrize(("written", "owner", "name"), columns(GITHUB))
 def test_every_way_of_writing_a_github_link_gives_owner_and_name(
     written: str, owner: str, name: str
@@ -159,10 +120,29 @@ def test_every_way_of_writing_a_github_link_gives_owner_and_name(
     assert parse_github_link(f"{written}\t", 7) == GithubLink(written, owner, name)
 
 
-@pytest.mark.parametrize("written", [*rows(NO_GITHUB), "https://github.com/o/r\x1b[31m"])
-def test_what_is_not_a_github_repository_is_refused(written: str) -> None:
-    with pytest.raises(LinkError, match="expected a repository's link") as refused:
-        parse_github_link(written, 12)
+CONTROLS = ["https://arxiv.org/abs/2404.13784\x00", "https://arxiv.org/abs/2404.\n13784"]
+IMPOSSIBLE = [
+    *("2413.00001", "2400.00001", "cs/9013001", "hep-th/9900001"),  # no such month
+    *("0703.0001", "cs/0704001"),  # one scheme followed the other in April 2007
+    *("1412.00001", "1501.0001"),  # five digits came in 2015
+    *("2404.00000", "hep-th/9901000", "recipes/0112017"),
+]
+
+
+@pytest.mark.parametrize(
+    ("parse", "written", "reason"),
+    [
+        *((parse_paper_link, link, "expected an arXiv link") for link in rows(NO_ARXIV) + CONTROLS),
+        *((parse_paper_link, link, "no arXiv paper can have the id") for link in IMPOSSIBLE),
+        *((parse_github_link, link, "expected a repository's link") for link in rows(NO_GITHUB)),
+        (parse_github_link, "https://github.com/o/r\x1b[31m", "expected a repository's link"),
+    ],
+)
+def test_what_only_looks_like_a_link_is_refused(
+    parse: Callable[[str, int], object], written: str, reason: str
+) -> None:
+    with pytest.raises(LinkError, match=reason) as refused:
+        parse(written, 12)
     assert refused.value.line == 12
 
 
@@ -175,31 +155,6 @@ def test_the_message_shows_the_link_without_control_characters_and_shortened() -
     with pytest.raises(LinkError) as refused:
         parse_github_link("https://github.com/o/r/" + "a" * MAX_LINK)
     assert len(str(refused.value)) < 300
-
-
-@given(
-    prefix=st.sampled_from(["", "http://", "https://", "//"]),
-    host=st.sampled_from(["arxiv.org", "www.arxiv.org", "export.arxiv.org", "ArXiv.org"]),
-    kind=st.sampled_from(["abs", "pdf", "html"]),
-    month=st.tuples(st.integers(15, 30), st.integers(1, 12)),
-    count=st.integers(1, 99_999),
-    version=st.just("") | st.integers(1, 40).map("v{}".format),
-    ending=st.sampled_from(["", ".pdf", "/", ".pdf/", "?x=1", "#S2", "."]),
-)
-def test_however_it_is_written_one_paper_has_one_id(
-    *,
-    prefix: str,
-    host: str,
-    kind: str,
-    month: tuple[int, int],
-    count: int,
-    version: str,
-    ending: str,
-) -> None:
-    arxiv_id = f"{month[0]:02}{month[1]:02}.{count:05}{version}"
-    link = parse_paper_link(f"{prefix}{host}/{kind}/{arxiv_id}{ending}")
-    assert link is not None
-    assert link.source_id == f"arxiv:{arxiv_id}"
 
 
 @given(
