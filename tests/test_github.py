@@ -17,8 +17,10 @@ from tests.parts.servers import HTML, Reply, Request, Server, commits, readme
 LINK = GithubLink("https://github.com/Owner/Name", "Owner", "Name")
 README = "/repos/Owner/Name/readme"
 COMMITS = "/repos/Owner/Name/commits"
+RAW = "/Owner/Name/HEAD/README.rst"
 SHA = "0123456789abcdef0123456789abcdef01234567"
 TEXT = b"# Name\n\nIt explains itself.\n"
+LIMIT = Reply(403, headers={"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1760000000"})
 
 
 @pytest.fixture
@@ -31,26 +33,15 @@ def server() -> Iterator[Server]:
 @pytest.fixture
 def raw() -> Iterator[Server]:
     with Server() as server:
+        server.tell(RAW, Reply(body=TEXT))
         yield server
 
 
 @pytest.fixture
-def http(server: Server, raw: Server) -> Iterator[Http]:
+def api(server: Server, raw: Server) -> Iterator[GithubApi]:
     retry_policy = RetryPolicy(backoff=0.01, read=2.0, tries=2, interval={})
     with Http({server.url, raw.url}, retry_policy=retry_policy) as http:
-        yield http
-
-
-@pytest.fixture
-def api(http: Http, server: Server, raw: Server) -> GithubApi:
-    return GithubApi(http, api=server.url, raw=raw.url)
-
-
-def refusal(api: GithubApi) -> str:
-    with pytest.raises(FetchError) as error:
-        api.readme(LINK)
-    assert error.value.source_id == "github:owner/name"
-    return error.value.reason
+        yield GithubApi(http, api=server.url, raw=raw.url, token="a-secret")
 
 
 @pytest.mark.parametrize(
@@ -80,67 +71,57 @@ def test_a_renamed_repository_is_followed_and_its_commit_too(
     assert server.paths == [README, f"{moved}/readme", f"{moved}/commits"]
 
 
-def test_a_repository_that_is_not_there_is_said_to_be_missing(
-    server: Server, raw: Server, api: GithubApi
-) -> None:
-    server.tell(README, Reply(404, b'{"message": "Not Found"}'))
-    assert refusal(api) == "GitHub has no such repository, or it has no README"
-    assert raw.requests == []
-
-
 @pytest.mark.parametrize(
-    "limit",
+    ("limit", "asked"),
     [
-        Reply(403, headers={"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1760000000"}),
-        Reply(429, headers={"X-RateLimit-Remaining": "0"}),
-        Reply(429, headers={"X-RateLimit-Remaining": "30", "Retry-After": "60"}),
-        Reply(403, headers={"Retry-After": "60"}),
-        Reply(429),
-        Reply(503),
+        # An answer that names the limit is final; one that only asks to wait gets a second try.
+        (LIMIT, 1),
+        (Reply(429, headers={"X-RateLimit-Remaining": "0"}), 1),
+        (Reply(429, headers={"X-RateLimit-Remaining": "30", "Retry-After": "60"}), 1),
+        (Reply(403, headers={"Retry-After": "60"}), 1),
+        (Reply(429), 2),
+        (Reply(503), 2),
     ],
 )
 def test_when_the_limit_is_reached_the_raw_host_is_read_and_the_api_left_alone(
-    server: Server, raw: Server, api: GithubApi, limit: Reply
+    server: Server, raw: Server, api: GithubApi, limit: Reply, asked: int
 ) -> None:
     server.tell(README, limit)
-    raw.tell("/Owner/Name/HEAD/README.rst", Reply(body=TEXT))
-    download = api.readme(LINK)
-    assert (download.data, download.media_type, download.version) == (TEXT, "text/x-rst", None)
-    assert download.origin == raw.url + "/Owner/Name/HEAD/README.rst"
-    # An answer that names the limit is final; one that only asks to wait gets a second try.
-    asked = 1 if limit.headers else 2
-    api.readme(LINK)
+    for _ in range(2):
+        download = api.readme(LINK)
+        assert (download.data, download.media_type, download.version) == (TEXT, "text/x-rst", None)
+        assert download.origin == raw.url + RAW
     assert len(server.requests) == asked
+    # An unusual name is not called missing.
+    raw.tell(RAW, Reply(404))
+    with pytest.raises(FetchError, match="limit of requests is reached, and no README was found"):
+        api.readme(LINK)
 
 
-def test_beyond_the_limit_an_unusual_name_is_not_called_missing(
-    server: Server, api: GithubApi
-) -> None:
-    server.tell(README, Reply(403, headers={"X-RateLimit-Remaining": "0"}))
-    assert refusal(api) == (
-        "GitHub's limit of requests is reached, and no README was found under its usual names"
-    )
-
-
-def test_few_requests_left_are_kept_for_readmes(server: Server, api: GithubApi) -> None:
-    server.tell(README, readme(TEXT, x_ratelimit_remaining="5"))
-    assert api.readme(LINK).version is None
-    assert server.paths == [README]
-
-
-@pytest.mark.parametrize("answer", [Reply(500), Reply(body=b"[]"), Reply(body=HTML), Reply(503)])
+@pytest.mark.parametrize(
+    ("left", "answer"),
+    [
+        *(
+            ("21", answer)
+            for answer in (Reply(500), Reply(503), Reply(body=b"[]"), Reply(body=HTML))
+        ),
+        ("20", commits(SHA)),  # The last requests are kept for READMEs.
+    ],
+)
 def test_a_readme_is_worth_having_without_its_commit(
-    server: Server, api: GithubApi, answer: Reply
+    server: Server, api: GithubApi, left: str, answer: Reply
 ) -> None:
-    server.tell(README, readme(TEXT))
+    server.tell(README, readme(TEXT, x_ratelimit_remaining=left))
     server.tell(COMMITS, answer)
     download = api.readme(LINK)
     assert (download.data, download.version) == (TEXT, None)
+    assert (COMMITS in server.paths) is (left == "21")
 
 
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
+        (Reply(404), "GitHub has no such repository, or it has no README"),
         (readme(b"  \n"), "the file is empty"),
         (readme(HTML), "not plain text: it is an HTML page"),
         (readme(b"PK\x03\x04\0\0"), "not plain text: it has zero bytes"),
@@ -156,49 +137,39 @@ def test_a_readme_is_worth_having_without_its_commit(
     ],
 )
 def test_what_is_no_readme_is_refused_with_the_reason(
-    server: Server, api: GithubApi, answer: Reply, expected: str
+    server: Server, raw: Server, api: GithubApi, answer: Reply, expected: str
 ) -> None:
     server.tell(README, answer)
-    assert refusal(api) == expected
-
-
-def test_a_readme_of_more_than_a_megabyte_is_read_from_the_raw_host(
-    server: Server, raw: Server, api: GithubApi
-) -> None:
-    record = json.loads(readme(TEXT).body)
-    record |= {"encoding": "none", "content": "", "download_url": raw.url + "/large"}
-    server.tell(README, Reply(body=json.dumps(record).encode()))
-    raw.tell("/large", Reply(body=TEXT))
-    assert api.readme(LINK).data == TEXT
+    with pytest.raises(FetchError) as error:
+        api.readme(LINK)
+    assert (error.value.source_id, error.value.reason) == ("github:owner/name", expected)
+    assert raw.requests == []
 
 
 def test_the_token_is_shown_to_the_api_alone_and_never_logged(
-    http: Http, server: Server, raw: Server, caplog: pytest.LogCaptureFixture
+    server: Server, raw: Server, api: GithubApi, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server.tell(README, readme(TEXT), Reply(403, headers={"X-RateLimit-Remaining": "0"}))
-    raw.tell("/Owner/Name/HEAD/README.md", Reply(body=TEXT))
-    api = GithubApi(http, api=server.url, raw=raw.url, token="a-secret")
+    # A README of more than a megabyte is named, not sent; it and what is beyond the limit is raw.
+    named = {"name": "R", "path": "R", "encoding": "none", "download_url": raw.url + RAW}
+    server.tell(README, readme(TEXT), Reply(body=json.dumps(named).encode()), LIMIT)
     with caplog.at_level(logging.DEBUG):
-        api.readme(LINK)
-        api.readme(LINK)
-    assert {request.headers.get("authorization") for request in server.requests} == {
-        "Bearer a-secret"
-    }
-    assert all("authorization" not in request.headers for request in raw.requests)
+        assert [api.readme(LINK).data for _ in range(3)] == [TEXT] * 3
+    shown = [request.headers.get("authorization") for request in server.requests]
+    assert set(shown) == {"Bearer a-secret"}
+    assert ["authorization" in request.headers for request in raw.requests] == [False] * 5
     assert "a-secret" not in caplog.text
 
 
 def test_a_token_that_is_not_accepted_is_put_aside(
-    http: Http, server: Server, raw: Server, caplog: pytest.LogCaptureFixture
+    server: Server, api: GithubApi, caplog: pytest.LogCaptureFixture
 ) -> None:
     def answer(request: Request) -> Reply:
         return Reply(401) if "authorization" in request.headers else readme(TEXT)
 
     server.tell(README, answer)
-    api = GithubApi(http, api=server.url, raw=raw.url, token="expired")
     assert api.readme(LINK).data == TEXT
     assert "does not accept the token" in caplog.text
-    assert "expired" not in caplog.text
+    assert "a-secret" not in caplog.text
 
 
 def test_the_token_comes_from_the_environment() -> None:
