@@ -25,8 +25,10 @@ from tests.parts.tiny_encoders import write_encoder, write_reranker
 from tests.parts.tiny_models import saved
 from tests.parts.works import PROMPTS, write
 
-HEAVY = ("torch", "sentence_transformers", "transformers", "faiss", "langchain_core", "pypdf")
-HEAVY += ("httpx", "arxiv")
+HEAVY = (
+    *("torch", "sentence_transformers", "transformers", "faiss", "langchain_core", "pypdf"),
+    *("httpx", "arxiv"),
+)
 PRINT_LOADED = f"""
 import sys
 from rag.cli.main import main
