@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from index.catalog import Listing
-from index.errors import LinkError, PromptError
-from rag.parsing import MAX_SIZE
+from index.errors import PromptError
+from rag.parsing import MAX_SIZE, decode
 from rag.prompt import REQUESTS, Prompt, parse_prompt, read_prompt, render_prompt
 from tests.parts import SHARED
 
@@ -49,6 +50,7 @@ Summary: What it says.
 Answer:
 """
 DOCUMENT = PREAMBLE + BODY
+MODELS, PAPERS = "### Recommended AI Models:", "### Related Papers:"
 
 
 def asking(question: str, mark: str = "") -> str:
@@ -58,14 +60,7 @@ def asking(question: str, mark: str = "") -> str:
 
 def listing(body: str) -> str:
     """A document with these lines under the heading of related papers."""
-    return f"{PREAMBLE}### Related Papers:\n{body}\n\nAnswer:\n"
-
-
-def outcome(text: str) -> Prompt | PromptError:
-    try:
-        return parse_prompt(text)
-    except PromptError as refused:
-        return refused
+    return f"{PREAMBLE}{PAPERS}\n{body}\n\nAnswer:\n"
 
 
 def line_of(text: str, part: str) -> int:
@@ -93,42 +88,29 @@ def test_a_document_is_read_into_question_requests_and_listings() -> None:
     assert set(prompt.catalog.listings) == set(prompt.listings)
 
 
-@pytest.mark.skipif(
-    not (SHARED / "prompts").is_dir(), reason="the shared prompts are not beside the project"
-)
+def test_the_shared_prompts_are_read_and_written_back_byte_for_byte() -> None:
+    if not (paths := sorted((SHARED / "prompts").glob("*.txt"))):
+        pytest.skip("the shared prompts are not beside the project")
+    for path in paths:
+        prompt = read_prompt(path)
+        assert prompt.requests == REQUESTS
+        assert render_prompt(prompt).encode() == path.read_bytes()
+
+
 @pytest.mark.parametrize(
-    ("name", "works"),
-    [
-        ("000_4406e597453ad673", (1, 3)),
-        ("001_0043775a0aa35c2b", (1, 3)),
-        ("003_96061710fa91c7d9", (1, 3)),
-        ("full-text-answers-with-sources", (1, 4)),
-        ("full-text-image-translation", (1, 4)),
-        ("full-text-inpainting", (1, 3)),
-        ("full-text-recognition", (2, 3)),
-    ],
+    ("ends", "encoding"),
+    [("\n", "utf-8"), ("\r\n", "utf-8"), ("\r", "utf-8"), ("\n", "utf-8-sig"), ("\n", "utf-16")],
 )
-def test_the_shared_prompts_are_read_and_written_back_byte_for_byte(
-    name: str, works: tuple[int, int]
+def test_line_ends_and_the_encoding_of_a_file_are_no_part_of_the_document(
+    tmp_path: Path, ends: str, encoding: str
 ) -> None:
-    path = SHARED / f"prompts/{name}.txt"
+    document, path = asking("“Süß, wie?”"), tmp_path / "prompt.txt"
+    path.write_bytes(document.replace("\n", ends).encode(encoding))
     prompt = read_prompt(path)
-    assert (len(prompt.listed_as("recommended")), len(prompt.listed_as("related"))) == works
-    assert prompt.requests == REQUESTS
-    assert prompt.question[0] in "IMT"
-    assert prompt.question[-1] == "?"
-    assert render_prompt(prompt).encode() == path.read_bytes()
-    assert prompt.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-@pytest.mark.parametrize(
-    "variant",
-    [DOCUMENT.replace("\n", "\r\n"), DOCUMENT.replace("\n", "\r"), "\ufeff" + DOCUMENT],
-    ids=["CRLF", "CR", "byte-order mark"],
-)
-def test_line_ends_and_a_byte_order_mark_are_no_part_of_the_document(variant: str) -> None:
-    assert parse_prompt(variant) == parse_prompt(DOCUMENT)
-    assert parse_prompt(variant).sha256 == hashlib.sha256(DOCUMENT.encode()).hexdigest()
+    assert prompt == parse_prompt(document)
+    assert prompt.question == "Süß, wie?"
+    assert prompt.sha256 == hashlib.sha256(document.encode()).hexdigest()
+    assert prompt.path == str(path)
 
 
 LAYOUTS: Mapping[str, Sequence[tuple[str, str]]] = {
@@ -146,6 +128,7 @@ LAYOUTS: Mapping[str, Sequence[tuple[str, str]]] = {
     "headings without marks": [("### R", "R")],
     "headings": [("### R", "## r"), ("s:\n", "s\n")],
     "summary on the next line": [("Summary: ", "Summary:\n")],
+    "a request on two lines": [("2. How it", "2) How\n  it")],
     "no line before the requests": [("Based on the following recommended models, explain:\n", "")],
     "curly": [('"How', "“How"), ('that?"', "that?”")],
     "unquoted": [('"How', "How"), ('that?"', "that?")],
@@ -202,49 +185,40 @@ Summary: The last
 
 one.
 """
-    a, b, c = parse_prompt(listing(body)).listings
+    prompt = parse_prompt(listing(body))
+    a, b, c = prompt.listings
     assert a.summary == ("First line\nNote: not a field, and 1. no request.\n\nAfter a blank line.")
     assert a.source_ids[0] == "github:o/a"
     assert b.summary == "Its own."
     assert (c.role, c.summary) == ("recommended", "The last\n\none.")
+    again = parse_prompt(render_prompt(prompt)).listings
+    assert [(item.name, item.role) for item in again] == [(x.name, x.role) for x in (a, b, c)]
 
 
-HEADING = "\n### Related Papers:"
-RELATED = ["", f"{HEADING}\n", f"{HEADING}\nNone\n", f"{HEADING} None\n"]
-
-
-@pytest.mark.parametrize("related", RELATED)
-def test_there_may_be_no_related_papers(related: str) -> None:
-    prompt = parse_prompt(f"{PREAMBLE}### Recommended AI Models:\nModel: A\n{related}\nAnswer:")
-    assert [x.name for x in prompt.listed_as("recommended")] == ["A"]
-    assert prompt.listed_as("related") == ()
-
-
-@pytest.mark.parametrize("heading", ["", "### Recommended AI Models:\n\n"])
-def test_there_may_be_no_recommended_model(heading: str) -> None:
-    prompt = parse_prompt(f"{PREAMBLE}{heading}### Related Papers:\nModel: A\n")
-    assert prompt.listed_as("recommended") == ()
-    assert [x.name for x in prompt.listed_as("related")] == ["A"]
+@pytest.mark.parametrize(
+    ("body", "recommended", "related"),
+    [
+        (f"{MODELS}\nModel: A\n", ["A"], []),
+        (f"{MODELS}\nModel: A\n\n{PAPERS}\n", ["A"], []),
+        (f"{MODELS}\nModel: A\n\n{PAPERS}\nNone\n", ["A"], []),
+        (f"{MODELS}\nModel: A\n\n{PAPERS} None\n", ["A"], []),
+        (f"{PAPERS}\nModel: A\n", [], ["A"]),
+        (f"{MODELS}\n\n{PAPERS}\nModel: A\n", [], ["A"]),
+    ],
+)
+def test_there_may_be_works_of_one_kind_alone(
+    body: str, recommended: list[str], related: list[str]
+) -> None:
+    prompt = parse_prompt(f"{PREAMBLE}{body}\nAnswer:")
+    assert [x.name for x in prompt.listed_as("recommended")] == recommended
+    assert [x.name for x in prompt.listed_as("related")] == related
 
 
 def test_works_that_share_a_name_are_kept_apart_and_equal_blocks_are_one() -> None:
-    body = """\
-Model: A
-Paper: http://arxiv.org/abs/2404.13784v1
-
-Model: A
-Paper: http://arxiv.org/abs/2404.13784v2
-
-Model: A
-Paper:   http://arxiv.org/abs/2404.13784v1
-"""
-    ids = [x.source_ids for x in parse_prompt(listing(body)).listings]
+    links = [f"http://arxiv.org/abs/2404.13784{version}" for version in ("v1", "v2", "v1")]
+    prompt = parse_prompt(listing("\n\n".join(f"Model: A\nPaper: {link}" for link in links)))
+    ids = [x.source_ids for x in prompt.listings]
     assert ids == [("arxiv:2404.13784v1",), ("arxiv:2404.13784v2",)]
-
-
-def test_a_numbered_request_may_go_on_over_lines() -> None:
-    text = DOCUMENT.replace("2. How it works.", "2) How it works\n  inside.")
-    assert parse_prompt(text).requests[1] == "How it works inside."
 
 
 def test_control_characters_and_lone_surrogates_are_shown_and_do_nothing() -> None:
@@ -263,34 +237,29 @@ def test_control_characters_and_lone_surrogates_are_shown_and_do_nothing() -> No
     ("marked", "expected"),
     [
         ("§", "A user has asked"),
-        ("§Model: A", "A user has asked"),
         (asking('""', "§"), "question is empty"),
-        (asking("", "§"), "question is empty"),
         (asking('"How does it do that?', "§"), "closing quote"),
-        (asking("“How does it do that?", "§"), "closing quote"),
         (asking('"I typed “a cat”', "§"), "closing quote"),
-        (PREAMBLE + "§### Related Papers:\n\nAnswer:\n", "'Model: …'"),
         (PREAMBLE + "§### Related Papers:\nNone\n\nAnswer:\n", "'Model: …'"),
         (PREAMBLE + "§Model: A\n", "'### Recommended AI Models:' before"),
         (listing("Paper: None\n§Model: A"), "the name first"),
-        (listing("Paper: 2404.13784\n§Title: A"), "the name first"),
-        (listing("§GitHub: None"), "'Model: …' or a link"),
         (listing("§GitHub: None\nSummary: x"), "'Model: …' or a link"),
         (listing("Model: A\n### Related Papers:\n§Summary: x"), "'Model: …' or a link as the"),
-        (listing("§Model:\nPaper: None"), "a name after 'Model:'"),
         (listing("§Model: none"), "a name after 'Model:'"),
         (listing("Model: A\nPaper: None\n\n§Paper: None"), "'Model: …' or a link"),
         (listing("Model: A\nPaper: None\n§Paper: None"), "each field once"),
-        (listing("Paper: 2404.13784\n§Paper: 2404.13785"), "each field once"),
         (listing("Model: A\nSummary: x\n§summary: y"), "each field once"),
-        (listing("Model: A\n§Link: x"), "a field (Model, Paper, GitHub, Summary)"),
-        (listing("Model: A\nPaper:\n§https://arxiv.org/abs/2404.13784"), "a field"),
+        (
+            listing("Model: A\nPaper:\n§https://arxiv.org"),
+            "a field (Model, Paper, GitHub, Summary)",
+        ),
         (listing("§What follows\nModel: A"), "'Model: …'"),
         (listing("Model: A\nSummary: x\n§### Tools:\nModel: B"), "a section's heading"),
         (listing("Model: A\nAnswer: yes\n§Model: B"), "no works after 'Answer:'"),
         (listing("Model: A\n\nAnswer:\n§### Related Papers:"), "no works after 'Answer:'"),
         (listing("Model: A\n§Paper: https://evil.com/x"), "an arXiv link"),
         (listing("Model: A\n§GitHub: https://evil.com/x"), "a repository's link"),
+        (listing("Model: A work\n§GitHub: https://evil.com/x"), "in the block of 'A work'"),
         (listing("Model: A\n§Paper: N/A"), "or None"),
     ],
 )
@@ -305,33 +274,29 @@ def test_what_does_not_fit_is_refused_with_its_line_and_what_was_expected(
     assert expected in refused.value.message
 
 
-def test_a_bad_link_is_named_with_its_work() -> None:
-    with pytest.raises(LinkError, match="in the block of 'A work'"):
-        parse_prompt(listing("Model: A work\nGitHub: https://gitlab.com/o/r"))
-
-
 # --- files ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_a_file_is_read_with_or_without_its_byte_order_mark(tmp_path: Path, encoding: str) -> None:
-    path = tmp_path / "prompt.txt"
-    path.write_bytes(asking("“Süß, wie?”").encode(encoding))
-    prompt = read_prompt(path)
-    assert prompt.question == "Süß, wie?"
-    assert prompt.path == str(path)
-    assert prompt == parse_prompt(asking("“Süß, wie?”"))
-
-
-def test_bytes_that_are_no_text_are_refused_with_their_line(tmp_path: Path) -> None:
-    path = tmp_path / "latin.txt"
-    path.write_bytes(DOCUMENT.replace("What it", "Naïve: it").encode("latin-1"))
-    with pytest.raises(PromptError, match="byte 0xef is not UTF-8; expected") as refused:
+@pytest.mark.parametrize(
+    ("data", "line", "message"),
+    [
+        ("one\nNaïve".encode("latin-1"), 2, "byte 0xef is not UTF-8"),
+        ("one\ntwo".encode("utf-16")[:-1], 2, "is not UTF-16"),
+        # Two bytes a character: too many bytes, though few enough characters.
+        (("é" * (MAX_SIZE // 2) + "x").encode(), 0, "expected at most 1,000,000"),
+    ],
+    ids=["Latin-1", "half a character", "too large"],
+)
+def test_bytes_that_are_no_document_are_refused_with_their_line(
+    tmp_path: Path, data: bytes, line: int, message: str
+) -> None:
+    path = tmp_path / "some.txt"
+    path.write_bytes(data)
+    with pytest.raises(PromptError, match=message) as refused:
         read_prompt(path)
-    assert (refused.value.line, refused.value.path) == (line_of(DOCUMENT, "What it"), str(path))
-    path.write_bytes(DOCUMENT.encode("utf-16")[:-1])
-    with pytest.raises(PromptError, match="is not UTF-16"):
-        read_prompt(path)
+    assert (refused.value.line, refused.value.path) == (line, str(path))
+    with pytest.raises(PromptError, match="too large"):
+        parse_prompt(DOCUMENT + " " * MAX_SIZE)
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -339,17 +304,6 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         with pytest.raises(PromptError, match="cannot be read") as refused:
             read_prompt(path)
         assert refused.value.path == str(path)
-
-
-def test_a_file_or_text_beyond_the_limit_is_refused_and_not_cut(tmp_path: Path) -> None:
-    # Two bytes a character: too many bytes, though few enough characters.
-    path = tmp_path / "long.txt"
-    path.write_text(listing("Model: A\nSummary: " + "é" * (MAX_SIZE // 2)), encoding="utf-8")
-    with pytest.raises(PromptError, match=r"too large .* expected at most 1,000,000") as refused:
-        read_prompt(path)
-    assert refused.value.path == str(path)
-    with pytest.raises(PromptError, match="too large"):
-        parse_prompt(DOCUMENT + " " * MAX_SIZE)
 
 
 @pytest.mark.parametrize(
@@ -366,7 +320,8 @@ def test_a_file_or_text_beyond_the_limit_is_refused_and_not_cut(tmp_path: Path) 
 def test_a_line_made_to_be_slow_is_read_as_fast_as_any_other(line: str) -> None:
     for text in (listing(f"Model: A\nSummary: x\n{line}"), PREAMBLE.replace("explain:", line)):
         start = time.process_time()
-        outcome(text)
+        with suppress(PromptError):
+            parse_prompt(text)
         assert time.process_time() - start < 2  # a quadratic match would take minutes
 
 
@@ -391,31 +346,26 @@ def test_a_prompt_is_built_from_mappings_or_listings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("question", "work"),
+    ("question", "works", "message"),
     [
-        ("How?", {"model": "A", "summary": "One.\nModel: B"}),
-        ("How?", {"model": "A", "summary": "One.\nAnswer: two."}),
-        ("How?", {"model": "A", "summary": "One.\n### Related Papers:\nModel: B"}),
-        ("How?", {"model": "A\nGitHub: https://github.com/o/r"}),
-        ("How?", {"model": "A", "paper": "None\nSummary: two"}),
-        ("How?\nBased on the following nothing", {"model": "A"}),
-        ("How?\n### Related Papers:\nModel: B", {"model": "A"}),
-        ("How?", {"model": ""}),
-        ("How?", {"name": "A"}),
-        ("How?", {"model": "A", "paper": "https://evil.com"}),
-        ("", {"model": "A"}),
+        ("How?", [{"model": "A", "summary": "One.\nModel: B"}], "reads as something else"),
+        ("How?", [{"model": "A", "summary": "One.\nAnswer: two."}], "reads as something else"),
+        ("How?", [{"model": "A\nGitHub: https://github.com/o/r"}], "reads as something else"),
+        ("How?", [{"model": "A", "paper": "None\nSummary: two"}], "reads as something else"),
+        ("How?\nBased on the following nothing", [{"model": "A"}], "closing quote"),
+        (f"How?\n{PAPERS}\nModel: B", [{"model": "A"}], "closing quote"),
+        ("How?", [{"model": ""}], "without a name"),
+        ("How?", [{"name": "A"}], r"unknown keys \['name'\]"),
+        ("How?", [{"model": "A", "paper": "https://evil.com"}], "an arXiv link"),
+        ("", [{"model": "A"}], "the question is empty"),
+        ("How?", [], "no work is listed"),
     ],
 )
 def test_what_a_document_could_not_say_cannot_be_built(
-    question: str, work: dict[str, str | None]
+    question: str, works: list[dict[str, str | None]], message: str
 ) -> None:
-    with pytest.raises(PromptError):
-        Prompt.build(question, related=[work])
-
-
-def test_a_prompt_without_works_cannot_be_built() -> None:
-    with pytest.raises(PromptError, match="no work is listed"):
-        Prompt.build("How?")
+    with pytest.raises(PromptError, match=message):
+        Prompt.build(question, related=works)
 
 
 # --- properties -----------------------------------------------------------------------------
@@ -423,97 +373,38 @@ def test_a_prompt_without_works_cannot_be_built() -> None:
 words = st.text(st.characters(codec="utf-8"), max_size=30) | st.sampled_from(
     ["A", "None", "“a”", '"', "Note: x", "1. x", "Model: x", "Answer: y", "a\n\nb", "\x1b[0m"]
 )
-plain = st.text(
-    st.characters(codec="utf-8", exclude_categories=["Cc"], exclude_characters="\ufeff"),
-    max_size=20,
-)
-works = st.fixed_dictionaries(
-    {"model": plain | st.sampled_from(["A", "B"])},
-    optional={
-        "paper": st.sampled_from(
-            ["None", "http://arxiv.org/pdf/2404.13784v1.pdf", "<arXiv:math.GT/0309136>."]
-        ),
-        "github": st.sampled_from([None, "https://github.com/o/r", "git@github.com:O/R.git"]),
-        "summary": st.none() | words,
-    },
-)
-
-
-@given(
-    question=words,
-    recommended=st.lists(works, max_size=3),
-    related=st.lists(works, max_size=3),
-    requests=st.lists(words, max_size=3),
-)
-def test_what_can_be_built_is_read_back_as_it_was_given(
-    question: str,
-    recommended: list[dict[str, str | None]],
-    related: list[dict[str, str | None]],
-    requests: list[str],
-) -> None:
-    try:
-        prompt = Prompt.build(question, recommended=recommended, related=related, requests=requests)
-    except PromptError:
-        return
-    assert parse_prompt(render_prompt(prompt)) == prompt
-    assert len(prompt.requests) == len(requests)
-    for listed, works_given in (
-        (prompt.listed_as("recommended"), recommended),
-        (prompt.listed_as("related"), related),
-    ):
-        assert {x.name for x in listed} == {(work["model"] or "").strip() for work in works_given}
-
-
-@given(st.lists(st.booleans(), min_size=1, max_size=8))
-def test_the_order_of_the_blocks_is_kept(recommended: list[bool]) -> None:
-    blocks = [
-        f"### {'Recommended AI Models' if first else 'Related Papers'}:\nModel: {number}\n"
-        for number, first in enumerate(recommended)
-    ]
-    expected = [(str(n), "recommended" if r else "related") for n, r in enumerate(recommended)]
-    prompt = parse_prompt(PREAMBLE + "\n".join(blocks))
-    for read in (prompt, parse_prompt(render_prompt(prompt))):
-        assert [(item.name, item.role) for item in read.listings] == expected
-
-
 pieces = st.sampled_from([*DOCUMENT.split("\n"), "", "Paper: https://github.com/o/r", "“", "\r"])
 documents = st.lists(pieces | words, max_size=30).map("\n".join)
+positions = st.integers(0, len(DOCUMENT))
 
 
 @given(
     st.text()
-    | documents
     | documents.map(lambda text: PREAMBLE + text)
     | documents.map(lambda text: DOCUMENT.replace("Answer:\n", text))
+    | st.builds(
+        lambda data, at: DOCUMENT.encode()[:at] + data + DOCUMENT.encode()[at:],
+        st.binary(max_size=200),
+        positions,
+    )
 )
 @example("\ud800")
 @example("A user has asked the following question:\n“")
-def test_any_text_is_refused_or_a_prompt_that_is_written_and_read_again(text: str) -> None:
-    result = outcome(text)
-    if isinstance(result, PromptError):
-        assert 1 <= result.line <= text.count("\n") + text.count("\r") + 1
-        assert "expected" in result.message
-        assert str(result).encode()
-        return
-    assert result.question
-    assert result.listings
-    assert len(result.sha256) == 64
-    again = parse_prompt(render_prompt(result))
-    assert (again.question, again.requests) == (result.question, result.requests)
-    assert [replace(item, line=0) for item in again.listings] == [
-        replace(item, line=0) for item in result.listings
-    ]
-
-
-@given(st.binary(max_size=200), st.integers(0, len(DOCUMENT)))
-def test_any_bytes_in_a_file_are_a_prompt_or_refused(
-    tmp_path_factory: pytest.TempPathFactory, data: bytes, at: int
+def test_any_text_is_refused_or_a_prompt_that_is_written_and_read_again(
+    document: str | bytes,
 ) -> None:
-    path = tmp_path_factory.getbasetemp() / "any.txt"
-    whole = DOCUMENT.encode()
-    path.write_bytes(whole[:at] + data + whole[at:])
     try:
-        found = read_prompt(path).path
+        prompt = parse_prompt(document if isinstance(document, str) else decode(document))
     except PromptError as refused:
-        found = refused.path
-    assert found == str(path)
+        data = document.encode("utf-8", "replace") if isinstance(document, str) else document
+        assert 1 <= refused.line <= data.count(b"\n") + data.count(b"\r") + 1
+        assert "expected" in refused.message
+        assert str(refused).encode()
+        return
+    assert prompt.question
+    assert prompt.listings
+    again = parse_prompt(render_prompt(prompt))
+    assert (again.question, again.requests) == (prompt.question, prompt.requests)
+    assert [replace(item, line=0) for item in again.listings] == [
+        replace(item, line=0) for item in prompt.listings
+    ]
