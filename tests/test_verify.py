@@ -6,8 +6,9 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,21 +29,7 @@ from rag.writers import NOT_SAID
 from tests.parts.values import JSON, Steps, at, changed, nodes
 from tests.parts.works import PROMPTS, PlainWriter, prompt
 
-PAPER, README = "arxiv:2401.00001v2", "github:lantern-lab/lantern"
-
-
-PAIRS = [
-    *("“”", "„“", "„”", "””", "«»", "»«", "‹›", "›‹", "‘’", "‚‘", "’’", "「」", "『』"),
-    *("《》", "〈〉", "〝〞", "〟〟", "❝❞", "❛❜", "＂＂", "''", "``", "´´", "ˮˮ", "ʺʺ", "״״"),
-    *("ᐦᐦ", "ǁǁ", '""'), ("``", "\'\'"), (",,", "\'\'"), ("<q>", "</q>"),
-    ("* ", " *"), ("> ", " <"), ("[", "]"),
-]  # fmt: skip
-LINKS = [
-    "evil.example", "evil.example:80", "evil.example?x", "//evil", "javascript:alert", "a@b",
-    "xn--vil-0na.example", "127.0.0.1", "evil。example", "evil．example", "evil․example", "10.1/x",
-    "doi:10.1000/182", "mailto:x", "ｗｗｗ.evil", "www evil", "hxxp://x", "tel:1", "[1](x)", "<x>",
-]  # fmt: skip
-"""Ways to show words as a quotation, and to show where something else is to be found."""
+PAPER, README, UNREAD = "arxiv:2401.00001v2", "github:lantern-lab/lantern", "arxiv:2401.00004v1"
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +40,13 @@ def reextraction(pipeline: Pipeline) -> Reextraction:
 @pytest.fixture(scope="module")
 def answer(pipeline: Pipeline) -> Answer:
     return replace(pipeline, writer=PlainWriter()).ask(PROMPTS["colour"])
+
+
+@pytest.fixture(scope="module")
+def raw(answer: Answer) -> Any:
+    """Its file: it begins by quoting the paper; Lantern (paper, README, summary) is its first work,
+    Tide its second, and of Willow, its third, the paper was not read."""
+    return json.loads(answer.to_json())
 
 
 def failures(verification: Verification) -> str:
@@ -75,6 +69,9 @@ def test_a_good_answer_verifies_and_is_counted(
     assert verification.sources == sum(not source.reason for source in answer.sources)
 
 
+# --- forged answers -------------------------------------------------------------------------
+
+
 def is_free(raw: Any, path: Steps) -> bool:
     """Whether nothing can be compared with a value: what a writer says of itself, what it says
     on the strength of quotes, and why something could not be had. Not even there may a link be."""
@@ -95,8 +92,7 @@ def altered(value: Any) -> list[Any]:
     return ["x"]
 
 
-def test_every_value_in_the_file_is_bound(answer: Answer, reextraction: Reextraction) -> None:
-    raw = json.loads(answer.to_json())
+def test_every_value_in_the_file_is_bound(raw: Any, reextraction: Reextraction) -> None:
     tampered = 0
     for path in nodes(raw):
         value = at(raw, path)
@@ -112,270 +108,160 @@ def test_every_value_in_the_file_is_bound(answer: Answer, reextraction: Reextrac
     assert tampered > 200
 
 
-# --- tampering ------------------------------------------------------------------------------
-
-Change = Callable[[Any], object]
-
-
-def first_quote(raw: Any) -> Any:
-    """The first quote of a paper in the task and the workflow."""
-    sections = raw["sections"]
-    statements = [*sections["task"], *(s for part in sections["workflow"].values() for s in part)]
-    quotes = (quote for statement in statements for quote in statement["quotes"])
-    return next(quote for quote in quotes if quote["source_type"] == "full text")
-
-
-def setting(*path: str | int, to: Any) -> Change:
-    return lambda raw: at(raw, path[:-1]).__setitem__(path[-1], to)
-
-
-def task(text: str) -> Change:
-    return setting("sections", "task", 0, "text", to=text)
-
-
-def quote(key: str, new: Callable[[Any], Any]) -> Change:
-    return lambda raw: first_quote(raw).update({key: new(first_quote(raw)[key])})
-
-
-def reference(number: int, key: str, to: Any) -> Change:
-    return setting("sections", "references", number, key, to=to)
-
-
-def references(change: Callable[[list[Any]], object]) -> Change:
-    return lambda raw: change(raw["sections"]["references"])
-
-
-def source(start: str, **values: Any) -> Change:
-    """Change the first source of this kind that was read."""
-    return lambda raw: next(
-        item for item in raw["sources"] if item["id"].startswith(start) and not item["reason"]
-    ).update(values)
-
-
-def unread(reason: str) -> Change:
-    return lambda raw: next(s for s in raw["sources"] if s["reason"]).update(reason=reason)
-
-
-def asking(text: str) -> Change:
+def asking(text: str) -> dict[str, str]:
+    """A prompt's record with another text and its hash."""
     digest = hashlib.sha256(text.encode()).hexdigest()
-    return lambda raw: raw["prompt"].update(text=text, sha256=digest)
+    return {"question": PROMPTS["colour"].question, "text": text, "sha256": digest}
 
 
-def another_relevance(raw: Any) -> None:
-    """Show one work's relevance by a quote of another."""
-    raw["sections"]["references"][1]["relevance"]["quotes"] = [first_quote(raw)]
-    raw["sections"]["references"][1]["relevant"] = True
-
-
-def note_quote(raw: Any, number: int = 1) -> Any:
-    return raw["sections"]["references"][number]["relevance"]["quotes"][0]
-
-
-def mention(text: str, number: int) -> Change:
-    """Let the quote of that work's note be a mention of the first work."""
-    return lambda raw: raw["sections"]["references"][0]["mentions"].append(
-        {"text": text, "quotes": [note_quote(raw, number)]}
-    )
-
-
-DENIED = {"sha256": "", "extractor": "", "document_sha256": "", "version": None}
-UNSEEN = {"text": "\u200b", "quotes": []}
-WITHOUT_QUOTE = {"text": "It matters.", "quotes": []}
+QUOTE = "task.0.quotes.0"
+UNQUOTED = {"text": "It matters.", "quotes": []}
+DENIED = {"sha256": "", "extractor": "", "document_sha256": "", "version": None, "reason": "x"}
+EVENT = {"part": "a", "kind": "b", "detail": "ftp://x"}
 GRANDFATHER = PROMPTS["colour"].text.replace("grandmother", "grandfather")
-TAMPERINGS: Mapping[str, tuple[Change, str]] = {
-    "a quote's word": (quote("text", lambda t: t.replace("a", "e", 1)), "task: "),
-    "a quote's case": (quote("text", str.lower), "read otherwise"),
-    "a quote's start": (quote("start", lambda n: n + 1), "read otherwise"),
-    "a quote's end": (quote("end", lambda n: n - 1), "read otherwise"),
-    "an empty quote": (quote("end", lambda _: 0), "lie outside the text"),
-    "a far end": (quote("end", lambda _: 10**9), "lie outside the text"),
-    "a negative start": (quote("start", lambda n: n - 10**9), "lie outside"),
-    "a quote's page": (quote("pages", lambda _: [2]), "stands on page 1 of arxiv:"),
-    "another page": (quote("pages", lambda pages: [*pages, 2]), "not 1, 2"),
-    "no page": (quote("pages", lambda _: []), "not none"),
-    "a quote's source": (quote("source_id", lambda _: "arxiv:2401.00002"), "task: "),
-    "no source id": (quote("source_id", lambda _: ""), "is not a listed source"),
-    "an unread source": (
-        quote("source_id", lambda _: "arxiv:2401.00004v1"),
-        "arxiv:2401.00004v1 is not a listed source that was read",
-    ),
-    "an unlisted source": (quote("source_id", lambda _: "arxiv:2401.00003v1"), "not a listed"),
-    "a quote's source type": (quote("source_type", lambda _: "readme"), "not of source type"),
-    "a work's name": (reference(0, "name", "Lamp"), "references[0]: name is 'Lamp'"),
-    "a paper link": (
-        reference(0, "paper", "http://arxiv.org/pdf/2401.00001v3.pdf"),
-        "references[0]: paper is",
-    ),
-    "a role": (reference(1, "role", "recommended"), "references[1]: role is"),
-    "no paper link": (reference(0, "paper", None), "references[0]: paper is None"),
-    "a link's case": (
-        reference(0, "github", "https://github.com/lantern-lab/lantern"),
-        "references[0]: GitHub is",
-    ),
-    "a link in place of None": (
-        reference(1, "github", "https://github.com/tide/tide"),
-        "references[1]: GitHub is 'https://github.com/tide/tide', the prompt gives None",
-    ),
-    "a work's sources": (reference(0, "sources", []), "references[0]: sources is"),
-    "a listing dropped": (references(list.pop), "references: 2 works, the prompt lists 3"),
-    "the first listing dropped": (references(lambda items: items.pop(0)), "references[0]: name is"),
-    "two listings swapped": (references(list.reverse), "references[0]: name is"),
-    "a listing added": (
-        references(lambda items: items.append({**items[-1], "name": "Another"})),
-        "references: 4 works, the prompt lists 3",
-    ),
-    "the prompt's text": (setting("prompt", "text", to=GRANDFATHER), "prompt: the text does not"),
-    "the prompt's hash": (setting("prompt", "sha256", to="0" * 64), "prompt: the text does not"),
-    "the question": (setting("prompt", "question", to="Why?"), "prompt: the question"),
-    "another question asked": (asking(GRANDFATHER), "prompt: the question is not"),
-    "no prompt at all": (asking("What?"), "prompt: the text is no prompt document"),
-    "a source's bytes": (source("arxiv:", sha256="0" * 64), "no bytes with the recorded"),
-    "a source's reader": (source("arxiv:", extractor="pdf-0"), "'pdf-0'"),
-    "a source's text": (source("arxiv:", document_sha256="0" * 64), "is not the recorded one"),
-    "a source's version": (source("arxiv:", version="v9"), "not 'v9'"),
-    "a source's reason": (source("arxiv:", reason="lost"), "claims to be read and"),
-    "a source's type": (source("arxiv:", source_type="readme"), "is of source type 'full text'"),
-    "a source's id": (source("arxiv:", id="arxiv:1"), "arxiv:1 is not a source"),
-    "a read source denied": (source("github:", sha256=""), "was neither read nor is there"),
-    "a source twice": (lambda raw: raw["sources"].append(raw["sources"][0]), "twice"),
-    "a source dropped": (
-        lambda raw: raw["sources"].pop(0),
-        "sources: arxiv:2401.00001v2 is listed, but not accounted for",
-    ),
-    "another summary": (source("summary:", sha256="0" * 64), "is not the summary that the prompt"),
-    "a quoted source denied": (
-        source("arxiv:", **DENIED, reason="not found"),
-        "is not a listed source that was read",
-    ),
-    "a link in a statement": (
-        task("See https://example.org/more."),
-        "task: the prompt gives no link 'https://example.org/more.'",
-    ),
-    "a bare link in a relevance": (
-        setting("sections", "references", 0, "relevance", "text", to="See www.example.org"),
-        "references[0]: the prompt gives no link 'www.example.org'",
-    ),
-    "a link without scheme": (
-        setting("sections", "workflow", "model", 0, "text", to="Get it at bit.co/x now"),
-        "workflow.model: the prompt gives no link 'bit.co/x'",
-    ),
-    **{
-        f"a link written {link!a}": (task(f"At {link} now"), "task: the prompt gives no link")
-        for link in (
-            "evil.de/x",
-            "bücher.de/x",
-            "evil。cn/x",
-            "192.0.2.1/x",
-            "evil.cn:80/x",
-            "evil.com\u200b/x",
-            "http:/\u2060/evil",
-            "http\uff1a\uff0f\uff0fevil",
-        )
-    },
-    **{
-        f"words in {opening!a}": (
-            task(f"The authors write {opening}We lied{closing} twice."),
-            "is no plain statement: it holds",
-        )
-        for opening, closing in PAIRS
-    },
-    **{
-        f"something like a link {link!a}": (task(f"See {link} for more."), "is no plain statement")
-        for link in LINKS
-    },
-    **{
-        f"letters that nobody sees {letter!a}": (task(letter * 9 + "."), "is no plain statement")
-        for letter in "\u115f\u1160\u3164\uffa0"
-    },
-    "a number of nowhere": (task("It is 98765 times as good."), "the number 98765"),
-    "an invisible statement": (task("\u200b\u2800."), "task: a statement is empty"),
-    "an invisible relevance": (
-        reference(0, "relevance", UNSEEN),
-        "references[0]: a statement is empty",
-    ),
-    "a reason of white space": (unread(" "), "was neither read nor is there a reason why not"),
-    "a link in the note": (setting("writer", "note", to="http://x.y"), "writer: the"),
-    "a link in the model": (setting("writer", "model", to="http://x.y"), "writer: the"),
-    "a link in an event": (
-        setting("writer", "events", to=[{"part": "a", "kind": "b", "detail": "ftp://x"}]),
-        "writer: the prompt gives no link 'ftp://x'",
-    ),
-    "a link in a reason": (unread("at http://x"), "the prompt gives no link 'http://x'"),
-    "a statement without quote": (
-        setting("sections", "task", 0, "quotes", to=[]),
-        "task: no quote stands behind",
-    ),
-    "a statement without words": (
-        setting("sections", "workflow", "input", 0, "text", to=" "),
-        "workflow.input: a statement is empty",
-    ),
-    **{
-        f"no {part}": (setting("sections", "workflow", part, to=[]), f"workflow.{part}: ")
-        for part in ("input", "model", "output")
-    },
-    "no task": (setting("sections", "task", to=[]), "task: says nothing"),
-    "a relevance denied": (reference(0, "relevant", to=False), "references[0]: whether"),
-    "a relevance without quote": (
-        reference(0, "relevance", WITHOUT_QUOTE),
-        "references[0]: no quote stands behind 'It matters.'",
-    ),
-    "a work that was read, denied": (
-        references(
-            lambda items: items[0].update(
-                relevant=False, relevance={"text": NOTHING_READ, "quotes": []}
-            )
-        ),
-        f"expected {QUOTED_ELSEWHERE!r}",
-    ),
-    "a quotation with a second quote": (
-        lambda raw: raw["sections"]["task"][0].update(
-            text="", quotes=[*raw["sections"]["task"][0]["quotes"], note_quote(raw)]
-        ),
-        "task: a statement is empty",
-    ),
-    "a statement that only repeats its quote": (
-        lambda raw: raw["sections"]["task"][0].update(text=first_quote(raw)["text"].upper()),
-        "task: only repeats its quote",
-    ),
-    "a sentence quoted twice": (
-        lambda raw: raw["sections"]["workflow"]["input"][0].update(quotes=[first_quote(raw)]),
-        "is quoted twice",
-    ),
-    "a silence with a quote": (task(NOT_SAID), f"task: {NOT_SAID!r} stands with 1 quotes"),
-    "a mention with words": (mention("It is said.", 1), "references[0].mentions: is not one"),
-    "a mention by the work itself": (mention("", 0), "which is no source of another listed work"),
-    "a mention that names nothing": (mention("", 1), "does not name 'Lantern"),
-    "a quote of another work": (another_relevance, "references[1]: quotes"),
-}
+# A value, where it stands (in the sections, if not at the top), what it becomes (or how it is
+# made of the old one, and of the whole file), and words of the failure.
+FORGERIES: list[tuple[str, Any, str]] = [
+    # a quote
+    (f"{QUOTE}.text", lambda old, _: old.lower(), "read otherwise"),
+    (f"{QUOTE}.end", 0, "lie outside the text"),
+    (f"{QUOTE}.end", 10**9, "lie outside the text"),
+    (f"{QUOTE}.pages", [2], f"task: stands on page 1 of {PAPER}, not 2"),
+    (f"{QUOTE}.pages", [1, 2], "not 1, 2"),
+    (f"{QUOTE}.pages", [], "not none"),
+    (f"{QUOTE}.source_id", UNREAD, f"{UNREAD} is not a listed source that was read"),
+    (f"{QUOTE}.source_id", "arxiv:2401.00003v1", "is not a listed source"),
+    (f"{QUOTE}.source_type", "readme", "is not of source type 'readme'"),
+    ("workflow.input.0.quotes", lambda _, raw: at(raw, ("sections", "task"))[0]["quotes"],
+     "workflow.input: is quoted twice"),
+    # a statement
+    ("task.0.quotes", [], "task: no quote stands behind"),
+    ("task.0.text", NOT_SAID, f"task: {NOT_SAID!r} stands with 1 quotes"),
+    ("task.0.text", "\u200b\u2800.", "task: a statement is empty"),
+    ("task.0.text", lambda _, raw: at(raw, ("sections", "task"))[0]["quotes"][0]["text"].upper(),
+     "task: only repeats its quote"),
+    ("task.0.text", "It is 98765 times as good.", "is no plain statement: it holds the number"),
+    ("task.0", lambda old, raw: {"text": "", "quotes": old["quotes"] + note(raw, 1)["quotes"]},
+     "task: a statement is empty"),
+    ("workflow.input.0.text", " ", "workflow.input: a statement is empty"),
+    ("task", [], "task: says nothing"),
+    ("workflow.input", [], "workflow.input: says nothing"),
+    # a link that the prompt does not give
+    ("task.0.text", "See https://example.org/more.",
+     "task: the prompt gives no link 'https://example.org/more.'"),
+    ("workflow.model.0.text", "Get it at bit.co/x", "workflow.model: the prompt gives no link"),
+    ("references.0.relevance.text", "See www.example.org", "references[0]: the prompt gives no"),
+    ("writer.note", "http://x.y", "writer: the prompt gives no link 'http://x.y'"),
+    ("writer.events", [EVENT], "writer: the prompt gives no link 'ftp://x'"),
+    ("sources.4.reason", "at http://x", "sources[4]: the prompt gives no link 'http://x'"),
+    # a listed work
+    ("references.0.name", "Lamp", "references[0]: name is 'Lamp'"),
+    ("references.1.role", "recommended", "references[1]: role is"),
+    ("references.0.paper", "http://arxiv.org/pdf/2401.00001v3.pdf", "references[0]: paper is"),
+    ("references.0.paper", None, "references[0]: paper is None"),
+    ("references.1.github", "https://github.com/a/b", "'https://github.com/a/b', the prompt gives"),
+    ("references.0.sources", [], "references[0]: sources is"),
+    ("references", lambda old, _: old[:-1], "references: 2 works, the prompt lists 3"),
+    ("references", lambda old, _: old[::-1], "references[0]: name is"),
+    ("references", lambda old, _: old + old[-1:], "references: 4 works, the prompt lists 3"),
+    # what it says of a work
+    ("references.0.relevant", False, "references[0]: whether the work is relevant"),
+    ("references.0.relevance", UNQUOTED, "references[0]: no quote stands behind 'It matters.'"),
+    ("references.0.relevance", {"text": "\u200b", "quotes": []}, "[0]: a statement is empty"),
+    ("references.0.relevance", {"text": NOTHING_READ, "quotes": []},
+     f"references[0]: no quote stands behind {NOTHING_READ!r}, expected {QUOTED_ELSEWHERE!r}"),
+    ("references.1.relevance", lambda _, raw: note(raw, 0), f"references[1]: quotes {PAPER}"),
+    ("references.0.mentions", lambda _, raw: [{**note(raw, 1), "text": "It is said."}],
+     "references[0].mentions: is not one quotation"),
+    ("references.0.mentions", lambda _, raw: [note(raw, 0)],
+     "which is no source of another listed work"),
+    ("references.0.mentions", lambda _, raw: [note(raw, 1)], "does not name 'Lantern"),
+    # the prompt
+    ("prompt.text", GRANDFATHER, "prompt: the text does not have the recorded hash"),
+    ("prompt", asking(GRANDFATHER), "prompt: the question is not the one the text asks"),
+    ("prompt", asking("What?"), "prompt: the text is no prompt document"),
+    # a source
+    ("sources.0.sha256", "0" * 64, f"{PAPER}: no bytes with the recorded hash"),
+    ("sources.0.extractor", "pdf-0", f"the text of {PAPER} was read by 'pdf-0'"),
+    ("sources.0.document_sha256", "0" * 64, f"the text of {PAPER} is not the recorded one"),
+    ("sources.0.reason", "lost", "claims to be read and not to be read"),
+    ("sources.0.source_type", "readme", "is of source type 'full text', not 'readme'"),
+    ("sources.0.id", "arxiv:1", "sources[0]: arxiv:1 is not a source of a listed work"),
+    ("sources.0", lambda old, _: {**old, **DENIED}, f"task: {PAPER} is not a listed source that"),
+    ("sources.1.sha256", "", "was neither read nor is there a reason why not"),
+    ("sources.2.sha256", "0" * 64, "is not the summary that the prompt gives"),
+    ("sources.4.reason", " ", "was neither read nor is there a reason why not"),
+    ("sources", lambda old, _: old + old[:1], f"{PAPER} is accounted for twice"),
+    ("sources", lambda old, _: old[1:], f"sources: {PAPER} is listed, but not accounted for"),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", TAMPERINGS)
-def test_a_change_fails_and_is_named(answer: Answer, reextraction: Reextraction, name: str) -> None:
-    change, part = TAMPERINGS[name]
-    raw = json.loads(answer.to_json())
-    change(raw)
-    verification = reloaded(raw, reextraction)
-    assert not verification.verified
-    assert part in failures(verification)
+def note(raw: Any, number: int) -> Any:
+    """What is said of a work, as a quotation alone."""
+    relevance = raw["sections"]["references"][number]["relevance"]
+    return {"text": "", "quotes": relevance["quotes"][:1]}
+
+
+@pytest.mark.parametrize(("where", "new", "words"), FORGERIES)
+def test_a_forgery_fails_and_is_named(
+    raw: Any, reextraction: Reextraction, where: str, new: Any, words: str
+) -> None:
+    steps = tuple(int(step) if step.isdigit() else step for step in where.split("."))
+    path = steps if steps[0] in raw else ("sections", *steps)
+    forged = changed(raw, path, new(at(raw, path), raw) if callable(new) else new)
+    assert words in failures(reloaded(forged, reextraction))
+
+
+PAIRS = [
+    *("“”", "„“", "„”", "””", "«»", "»«", "‹›", "›‹", "‘’", "‚‘", "’’", "「」", "『』"),
+    *("《》", "〈〉", "〝〞", "〟〟", "❝❞", "❛❜", "＂＂", "''", "``", "´´", "ˮˮ", "ʺʺ", "״״"),
+    *("ᐦᐦ", "ǁǁ", '""'), ("``", "\'\'"), (",,", "\'\'"), ("<q>", "</q>"),
+    ("* ", " *"), ("> ", " <"), ("[", "]"),
+]  # fmt: skip
+LINKS = [
+    "evil.example", "evil.example:80", "evil.example?x", "//evil", "javascript:alert", "a@b",
+    "xn--vil-0na.example", "127.0.0.1", "evil。example", "evil．example", "evil․example", "10.1/x",
+    "doi:10.1000/182", "mailto:x", "ｗｗｗ.evil", "www evil", "hxxp://x", "tel:1", "[1](x)", "<x>",
+]  # fmt: skip
+"""Ways to show words as a quotation, and to show where something else is to be found."""
+SHOWN_AS_LINKS = [
+    "evil.de/x", "bücher.de/x", "evil。cn/x", "192.0.2.1/x", "evil.cn:80/x", "evil.com\u200b/x",
+    "http:/\u2060/evil", "http\uff1a\uff0f\uff0fevil",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        *((f"At {link} now", "task: the prompt gives no link") for link in SHOWN_AS_LINKS),
+        *((f"They write {a}We lied{b} twice.", "is no plain statement") for a, b in PAIRS),
+        *((f"See {link} for more.", "is no plain statement") for link in LINKS),
+        *((letter * 9 + ".", "is no plain statement") for letter in "\u115f\u1160\u3164\uffa0"),
+    ],
+)
+def test_words_of_a_writer_hold_nothing_that_passes_for_a_link_or_a_quotation(
+    answer: Answer, reextraction: Reextraction, text: str, words: str
+) -> None:
+    forged = replace(answer, task=(replace(answer.task[0], text=text),))
+    assert words in failures(verify(forged, reextraction))
 
 
 def test_a_sentence_that_lost_a_part_is_not_to_be_quoted(
     answer: Answer, reextraction: Reextraction
 ) -> None:
-    quote = first_quote(json.loads(answer.to_json()))
+    quote = answer.task[0].quotes[0]
 
     def without_a_formula(record: SourceRecord) -> Document:
-        lost = (quote["start"] + 1,) if record.id == quote["source_id"] else ()
+        lost = (quote.start + 1,) if record.id == quote.source_id else ()
         return replace(reextraction(record), lost=lost)
 
     (failure,) = verify(answer, without_a_formula).failures
     assert "lacks a part" in failure.message
-    assert quote["text"][:60] in failure.message
+    assert quote.text[:60] in failure.message
 
 
 def test_the_bibliography_is_not_to_be_quoted(answer: Answer, reextraction: Reextraction) -> None:
-    record = next(source for source in answer.sources if source.id == PAPER)
-    document = reextraction(record)
+    document = reextraction(next(source for source in answer.sources if source.id == PAPER))
     text = document.text
     cited, end = text.index("[2] C. Cedar"), text.index(" [3]")
     # Neither may a quote reach into it.
@@ -410,21 +296,20 @@ def test_no_text_takes_long(answer: Answer, reextraction: Reextraction, text: st
 
 
 @given(data=st.data())
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 def test_no_file_makes_verification_raise(
-    answers: Mapping[str, Answer], reextraction: Reextraction, data: st.DataObject
+    raw: Any, reextraction: Reextraction, data: st.DataObject
 ) -> None:
-    raw = json.loads(answers["move"].to_json())
     path = data.draw(st.sampled_from([path for path in nodes(raw) if path]))
     value = at(raw, path)
     same_type = {str: st.text(), int: st.integers(), list: st.just([])}.get(type(value), JSON)
     try:
-        answer = Answer.from_json(json.dumps(changed(raw, path, data.draw(same_type))))
+        forged = Answer.from_json(json.dumps(changed(raw, path, data.draw(same_type))))
     except AnswerError:
         return
-    for failure in verify(answer, reextraction).failures:
-        assert failure.part
-        assert failure.message
+    assert all(
+        failure.part and failure.message for failure in verify(forged, reextraction).failures
+    )
 
 
 # --- sentence boundaries --------------------------------------------------------------------
@@ -437,25 +322,18 @@ WORDS = st.lists(
 
 
 @pytest.mark.parametrize(
-    ("quote", "whole"),
+    ("quotes", "whole"),
     [
-        ("The lamp does not work.", True),
-        ("It reads pages,", True),
-        ("but only by day.", True),
-        ("The lamp does not work. It reads pages, but only by day.", True),
-        ("Nobody knows why;", True),
-        ("it just does.", True),
-        ("The lamp does", False),
-        ("does not work.", False),
-        ("work. It reads pages,", False),
-        ("w", False),
-        ("why", False),
+        (["The lamp does not work.", "It reads pages,", "but only by day.", "it just does."], True),
+        (["The lamp does not work. It reads pages, but only by day.", "Nobody knows why;"], True),
+        (["The lamp does", "does not work.", "work. It reads pages,", "w", "why"], False),
     ],
 )
-def test_a_quote_is_whole_sentences_or_clauses(quote: str, whole: bool) -> None:
+def test_a_quote_is_whole_sentences_or_clauses(quotes: list[str], whole: bool) -> None:
     document = Document(TEXT, "", (), (Section(0, len(TEXT)),), "test")
-    start = TEXT.index(quote)
-    assert on_sentence_boundaries(document, start, start + len(quote)) == whole
+    for quote in quotes:
+        start = TEXT.index(quote)
+        assert on_sentence_boundaries(document, start, start + len(quote)) == whole, quote
 
 
 @given(WORDS.map(" ".join))
@@ -470,39 +348,33 @@ def test_every_sentence_of_every_passage_is_whole(text: str) -> None:
 
 
 @pytest.fixture
-def records(own_settings: Settings, pipeline: Pipeline) -> dict[str, SourceRecord]:
-    """What an answer says of each source it read, in a data directory of this test's own."""
-    answer = replace(pipeline, settings=own_settings).ask(PROMPTS["colour"])
+def own(pipeline: Pipeline, tmp_path: Path) -> Settings:
+    """A data directory of a test's own, with the stored bytes and nothing that was made of them."""
+    own = replace(pipeline.settings, data_dir=tmp_path / "own")
+    shutil.copytree(pipeline.settings.sources, own.sources)
+    return own
+
+
+@pytest.fixture
+def records(answer: Answer) -> dict[str, SourceRecord]:
+    """What the answer says of each source it read."""
     return {source.id: source for source in answer.sources if not source.reason}
 
 
-def test_the_text_is_the_indexed_one_and_comes_from_the_bytes_alone(
-    records: dict[str, SourceRecord], own_settings: Settings
-) -> None:
-    for folder in (own_settings.documents, own_settings.index):
-        shutil.rmtree(folder)
-    reextraction = Reextraction(own_settings)
-    for record in records.values():
-        document = reextraction(record)
-        assert (document.sha256, document.extractor) == (record.document_sha256, record.extractor)
-        assert reextraction(record) is document
-
-
 def test_bytes_that_are_gone_changed_or_of_another_version_are_named(
-    records: dict[str, SourceRecord], own_settings: Settings
+    records: dict[str, SourceRecord], own: Settings
 ) -> None:
-    record = records[PAPER]
-    store = SourceStore(own_settings.sources)
+    record, store = records[PAPER], SourceStore(own.sources)
 
     def refused(record: SourceRecord, match: str) -> None:
-        reextraction = Reextraction(own_settings)
+        reextraction = Reextraction(own)
         for _ in range(2):
             with pytest.raises(SourceError, match=match):
                 reextraction(record)
 
     refused(replace(record, version="v1"), r"its version is v2, not 'v1'")
     refused(replace(record, sha256="0" * 64), f"{PAPER}: no bytes with the recorded hash .*--data-")
-    path = own_settings.sources / record.sha256
+    path = own.sources / record.sha256
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     refused(record, "changed on disk")
     path.unlink()
@@ -513,19 +385,15 @@ def test_bytes_that_are_gone_changed_or_of_another_version_are_named(
 
 
 def test_the_same_bytes_may_be_those_of_several_versions(
-    records: dict[str, SourceRecord], own_settings: Settings
+    records: dict[str, SourceRecord], own: Settings
 ) -> None:
-    data = (own_settings.sources / records[README].sha256).read_bytes()
+    data = (own.sources / records[README].sha256).read_bytes()
     versions = "a" * 40, "b" * 40
     for commit in versions:
-        SourceStore(own_settings.sources).put(
-            README,
-            data,
-            media_type="text/markdown",
-            origin="https://api.github.com",
-            version=commit,
+        SourceStore(own.sources).put(
+            README, data, media_type="text/markdown", origin="a test", version=commit
         )
-    reextraction = Reextraction(own_settings).ahead(
+    reextraction = Reextraction(own).ahead(
         replace(records[README], version=version) for version in versions
     )
     for version in (None, *versions):
@@ -534,10 +402,10 @@ def test_the_same_bytes_may_be_those_of_several_versions(
         reextraction(replace(records[README], version="c" * 40))
 
 
-def test_what_is_read_ahead_is_what_is_read_one_by_one(
-    records: dict[str, SourceRecord], own_settings: Settings
+def test_what_is_read_ahead_is_the_indexed_text_as_when_read_one_by_one(
+    records: dict[str, SourceRecord], own: Settings
 ) -> None:
-    bad = SourceStore(own_settings.sources).put(
+    bad = SourceStore(own.sources).put(
         "arxiv:2401.99999v1",
         b"%PDF-1.5 and no more",
         media_type="application/pdf",
@@ -546,11 +414,12 @@ def test_what_is_read_ahead_is_what_is_read_one_by_one(
     )
     broken = replace(records[PAPER], id=bad.id, sha256=bad.sha256, version="v1")
     lost = replace(records[PAPER], sha256="0" * 64)
-    alone = {name: Reextraction(own_settings)(record) for name, record in records.items()}
-    ahead = Reextraction(own_settings).ahead([broken, *records.values(), *records.values(), lost])
-    for record in records.values():
-        (own_settings.sources / record.sha256).unlink(missing_ok=True)  # they are not needed again
-    assert {name: ahead(record) for name, record in records.items()} == alone
+    alone = {name: Reextraction(own)(record) for name, record in records.items()}
+    ahead = Reextraction(own).ahead([broken, *records.values(), *records.values(), lost])
+    shutil.rmtree(own.sources)  # they are not needed again
+    for name, record in records.items():
+        assert ahead(record) == alone[name]
+        assert ahead(record).sha256 == record.document_sha256
     with pytest.raises(SourceError, match=r"2401\.99999v1.*broken"):
         ahead(broken)
     with pytest.raises(SourceError, match="no bytes with the recorded hash"):
@@ -570,24 +439,21 @@ def test_an_extractive_answer_comes_out_again_and_nothing_else_does(
 ) -> None:
     answer = answers["colour"]
     assert reproduced(answer, pipeline) == ""
-    flow = answer.workflow
-    forgeries = {
-        "task": replace(answer, task=(Statement(NOT_SAID, ()),)),
-        "workflow.model": replace(answer, workflow=replace(flow, model=flow.input)),
-        "workflow.input": replace(answer, workflow=replace(flow, input=flow.input[:-1])),
-        "references[0]": replace(
-            answer, references=(replace(answer.references[0], mentions=()), *answer.references[1:])
-        ),
-        "sources": replace(
-            answer, sources=(replace(answer.sources[0], extractor="x"), *answer.sources[1:])
-        ),
-        "writer": replace(answer, writer=replace(answer.writer, tokens_decoded=7)),
-    }
-    for part, forged in forgeries.items():
-        if forged != answer:
-            assert f"{part}: " in reproduced(forged, pipeline), part
-    silent = forgeries["task"]
-    assert verify(silent, reextraction).verified  # what only --strict can prove
+    # What only this can prove.
+    silent = replace(answer, task=(Statement(NOT_SAID, ()),))
+    assert verify(silent, reextraction).verified
+    flow, (first, *others), (source, *rest) = answer.workflow, answer.references, answer.sources
+    forged = replace(
+        silent,
+        workflow=replace(flow, model=flow.input, input=flow.input[:-1]),
+        references=(replace(first, relevant=not first.relevant), *others),
+        sources=(replace(source, extractor="x"), *rest),
+        writer=replace(answer.writer, tokens_decoded=7),
+    )
+    found = reproduced(forged, pipeline)
+    for part in ("task", "workflow.model", "workflow.input", "references[0]", "sources", "writer"):
+        assert f"{part}: " in found
+    assert "workflow.output: " not in found
 
 
 def test_a_model_s_statements_are_judged_again(answer: Answer, pipeline: Pipeline) -> None:
