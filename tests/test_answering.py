@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -47,9 +47,14 @@ def opened(folder: Path) -> PipelineAnswering:
     return cast(PipelineAnswering, HeldAnswering(folder))
 
 
-@pytest.fixture
-def processes(tmp_path: Path) -> Iterator[WorkerProcesses]:
-    answering = WorkerProcesses([partial(opened, tmp_path)] * 2, 2)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("jobs")
+
+
+@pytest.fixture(scope="module")
+def processes(folder: Path) -> Iterator[WorkerProcesses]:
+    answering = WorkerProcesses([partial(opened, folder)] * 2, 2)
     yield answering
     answering.close()
 
@@ -60,88 +65,66 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def job(name: str, question: str = "What?") -> Job:
-    return Job(name, prompt(question))
-
-
-def process_of(held: Job) -> Answer:
-    """The process that answers, once it says so, as its answer will be."""
-    while not held.snapshot(0).text:
+def held_job(
+    processes: WorkerProcesses, pool: ThreadPoolExecutor, name: str
+) -> tuple[Job, Future[Answer], Answer]:
+    """A job that is being answered, its answer to come, and the process that answers, as this
+    answer will be."""
+    job = Job(name, prompt("What?"))
+    answer = pool.submit(processes.answer, job)
+    while not job.snapshot(0).text:
         time.sleep(0.01)
-    return cast(Answer, held.snapshot(0).stages[0].done)
+    return job, answer, cast(Answer, job.snapshot(0).stages[0].done)
 
 
-def kill(process: Answer) -> None:
-    os.kill(cast(int, process), signal.SIGKILL)
-
-
-def test_jobs_are_spread_over_the_processes_and_reported(
-    processes: WorkerProcesses, pool: ThreadPoolExecutor, tmp_path: Path
+def test_jobs_are_spread_over_the_processes_and_one_that_dies_costs_what_it_held(
+    processes: WorkerProcesses, pool: ThreadPoolExecutor, folder: Path
 ) -> None:
-    assert processes.at_once == 4
-    assert processes.writers == HeldAnswering.writers
-    jobs = [job(str(number)) for number in range(4)]
-    answers = [pool.submit(processes.answer, held) for held in jobs]
-    pids = [process_of(held) for held in jobs]
-    assert len(set(pids)) == 2
+    assert (processes.at_once, processes.writers) == (4, HeldAnswering.writers)
+    held = [held_job(processes, pool, f"spread-{number}") for number in range(4)]
+    pids = [pid for _, _, pid in held]
+    assert sorted(pids.count(pid) for pid in pids) == [2] * 4
     assert cast(Answer, os.getpid()) not in pids
-    for held in jobs:
-        (tmp_path / held.id).touch()
-    assert [answer.result(60) for answer in answers] == pids
-    assert all(pids.count(pid) == 2 for pid in pids)
-
-
-def test_a_process_that_dies_costs_what_it_held_and_another_takes_its_place(
-    processes: WorkerProcesses, pool: ThreadPoolExecutor, tmp_path: Path
-) -> None:
-    jobs = [job(str(number)) for number in range(4)]
-    answers = [pool.submit(processes.answer, held) for held in jobs]
-    pids = [process_of(held) for held in jobs]
-    kill(pids[0])
-    lost = [answer for answer, pid in zip(answers, pids, strict=True) if pid == pids[0]]
-    for answer in lost:
-        with pytest.raises(RagError, match=r"has ended \(exit code -9\).*can be asked again"):
-            answer.result(60)
-    for held in jobs:
-        (tmp_path / held.id).touch()
-    kept = {answer.result(60) for answer in answers if answer not in lost}
-    again = [pool.submit(processes.answer, job("0")) for _ in range(4)]
-    new = {answer.result(60) for answer in again}
-    assert kept < new
-    assert pids[0] not in new
-    assert len(new) == 2
+    os.kill(cast(int, pids[0]), signal.SIGKILL)
+    for job, answer, pid in held:
+        if pid == pids[0]:
+            with pytest.raises(RagError, match=r"has ended \(exit code -9\).*can be asked again"):
+                answer.result(60)
+        else:
+            (folder / job.id).touch()
+            assert answer.result(60) == pid
+    again = {held_job(processes, pool, f"again-{number}")[2] for number in range(4)}
+    for number in range(4):
+        (folder / f"again-{number}").touch()
+    assert len(again) == len(again | set(pids)) - 1 == 2
 
 
 def test_a_cancelled_job_ends_in_its_process_which_answers_on(
-    processes: WorkerProcesses, pool: ThreadPoolExecutor, tmp_path: Path
+    processes: WorkerProcesses, pool: ThreadPoolExecutor, folder: Path
 ) -> None:
-    held = job("0")
-    answer = pool.submit(processes.answer, held)
-    process = process_of(held)
-    held.cancel()
+    job, answer, pid = held_job(processes, pool, "cancelled")
+    job.cancel()
     with pytest.raises(JobCancelled):
         answer.result(60)
-    (tmp_path / "0").touch()
-    assert process in [processes.answer(job("0")) for _ in range(4)]
+    (folder / "next").touch()
+    assert pid in [processes.answer(Job("next", prompt("What?"))) for _ in range(4)]
 
 
 def test_what_fails_in_a_process_is_the_reason_here(processes: WorkerProcesses) -> None:
     with pytest.raises(RagError, match="something unforeseen: KeyError: 'nothing'"):
-        processes.answer(job("0", "Fail?"))
+        processes.answer(Job("fails", prompt("Fail?")))
 
 
 def test_the_end_of_all_ends_what_is_being_answered(
     processes: WorkerProcesses, pool: ThreadPoolExecutor
 ) -> None:
-    held = job("0")
-    answer = pool.submit(processes.answer, held)
-    process = process_of(held)
+    _, answer, pid = held_job(processes, pool, "never")
     processes.close()
     with pytest.raises(RagError, match="has ended"):
         answer.result(60)
-    assert not is_running(cast(int, process))
+    assert not is_running(cast(int, pid))
 
 
-def test_a_process_that_cannot_be_opened_says_why(tmp_path: Path) -> None:
+def test_a_process_that_cannot_be_opened_says_why(folder: Path) -> None:
     with pytest.raises(RagError, match=r"there is no .*missing"):
-        WorkerProcesses([partial(opened, tmp_path), partial(opened, tmp_path / "missing")])
+        WorkerProcesses([partial(opened, folder), partial(opened, folder / "missing")])

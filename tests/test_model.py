@@ -32,38 +32,35 @@ def raw(answers: Mapping[str, Answer]) -> Any:
 
 
 @given(ANSWERS)
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 def test_loading_after_saving_is_the_identity(answer: Answer) -> None:
     assert Answer.from_json(answer.to_json()) == answer
-    assert Answer.from_json(answer.to_json()).to_json() == answer.to_json()
 
 
 def test_the_form_is_the_documented_one(raw: Any) -> None:
-    assert list(raw) == ["format", "prompt", "writer", "sections", "sources"]
     assert raw["format"] == FORMAT == "grounded-answer/3"
-    assert list(raw["prompt"]) == ["question", "sha256", "text"]
-    assert list(raw["sections"]) == ["task", "workflow", "references"]
-    assert list(raw["sections"]["workflow"]) == ["input", "model", "output"]
-    statement = raw["sections"]["task"][0]
-    assert list(statement) == ["text", "quotes"]
-    quote = "source_id source_type start end text pages"
-    assert list(statement["quotes"][0]) == quote.split()
-    reference = "name role paper github sources relevant relevance mentions"
-    assert list(raw["sections"]["references"][0]) == reference.split()
-    source = "id source_type sha256 extractor document_sha256 version reason"
-    assert list(raw["sources"][0]) == source.split()
+    sections = raw["sections"]
+    (statement, *_), (reference, *_), (source, *_) = (
+        sections["task"], sections["references"], raw["sources"],
+    )  # fmt: skip
+    for part, keys in (
+        (raw, "format prompt writer sections sources"),
+        (raw["prompt"], "question sha256 text"),
+        (sections, "task workflow references"),
+        (sections["workflow"], "input model output"),
+        (statement, "text quotes"),
+        (statement["quotes"][0], "source_id source_type start end text pages"),
+        (reference, "name role paper github sources relevant relevance mentions"),
+        (source, "id source_type sha256 extractor document_sha256 version reason"),
+    ):
+        assert list(part) == keys.split()
 
 
 def test_every_statement_and_quote_comes_with_its_part(answers: Mapping[str, Answer]) -> None:
     answer = answers["colour"]
-    parts = list(dict.fromkeys(part for part, _ in answer.statements()))
-    assert parts == [
-        "task",
-        "workflow.input",
-        "workflow.model",
-        "workflow.output",
-        *(f"references[{number}]" for number in range(len(answer.references))),
-    ]
+    works = [f"references[{number}]" for number in range(len(answer.references))]
+    parts = dict.fromkeys(part for part, _ in answer.statements())
+    assert list(parts) == ["task", "workflow.input", "workflow.model", "workflow.output", *works]
     quotes = [quote for _, statement in answer.statements() for quote in statement.quotes]
     assert [quote for _, quote in answer.quotes()] == quotes
 
@@ -79,22 +76,6 @@ def test_each_field_is_required_and_none_is_added(raw: Any) -> None:
                 Answer.from_json(json.dumps(lacking))
         with pytest.raises(AnswerError, match="extra is not known"):
             Answer.from_json(json.dumps(changed(raw, path, {**value, "extra": 1})))
-
-
-@pytest.mark.parametrize("wrong", ["3", 3, 3.5, True, None, [], {}, ["1"], {"text": "x"}, 1e400])
-def test_no_field_takes_a_value_of_another_type(raw: Any, wrong: Any) -> None:
-    refused = 0
-    for path in nodes(raw):
-        value = at(raw, path)
-        try:
-            answer = Answer.from_json(json.dumps(changed(raw, path, wrong)))
-        except AnswerError:
-            refused += 1
-        else:
-            # It is of the very type that stands there, or nothing where that may be.
-            assert at(json.loads(answer.to_json()), path) == wrong
-            assert value is None or wrong is None or type(value) is type(wrong)
-    assert refused > 100
 
 
 @pytest.mark.parametrize(
@@ -119,58 +100,53 @@ def test_the_part_that_is_wrong_is_named(raw: Any, path: Steps, wrong: Any, mess
     assert message in str(caught.value)
 
 
+@given(data=st.data())
+@settings(deadline=None, max_examples=200)
+def test_any_value_anywhere_is_read_as_it_is_or_refused(raw: Any, data: st.DataObject) -> None:
+    path = data.draw(st.sampled_from(list(nodes(raw))))
+    value = data.draw(JSON)
+    try:
+        answer = Answer.from_json(json.dumps(changed(raw, path, value)))
+    except AnswerError as error:
+        assert "\n" not in str(error)
+    else:
+        assert json.dumps(at(json.loads(answer.to_json()), path)) == json.dumps(value)
+
+
 @pytest.mark.parametrize(
-    "data",
+    ("data", "message"),
     [
-        "",
-        "no JSON",
-        "{",
-        "[" * 100_000,
-        '{"format": ' * 50_000,
-        "null",
-        "[]",
-        f'"{FORMAT}"',
-        "{}",
-        '{"format": "grounded-answer/0"}',
-        f'{{"format": ["{FORMAT}"]}}',
-        f'{{"format": "{FORMAT}"}}',
-        f'{{"format": "{FORMAT}", "format": "{FORMAT}"}}',
-        '{"format": NaN}',
-        "\ufeff{}",
-        "1" * 10_000,
+        ("", "not JSON"),
+        ("{", "not JSON"),
+        ("\ufeff{}", "not JSON"),
+        ("1" * 10_000, "not JSON"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"format": ' * 50_000, "nested too deeply"),
+        ('{"format": NaN}', "NaN is no number"),
+        ("[]", "expected an answer file of format"),
+        (f'"{FORMAT}"', "is missing|does not have the form"),
+        ('{"format": "grounded-answer/0"}', "found 'grounded-answer/0'"),
+        ('{"format": "grounded-answer/2"}', r"older version.*ask the prompt again with `rag ask`"),
+        (f'{{"format": ["{FORMAT}"]}}', "expected an answer file of format"),
+        (f'{{"format": "{FORMAT}"}}', "prompt is missing"),
+        (f'{{"format": "{FORMAT}", "format": "{FORMAT}"}}', "the key 'format' is given twice"),
     ],
 )
-def test_a_file_that_is_no_answer_is_refused(data: str, tmp_path: Path) -> None:
-    with pytest.raises(AnswerError):
-        Answer.from_json(data)
+def test_a_file_that_is_no_answer_is_refused(data: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "answer.json").write_text(data, encoding="utf-8")
-    with pytest.raises(AnswerError):
+    with pytest.raises(AnswerError, match=f"answer.json: .*({message})"):
         read_answer(tmp_path / "answer.json")
 
 
-def test_the_format_of_an_older_version_is_refused_with_what_to_do(raw: Any) -> None:
-    with pytest.raises(AnswerError, match=r"older version.*ask the prompt again with `rag ask`"):
-        Answer.from_json(json.dumps(changed(raw, ("format",), "grounded-answer/2")))
-
-
-@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity", "1e999"])
-def test_what_is_no_number_is_refused(raw: Any, word: str) -> None:
-    data = json.dumps(changed(raw, ("writer", "seconds"), 0.25))
-    assert Answer.from_json(data).writer.seconds == 0.25
-    with pytest.raises(AnswerError, match=r"is no number|finite number"):
-        Answer.from_json(data.replace("0.25", word))
-
-
-def test_a_lone_surrogate_is_refused(raw: Any) -> None:
-    for path in (("prompt", "question"), ("sections", "references", 0, "name")):
+@pytest.mark.parametrize("word", ["NaN", "-Infinity", "1e999", '"\\ud800"'])
+def test_what_is_no_number_and_no_text_is_refused(raw: Any, word: str) -> None:
+    for path in (("writer", "seconds"), ("prompt", "question")):
+        data = json.dumps(changed(raw, path, 0.25))
         with pytest.raises(AnswerError):
-            Answer.from_json(json.dumps(changed(raw, path, "\ud800")))
+            Answer.from_json(data.replace("0.25", word))
 
 
-def test_a_key_given_twice_is_refused(raw: Any) -> None:
-    data = json.dumps(raw).replace('"start":', '"start": 1, "start":', 1)
-    with pytest.raises(AnswerError, match="'start' is given twice"):
-        Answer.from_json(data)
+def test_among_many_keys_one_that_is_given_twice_is_found_at_once() -> None:
     keys = [*range(100_000), 99_999]
     began = time.process_time()
     with pytest.raises(AnswerError, match="the key '99999' is given twice"):
@@ -183,15 +159,3 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     for name in ("missing.json", "binary.json", "."):
         with pytest.raises(AnswerError, match="cannot be read"):
             read_answer(tmp_path / name)
-
-
-@given(data=st.data())
-@settings(deadline=None, max_examples=200)
-def test_any_value_anywhere_is_read_or_refused(raw: Any, data: st.DataObject) -> None:
-    path = data.draw(st.sampled_from(list(nodes(raw))))
-    try:
-        answer = Answer.from_json(json.dumps(changed(raw, path, data.draw(JSON))))
-    except AnswerError as error:
-        assert "\n" not in str(error)
-    else:
-        assert Answer.from_json(answer.to_json()) == answer
