@@ -38,7 +38,7 @@ def test_a_prompt_its_text_and_its_path_are_answered_alike(
     pipeline: Pipeline, answers: Mapping[str, Answer], prompt_files: Mapping[str, Path]
 ) -> None:
     file = prompt_files["move"]
-    for asked in (PROMPTS["move"], PROMPTS["move"].text, file, str(file)):
+    for asked in (PROMPTS["move"].text, file, str(file)):
         assert answer_chain(pipeline).invoke(asked) == answers["move"]
 
 
@@ -46,12 +46,9 @@ def test_a_batch_of_threads_may_build_one_index_and_is_answered_in_order(
     own_settings: Settings, encoder: Encoder, answers: Mapping[str, Answer]
 ) -> None:
     chain = answer_chain(Pipeline(own_settings, encoder, ExtractiveWriter()))
-    assert chain.batch([*PROMPTS.values()] * 2) == [answers[name] for name in PROMPTS] * 2
-
-
-def test_it_can_be_awaited(pipeline: Pipeline, answers: Mapping[str, Answer]) -> None:
-    batch = asyncio.run(answer_chain(pipeline).abatch([*PROMPTS.values()]))
-    assert batch == list(answers.values())
+    names = ["move", "remove", "move"]
+    batch = asyncio.run(chain.abatch([PROMPTS[name] for name in names]))
+    assert batch == [answers[name] for name in names]
 
 
 def test_a_question_and_links_are_its_typed_input(pipeline: Pipeline, tmp_path: Path) -> None:
@@ -93,17 +90,16 @@ def test_a_model_that_fills_in_the_links_reads_no_file_that_it_was_not_given(
     assert not answer.sources[0].reason
 
 
-@pytest.mark.parametrize("name", PROMPTS)
 def test_a_stream_is_the_statements_and_then_the_answer(
-    pipeline: Pipeline, answers: Mapping[str, Answer], name: str
+    pipeline: Pipeline, answers: Mapping[str, Answer]
 ) -> None:
-    chunks_now: Iterator[Any] = answer_chain(pipeline).stream(PROMPTS[name])
+    chunks_now: Iterator[Any] = answer_chain(pipeline).stream(PROMPTS["colour"])
     *statements, answer = chunks_now
-    assert answer == answers[name]
+    assert answer == answers["colour"]
     assert statements == list(answer.statements())
 
     async def chunks() -> list[object]:
-        return [chunk async for chunk in answer_chain(pipeline).astream(PROMPTS[name])]
+        return [chunk async for chunk in answer_chain(pipeline).astream(PROMPTS["colour"])]
 
     assert asyncio.run(chunks()) == [*statements, answer]
 
@@ -174,25 +170,22 @@ def test_the_retriever_gives_passages_of_listed_works_alone(pipeline: Pipeline, 
     query = "Which network makes sixteen frames of a grey photograph?"
     retriever = ListedWorksRetriever(pipeline=pipeline, prompt=PROMPTS[name], k=100)
     documents = retriever.invoke(query)
-    assert documents
+    works = {item.name: item for item in PROMPTS[name].listings}
+    keys = "end link page pages score section source_id source_type start title"
     for document in documents:
         about = document.metadata
-        names = "end link page pages score section source_id source_type start title"
-        assert " ".join(sorted(about)) == names
-        assert about["source_id"] in PROMPTS[name].catalog.source_ids
-        assert about["end"] - about["start"] == len(document.page_content)
-        assert about["source_type"] in {"full text", "readme", "summary"}
-        assert bool(about["pages"]) == (about["source_type"] == "full text")
-        assert about["page"] == (about["pages"] or [None])[0]
-        works = {item.name: item for item in PROMPTS[name].listings}
+        assert " ".join(sorted(about)) == keys
         work = works[about["title"]]
+        assert about["source_id"] in work.source_ids
         links = {link.source_id: link.written for link in (work.paper, work.github) if link}
         assert about["link"] == links.get(about["source_id"], next(iter(links.values()), None))
+        assert about["end"] - about["start"] == len(document.page_content)
+        assert bool(about["pages"]) == (about["source_type"] == "full text")
+        assert about["page"] == (about["pages"] or [None])[0]
         assert document.id == f"{about['source_id']}#{about['start']}-{about['end']}"
     scores = [document.metadata["score"] for document in documents]
     assert scores == sorted(scores, reverse=True)
-    assert asyncio.run(retriever.ainvoke(query)) == documents
-    assert len({document.id for document in documents}) == len(documents)
+    assert len({document.id for document in documents}) == len(documents) > 2
     assert retriever.invoke(query, k=1) == documents[:1]
     assert asyncio.run(retriever.ainvoke(query, k=2)) == documents[:2]
 
