@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from index.errors import WriterError
+from rag.support.builtin import shared_checker
 from rag.writers import Writer
 from rag.writers.chat import ChatWriter
 from rag.writers.choice import AutoWriter, WriterChoice, needed_download, open_writer
@@ -25,37 +26,35 @@ def opened(**choice: Any) -> tuple[Writer, list[str]]:
     return open_writer(WriterChoice(**choice), announce=lines.append), lines
 
 
-def test_auto_takes_the_local_model_where_there_is_one(tmp_path: Path) -> None:
-    writer, lines = opened(model=str(saved(tmp_path)), seed=3, tries=1)
+def test_auto_takes_the_local_model_and_writes_without_it_where_the_context_is_too_small(
+    tmp_path: Path,
+) -> None:
+    folder = str(saved(tmp_path, context=130))
+    writer, lines = opened(model=folder, seed=3, tries=1)
     assert isinstance(writer, AutoWriter)
     assert isinstance(writer.model_writer, LocalWriter)
     settings = writer.model_writer.settings
     assert (settings.seed, settings.tries) == (3, 1)
     assert lines == []
-
-
-def test_auto_does_without_a_model_and_says_why_in_one_line() -> None:
-    writer, (line,) = opened(offline=True, model="nobody/nothing")
-    assert "'nobody/nothing' is not on this machine" in line
-    assert "\n" not in line
-    assert "not on this machine" in writer.write(evidence()).record.note
-
-
-def test_auto_does_without_a_damaged_model(tmp_path: Path) -> None:
-    saved(tmp_path).joinpath("model.safetensors").write_bytes(b"x" * 3000)
-    assert isinstance(opened(model=str(tmp_path))[0], ExtractiveWriter)
-
-
-def test_auto_does_without_a_model_whose_context_is_too_small_for_the_prompt(
-    tmp_path: Path,
-) -> None:
-    writer, lines = opened(model=str(saved(tmp_path, context=130)))
     draft = writer.write(evidence())
     check_draft(evidence(), draft)
     assert "too small for one sentence" in draft.record.note
     assert len(lines) == 1
     with pytest.raises(WriterError, match="too small"):
-        opened(kind="local", model=str(tmp_path))[0].write(evidence())
+        opened(kind="local", model=folder)[0].write(evidence())
+
+
+def test_auto_does_without_a_model_and_says_why_in_one_line(tmp_path: Path) -> None:
+    saved(tmp_path).joinpath("model.safetensors").write_bytes(b"x" * 3000)
+    for choice, why in (
+        ({"offline": True, "model": "nobody/nothing"}, "'nobody/nothing' is not on this machine"),
+        ({"model": str(tmp_path)}, "no instruct model writes here: "),
+    ):
+        writer, (line,) = opened(**choice)
+        assert isinstance(writer, ExtractiveWriter)
+        assert why in line
+        assert "\n" not in line
+        assert writer.note in line
 
 
 @pytest.mark.parametrize(
@@ -64,6 +63,7 @@ def test_auto_does_without_a_model_whose_context_is_too_small_for_the_prompt(
         ({"kind": "local", "offline": True, "model": "nobody/nothing"}, "forbids fetching"),
         ({"kind": "local", "model": "not an/id"}, "neither a folder nor the id"),
         ({"kind": "local", "model": "./nowhere"}, "^./nowhere does not exist"),
+        ({"kind": "Local"}, "no writer 'Local'; expected one of auto"),
         ({"kind": "chat"}, "needs --model"),
         ({"kind": "chat", "model": "nobody:nothing"}, "no chat model"),
         (
@@ -79,16 +79,13 @@ def test_a_writer_asked_for_by_name_that_cannot_run_is_a_clear_error(
         opened(**choice)
 
 
-def test_a_writer_that_there_is_not_is_refused() -> None:
-    choice = WriterChoice("Local")  # type: ignore[arg-type]
-    with pytest.raises(WriterError, match="no writer 'Local'; expected one of auto"):
-        open_writer(choice, announce=print)
-
-
 def test_writers_asked_for_by_name() -> None:
     pytest.importorskip("langchain_openai", reason="needs the extra `chat`")
-    local = opened(kind="chat", model="x", base_url="http://127.0.0.1:9/v1", offline=True)[0]
+    choice = WriterChoice("chat", "x", "http://127.0.0.1:9/v1", offline=True)
+    local = open_writer(choice, announce=print)
     assert isinstance(local, ChatWriter)
+    # It checks what it writes by the checker that warns of an answer's statements.
+    assert vars(local)["checker"] is shared_checker(offline=True, announce=print, device="")
     assert isinstance(opened(kind="extractive")[0], ExtractiveWriter)
 
 
@@ -104,29 +101,24 @@ FILES = {
 }
 
 
-class TestDownload:
-    @pytest.fixture
-    def hub(self) -> Iterator[str]:
-        """The address of a model hub that knows one model with weights, and one without."""
-        with Server() as server:
-            for name, files in (("some/model", FILES), ("no/weights", {"config.json": 5})):
-                siblings = [{"rfilename": file, "size": size} for file, size in files.items()]
-                info = {"id": name, "sha": "a" * 40, "siblings": siblings}
-                headers = {"Content-Type": "application/json"}
-                server.tell(f"/api/models/{name}", Reply(200, json.dumps(info).encode(), headers))
-            yield server.url
+@pytest.fixture
+def hub() -> Iterator[str]:
+    """The address of a model hub that knows one model with weights, and one without."""
+    with Server() as server:
+        for name, files in (("some/model", FILES), ("no/weights", {"config.json": 5})):
+            siblings = [{"rfilename": file, "size": size} for file, size in files.items()]
+            info = {"id": name, "sha": "a" * 40, "siblings": siblings}
+            headers = {"Content-Type": "application/json"}
+            server.tell(f"/api/models/{name}", Reply(200, json.dumps(info).encode(), headers))
+        yield server.url
 
-    def test_its_files_and_size_are_known_before_anything_is_fetched(self, hub: str) -> None:
-        assert needed_download("some/model", endpoint=hub) == "some/model: 5 files, 4.01 GiB"
 
-    @pytest.mark.parametrize(
-        ("model", "message"),
-        [("other/model", "the hub does not give it"), ("no/weights", "no safetensors")],
-    )
-    def test_a_model_that_cannot_be_had(self, hub: str, model: str, message: str) -> None:
+def test_what_is_downloaded_is_known_before_anything_is_fetched(hub: str) -> None:
+    assert needed_download("some/model", endpoint=hub) == "some/model: 5 files, 4.01 GiB"
+    for model, endpoint, message in (
+        ("other/model", hub, "the hub does not give it"),
+        ("no/weights", hub, "no safetensors"),
+        ("some/model", "http://127.0.0.1:9", "the hub does not give it"),
+    ):
         with pytest.raises(WriterError, match=message):
-            needed_download(model, endpoint=hub)
-
-    def test_no_hub_at_all(self) -> None:
-        with pytest.raises(WriterError, match="the hub does not give it"):
-            needed_download("some/model", endpoint="http://127.0.0.1:9")
+            needed_download(model, endpoint=endpoint)

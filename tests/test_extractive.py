@@ -25,14 +25,9 @@ FILL = (
 )
 
 
-def test_it_writes_no_word_of_its_own() -> None:
-    draft = ExtractiveWriter().write(evidence({"Fill": FILL}, "I rubbed a post out of it."))
-    assert all(item == SILENCE or item.text == "" for item in statements(draft))
-    assert any(item.quotes for item in statements(draft))
-
-
-def test_what_it_streams_is_what_it_tells() -> None:
-    material = evidence({"HumSearch": HUM}, "I hummed a tune and the app knew it.")
+def test_it_quotes_and_streams_what_it_quotes_and_describes_every_work() -> None:
+    question = "I hummed a tune and the app knew it."
+    material = evidence({"HumSearch": HUM}, question, related={"Prints": PRINTS})
     streamed: list[str] = []
     draft = ExtractiveWriter().write(material, stream=streamed.append)
     spans = [span for facet in FACETS for item in getattr(draft, facet) for span in item.quotes]
@@ -40,11 +35,6 @@ def test_what_it_streams_is_what_it_tells() -> None:
     assert [line for line in streamed if line.startswith("“")] == [
         f"“{material.text(span)}”\n" for span in spans
     ]
-
-
-def test_a_work_is_described_even_where_it_answers_nothing() -> None:
-    question, related = "I hummed a tune and the app knew it.", {"Prints": PRINTS}
-    draft = ExtractiveWriter().write(evidence({"HumSearch": HUM}, question, related=related))
     assert all(note is not None and note.statement.quotes for note in draft.relevance_notes)
 
 
@@ -52,8 +42,10 @@ SENTENCES = st.lists(st.sampled_from((HUM + " " + PRINTS + " " + FILL).split(". 
 
 
 @given(works=st.lists(SENTENCES, min_size=1, max_size=4), near=st.floats(-0.2, 0.9))
-@settings(deadline=None, max_examples=15)
-def test_every_draft_verifies_and_is_the_same_again(works: list[list[str]], near: float) -> None:
+@settings(deadline=None, max_examples=5)
+def test_every_draft_verifies_has_no_word_of_its_own_and_is_the_same_again(
+    works: list[list[str]], near: float
+) -> None:
     first, *others = dict.fromkeys(". ".join(sentences) + "." for sentences in works)
     material = evidence(
         {"Work": first},
@@ -63,4 +55,5 @@ def test_every_draft_verifies_and_is_the_same_again(works: list[list[str]], near
     )
     draft = ExtractiveWriter().write(material)
     check_draft(material, draft)
+    assert all(item == SILENCE or item.text == "" for item in statements(draft))
     assert ExtractiveWriter().write(material) == draft

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,9 +13,8 @@ from index.weights import locate
 from rag.answer import Answer, Quote, Reference, Statement
 from rag.answer.compose import NO_RELEVANCE
 from rag.support import Finding, Pair, Support
-from rag.support.builtin import BuiltinChecker, default_checker, shared_checker
+from rag.support.builtin import BuiltinChecker, default_checker
 from rag.views.markdown import SupportWarning, find_support_warnings
-from rag.writers.choice import WriterChoice, open_writer
 from tests.parts.answers import EMPTY
 
 EVIDENCE = "The network was trained on 40 grey photographs of bridges."
@@ -30,15 +29,15 @@ def statement(text: str) -> Statement:
 
 
 @dataclass
-class FixedChecker:
-    """A checker that gives every statement the same score."""
+class Checker:
+    """A checker that scores the evidence alone."""
 
-    support: Support
-    name: str = "fixed"
+    score: Callable[[Sequence[str]], Support]
+    name: str = "scripted"
     threshold: float = 0.5
 
     def check(self, statement: str, evidence: Sequence[str]) -> Support:
-        return self.support
+        return self.score(evidence)
 
     def check_all(self, pairs: Iterable[Pair]) -> list[Support]:
         return [self.check(*pair) for pair in pairs]
@@ -78,14 +77,7 @@ def test_a_warning_gives_findings_or_says_what_a_score_means(
 ) -> None:
     claim = statement("They trained it.")
     expected = () if why is None else (SupportWarning("task", claim.text, why),)
-    assert find_support_warnings(answer_with(claim), lambda: FixedChecker(support)) == expected
-
-
-class LanternChecker(FixedChecker):
-    """A checker that finds support in whatever names Lantern."""
-
-    def check(self, statement: str, evidence: Sequence[str]) -> Support:
-        return Support(float(any("Lantern" in piece for piece in evidence)))
+    assert find_support_warnings(answer_with(claim), lambda: Checker(lambda _: support)) == expected
 
 
 def test_the_name_of_the_work_counts_as_evidence() -> None:
@@ -94,39 +86,29 @@ def test_the_name_of_the_work_counts_as_evidence() -> None:
         "Lantern", "related", None, None, ("arxiv:1",), relevant=False,
         relevance=Statement(NO_RELEVANCE, ()), mentions=(),
     )  # fmt: skip
-    listed = replace(answer, references=(work,))
-    for each, named in ((answer, True), (listed, False)):
-        warnings = find_support_warnings(each, lambda: LanternChecker(Support(0.0)))
-        assert bool(warnings) == named
+    of_names = Checker(lambda evidence: Support(float("Lantern" in " ".join(evidence))))
+    assert find_support_warnings(answer, lambda: of_names)
+    assert not find_support_warnings(replace(answer, references=(work,)), lambda: of_names)
 
 
-def test_without_a_model_words_alone_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines: list[str] = []
-    assert default_checker(offline=True, announce=lines.append).name.startswith("builtin-read")
-    assert not lines
-    monkeypatch.setattr("index.weights.BUNDLE", "a-package-that-nobody-installed")
-    monkeypatch.setenv("HF_HUB_CACHE", "/nonexistent")
-    lexical = default_checker(offline=True, announce=lines.append)
-    assert lexical.name.startswith("builtin-lexical")
-    assert len(lines) == 1
-
-
-def test_with_damaged_weights_words_alone_are_compared(
+def test_where_the_weights_are_damaged_or_missing_words_alone_are_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    lines: list[str] = []
+
+    def name() -> str:
+        return default_checker(offline=True, announce=lines.append).name
+
+    assert name().startswith("builtin-read")
+    assert not lines
     for path in locate(DEFAULT_ENCODER, offline=True).glob("*.json"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "model.safetensors").write_bytes(b"not weights")
-    monkeypatch.setattr("index.weights._bundle", lambda: tmp_path)
-    lines: list[str] = []
-    checker = default_checker(offline=True, announce=lines.append)
-    assert checker.name.startswith("builtin-lexical")
-    (line,) = lines
-    assert line.startswith("statements are checked without a model: the encoder in ")
-
-
-def test_a_writer_and_the_warnings_share_a_checker() -> None:
-    choice = WriterChoice("chat", "a model", "http://127.0.0.1:9/v1", offline=True)
-    writer = open_writer(choice, announce=print)
-    shared = shared_checker(offline=True, announce=print, device="")
-    assert vars(writer)["checker"] is shared
+    with monkeypatch.context() as damaged:
+        damaged.setattr("index.weights._bundle", lambda: tmp_path)
+        assert name().startswith("builtin-lexical")
+    monkeypatch.setattr("index.weights.BUNDLE", "a-package-that-nobody-installed")
+    monkeypatch.setenv("HF_HUB_CACHE", "/nonexistent")
+    assert name().startswith("builtin-lexical")
+    assert len(lines) == 2
+    assert lines[0].startswith("statements are checked without a model: the encoder in ")
