@@ -18,8 +18,8 @@ from rag.answer.compose import compose
 from rag.answer.verify import Reextraction, verify
 from rag.pipeline import Pipeline
 from rag.prompt import read_prompt
-from rag.retrieval import Evidence
 from rag.writers import NOT_SAID
+from rag.writers.extractive import ExtractiveWriter
 from rag.writers.grammar import numbers_in, prose_error
 from rag.writers.instruct import WritingSettings
 from rag.writers.local import LoadedModel, LocalWriter, load_model
@@ -35,20 +35,20 @@ from tests.parts.tiny_models import (
 )
 
 EACH = int(os.environ.get("ANY_WEIGHTS", "0"))
-PROMPTS = ("*.txt" if EACH else "00*.txt", max(1, EACH))
+PATHS = sorted((SHARED / "prompts").glob("*.txt" if EACH else "00*.txt"))
 
 if not SHARED.exists():
     pytest.skip("needs the shared prompts, papers and models", allow_module_level=True)
 
 
-def models(turn: int) -> LoadedModel:
+def model_of(turn: int) -> LoadedModel:
     """Another kind of model at every turn, and of each kind another one."""
-    own, rows = bpe_tokenizer(), len(bpe_tokenizer())
+    rows = len(bpe_tokenizer())
     kinds: list[Any] = [
         lambda: load_model(str(SHARED / "models/stories260K-hf"), offline=True),
-        lambda: loaded(llama(rows, seed=turn), own),
-        lambda: loaded(qwen(rows, seed=turn), own),
-        lambda: loaded(repeats(llama(rows), turn * 7 % rows), own),
+        lambda: loaded(llama(rows, seed=turn)),
+        lambda: loaded(qwen(rows, seed=turn)),
+        lambda: loaded(repeats(llama(rows), turn * 7 % rows)),
         lambda: loaded(llama(49152, seed=turn), smollm2_tokenizer()),
         lambda: loaded(qwen(49280, seed=turn), smollm2_tokenizer()),
     ]
@@ -56,31 +56,23 @@ def models(turn: int) -> LoadedModel:
     return model
 
 
-class NoWriter:
-    def write(self, evidence: Evidence, *, stream: Any = None) -> Any:
-        raise NotImplementedError
-
-
 @pytest.fixture(scope="module")
-def line(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pipeline, Reextraction]:
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
     settings = Settings(
         data_dir=tmp_path_factory.mktemp("data_dir"),
         mirror=SHARED / "mirror",
         offline=True,
         encoder=str(SHARED / "models/static-bge64-st"),
     )
-    return Pipeline.of(settings, NoWriter()), Reextraction(settings)
+    return Pipeline.of(settings, ExtractiveWriter())
 
 
-@pytest.mark.parametrize(
-    "path", sorted((SHARED / "prompts").glob(PROMPTS[0])), ids=lambda path: path.stem
-)
-def test_every_answer_verifies(path: Path, line: tuple[Pipeline, Reextraction]) -> None:
-    pipeline, document_of = line
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_every_answer_verifies(path: Path, pipeline: Pipeline) -> None:
     evidence = pipeline.gather(read_prompt(path))
     numbers = numbers_in(" ".join(hit.text for hit in evidence.hits()))
-    first = sum(map(ord, path.stem))
-    for turn in range(first, first + PROMPTS[1]):
+    document_of, first = Reextraction(pipeline.settings), sum(map(ord, path.stem))
+    for turn in range(first, first + max(1, EACH)):
         settings = WritingSettings(
             temperature=0.0 if turn % 3 == 2 else 1.5,
             seed=turn,
@@ -89,13 +81,12 @@ def test_every_answer_verifies(path: Path, line: tuple[Pipeline, Reextraction]) 
             statements=1 + turn % 2,
         )
         checker = FixedChecker(0.0 if turn % 5 == 4 else 1.0)
-        draft = LocalWriter(models(turn), settings=settings, checker=checker).write(evidence)
-        answer = compose(evidence, draft)
+        writer = LocalWriter(model_of(turn), settings=settings, checker=checker)
+        answer = compose(evidence, writer.write(evidence))
         verification = verify(answer, document_of)
         assert verification.verified, (turn, verification.failures)
         assert verification.quotes > 0
-        workflow = answer.workflow
-        assert all((answer.task, workflow.input, workflow.model, workflow.output))
+        assert all(answer.parts.values())
         for part, statement in answer.statements():
             if statement.quotes or not part.startswith("references"):
                 assert not statement.text or prose_error(statement.text, numbers) == ""

@@ -29,8 +29,13 @@ ANIMALS = "A brown dog is chasing a black cat across the garden."
 
 
 @pytest.fixture(scope="module")
-def reader() -> EntailmentReader:
-    return EntailmentReader(locate(DEFAULT_ENCODER, offline=True), "cpu")
+def folder() -> Path:
+    return locate(DEFAULT_ENCODER, offline=True)
+
+
+@pytest.fixture(scope="module")
+def reader(folder: Path) -> EntailmentReader:
+    return EntailmentReader(folder, "cpu")
 
 
 def test_of_long_evidence_the_window_with_the_statements_words_is_read() -> None:
@@ -40,25 +45,10 @@ def test_of_long_evidence_the_window_with_the_statements_words_is_read() -> None
     assert WINDOW - len(FILLER[0]) <= len(read) <= WINDOW
     assert read in " ".join(evidence)
     assert window("Models of number 39.", evidence).endswith("The models are deep.")
-    assert window("Deep models learn.", ["Models  learn. ", "", "So do we."]) == (
-        "Models learn. So do we."
-    )
-    assert (
-        window("Learn.", ["Water runs. " * 90, "We learn " + "and rest " * 90])
-        == ("We learn " + "and rest " * 90).strip()
-    )
+    assert window("Deep models.", ["Models  learn. ", "", "So do we."]) == "Models learn. So do we."
+    long = "We learn " + "and rest " * 90
+    assert window("Learn.", ["Water runs. " * 90, long]) == long.strip()
     assert window("Deep models learn.", []) == ""
-
-
-def test_an_untrained_network_leaves_the_encoder_as_it_is(reader: EntailmentReader) -> None:
-    plain = AutoModel.from_pretrained(str(locate(DEFAULT_ENCODER, offline=True)))
-    network = reader.untrained().eval()
-    ids, types, mask = collate([PairTokens([2003, 2023], [2023, 2003, 2009])])
-    inputs = {"input_ids": ids, "token_type_ids": types, "attention_mask": mask}
-    with torch.inference_mode():
-        states = network.get_submodule("encoder")(**inputs).last_hidden_state.float()
-        cosines = torch.cosine_similarity(states, plain.eval()(**inputs).last_hidden_state, dim=-1)
-    assert cosines.min() > 0.99
 
 
 def test_a_pair_is_bounded_by_special_tokens_and_padded() -> None:
@@ -68,28 +58,31 @@ def test_a_pair_is_bounded_by_special_tokens_and_padded() -> None:
     assert mask.sum(1).tolist() == [6, 4]
 
 
-def test_a_batch_gives_what_each_pair_gives_alone(reader: EntailmentReader) -> None:
+def test_an_untrained_network_leaves_the_encoder_as_it_is(
+    reader: EntailmentReader, folder: Path
+) -> None:
+    plain = AutoModel.from_pretrained(str(folder)).eval()
+    network = reader.untrained().eval()
+    ids, types, mask = collate([PairTokens([2003, 2023], [2023, 2003, 2009])])
+    inputs = {"input_ids": ids, "token_type_ids": types, "attention_mask": mask}
+    with torch.inference_mode():
+        states = network.get_submodule("encoder")(**inputs).last_hidden_state.float()
+        cosines = torch.cosine_similarity(states, plain(**inputs).last_hidden_state, dim=-1)
+    assert cosines.min() > 0.99
+
+
+def test_it_knows_what_follows_also_of_a_batch(reader: EntailmentReader) -> None:
     pairs = [
         ("A dog chases a cat.", ANIMALS),
-        ("Water runs.", " ".join(FILLER)),
-        (ANIMALS, "Cats sleep."),
+        ("Antibodies bind to the spike protein.", " ".join(FILLER)),
+        ("No dog is chasing a cat.", ANIMALS),
+        ("A dog chases a cat because it is hungry.", ANIMALS),
     ]
+    follows, *others = logits = reader.logits(pairs)
+    assert follows > 0 > max(others)
     alone = [reader.logits([pair])[0] for pair in pairs]
-    assert reader.logits(pairs) == pytest.approx(alone, abs=0.1)
+    assert logits == pytest.approx(alone, abs=0.1)
     assert reader.logits([]) == []
-
-
-def test_it_knows_what_follows_from_what_does_not(reader: EntailmentReader) -> None:
-    follows, other, denied, more = reader.logits(
-        [
-            ("A dog chases a cat.", ANIMALS),
-            ("Antibodies bind to the spike protein.", ANIMALS),
-            ("No dog is chasing a cat.", ANIMALS),
-            ("A dog chases a cat because it is hungry.", ANIMALS),
-        ]
-    )
-    assert follows > 0
-    assert max(other, denied, more) < 0
 
 
 @given(st.text(max_size=60), st.lists(st.text(max_size=60), max_size=3))
@@ -100,22 +93,15 @@ def test_any_pair_fits_the_network(
     assert tokens.length <= PAIR_TOKENS
 
 
-def test_an_encoder_with_damaged_weights_is_refused(tmp_path: Path) -> None:
-    config = locate(DEFAULT_ENCODER, offline=True) / "config.json"
-    (tmp_path / "config.json").write_bytes(config.read_bytes())
+def test_damaged_weights_and_those_of_another_encoder_are_refused(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
     (tmp_path / "model.safetensors").write_bytes(b"not weights")
     with pytest.raises(EncoderError, match=r"the encoder in .* cannot be loaded"):
         EntailmentReader(tmp_path, "cpu").untrained()
-
-
-def test_weights_of_another_encoder_are_refused(
-    reader: EntailmentReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
     weights = load_file(entailment.WEIGHTS)
-    other = {f"encoder.decoder.{name}": weights[name] for name in weights}
-    save_file(other, tmp_path / "weights.safetensors")
-    monkeypatch.setattr(entailment, "WEIGHTS", tmp_path / "weights.safetensors")
+    save_file({f"encoder.{name}": weights[name] for name in weights}, tmp_path / "other")
+    monkeypatch.setattr(entailment, "WEIGHTS", tmp_path / "other")
     with pytest.raises(EncoderError, match="install the package anew"):
-        EntailmentReader(locate(DEFAULT_ENCODER, offline=True), "cpu").logits(
-            [("Dogs run.", ANIMALS)]
-        )
+        EntailmentReader(folder, "cpu").logits([("Dogs run.", ANIMALS)])

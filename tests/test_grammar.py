@@ -18,7 +18,6 @@ from rag.writers.grammar import (
     QuoteCandidate,
     ShownSentence,
     candidates_of,
-    clauses,
     closing,
     numbers_in,
     parse,
@@ -26,7 +25,7 @@ from rag.writers.grammar import (
     prose_error,
     statement_grammar,
 )
-from tests.parts.tiny_models import BRIDGES, CONTROL, KITES, hits, loaded
+from tests.parts.tiny_models import BRIDGES, CONTROL, KITES, loaded, shown
 
 ODD = (
     "The option “--x” is written C:\\temp\\new in the file.\nIt says so twice.",
@@ -36,26 +35,20 @@ ODD = (
     "A <think> tag, a %regex {}, a /slash/ and a // comment stand here.",
 )
 VOCABULARY = loaded().vocabulary
-
-
-def shown(*texts: str) -> list[ShownSentence]:
-    """The sentences of the texts, each under the number of its passage."""
-    passages = [hit for n, text in enumerate(texts) for hit in hits(f"summary:{n}", text)]
-    return [
-        ShownSentence(n, hit, *sentence)
-        for n, hit in enumerate(passages, 1)
-        for sentence in hit.sentences()
-    ]
+SPELLED = st.lists(
+    st.text(st.characters(codec="utf-8"), max_size=30) | st.sampled_from([*CONTROL, "<think>"]),
+    max_size=4,
+).map("".join)
 
 
 BRIDGE_ITEMS = candidates_of(shown(BRIDGES))
 
 
-def walk(grammar: str, seed: int, *, limit: int = 3000) -> str:
+def walk(grammar: str, seed: int) -> str:
     """A random text of the grammar, as tokens of a real vocabulary allow it."""
     choose, matcher = random.Random(seed), LLMatcher(VOCABULARY.matching, grammar, log_level=0)
     written: list[int] = []
-    while len(written) < limit:
+    while len(written) < 3000:
         forced = matcher.compute_ff_tokens()
         if not forced:
             if matcher.is_stopped():
@@ -80,11 +73,15 @@ def accepts(grammar: str, text: str) -> bool:
 
 
 class TestCandidates:
-    def test_each_is_a_slice_of_its_passage(self) -> None:
-        for sentence in shown(BRIDGES, KITES, *ODD):
-            text, start = sentence.hit.text, sentence.hit.passage.start
-            for item in candidates_of([sentence]):
-                assert text[item.span.start - start : item.span.end - start] == item.text
+    def test_each_is_a_slice_of_its_passage_and_a_long_sentence_is_offered_by_clauses(self) -> None:
+        clauses = (f"the kite flies over tower {n} of the old town hall" for n in range(12))
+        long = f"Now {', and '.join(clauses)}."
+        for text, count in (*((odd, 1) for odd in ODD), (BRIDGES, 5), (long, 12)):
+            items = candidates_of(shown(text))
+            assert len(items) == count
+            for item in items:
+                assert text[item.span.start : item.span.end] == item.text
+                assert len(item.text) <= LONGEST_QUOTE
 
     def test_the_same_sentence_in_two_passages_differs_by_its_number(self) -> None:
         items = candidates_of(shown(BRIDGES, KITES))
@@ -95,19 +92,9 @@ class TestCandidates:
             assert statement is not None
             assert statement.quotes == (item.span,)
 
-    def test_the_same_sentence_twice_in_one_passage_is_offered_once_where_it_stands_first(
-        self,
-    ) -> None:
+    def test_the_same_sentence_twice_in_one_passage_is_offered_where_it_stands_first(self) -> None:
         text = "The kite flies in the wind. Other things happen too, now and then. "
-        items = candidates_of(shown(text + text))
-        assert [item.span.start for item in items] == [0, 28]
-
-    def test_long_sentences_are_offered_by_clauses(self) -> None:
-        text = ", and ".join(["the kite flies higher than the tower of the town hall"] * 12) + "."
-        pieces = list(clauses(Span("s", 10, 10 + len(text)), text))
-        assert len(pieces) > 1
-        assert all(len(piece) <= LONGEST_QUOTE for _, piece in pieces)
-        assert all(text[s.start - 10 : s.end - 10] == piece for s, piece in pieces)
+        assert [item.span.start for item in candidates_of(shown(text + text))] == [0, 28]
 
     def test_pieces_too_short_to_say_anything_are_not_offered(self) -> None:
         assert candidates_of(shown("See Fig. 3. 12 34 56 78 90 12 34 56 78 90.")) == ()
@@ -121,7 +108,7 @@ class TestCandidates:
 
 
 class TestGrammar:
-    @pytest.mark.parametrize("seed", range(12))
+    @pytest.mark.parametrize("seed", range(8))
     def test_every_text_of_the_grammar_is_read_back_as_pointers(self, seed: int) -> None:
         sentences = shown(BRIDGES, KITES, *ODD)
         items = candidates_of(sentences)
@@ -135,14 +122,7 @@ class TestGrammar:
         for span in read.quotes:
             assert any(item.span == span and item.quoted in text for item in items)
 
-    @pytest.mark.parametrize(
-        "item", candidates_of(shown(*ODD)), ids=lambda item: str(item.span.source_id)
-    )
-    def test_odd_characters_of_a_source_come_out_as_they_are(self, item: QuoteCandidate) -> None:
-        grammar = statement_grammar([item], (), characters=20, silence=False, quotes=1)
-        assert walk(grammar, 1).endswith(item.quoted)
-
-    @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=60))
+    @given(st.sampled_from(ODD) | SPELLED.filter(bool))
     @settings(max_examples=60)
     def test_any_text_can_be_quoted_exactly(self, text: str) -> None:
         item = QuoteCandidate(1, Span("s", 0, len(text)), text)
@@ -160,7 +140,6 @@ class TestGrammar:
             "It is so [1] and not otherwise.",
             "It is so (as they say) indeed.",
             "See https://evil.example/x for more.",
-            "See www.evil.example for more.",
             "See evil.example for much more.",
             "It is 77 metres long here.",
             "It is 1,2801 metres long here.",
@@ -184,13 +163,13 @@ class TestGrammar:
             "Costs fell by 20% or 0.7, 20 or 1,280 per 20-fold gain.",
         ],
     )
-    def test_plain_sentences_with_the_numbers_of_the_evidence_are_accepted(
-        self, prose: str
-    ) -> None:
+    def test_plain_sentences_with_numbers_of_the_evidence_are_accepted(self, prose: str) -> None:
         grammar = statement_grammar(BRIDGE_ITEMS, numbers_in(BRIDGES))
-        assert accepts(grammar, f"{prose} {BRIDGE_ITEMS[0].quoted}")
-        assert accepts(grammar, f"{prose} {BRIDGE_ITEMS[0].quoted} {BRIDGE_ITEMS[2].quoted}")
+        first, second = BRIDGE_ITEMS[0].quoted, BRIDGE_ITEMS[2].quoted
+        assert accepts(grammar, f"{prose} {first}")
+        assert accepts(grammar, f"{prose} {first} {second}")
         assert not accepts(grammar, prose)
+        assert not accepts(grammar, f"{prose} {first.replace('[1]', '[2]')}")
 
     def test_silence_and_an_end_are_allowed_where_they_are_meant_to_be(self) -> None:
         assert accepts(statement_grammar(BRIDGE_ITEMS, ()), NOT_SAID)
@@ -199,13 +178,7 @@ class TestGrammar:
         assert not accepts(statement_grammar(BRIDGE_ITEMS, ()), "")
         assert accepts(statement_grammar([], ()), NOT_SAID)
 
-    def test_a_wrong_number_after_a_quote_is_refused(self) -> None:
-        grammar = statement_grammar(candidates_of(shown(BRIDGES, KITES)), ())
-        wrong = BRIDGE_ITEMS[0].quoted.replace("[1]", "[2]")
-        assert not accepts(grammar, f"It carries the deck. {wrong}")
-
     def test_closing_leaves_quotes_alone_and_bounds_prose(self) -> None:
-
         def bounded(characters: int) -> str:
             return statement_grammar(BRIDGE_ITEMS, (), characters=characters, silence=False)
 
@@ -216,16 +189,14 @@ class TestGrammar:
         assert accepts(stricter, f"{written}ends here. {BRIDGE_ITEMS[0].quoted}")
         assert not accepts(stricter, f"{written}{'on and ' * 9}ends here. {BRIDGE_ITEMS[0].quoted}")
 
-
-class TestParse:
     @pytest.mark.parametrize(
         "text", ["No quote stands here.", 'It is so. "Typed, not chosen." [1]', 'Half. "A susp']
     )
-    def test_what_the_grammar_does_not_make_is_refused(self, text: str) -> None:
+    def test_what_the_grammar_does_not_make_is_not_read(self, text: str) -> None:
         with pytest.raises(ValueError, match="quote"):
             parse(text, BRIDGE_ITEMS)
 
-    def test_silence_and_nothing(self) -> None:
+    def test_silence_and_nothing_are_read(self) -> None:
         assert parse("", ()) is None
         assert parse(NOT_SAID, ()) == DraftStatement(NOT_SAID, ())
 
@@ -237,7 +208,7 @@ WRITTEN = st.lists(st.text(max_size=12) | st.sampled_from(PIECES.split("¦")), m
 
 class TestPlainStatement:
     @given(WRITTEN.map("".join))
-    @settings(max_examples=400)
+    @settings(max_examples=200)
     def test_the_result_is_plain_and_its_own_plain_statement(self, text: str) -> None:
         numbers = {"12", "3.5"}
         plain = plain_statement(text, numbers)
@@ -268,18 +239,13 @@ class TestPlainStatement:
         assert plain_statement(text, {"12"}) == plain
 
 
-class TestTokenVocabulary:
-    @pytest.mark.parametrize("control", [*CONTROL, "<think>"])
-    def test_control_tokens_in_a_text_are_ordinary_tokens(self, control: str) -> None:
-        text = f"It says {control} here."
-        ids = VOCABULARY.plain(text)
-        assert VOCABULARY.special.isdisjoint(ids)
-        assert VOCABULARY.bytes_of(ids).decode() == text
-        assert not VOCABULARY.special.isdisjoint(VOCABULARY.markup(text))
+@given(SPELLED)
+@settings(max_examples=150)
+def test_every_text_is_spelled_exactly_by_ordinary_tokens(text: str) -> None:
+    ids = VOCABULARY.plain(text)
+    assert VOCABULARY.bytes_of(ids).decode() == text
+    assert VOCABULARY.special.isdisjoint(ids)
 
-    @given(st.text(st.characters(codec="utf-8"), max_size=80))
-    @settings(max_examples=150)
-    def test_every_text_is_spelled_exactly(self, text: str) -> None:
-        ids = VOCABULARY.plain(text)
-        assert VOCABULARY.bytes_of(ids).decode() == text
-        assert VOCABULARY.special.isdisjoint(ids)
+
+def test_control_tokens_are_special_only_in_the_markup() -> None:
+    assert all(VOCABULARY.special.issuperset(VOCABULARY.markup(it)) for it in [*CONTROL, "<think>"])

@@ -18,7 +18,7 @@ from rag.writers.tokenizer import chat_markup, rendered_chats
 from tests.parts import SHARED
 from tests.parts.tiny_models import (
     BRIDGES,
-    CONTROL,
+    CHATML,
     KITES,
     FixedChecker,
     bpe_tokenizer,
@@ -42,16 +42,19 @@ def writer(model: LoadedModel | None = None, **more: Any) -> LocalWriter:
 
 
 class TestAnyWeights:
-    @pytest.mark.parametrize("seed", range(3))
-    @pytest.mark.parametrize("make", [llama, qwen])
-    def test_random_weights(self, make: Any, seed: int) -> None:
-        settings = replace(SHORT, temperature=1.5, seed=seed)
-        model = loaded(make(ROWS, seed=seed))
-        check_draft(evidence(), writer(model, settings=settings).write(evidence()))
-
-    def test_a_model_that_repeats_one_token(self) -> None:
-        model = loaded(repeats(llama(ROWS), 80))
-        check_draft(evidence(), writer(model).write(evidence()))
+    @pytest.mark.parametrize(
+        "model",
+        [
+            lambda: loaded(llama(ROWS, seed=1)),
+            lambda: loaded(qwen(ROWS, seed=2)),
+            lambda: loaded(repeats(llama(ROWS), 80)),
+            lambda: loaded(tokenizer=bpe_tokenizer(chat=False)),
+        ],
+        ids=["llama", "qwen", "one token", "no chat template"],
+    )
+    def test_every_draft_is_in_form_and_verifies(self, model: Any) -> None:
+        settings = replace(SHORT, temperature=1.5)
+        check_draft(evidence(), writer(model(), settings=settings).write(evidence()))
 
     @pytest.mark.skipif(not SHARED.exists(), reason="needs the shared models")
     def test_a_trained_model_of_512_tokens_and_a_real_chat_tokenizer(self) -> None:
@@ -71,6 +74,7 @@ class TestAnyWeights:
         used.write(evidence({"Kites": KITES}, "What does a kite need?"))
         other = writer(settings=replace(settings, seed=5)).write(evidence())
         assert statements(first) == statements(used.write(evidence())) != statements(other)
+        assert (first.record.seed, other.record.seed) == (4, 5)
 
     def test_works_that_could_not_be_read_leave_nothing_said(self) -> None:
         material = evidence({"Nothing": ""})
@@ -83,8 +87,7 @@ class TestAnyWeights:
 class TestSupport:
     def test_an_unsupported_statement_is_rewritten_and_then_replaced(self) -> None:
         material, checker = evidence({"Kites": KITES}), FixedChecker(0.1)
-        settings = replace(SHORT, tries=2)
-        draft = writer(settings=settings, checker=checker).write(material)
+        draft = writer(settings=replace(SHORT, tries=2), checker=checker).write(material)
         check_draft(material, draft)
         kinds = [event.kind for event in draft.record.events if event.part == "task"]
         assert kinds == ["rewritten", "rewritten", "replaced"]
@@ -101,9 +104,7 @@ class TestSupport:
         assert draft.record.events == ()
 
     def test_the_built_in_checker_lets_no_random_words_stand(self) -> None:
-        material = evidence({"Kites": KITES})
-        draft = writer(checker=None).write(material)
-        check_draft(material, draft)
+        draft = writer(checker=None).write(evidence({"Kites": KITES}))
         assert {event.kind for event in draft.record.events} == {"replaced"}
 
 
@@ -141,32 +142,25 @@ class TestContext:
         assert 300 < max(lengths) <= 700
 
 
-def test_the_record_says_how_the_draft_was_made() -> None:
-    record = writer(settings=replace(SHORT, seed=7)).write(evidence()).record
-    assert (record.name, record.model, record.device) == ("local", "tiny", "cpu")
-    assert (record.dtype, record.seed) == ("float32", 7)
-    assert min(record.tokens_decoded, record.tokens_forced, record.seconds or 0) > 0
-
-
-def test_the_text_is_streamed_with_its_quotes() -> None:
+def test_a_stream_gets_the_text_with_its_quotes_and_how_far_the_answer_is() -> None:
     pieces: list[str] = []
+    steps: list[tuple[str, int, int, str]] = []
     material = evidence()
-    draft = writer().write(material, stream=pieces.append)
+    draft = writer().write(
+        material, stream=TimedStream(lambda *it: steps.append(it), pieces.append)
+    )
     text = "".join(pieces)
     for item in statements(draft):
         assert item.text in text
         assert all(f'"{material.text(span)}" [' in text for span in item.quotes)
-
-
-def test_a_stream_is_told_how_far_the_answer_is_and_when_it_will_be_done() -> None:
-    told: list[tuple[str, int, int, str]] = []
-    material = evidence()
-    stream = TimedStream(lambda *progress: told.append(progress), None)
-    writer().write(material, stream=stream)
     total = 4 + len(material.prompt.listings)
-    assert [progress[:3] for progress in told] == [("write", n, total) for n in range(total)]
-    assert told[0][3] == ""
-    assert re.fullmatch(r"about \d+ (seconds|minutes) left", told[-1][3])
+    assert [step[:3] for step in steps] == [("write", n, total) for n in range(total)]
+    assert steps[0][3] == ""
+    assert re.fullmatch(r"about \d+ (seconds|minutes) left", steps[-1][3])
+    record = draft.record
+    assert (record.name, record.model, record.device) == ("local", "tiny", "cpu")
+    assert record.dtype == "float32"
+    assert min(record.tokens_decoded, record.tokens_forced, record.seconds or 0) > 0
 
 
 PLANTED = {
@@ -182,9 +176,8 @@ PLANTED = {
 
 class TestPlantedText:
     @pytest.mark.parametrize("planted", PLANTED.values(), ids=PLANTED)
-    @pytest.mark.parametrize("before", [f"{KITES} ", ""], ids=["after", "alone"])
-    def test_it_does_not_change_the_form_of_the_answer(self, planted: str, before: str) -> None:
-        material = evidence({"Kites": before + planted, "Bridges": BRIDGES})
+    def test_it_does_not_change_the_form_of_the_answer(self, planted: str) -> None:
+        material = evidence({"Kites": f"{KITES} {planted}", "Bridges": BRIDGES, "Alone": planted})
         draft = writer(settings=replace(SHORT, temperature=1.5)).write(material)
         check_draft(material, draft)
         for item in statements(draft):
@@ -219,61 +212,40 @@ class TestPlantedText:
         assert any("<|im_" in quote for quote in quotes)
 
 
+EACH_MESSAGE = "{% for m in messages %}[{{ m['content'] }}]{% endfor %}"
+PLAIN = "S\n\nU\n\nAnswer:\n"
+# How the messages S and U are rendered with each template; PLAIN where it cannot be used.
+TEMPLATES = {
+    "the usual one": (
+        CHATML,
+        "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n<|im_start|>assistant\n",
+    ),
+    "no system message": (
+        "{% if messages[0]['role'] == 'system' %}{{ raise_exception('none') }}{% endif %}"
+        + EACH_MESSAGE,
+        "[S\n\nU]",
+    ),
+    "thinking is switched off": (
+        EACH_MESSAGE + "{{ 'loud' if enable_thinking is not defined or enable_thinking }}end",
+        "[S][U]end",
+    ),
+    "none": (None, PLAIN),
+    "broken": ("{{ nothing", PLAIN),
+    "constant": ("always the same", PLAIN),
+    "without end in memory": ("{{ '{:>99999999999}'.format(1) }}", PLAIN),
+    "repeating": ("{{ messages[-1].content }}" + EACH_MESSAGE, PLAIN),
+}
+
+
 class TestChatTemplate:
-    def test_the_model_s_own_template_is_used(self) -> None:
-        vocabulary = loaded().vocabulary
-        before, between, after = chat_markup(vocabulary)
-        system, user = vocabulary.plain("S"), vocabulary.plain("U")
-        start, end = (vocabulary.markup(token)[0] for token in CONTROL[1:])
-        ids = [*before, *system, *between, *user, *after]
-        assert (ids.count(start), ids.count(end)) == (3, 2)
-        assert vocabulary.tokenizer.decode(ids) == (
-            "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n"
-            "<|im_start|>assistant\n"
-        )
-
     def test_a_template_without_end_is_given_up(self) -> None:
-        loop = "{% for n in range(99999) %}"
-        for template in (loop * 3 + "{% endfor %}" * 3, "{{ 9 ** (9 ** 9) }}"):
-            assert rendered_chats(template, [[], []], {}, seconds=2) == [None, None]
+        assert rendered_chats("{{ 9 ** (9 ** 9) }}", [[], []], {}, seconds=2) == [None, None]
 
-    @pytest.mark.parametrize(
-        ("template", "after"),
-        [
-            (
-                "{% for m in messages %}{% if m['role'] == 'system' %}"
-                "{{ raise_exception('no system') }}{% endif %}[{{ m['content'] }}]{% endfor %}",
-                b"]",
-            ),
-            (
-                "{% for m in messages %}{{ m['content'] }}{% endfor %}"
-                "{{ 'loud' if enable_thinking is not defined or enable_thinking else 'silent' }}",
-                b"silent",
-            ),
-            (None, b"\n\nAnswer:\n"),
-            ("{{ nothing", b"\n\nAnswer:\n"),
-            ("always the same", b"\n\nAnswer:\n"),
-            ("{{ 1 / 0 }}", b"\n\nAnswer:\n"),
-            ("{{ '{:>99999999999}'.format(1) }}", b"\n\nAnswer:\n"),
-            (
-                "{{ messages[-1].content }}{% for m in messages %}{{ m.content }}{% endfor %}",
-                b"\n\nAnswer:\n",
-            ),
-        ],
-        ids=[
-            "no system message",
-            "thinking is switched off",
-            "none",
-            "broken",
-            "constant",
-            "dividing by zero",
-            "without end in memory",
-            "repeating",
-        ],
-    )
-    def test_other_templates(self, template: str | None, after: bytes) -> None:
+    @pytest.mark.parametrize(("template", "text"), TEMPLATES.values(), ids=TEMPLATES)
+    def test_one_is_used_where_it_can_be(self, template: str | None, text: str) -> None:
         tokenizer = bpe_tokenizer.__wrapped__()
         tokenizer.chat_template = template
-        model = loaded(tokenizer=tokenizer)
-        assert model.vocabulary.bytes_of(chat_markup(model.vocabulary)[2]) == after
-        check_draft(evidence(), writer(model).write(evidence()))
+        vocabulary = loaded(tokenizer=tokenizer).vocabulary
+        before, between, after = chat_markup(vocabulary)
+        ids = [*before, *vocabulary.plain("S"), *between, *vocabulary.plain("U"), *after]
+        assert tokenizer.decode(ids) == text

@@ -23,16 +23,20 @@ from rag.evaluation.relevance import (
     told_in,
 )
 from rag.retrieval import Reading
-from rag.selection.grading import PLACES, Place, trained_model
+from rag.selection.grading import PLACES, trained_model
 from rag.writers import SILENCE, Draft, DraftStatement, WorkNote
 from tests.parts import ROOT, SHARED
+from tests.parts.works import write
 
-README = (
-    "# Whistle\n\nWhistle names the bird that sings in a recording. It takes ten seconds of sound. "
-    "A small network compares the sound with a thousand songs.\n\n"
-    "Clone the repository and run the setup script.\n"
-)
-ABSTRACT = "We count birds by radar. The count is shown on a map."
+README = "github/birds/whistle/README.md"
+# The sentences of a README and of an abstract, with their grades in each place.
+WHISTLE = {
+    "Whistle names the bird that sings in a recording.": "30002",
+    "It takes ten seconds of sound.": "03000",
+    "A small network compares the sound with a thousand songs.": "00300",
+    "Clone the repository and run the setup script.": "00000",
+}
+RADAR = {"We count birds by radar.": "00003", "The count is shown on a map.": "00001"}
 
 
 @pytest.fixture(scope="module")
@@ -40,74 +44,58 @@ def encoder() -> Encoder:
     return load_encoder(offline=True)
 
 
-@pytest.fixture
-def graded(tmp_path: Path, encoder: Encoder) -> GradedPrompt:
-    """A README and an abstract, graded: the first sentence tells the task best."""
-    mirror = tmp_path / "mirror"
-    (mirror / "github/birds/whistle").mkdir(parents=True)
-    (mirror / "github/birds/whistle/README.md").write_text(README)
-    (mirror / "abstracts.jsonl").write_text(
-        json.dumps({"arxiv_id": "2101.00001", "title": "Radar", "abstract": ABSTRACT}) + "\n"
-    )
-    readme = {
-        "Whistle names the bird that sings in a recording.": "30002",
-        "It takes ten seconds of sound.": "03000",
-        "A small network compares the sound with a thousand songs.": "00300",
-        "Clone the repository and run the setup script.": "00000",
-    }
-    abstract = {"We count birds by radar.": "00003", "The count is shown on a map.": "00001"}
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A mirror with the two works, and beside them the prompt with their grades."""
+    folder = tmp_path_factory.mktemp("graded")
+    write(folder / README, "# Whistle\n\n" + " ".join(WHISTLE))
+    abstract = {"arxiv_id": "2101.00001", "title": "Radar", "abstract": " ".join(RADAR)}
+    write(folder / "abstracts.jsonl", json.dumps(abstract))
+    works = [
+        {
+            "source": source,
+            "name": source,
+            "role": role,
+            "sentences": [[0, text_hash(text), digits] for text, digits in grades.items()],
+        }
+        for source, role, grades in (
+            ("github:birds/whistle", "recommended", WHISTLE),
+            ("abstract:2101.00001", "related", RADAR),
+        )
+    ]
+    record = {"id": "bird", "set": "test", "question": "What sang?", "works": works}
+    write(folder / "grades.jsonl", json.dumps(record))
+    return folder
 
-    def work(source: str, name: str, role: str, grades: dict[str, str]) -> dict[str, object]:
-        rows = [[0, text_hash(text), digits] for text, digits in grades.items()]
-        return {"source": source, "name": name, "role": role, "sentences": rows}
 
-    record = {
-        "id": "bird",
-        "set": "test",
-        "readings": 1,
-        "question": "What sang?",
-        "works": [
-            work("github:birds/whistle", "birds/whistle", "recommended", readme),
-            work("abstract:2101.00001", "Radar", "related", abstract),
-        ],
-    }
-    path = tmp_path / "grades.jsonl"
-    path.write_text(json.dumps(record) + "\n")
-    (prompt,) = read_graded(path, encoder, [mirror])
+@pytest.fixture(scope="module")
+def graded(folder: Path, encoder: Encoder) -> GradedPrompt:
+    (prompt,) = read_graded(folder / "grades.jsonl", encoder, [folder])
     return prompt
 
 
-def told(prompt: GradedPrompt, **places: list[str]) -> Told:
-    """The rows of sentences named by their first words."""
+def told(prompt: GradedPrompt, **places: str) -> Told:
+    """The row of one sentence for each place, named by its first words."""
     rows = {prompt.evidence.text(row[1]): row for row in prompt.grades}
-    found = {
-        place: [next(row for text, row in rows.items() if text.startswith(one)) for one in each]
-        for place, each in places.items()
+    return {
+        place: [row for text, row in rows.items() if text.startswith(places.get(place, "?"))]
+        for place in PLACES
     }
-    return {place: found.get(place, []) for place in PLACES}
 
 
-def values(prompt: GradedPrompt, places: Told) -> dict[str, float | None]:
-    return {one.key: one.estimate().value for one in relevance_measures([(prompt, places)])}
+def test_what_is_told_is_measured_by_its_grades(graded: GradedPrompt) -> None:
+    def values(**places: str) -> dict[str, float | None]:
+        measures = relevance_measures([(graded, told(graded, **places))])
+        return {measure.key: measure.estimate().value for measure in measures}
 
-
-def test_telling_the_best_sentences_attains_everything(graded: GradedPrompt) -> None:
-    best = told(
-        graded, task=["Whistle"], input=["It takes"], model=["A small"], relevance=["We count"]
-    )
-    measured = values(graded, best)
-    assert measured["useful"] == 1.0
-    assert measured["noise"] == 0.0
+    best = values(task="Whistle", input="It takes", model="A small", relevance="We count")
+    assert (best["useful"], best["noise"]) == (1, 0)
     # Of the works one is told for 3 of 2 × 3; nothing is graded for the output, which counts 1.
-    assert measured["attained"] == pytest.approx((1 + 1 + 1 + 1 + 0.5) / 5)
+    assert best["attained"] == pytest.approx((1 + 1 + 1 + 1 + 0.5) / 5)
     # The recommended work has a good sentence for its own note, and the note is missing.
-    assert measured["silent"] == pytest.approx(1 / 5)
-
-
-def test_a_sentence_in_the_wrong_place_is_noise(graded: GradedPrompt) -> None:
-    measured = values(graded, told(graded, output=["Clone"], input=["Whistle"]))
-    assert measured["useful"] == 0.0
-    assert measured["noise"] == 1.0
+    assert best["silent"] == pytest.approx(1 / 5)
+    misplaced = values(output="Clone", input="Whistle")
+    assert (misplaced["useful"], misplaced["noise"]) == (0, 1)
 
 
 def test_the_trained_selection_tells_no_installation(graded: GradedPrompt) -> None:
@@ -118,15 +106,9 @@ def test_the_trained_selection_tells_no_installation(graded: GradedPrompt) -> No
 
 
 def test_the_quotes_of_an_answer_count_where_they_stand(graded: GradedPrompt) -> None:
-    rows = told(graded, task=["Whistle"], relevance=["We count"])
-    evidence = replace(
-        graded.evidence,
-        readings=tuple(
-            Reading(source_id, hits[0].source_type)
-            for hits in graded.evidence.works
-            for source_id in {hit.source_id for hit in hits}
-        ),
-    )
+    rows = told(graded, task="Whistle", relevance="We count")
+    hits = [works[0] for works in graded.evidence.works]
+    readings = tuple(Reading(hit.source_id, hit.source_type) for hit in hits)
     (task,), (note,) = rows["task"], rows["relevance"]
     draft = Draft(
         task=(DraftStatement("", (task[1],)),),
@@ -135,50 +117,54 @@ def test_the_quotes_of_an_answer_count_where_they_stand(graded: GradedPrompt) ->
         output=(SILENCE,),
         relevance_notes=(None, WorkNote(DraftStatement("", (note[1],)))),
     )
-    assert told_in(compose(evidence, draft), graded) == rows
+    answer = compose(replace(graded.evidence, readings=readings), draft)
+    assert told_in(answer, graded) == rows
 
 
 def test_the_table_has_the_floors_and_every_place(graded: GradedPrompt) -> None:
-    floors = [(graded, floor(graded, "cosine"))]
-    table = relevance_table("birds", {"cosine": floors})
-    assert all(f"cosine: {place}" in table for place in PLACES)
-    assert "useful" in table
+    rows = {
+        "cosine": [(graded, floor(graded, "cosine"))],
+        "first": [(graded, floor(graded, "first sentences"))],
+    }
+    table = relevance_table("birds", rows)
+    assert all(f"{name}: {place}" in table for name in rows for place in PLACES)
+    # The first sentence of each work in turn.
+    assert [row[0] for row in rows["first"][0][1]["task"]] == [0, 1]
 
 
-def test_a_text_that_has_changed_is_refused(
-    tmp_path: Path, encoder: Encoder, graded: GradedPrompt
+def test_a_text_that_has_changed_or_is_not_there_is_refused(
+    tmp_path: Path, folder: Path, encoder: Encoder
 ) -> None:
-    readme = tmp_path / "mirror/github/birds/whistle/README.md"
-    readme.write_text("# Whistle\n\nAnother text altogether stands here now.\n")
+    write(tmp_path / README, "# Whistle\n\nAnother text altogether stands here now.\n")
     with pytest.raises(DatasetError, match="only 0 stand in its text"):
-        read_graded(tmp_path / "grades.jsonl", encoder, [tmp_path / "mirror"])
+        read_graded(folder / "grades.jsonl", encoder, [tmp_path])
     with pytest.raises(DatasetError, match="--mirror"):
-        read_graded(tmp_path / "grades.jsonl", encoder)
+        read_graded(folder / "grades.jsonl", encoder)
 
 
-def test_the_gradings_of_the_project_fit_the_shared_works(encoder: Encoder) -> None:
-    if not (SHARED / "explain").is_dir():
-        pytest.skip("../shared/explain is not there")
+def test_no_work_of_the_test_set_is_learned_from() -> None:
     lines = (ROOT / "scripts/grades.jsonl").read_text().splitlines()
     records = [json.loads(line) for line in lines]
-    test_works = {w["source"] for one in records if one["set"] == "test" for w in one["works"]}
-    others = {w["source"] for one in records if one["set"] != "test" for w in one["works"]}
     assert len(records) >= 40
-    assert not test_works & others
-    given = {
+    test_works = [work for one in records if one["set"] == "test" for work in one["works"]]
+    learned = {work["source"] for one in records if one["set"] != "test" for work in one["works"]}
+    assert learned.isdisjoint(work["source"] for work in test_works)
+    given = [
         sentence["work"]
         for path in (SHARED / "explain/graded").glob("*.json")
         for sentence in json.loads(path.read_text())["sentences"]
-    }
-    names = {w["name"] for one in records if one["set"] == "test" for w in one["works"]}
-    assert not names & given
+    ]
+    assert {work["name"] for work in test_works}.isdisjoint(given)
 
 
-def test_a_given_graded_prompt_is_read(encoder: Encoder, tmp_path: Path) -> None:
-    if not (SHARED / "explain/graded").is_dir():
-        pytest.skip("../shared/explain/graded is not there")
-    (tmp_path / "00.json").write_bytes((SHARED / "explain/graded/00.json").read_bytes())
+def test_graded_prompts_may_hold_their_sentences(encoder: Encoder, tmp_path: Path) -> None:
+    grades = {"task": 3, "bearing": 2}
+    sentence = {"work": "Whistle", "role": "related", "text": "It  names birds.", "grades": grades}
+    raw = {"question": "What sang?", "sentences": [sentence, {**sentence, "text": "It is free."}]}
+    write(tmp_path / "00.json", json.dumps(raw))
     (prompt,) = read_graded(tmp_path, encoder)
-    assert len(prompt.grades) > 100
-    place: Place = "task"
-    assert prompt.best(place, 1) == 3
+    assert list(prompt.grades.values()) == [(3, 0, 0, 0, 2)] * 2
+    assert prompt.best("task", 1) == 3
+    write(tmp_path / "01.json", "{}")
+    with pytest.raises(DatasetError, match=r"01\.json: .*expected a graded prompt"):
+        read_graded(tmp_path, encoder)

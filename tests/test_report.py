@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from index.errors import AnswerError, DatasetError
 from index.settings import Settings
 from rag.answer import Answer, Statement
 from rag.answer.compose import NO_RELEVANCE
 from rag.answer.verify import Reextraction
-from rag.cli.main import app
 from rag.evaluation.answers import (
     MismatchedAnswers,
     evaluated_answers,
@@ -33,9 +31,12 @@ from rag.pipeline import Pipeline
 from rag.prompt import prompt_of
 from rag.support.builtin import BuiltinChecker
 from rag.writers import NOT_SAID
-from tests.parts.works import PROMPTS, PlainWriter, prompt, write, write_prompts
+from tests.parts.commands import invoke
+from tests.parts.tiny_encoders import write_reranker
+from tests.parts.works import PROMPTS, PlainWriter, prompt, write
 
 CHECKER = BuiltinChecker()
+Change = Callable[[Any], object]
 
 
 @pytest.fixture(scope="module")
@@ -55,24 +56,32 @@ def before(good: Mapping[str, Answer], reextraction: Reextraction) -> Report:
     return report(good, reextraction)
 
 
+@pytest.fixture(scope="module")
+def changed(good: Mapping[str, Answer], reextraction: Reextraction) -> Callable[[Change], Report]:
+    """The report on one of the answers with its JSON changed."""
+
+    def report_on(change: Change) -> Report:
+        raw = json.loads(good["colour"].to_json())
+        change(raw)
+        return report({"colour": Answer.from_json(json.dumps(raw))}, reextraction)
+
+    return report_on
+
+
 def report(answers: Mapping[str, Answer], reextraction: Reextraction, **more: Any) -> Report:
     return evaluate("test", CHECKER, answers=answers, document_of=reextraction, **more)
 
 
+def counts(found: Report, key: str) -> tuple[float, int, int]:
+    measure = found.measure(key)
+    assert measure is not None, key
+    return measure.counts()
+
+
 def share(found: Report, key: str) -> float:
-    measure = found.measure(key)
-    assert measure is not None
-    value = measure.estimate().value
-    assert value is not None, key
-    return value
-
-
-def unscored(found: Report, key: str) -> int:
-    """How many items, none of which could be scored."""
-    measure = found.measure(key)
-    assert measure is not None
-    assert measure.estimate().value is None
-    return measure.counts()[2]
+    total, scored, _ = counts(found, key)
+    assert scored, key
+    return total / scored
 
 
 def test_good_answers_have_all_lines_and_nothing_wrong(before: Report) -> None:
@@ -88,46 +97,19 @@ def test_good_answers_have_all_lines_and_nothing_wrong(before: Report) -> None:
     assert sum(share(before, key) for key in source_types) == pytest.approx(1)
 
 
-def changed(answer: Answer, change: Callable[[Any], None]) -> Answer:
-    raw = json.loads(answer.to_json())
-    change(raw)
-    return Answer.from_json(json.dumps(raw))
-
-
 def first(raw: Any) -> Any:
     statement = raw["sections"]["task"][0]
     assert statement["quotes"][0]["source_id"].startswith("arxiv:")
     return statement
 
 
-def unlisted_quote(raw: Any) -> None:
-    first(raw)["quotes"][0].update(source_id="arxiv:9999.00001v1", text="Elsewhere it is said.")
-
-
-def others_words(raw: Any) -> None:
-    """A sentence of Tide, said to stand in Lantern."""
-    first(raw)["quotes"][0].update(text="Inpainting is the task of filling a hole")
-
-
-def shifted_page(raw: Any) -> None:
-    first(raw)["quotes"][0]["pages"] = [first(raw)["quotes"][0]["pages"][0] + 1]
-
-
-def other_link(raw: Any) -> None:
-    raw["sections"]["references"][0]["github"] = "https://github.com/somebody/else"
-
-
-def link_in_words(raw: Any) -> None:
-    first(raw)["text"] += " See https://example.org/more"
+def quoted(raw: Any) -> Any:
+    return first(raw)["quotes"][0]
 
 
 def contradiction(raw: Any) -> None:
     said = raw["sections"]["references"][1]["relevance"]
     said["text"] = "Tide takes 77 hours and needs 12 graphics cards to remove nothing."
-
-
-def missing_work(raw: Any) -> None:
-    del raw["sections"]["references"][1]
 
 
 def dropped_quotes(raw: Any) -> None:
@@ -138,59 +120,69 @@ def dropped_quotes(raw: Any) -> None:
         reference["relevance"]["quotes"] = []
 
 
-@pytest.mark.parametrize(
-    ("change", "line", "named", "keys"),
-    [
-        (unlisted_quote, 1, "arxiv:9999.00001v1 is not a listed source", {"exact", "wrong_work"}),
-        (others_words, 1, "read otherwise", {"exact", "wrong_work", "pages"}),
-        (shifted_page, 1, "stands on page 1 of arxiv:2401.00001v2, not 2", {"pages"}),
-        (other_link, 1, "https://github.com/somebody/else", {"links"}),
-        (link_in_words, 1, "the prompt gives no link 'https://example.org/more'", {"links"}),
-        (contradiction, 2, "nothing that says “77 hours”", {"recall_quote", "unsupported"}),
-        (contradiction, 3, "no listed work supports 'Tide takes 77", {"answers_unsupported"}),
-        (missing_work, 4, "'Tide: Removing Objects from Pictures' is listed", {"missing"}),
-        (dropped_quotes, 1, "no quote stands behind", {"no_quotes", "recall_quote"}),
-    ],
-)
+DAMAGES: dict[str, tuple[Change, int, str, set[str]]] = {
+    "a quote of an unlisted source": (
+        lambda raw: quoted(raw).update(source_id="arxiv:9999.00001v1", text="Elsewhere."),
+        1, "arxiv:9999.00001v1 is not a listed source", {"exact", "wrong_work"},
+    ),
+    "a sentence of Tide, said to stand in Lantern": (
+        lambda raw: quoted(raw).update(text="Inpainting is the task of filling a hole"),
+        1, "read otherwise", {"exact", "wrong_work", "pages"},
+    ),
+    "another page": (
+        lambda raw: quoted(raw).update(pages=[2]),
+        1, "stands on page 1 of arxiv:2401.00001v2, not 2", {"pages"},
+    ),
+    "another link": (
+        lambda raw: raw["sections"]["references"][0].update(github="https://github.com/who/else"),
+        1, "https://github.com/who/else", {"links"},
+    ),
+    "a link in words": (
+        lambda raw: first(raw).update(text="See https://example.org/more"),
+        1, "the prompt gives no link 'https://example.org/more'", {"links"},
+    ),
+    "a contradiction of its quotes": (
+        contradiction, 2, "nothing that says “77 hours”", {"recall_quote", "unsupported"},
+    ),
+    "a contradiction of all works": (
+        contradiction, 3, "no listed work supports 'Tide takes 77", {"answers_unsupported"},
+    ),
+    "a missing work": (
+        lambda raw: raw["sections"]["references"].pop(1),
+        4, "'Tide: Removing Objects from Pictures' is listed", {"missing"},
+    ),
+    "no quotes": (
+        dropped_quotes, 1, "no quote stands behind", {"no_quotes", "recall_quote"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "line", "named", "keys"), DAMAGES.values(), ids=DAMAGES)
 def test_a_damaged_answer_is_named_and_counted(
-    good: Mapping[str, Answer],
-    before: Report,
-    reextraction: Reextraction,
-    change: Callable[[Any], None],
-    line: int,
-    named: str,
-    keys: set[str],
+    changed: Callable[[Change], Report], change: Change, line: int, named: str, keys: set[str]
 ) -> None:
-    after = report({**good, "colour": changed(good["colour"], change)}, reextraction)
+    before, after = changed(lambda raw: None), changed(change)
     problems = [str(one) for one in after.problems if one.line == line]
     assert any(named in one and one.startswith("colour, ") for one in problems), problems
+    better = {item.key: item.better for item in after.measures}
     for key in keys:
-        was, became = share(before, key), share(after, key)
-        better = next(item.better for item in after.measures if item.key == key)
-        assert became < was if better == "higher" else became > was, key
+        worse = share(before, key) - share(after, key)
+        assert (worse if better[key] == "higher" else -worse) > 0, key
 
 
-def test_words_about_links_are_no_link(
-    good: Mapping[str, Answer], before: Report, reextraction: Reextraction
-) -> None:
-    def change(raw: Any) -> None:
-        first(raw).update(text="The prompt gives no link here.", quotes=[])
-
-    after = report({**good, "colour": changed(good["colour"], change)}, reextraction)
+def test_words_about_links_are_no_link(changed: Callable[[Change], Report]) -> None:
+    after = changed(lambda raw: first(raw).update(text="The prompt gives no link.", quotes=[]))
     assert any("gives no link" in one.message for one in after.problems if one.line == 1)
-    assert after.measure("links") == before.measure("links")
+    assert share(after, "links") == 1
 
 
 def test_a_quote_that_is_none_is_no_evidence_even_for_its_own_words(
-    good: Mapping[str, Answer], reextraction: Reextraction
+    changed: Callable[[Change], Report],
 ) -> None:
     def invented(raw: Any) -> None:
-        words = "The network was trained on Mars."
-        first(raw).update(text=words)
-        first(raw)["quotes"][0].update(text=words)
+        first(raw)["text"] = quoted(raw)["text"] = "The network was trained on Mars."
 
-    found = report({"colour": changed(good["colour"], invented)}, reextraction)
-    verdict = next(item for item in found.verdicts if item.text.endswith("Mars."))
+    (verdict,) = (it for it in changed(invented).verdicts if it.text.endswith("Mars."))
     assert verdict.quote_recall is verdict.supported is False
     assert verdict.quote_precisions == (False,)
 
@@ -200,7 +192,8 @@ def test_without_the_sources_nothing_is_held_to_be_right_or_wrong(
 ) -> None:
     found = report(good, Reextraction(Settings(data_dir=tmp_path)))
     for key in ("exact", "pages", "recall_quote", "unsupported"):
-        assert unscored(found, key) > 0, key
+        _, scored, unscored = counts(found, key)
+        assert scored == 0 < unscored, key
     assert "no bytes with the recorded hash are" in found.to_markdown()
 
 
@@ -222,11 +215,9 @@ def test_abstentions_enter_no_share_of_support_and_are_false_where_works_were_li
     found = report(quiet, reextraction, mismatched=mismatched)
     assert found.statements == found.quotations == 0
     assert found.fixed == sum(4 + len(answer.references) for answer in quiet.values())
-    assert unscored(found, "recall_quote") == unscored(found, "unsupported") == 0
+    assert counts(found, "recall_quote") == counts(found, "unsupported") == (0, 0, 0)
     assert share(found, "no_quotes") == share(found, "false_refusals") == 1
-    answered = found.measure("false_answers")
-    assert answered is not None
-    assert answered.counts() == (1, 2, 1)
+    assert counts(found, "false_answers") == (1, 2, 1)
     assert share(found, "false_parts") == 4 / 8
 
 
@@ -241,7 +232,6 @@ def test_questions_get_works_that_their_prompt_does_not_list(
     assert move.listings == PROMPTS["colour"].listings
     alike = [prompt("colour", ["Lantern"]), prompt("remove", ["Tide"], [])]
     assert mismatched_prompts(alike) == [None, None]
-    assert mismatched_prompts([PROMPTS["move"]]) == [None]
     links = [prompt_of(f"How {n}?", [f"2401.0000{n}"]) for n in (1, 2)]
     asked = mismatched_prompts(links)
     assert [item and item.listings for item in asked] == [links[1].listings, links[0].listings]
@@ -253,10 +243,10 @@ def test_questions_get_works_that_their_prompt_does_not_list(
 
 
 def test_the_report_reads_back_and_shows_every_line(before: Report, tmp_path: Path) -> None:
-    for number, title in LINES.items():
-        assert f"**{number}. {title}**" in before.to_markdown()
-    assert read_report(write(tmp_path / "report.json", before.to_json())) == before
-    for broken in ("{}", "[", before.to_json().replace('"line": 1', '"line": "one"')):
+    page, raw = before.to_markdown(), before.to_json()
+    assert all(f"**{number}. {title}**" in page for number, title in LINES.items())
+    assert read_report(write(tmp_path / "report.json", raw)) == before
+    for broken in ("{}", "[", raw.replace('"line": 1', '"line": "one"')):
         with pytest.raises(DatasetError, match="not a report"):
             read_report(write(tmp_path / "other.json", broken))
 
@@ -270,26 +260,23 @@ def test_the_checker_is_tried_on_perturbed_sentences_of_the_works(
     kinds = {row.kind: row for row in found.perturbations.rows}
     assert kinds["verbatim"].by_either == 0
     assert "| verbatim | false alarms | 3 |" in found.to_markdown()
-    assert json.loads(found.to_json())["perturbations"]["works"] == found.perturbations.works
     assert report({}, reextraction, perturbed_per_kind=3).perturbations is None
 
 
 def test_words_of_a_file_cannot_act_in_the_page_or_the_plot(
-    good: Mapping[str, Answer], reextraction: Reextraction, before: Report, tmp_path: Path
+    changed: Callable[[Change], Report], before: Report, tmp_path: Path
 ) -> None:
-    def hostile(raw: Any) -> None:
-        first(raw)["text"] = "\x1b[2J | <img src=x> | [click](http://evil.example/x)"
-
-    found = report({"a|b": changed(good["colour"], hostile)}, reextraction)
-    page = found.to_markdown()
+    words = "\x1b[2J | <img src=x> | [click](http://evil.example/x)"
+    page = changed(lambda raw: first(raw).update(text=words)).to_markdown()
     assert "\x1b" not in page
     assert "<img" not in page.replace("\\<img", "")
     assert "[click]" not in page.replace("\\[click\\]", "")
 
     pytest.importorskip("matplotlib")
-    odd = replace(before, name="a|b <img> $x_{", measures=before.measures[5:])
-    assert "a\\|b \\<img\\>" in compare(odd, before).to_markdown()
-    assert plot_reports([odd, before], tmp_path / "new" / "page.png", title="$x_{ and \x1b")
+    odd = replace(before, name="a|b <img> $x_{", measures=before.measures[5:7])
+    other = replace(before, measures=before.measures[4:6])
+    assert "a\\|b \\<img\\>" in compare(odd, other).to_markdown()
+    assert plot_reports([odd, other], tmp_path / "new" / "page.png", title="$x_{ and \x1b")
     assert plot_reports([replace(before, measures=())], tmp_path / "empty.png", title="nothing")
     assert (tmp_path / "empty.png").read_bytes().startswith(b"\x89PNG")
 
@@ -300,19 +287,14 @@ def test_labels_are_drawn_written_read_and_correct_the_third_line(
     evaluated, _ = evaluated_answers(good, reextraction)
     drawn = draw(evaluated, 6, seed=1)
     assert drawn == draw(evaluated, 6, seed=1) != draw(evaluated, 6, seed=2)
-    path = write(tmp_path / "sheet.csv", write_sheet(drawn))
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    assert tuple(rows[0]) == COLUMNS
-    assert len({row["id"] for row in rows}) == 6
-    assert read_labels(path) == {}
-    for row, word in zip(rows, ["yes", "no", "Yes", "", "1", "no"], strict=True):
-        row["supported"] = word
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-    labels = read_labels(path)
+    text = write_sheet(drawn)
+    assert read_labels(write(tmp_path / "sheet.csv", text)) == {}
+    header, *rows = csv.reader(text.splitlines(keepends=True))
+    assert tuple(header) == COLUMNS
+    assert len({row[0] for row in rows}) == 6
+    words = ["yes", "no", "Yes", "", "1", "no"]
+    filled = [f"{row[0]},{word}" for row, word in zip(rows, words, strict=True)]
+    labels = read_labels(write(tmp_path / "filled.csv", "\n".join(["id,supported", *filled])))
     assert sorted(labels.values()) == [False, False, True, True, True]
     found = report(good, reextraction, labels={**labels, "of another answer": True})
     assert found.corrected is not None
@@ -320,19 +302,6 @@ def test_labels_are_drawn_written_read_and_correct_the_third_line(
     # The checker found nothing unsupported, people two of five.
     assert found.corrected.estimate.value == pytest.approx(2 / 5)
     assert "corrected by labels (PPI) | 40.0 %" in found.to_markdown()
-
-
-@pytest.mark.parametrize(
-    ("sheet", "why"),
-    [
-        ("x,y\n1,2\n", "no sheet of labels"),
-        ("id,supported\ns1,perhaps\n", "supported is 'perhaps'"),
-        ("id,supported\ns1,yes\ns1,no\n", "two different labels"),
-    ],
-)
-def test_a_sheet_that_is_none_is_refused(sheet: str, why: str, tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=why):
-        read_labels(write(tmp_path / "a.csv", sheet))
 
 
 def test_no_cell_of_the_sheet_is_a_formula() -> None:
@@ -352,109 +321,101 @@ Still of the second passage.
 
 def test_answers_of_external_systems_are_read_and_judged_without_sources(tmp_path: Path) -> None:
     made = from_marked_text("How?", MARKED)
+    passages = [
+        "The network reads 3 photos.",
+        "It sings.\nStill of the second passage.",
+        "It writes music at night.",
+    ]
     assert [(item.text, [c.passage for c in item.citations]) for item in made.statements] == [
-        ("The net reads 3 photos.", ["The network reads 3 photos."]),
-        (
-            "It also writes music.",
-            ["It sings.\nStill of the second passage.", "It writes music at night."],
-        ),
+        ("The net reads 3 photos.", passages[:1]),
+        ("It also writes music.", passages[1:]),
         ("Nobody knows why.", []),
     ]
     (answer,) = read_external(write(tmp_path / "one.jsonl", made.to_json() + "\n"))
     assert answer == made.evaluated("one.jsonl:1")
     with pytest.raises(AnswerError, match=r"cites \[4\]"):
         from_marked_text("How?", "A thing [1, 4].\n[1] A thing.")
-    found = evaluate("theirs", CHECKER, answers={}, document_of=_none, external=[answer])
+    unread = Reextraction(Settings(data_dir=tmp_path))
+    found = evaluate("theirs", CHECKER, answers={}, document_of=unread, external=[answer])
     assert {item.line for item in found.measures} == {2, 3}
-    recall = found.measure("recall_quote")
-    assert recall is not None
-    assert recall.counts()[1] == 3
+    assert counts(found, "recall_quote")[1] == 3
     assert "| not measured here |" in found.to_markdown()
 
 
-def _none(record: object) -> Any:
-    raise AssertionError(f"nothing is read of {record}")
+STATEMENTS = '"format": "cited-answer/1", "question": "Q", "statements":'
 
 
 @pytest.mark.parametrize(
-    ("line", "why"),
+    ("read", "text", "why"),
     [
-        ('{"question": "Q", "statements": []}', "format: Field required"),
-        (
-            '{"format": "cited-answer/1", "question": "Q", "statements": [{"text": 1}]}',
-            r"statements\[0\].text: .*valid string",
-        ),
-        ('{"format": "cited-answer/1", "question": "", "statements": [], "x": 1}', "x: Unexpected"),
+        (read_labels, "x,y\n1,2\n", "no sheet of labels"),
+        (read_labels, "id,supported\ns1,perhaps\n", "supported is 'perhaps'"),
+        (read_labels, "id,supported\ns1,yes\ns1,no\n", "two different labels"),
+        (read_external, '\n{"question": "Q", "statements": []}', "x:2: format: Field required"),
+        (read_external, f'{{{STATEMENTS} [{{"text": 1}}]}}', r"x:1: statements\[0\].text: "),
+        (read_external, f'{{{STATEMENTS} [], "x": 1}}', "x:1: x: Unexpected"),
     ],
 )
-def test_a_line_of_another_form_is_refused_by_number(line: str, why: str, tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=rf"x.jsonl:2: .*{why}"):
-        read_external(write(tmp_path / "x.jsonl", "\n" + line))
-
-
-def rag(*words: object, code: int = 0) -> str:
-    done = CliRunner().invoke(app, [str(word) for word in words])
-    assert done.exit_code == code, (done.output, done.exception)
-    return done.stdout
+def test_a_file_of_another_form_is_refused(
+    read: Callable[[Path], object], text: str, why: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DatasetError, match=why):
+        read(write(tmp_path / "x", text))
 
 
 def test_the_commands_try_writers_judge_compare_and_draw_a_sheet(
-    pipeline: Pipeline, tmp_path: Path
+    pipeline: Pipeline, prompt_files: Mapping[str, Path], tmp_path: Path
 ) -> None:
     pytest.importorskip("matplotlib")
-    settings = pipeline.settings
-    options = ("--data-dir", settings.data_dir, "--offline", "--perturbed", "1")
-    made = tmp_path / "reports"
-    rag(
-        "evaluate", "writers", *write_prompts(tmp_path / "prompts").values(), *options, "--mirror",
-        settings.mirror, "--encoder", settings.encoder, "--model", tmp_path / "no-model",
-        "--output", made,
-    )  # fmt: skip
+    settings, made = pipeline.settings, tmp_path / "reports"
+    data_dir = ("--data-dir", settings.data_dir)
+    judged_by = ("--checker", write_reranker(tmp_path / "checker"), "--perturbed", 1, "--offline")
+    writing = ("--mirror", settings.mirror, "--encoder", settings.encoder, "--model", tmp_path)
+    prompts = (prompt_files["colour"], prompt_files["move"])
+    invoke("evaluate", "writers", *prompts, *data_dir, *judged_by, *writing, "--output", made)
     assert "The writer 'local' could not run here" in (made / "README.md").read_text()
-    folder = made / "extractive"
-    assert {path.name for path in folder.iterdir()} == {
-        "answers", "mismatched", "report.json", "report.md", "report.png",
-    }  # fmt: skip
+    folder, again = made / "extractive", tmp_path / "again"
+    files = {"answers", "mismatched", "report.json", "report.md", "report.png"}
+    assert {path.name for path in folder.iterdir()} == files
     page = (folder / "report.md").read_text()
     assert "| false answers |" in page
-    again = rag(
-        "evaluate", "answers", folder, "--mismatched", folder / "mismatched", *options,
-        "--name", "extractive", "--output", tmp_path / "again",
-    )  # fmt: skip
-    assert (tmp_path / "again" / "report.md").read_text() == page
-    assert len(again.splitlines()) <= 24
-    assert max(map(len, again.splitlines())) <= 100
-    assert again.startswith("extractive; answers: 3, questions: 3, statements in own words: 0, quo")
-    assert "\n2, 3 are of a writer's own words: there are none\n" in again
+    reading = (*data_dir, *judged_by, "--mismatched", folder / "mismatched", "--output", again)
+    screen = invoke("evaluate", "answers", folder, "--name", "extractive", *reading).out
+    assert (again / "report.md").read_text() == page
+    assert len(screen.splitlines()) <= 24
+    assert max(map(len, screen.splitlines())) <= 100
+    assert screen.startswith("extractive; answers: 2, questions: 2, statements in own words: 0, ")
+    assert "\n2, 3 are of a writer's own words: there are none\n" in screen
     assert re.search(
-        r"^1 quotes that stand in their source, letter by letter +100.0 %", again, re.M
+        r"^1 quotes that stand in their source, letter by letter +100.0 %", screen, re.M
     )
-    sheet = tmp_path / "sheet.csv"
-    drawing = ("evaluate", "sheet", folder, "--data-dir", settings.data_dir, "--output", sheet)
-    rag(*drawing, "--size", "5")
-    assert len(read_labels(sheet)) == 0
-    rag(*drawing, code=2)
-    with pytest.raises(AnswerError, match=r"no answer is in .*prompts; expected answer files"):
-        read_answers([tmp_path / "prompts"])
-    other = tmp_path / "other"
-    rag("evaluate", "answers", folder / "answers" / "move.json", *options, "--output", other)
     compared = tmp_path / "compared"
-    shown = rag("evaluate", "compare", folder, other, "--output", compared)
+    shown = invoke("evaluate", "compare", folder, again, "--output", compared).out
     assert "extractive against extractive" in shown
     assert {path.suffix for path in compared.iterdir()} == {".md", ".json", ".png"}
+    sheet = tmp_path / "sheet.csv"
+    drawing = ("evaluate", "sheet", folder, *data_dir, "--output", sheet)
+    invoke(*drawing, "--size", 5)
+    assert read_labels(sheet) == {}
+    invoke(*drawing, code=2)
+    with pytest.raises(AnswerError, match=r"no answer is in .*reports; expected answer files"):
+        read_answers([made])
     marked = write(tmp_path / "marked.txt", MARKED)
-    assert rag("evaluate", "convert", "How?", marked).startswith('{"format": "cited-answer/1"')
+    converted = invoke("evaluate", "convert", "How?", marked).out
+    assert converted.startswith('{"format": "cited-answer/1"')
 
 
 def test_the_first_is_compared_with_the_second_on_what_both_have(
     good: Mapping[str, Answer], before: Report, reextraction: Reextraction
 ) -> None:
-    damaged = {name: changed(answer, dropped_quotes) for name, answer in good.items()}
+    raws = {name: json.loads(answer.to_json()) for name, answer in good.items()}
+    for raw in raws.values():
+        dropped_quotes(raw)
+    damaged = {name: Answer.from_json(json.dumps(raw)) for name, raw in raws.items()}
     second = replace(report(damaged, reextraction), name="theirs", checker="b")
     found = compare(before, second)
     row = next(row for row in found.rows if row.key == "recall_quote")
     assert (row.second, row.difference.clusters) == (0, 3)
-    assert row.difference.mean is not None
-    assert row.difference.mean > 0.5
+    assert (row.difference.mean or 0) > 0.5
     assert "Judged by two checkers" in found.to_markdown()
     assert not any(row.key == "exact" for row in found.rows if row.second is not None)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag.evaluation.statistics import (
@@ -24,12 +24,6 @@ from rag.evaluation.statistics import (
 )
 
 
-def width(estimate: Estimate) -> float:
-    assert estimate.low is not None
-    assert estimate.high is not None
-    return estimate.high - estimate.low
-
-
 def measure(*values: tuple[str, float | None]) -> Measure:
     return Measure("m", 2, "m", "higher", "", tuple(ItemScore(*item) for item in values))
 
@@ -40,12 +34,12 @@ def test_the_interval_is_that_of_the_closed_form_over_clusters() -> None:
     means = np.random.default_rng(1).uniform(0, 1, 60)
     values, clusters = np.repeat(means, 4), [str(n // 4) for n in range(240)]
     clustered = mean_estimate(values, clusters)
-    assert width(clustered) / 2 == pytest.approx(1.96 * math.sqrt(means.var() / 60), rel=0.06)
-    alone = mean_estimate(values, [str(n) for n in range(240)])
-    assert width(clustered) / width(alone) == pytest.approx(2, rel=0.1)
+    half = 1.96 * math.sqrt(means.var() / 60)
+    ends = (clustered.low, clustered.high)
+    assert ends == pytest.approx((means.mean() - half, means.mean() + half), rel=0.02)
     assert mean_estimate(values, clusters) == clustered
     general = bootstrap(lambda rows: float(values[rows].mean()), clusters, resamples=2000)
-    assert (general.low, general.high) == pytest.approx((clustered.low, clustered.high))
+    assert (general.low, general.high) == pytest.approx(ends)
 
 
 def test_of_nothing_there_is_no_estimate_and_of_one_cluster_no_interval() -> None:
@@ -53,20 +47,10 @@ def test_of_nothing_there_is_no_estimate_and_of_one_cluster_no_interval() -> Non
     assert bootstrap(lambda rows: None, []) == Estimate(None)
     assert mean_estimate([1.0, 0.0], ["q", "q"]) == Estimate(0.5)
     assert bootstrap(lambda rows: float(len(rows)), ["q", "q"]) == Estimate(2.0)
-    assert measure(("q", 1), ("q", 0), ("q", None)).estimate() == Estimate(0.5)
-
-
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from([0.0, 1.0, None])), max_size=9))
-def test_every_item_is_scored_or_counted_as_unscored(
-    values: list[tuple[str, float | None]],
-) -> None:
-    item = measure(*values)
-    _, scored, unscored = item.counts()
-    assert scored + unscored == len(values)
-    estimate = item.estimate()
-    assert (estimate.value is None) == (scored == 0)
-    if estimate.low is not None and estimate.high is not None:
-        assert 0 <= estimate.low <= estimate.high <= 1
+    # What could not be scored is counted, and enters no share.
+    partly = measure(("q", 1), ("q", 0), ("q", None))
+    assert (partly.estimate(), partly.counts()) == (Estimate(0.5), (1, 2, 1))
+    assert measure(("q", None)).estimate() == Estimate(None)
 
 
 def test_the_paired_test_sees_a_difference_that_all_clusters_share() -> None:
@@ -75,25 +59,17 @@ def test_the_paired_test_sees_a_difference_that_all_clusters_share() -> None:
     better = paired_difference(second + 0.05, second, clusters)
     assert better.clusters == 20
     assert better.mean == pytest.approx(0.05)
-    assert better.p is not None
-    assert better.p < 0.001
+    assert (better.p or 1) < 0.001
     same = paired_difference(second, second, clusters)
     assert (same.mean, same.p) == (0, 1)
     # A mean difference that one cluster alone makes is no evidence.
     one = second + np.array([1.0 if name == "d0" else 0 for name in clusters])
-    alone = paired_difference(one, second, clusters)
-    assert alone.p is not None
-    assert alone.p > 0.5
+    assert (paired_difference(one, second, clusters).p or 0) > 0.5
     # Of few clusters every flip is tried: with five, p cannot fall below 2 in 2^5.
     five = paired_difference([1.0] * 5, [0.0] * 5, list("abcde"))
     assert five.p == pytest.approx(2 / 2**5)
-
-
-def test_p_of_differences_by_chance_is_uniform_enough() -> None:
-    rng = np.random.default_rng(2)
-    clusters = [f"d{n % 10}" for n in range(40)]
-    ps = [paired_difference(rng.random(40), rng.random(40), clusters).p for _ in range(100)]
-    assert 0.01 < np.mean([p is not None and p < 0.05 for p in ps]) < 0.11
+    # Of ±.5 ± .2 ± .1 half are as far from 0 as .5 + .2 - .1.
+    assert paired_difference([0.5, 0.2, 0.0], [0.0, 0.0, 0.1], list("abc")).p == pytest.approx(0.5)
 
 
 def test_systems_are_compared_by_question_each_counting_once() -> None:
@@ -102,14 +78,14 @@ def test_systems_are_compared_by_question_each_counting_once() -> None:
     change = first.minus(second)
     assert change.clusters == 3
     assert change.mean == pytest.approx(((2 / 3 - 1 / 2) + 1 + 0) / 3)
-    assert change.p is not None
-    assert change.p > 0.25  # three questions can show nothing
+    assert (change.p or 0) > 0.25  # three questions can show nothing
     nothing = measure(("a", 1)).minus(measure(("b", 1)))
     assert (nothing.clusters, nothing.mean, nothing.p) == (0, None, None)
     assert measure(("a", 1)).minus(measure(("a", 0))).low is None
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=1, max_size=40))
+@settings(max_examples=40)
 def test_classification_measures_are_those_of_scikit_learn(rows: list[tuple[bool, int]]) -> None:
     from sklearn import metrics
 
@@ -153,16 +129,3 @@ def test_labels_correct_the_checkers_mean_as_the_formula_says() -> None:
     assert corrected([], [], [1, 0]).estimate.value is None
     assert corrected([1], [1], [1, 0]).estimate.low is None
     assert corrected([1, 0], [1], []).ignored == 1
-
-
-def test_the_corrected_interval_holds_the_truth_as_often_as_it_says() -> None:
-    rng = np.random.default_rng(2)
-    covered = 0
-    for _ in range(400):
-        truth = rng.random(300) < 0.3
-        checker = np.where(rng.random(300) < 0.85, truth, ~truth)  # right 85 times of 100
-        share = corrected(truth[:80].tolist(), checker[:80].tolist(), checker[80:].tolist())
-        assert share.estimate.low is not None
-        assert share.estimate.high is not None
-        covered += share.estimate.low <= 0.3 <= share.estimate.high
-    assert covered / 400 == pytest.approx(0.95, abs=0.03)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,13 @@ from transformers import BertConfig, BertModel
 
 from rag.support.entailment import PairTokens, collate, entailment_network, learned
 from scripts import train_entailment
-from scripts.train_entailment import DRAWN, SHARES, drawn, draws, generated, train
+from scripts.train_entailment import DRAWN, drawn, generated, train
 
 # A statement is supported where its number stands in the evidence.
-NUMBERS = range(1_000, 1_020)
 GROUPS = {
     (name, label): [
         PairTokens([own], [own if label else own + 20, *other])
-        for own in NUMBERS
+        for own in range(1_000, 1_020)
         for other in ([2_000, 2_001], [2_002])
     ]
     for name in ("fever_nli", "generated")
@@ -31,17 +29,8 @@ GROUPS = {
 
 def tiny_network() -> Any:
     torch.manual_seed(0)
-    return entailment_network(
-        BertModel(
-            BertConfig(
-                vocab_size=3_000,
-                hidden_size=32,
-                num_hidden_layers=1,
-                num_attention_heads=2,
-                intermediate_size=32,
-            )
-        )
-    )
+    sizes: Any = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 32}
+    return entailment_network(BertModel(BertConfig(vocab_size=3_000, num_hidden_layers=1, **sizes)))
 
 
 def right(network: Any) -> float:
@@ -54,21 +43,11 @@ def right(network: Any) -> float:
     return float(torch.stack(signs).mean())
 
 
-def test_both_labels_are_drawn_as_often_and_sets_by_their_shares() -> None:
-    keys = [("fever_nli", True), ("fever_nli", False), ("snli_dev", True), ("snli_dev", False)]
-    often = dict(zip(keys, draws(keys), strict=True))
-    assert often["fever_nli", True] == often["fever_nli", False]
-    ratio = SHARES["fever_nli"] / SHARES["snli_dev"]
-    assert often["fever_nli", True] == pytest.approx(ratio * often["snli_dev", True])
-    only = draws([*keys, ("wice_partial_train", False)])
-    assert sum(only[:4:2]) == pytest.approx(1)
-    assert only[1] + only[3] + only[4] == pytest.approx(1)
-
-
-def test_a_pair_keeps_its_label_and_evidence_when_that_of_another_is_added() -> None:
-    pairs = [pair for batch in drawn(GROUPS, random.Random(0)) for pair in batch]
+def test_both_labels_are_drawn_as_often_and_kept_when_other_evidence_is_added() -> None:
+    three = {key: pairs for key, pairs in GROUPS.items() if key != ("generated", True)}
+    pairs = [pair for batch in drawn(three, random.Random(0)) for pair in batch]
     assert len(pairs) == DRAWN
-    assert Counter(pair.supported for pair in pairs)[True] == pytest.approx(DRAWN / 2, rel=0.2)
+    assert sum(pair.supported for pair in pairs) == pytest.approx(DRAWN / 2, rel=0.1)
     for tokens, supported in pairs:
         number = tokens.statement[0] if supported else tokens.statement[0] + 20
         assert number in tokens.evidence
@@ -78,10 +57,9 @@ def test_a_pair_keeps_its_label_and_evidence_when_that_of_another_is_added() -> 
 def test_it_learns_and_goes_on_where_it_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train_entailment, "RATE", 2e-2)
-    monkeypatch.setattr(train_entailment, "WARM_UP", 5)
-    monkeypatch.setattr(train_entailment, "KEPT_EVERY", 10)
-    monkeypatch.setattr(train_entailment, "BATCH_TOKENS", 400)
+    sizes = {"RATE": 2e-2, "WARM_UP": 5, "KEPT_EVERY": 10, "BATCH_TOKENS": 400}
+    for name, value in sizes.items():
+        monkeypatch.setattr(train_entailment, name, value)
     kept = tmp_path / "state.pt"
     network, batches_read = tiny_network(), count()
 

@@ -59,7 +59,6 @@ class ChatServer:
         self.crowd, self.refused = crowd, refused
         self.requests: list[dict[str, Any]] = []
         self.times: list[float] = []
-        self.keys: set[str] = set()
         self.now = self.most = 0  # requests in hand
         self.crowded = threading.Event()
         self.lock = threading.Lock()
@@ -68,7 +67,6 @@ class ChatServer:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                outer.keys.add(self.headers.get("Authorization", ""))
                 status, reply = outer.reply(body)
                 if not status:
                     self.connection.close()
@@ -88,13 +86,15 @@ class ChatServer:
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_address[1]}/v1"
         self.thread = threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True)
-        self.thread.start()
 
     def __enter__(self) -> Self:
+        self.thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        self.http.shutdown()
+        self.http.server_close()
+        self.thread.join()
 
     def reply(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Status and body; status 0 for a server that is dead."""
@@ -138,8 +138,3 @@ class ChatServer:
         choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
         shown = {"id": "1", "object": "chat.completion", "created": 0, "model": "random"}
         return 200, {**shown, "choices": choices, "usage": usage}
-
-    def close(self) -> None:
-        self.http.shutdown()
-        self.http.server_close()
-        self.thread.join()

@@ -28,7 +28,7 @@ from rag.prompt import Prompt
 from rag.retrieval import FACETS, Evidence, Hit, Reading, SentenceContext, Span
 from rag.support import Support
 from rag.writers import NOT_SAID, Draft, DraftStatement
-from rag.writers.grammar import numbers_in, prose_error
+from rag.writers.grammar import ShownSentence, numbers_in, prose_error
 from rag.writers.local import LoadedModel
 from tests.parts import SHARED
 
@@ -141,6 +141,16 @@ def hits(source_id: str, text: str) -> tuple[Hit, ...]:
         Hit(source_id, source_type, passage, 1.0 / (1 + rank))
         for rank, passage in enumerate(split(document(text)))
     )
+
+
+def shown(*texts: str) -> list[ShownSentence]:
+    """The sentences of the texts, each under the number of its passage."""
+    passages = [hit for n, text in enumerate(texts) for hit in hits(f"summary:{n}", text)]
+    return [
+        ShownSentence(n, hit, *sentence)
+        for n, hit in enumerate(passages, 1)
+        for sentence in hit.sentences()
+    ]
 
 
 def document(text: str) -> Document:
