@@ -1,4 +1,5 @@
-"""What a model's folder may hold: nothing of it runs, is unpickled, or keeps a machine busy."""
+"""What a model's folder must have and may hold: nothing of it runs, is unpickled, or keeps a
+machine busy, and what is damaged is a clear error."""
 
 from __future__ import annotations
 
@@ -15,13 +16,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from index.encoder import load_encoder
-from index.errors import EncoderError, RagError
-from index.weights import check_checkpoint
+from index.errors import RagError
+from index.weights import check_checkpoint, dtype_on
 from rag.retrieval.retrieve import load_reranker
 from rag.support.nli import CrossEncoderChecker
-from rag.writers.local import load_model
+from rag.writers.instruct import WritingSettings
+from rag.writers.local import LocalWriter, load_model
 from tests.parts.tiny_encoders import write_encoder, write_reranker
-from tests.parts.tiny_models import saved
+from tests.parts.tiny_models import FixedChecker, check_draft, evidence, llama, saved
+from tests.parts.works import write
 
 Damage = Callable[[Path], object]
 
@@ -74,12 +77,43 @@ def with_code(name: str) -> Damage:
     return damage
 
 
+def pickled(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Trap(folder / "sprung")))
+
+
 def pickled_shard(folder: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     (folder / "model.safetensors").unlink()
     (folder / "shard.bin").write_bytes(pickle.dumps(Trap(folder / "sprung")))
     index = {"metadata": {}, "weight_map": dict.fromkeys(weights, "shard.bin")}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def pickled_module(folder: Path) -> None:
+    modules = json.loads((folder / "modules.json").read_text())
+    kind = "sentence_transformers.base.modules.dense.Dense"
+    modules.append({"idx": 9, "name": "9", "path": "9_Dense", "type": kind})
+    (folder / "modules.json").write_text(json.dumps(modules))
+    size = {"in_features": 4, "out_features": 4, "bias": False}
+    write(folder / "9_Dense/config.json", json.dumps(size))
+    torch.save({"linear.weight": torch.eye(4)}, folder / "9_Dense/pytorch_model.bin")
+
+
+def cut_short(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:4000])
+
+
+def without_a_weight(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    weights.pop("model.layers.1.mlp.up_proj.weight")
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+
+
+def without_tokenizer(folder: Path) -> None:
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).unlink()
 
 
 def spoilt(value: float) -> Damage:
@@ -93,56 +127,71 @@ def spoilt(value: float) -> Damage:
     return damage
 
 
+def written(name: str, text: str) -> Damage:
+    return lambda folder: (folder / name).write_text(text)
+
+
+HUGE = {"hidden_size": 1 << 15, "intermediate_size": 1 << 17, "num_hidden_layers": 200}
+CODE, ELSEWHERE, OTHER = "code of its own", "no safetensors file", "not of the form"
 DAMAGES: dict[str, tuple[Damage, str]] = {
-    "code in config.json": (with_code("config.json"), "code of its own"),
-    "code in tokenizer_config.json": (with_code("tokenizer_config.json"), "code of its own"),
+    "code in config.json": (with_code("config.json"), CODE),
+    "code in tokenizer_config.json": (with_code("tokenizer_config.json"), CODE),
     "code deep in a configuration": (
         edited("config.json", text_config={"auto_map": {"AutoModel": "evil.Model"}}),
-        "code of its own",
+        CODE,
     ),
-    "a kernel from the hub": (
-        edited("config.json", attn_implementation="evil/kernel"),
-        "code of its own",
-    ),
+    "a kernel from the hub": (edited("config.json", attn_implementation="evil/kernel"), CODE),
     "an adapter": (edited("adapter_config.json", base_model_name_or_path="a/b"), "adapter"),
-    "a pickle behind the index": (pickled_shard, "no safetensors file"),
+    "a pickle": (pickled, "pickled weights are never loaded"),
+    "a pickle behind the index": (pickled_shard, ELSEWHERE),
     "a shard elsewhere": (
         edited("model.safetensors.index.json", weight_map={"a": "../../model.safetensors"}),
-        "no safetensors file",
+        ELSEWHERE,
     ),
     "a pickle named by the configuration": (
         edited("config.json", transformers_weights="adapter_model.bin"),
-        "no safetensors file",
+        ELSEWHERE,
     ),
+    "cut short": (cut_short, "cannot be loaded"),
     "no number": (spoilt(float("nan")), "no numbers"),
     "infinity": (spoilt(float("-inf")), "no numbers"),
     "a billion layers": (
         edited("config.json", num_hidden_layers=10**9, n_layer=10**9),
         "1000000000 layers",
     ),
-    "experts without end": (
-        edited("config.json", num_local_experts=70_000),
-        "of 70000 experts",
-    ),
-    "nested without end": (
-        lambda folder: (folder / "config.json").write_text("[" * 100_000),
-        "not valid JSON",
-    ),
-    "a list": (lambda folder: (folder / "config.json").write_text("[]"), "not of the form"),
-    "modules of another form": (
-        lambda folder: (folder / "modules.json").write_text('[{"type": "x"}]'),
-        "not of the form",
-    ),
+    "experts without end": (edited("config.json", num_local_experts=70_000), "of 70000 experts"),
+    "nested without end": (written("config.json", "[" * 100_000), "not valid JSON"),
+    "a list": (written("config.json", "[]"), OTHER),
+    "modules of another form": (written("modules.json", '[{"type": "x"}]'), OTHER),
     "a module elsewhere": (
-        lambda folder: (folder / "modules.json").write_text('[{"type": "x", "path": "../.."}]'),
+        written("modules.json", '[{"type": "x", "path": "../.."}]'),
         "leads out of its folder",
     ),
 }
+OWN_DAMAGES: dict[str, tuple[str, Damage, str]] = {
+    "the pickle of a module": ("encoder", pickled_module, "pickled weights are never loaded"),
+    "lacks weights": ("writer", without_a_weight, "lacks 1 of the model's weights"),
+    "another shape": ("writer", edited("config.json", hidden_size=64), "cannot be loaded"),
+    "no tokenizer": ("writer", without_tokenizer, "cannot be loaded|no tokenizer"),
+    "embedding too small": (
+        "writer",
+        lambda folder: llama(200).save_pretrained(folder),
+        "only 200 rows",
+    ),
+    "larger than the memory": (
+        "writer",
+        edited("config.json", **HUGE),
+        r"needs \d+\.\d GiB .* take a smaller model",
+    ),
+}
+CASES = [
+    *(pytest.param(ldr, *DAMAGES[name], id=f"{ldr}-{name}") for ldr in LOADERS for name in DAMAGES),
+    *(pytest.param(*case, id=name) for name, case in OWN_DAMAGES.items()),
+]
 
 
-@pytest.mark.parametrize(("damage", "message"), DAMAGES.values(), ids=DAMAGES)
-@pytest.mark.parametrize("loader", LOADERS)
-def test_a_folder_that_could_do_harm_is_refused_by_name_without_a_question(
+@pytest.mark.parametrize(("loader", "damage", "message"), CASES)
+def test_a_folder_that_could_do_harm_or_is_damaged_is_refused_by_name_without_a_question(
     folders: dict[str, Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -160,21 +209,6 @@ def test_a_folder_that_could_do_harm_is_refused_by_name_without_a_question(
     assert not (folder / "sprung").exists()
 
 
-def test_the_pickle_of_a_module_is_not_opened(folders: dict[str, Path], tmp_path: Path) -> None:
-    folder = shutil.copytree(folders["encoder"], tmp_path / "model")
-    dense = folder / "9_Dense"
-    dense.mkdir()
-    modules = json.loads((folder / "modules.json").read_text())
-    kind = "sentence_transformers.base.modules.dense.Dense"
-    modules.append({"idx": 9, "name": "9", "path": "9_Dense", "type": kind})
-    (folder / "modules.json").write_text(json.dumps(modules))
-    size = {"in_features": 4, "out_features": 4, "bias": False}
-    (dense / "config.json").write_text(json.dumps(size))
-    torch.save({"linear.weight": torch.eye(4)}, dense / "pytorch_model.bin")
-    with pytest.raises(EncoderError, match="pickled weights are never loaded"):
-        load_encoder(str(folder), offline=True)
-
-
 def test_a_list_of_training_sets_is_no_configuration(
     folders: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -183,8 +217,26 @@ def test_a_list_of_training_sets_is_no_configuration(
     assert check_checkpoint(folder) == folder
 
 
-@pytest.mark.parametrize("name", ["~nobody-of-this-name/x", "a\0b", "", "x" * 300])
-def test_what_can_name_no_folder_is_refused(name: str) -> None:
-    for _, load in LOADERS.values():
-        with pytest.raises(RagError):
-            load(name)
+@pytest.mark.parametrize("loader", LOADERS)
+def test_what_names_no_folder_and_no_model_of_this_machine_is_refused(loader: str) -> None:
+    for name, message in (
+        ("nowhere/at/all", "nowhere/at/all does not exist"),
+        ("./nowhere", "./nowhere does not exist"),
+        ("nobody/nothing", "nobody/nothing. is not on this machine"),
+        *((name, None) for name in ("~nobody-of-this-name/x", "a\0b", "", "x" * 300)),
+    ):
+        with pytest.raises(RagError, match=message):
+            LOADERS[loader][1](name)
+
+
+def test_a_model_is_loaded_named_by_its_weights_and_writes_with_either_number_type(
+    folders: dict[str, Path],
+) -> None:
+    model = load_model(str(folders["writer"]), offline=True)
+    assert (model.model.dtype, model.context) == (dtype_on("cpu"), 4096)
+    assert str(model.revision).startswith("sha256:")
+    short = WritingSettings(prose_tokens=8, tries=0, statements=1)
+    for dtype in (torch.float32, torch.bfloat16):
+        model.model.to(dtype)
+        writer = LocalWriter(model, settings=short, checker=FixedChecker(1.0))
+        check_draft(evidence(), writer.write(evidence()))
