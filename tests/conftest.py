@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import hypothesis
 import pytest
 
+from index.build import Build, build
 from index.encoder import Encoder, load_encoder
 from index.settings import Settings
 from rag.answer import Answer
@@ -68,6 +71,26 @@ def pipeline(
 def answers(pipeline: Pipeline) -> Mapping[str, Answer]:
     """The answer to each of the small prompts."""
     return {name: pipeline.ask(prompt) for name, prompt in works.PROMPTS.items()}
+
+
+@pytest.fixture(scope="session")
+def whole_index(
+    tmp_path_factory: pytest.TempPathFactory,
+    small_mirror: Path,
+    encoder_folder: Path,
+    encoder: Encoder,
+) -> tuple[Build, Settings]:
+    """A build of all small works, and where it is: to be read, and changed by no test."""
+    folder = tmp_path_factory.mktemp("whole_index")
+    settings = Settings(folder, small_mirror, offline=True, encoder=str(encoder_folder))
+    return build(works.EVERYTHING, settings, encoder), settings
+
+
+@pytest.fixture
+def copied_index(whole_index: tuple[Build, Settings], tmp_path: Path) -> Settings:
+    """A copy of it that a test may change."""
+    _, settings = whole_index
+    return replace(settings, data_dir=shutil.copytree(settings.data_dir, tmp_path / "copied"))
 
 
 @pytest.fixture

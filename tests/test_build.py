@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,10 +19,8 @@ from index.settings import Settings
 from index.sources import SourceStore
 from index.stores.segments import SegmentStore
 from tests.parts.tiny_encoders import WordEncoder
-from tests.parts.works import LISTED, TIDE, prompt, write
+from tests.parts.works import EVERYTHING, TIDE, UNREAD, prompt, write
 
-EVERYTHING = prompt("colour", sorted(LISTED), []).catalog
-UNREAD = "arxiv:2401.00004v1"
 NO_PDF = b"%PDF-1.5\n" + bytes(2000)
 
 
@@ -37,34 +34,15 @@ def touched(folder: Path) -> dict[str, tuple[int, int]]:
     return {str(path): (state.st_ino, state.st_mtime_ns) for path, state in stats}
 
 
-@pytest.fixture(scope="module")
-def whole(
-    tmp_path_factory: pytest.TempPathFactory,
-    small_mirror: Path,
-    encoder_folder: Path,
-    encoder: Encoder,
-) -> tuple[Build, Settings]:
-    """A build of everything, and its data directory, which no test changes."""
-    data_dir = tmp_path_factory.mktemp("whole")
-    settings = Settings(data_dir, small_mirror, offline=True, encoder=str(encoder_folder))
-    return build(EVERYTHING, settings, encoder), settings
-
-
 @pytest.fixture
-def built(whole: tuple[Build, Settings]) -> Build:
-    return whole[0]
-
-
-@pytest.fixture
-def copied(whole: tuple[Build, Settings], tmp_path: Path) -> Settings:
-    """A copy of what was built, which a test may change."""
-    return replace(whole[1], data_dir=shutil.copytree(whole[1].data_dir, tmp_path / "copied"))
+def built(whole_index: tuple[Build, Settings]) -> Build:
+    return whole_index[0]
 
 
 def test_every_source_has_a_segment_with_its_vectors_or_a_reason(
-    whole: tuple[Build, Settings], encoder: Encoder
+    whole_index: tuple[Build, Settings], encoder: Encoder
 ) -> None:
-    built, settings = whole
+    built, settings = whole_index
     assert list(built.states) == list(EVERYTHING.source_ids)
     assert [(state.source_id, state.source, state.reason) for state in built.failed] == [
         (UNREAD, None, "offline, and not in the mirror")
@@ -79,9 +57,9 @@ def test_every_source_has_a_segment_with_its_vectors_or_a_reason(
 
 
 def test_a_second_build_writes_nothing_and_asks_the_encoder_for_its_name_alone(
-    whole: tuple[Build, Settings], encoder: Encoder
+    whole_index: tuple[Build, Settings], encoder: Encoder
 ) -> None:
-    built, settings = whole
+    built, settings = whole_index
     before = touched(settings.data_dir)
     again = build(EVERYTHING, settings, cast(Encoder, SimpleNamespace(name=encoder.name)))
     assert touched(settings.data_dir) == before
@@ -90,57 +68,57 @@ def test_a_second_build_writes_nothing_and_asks_the_encoder_for_its_name_alone(
 
 
 def test_the_order_of_the_catalog_changes_no_segment(
-    whole: tuple[Build, Settings], encoder: Encoder, tmp_path: Path
+    whole_index: tuple[Build, Settings], encoder: Encoder, tmp_path: Path
 ) -> None:
     listings = list(EVERYTHING.listings)
     random.Random(0).shuffle(listings)
-    other = replace(whole[1], data_dir=tmp_path)
+    other = replace(whole_index[1], data_dir=tmp_path)
     for half in (listings[:2], listings[2:]):
         build(Catalog(tuple(half)), other, encoder)
-    assert segments(other) == segments(whole[1])
+    assert segments(other) == segments(whole_index[1])
 
 
 def test_a_flipped_byte_is_found_named_and_rebuilt(
-    built: Build, copied: Settings, encoder: Encoder
+    built: Build, copied_index: Settings, encoder: Encoder
 ) -> None:
-    before = segments(copied)
+    before = segments(copied_index)
     damaged = [state for state in built.states.values() if state.segment]
     for number, state in enumerate(damaged):
-        path = SegmentStore(copied.index).path(state.segment)
+        path = SegmentStore(copied_index.index).path(state.segment)
         data = bytearray(path.read_bytes())
         data[number * (len(data) - 1) // (len(damaged) - 1)] ^= 1  # the first, …, the last
         path.write_bytes(data)
-    again = build(EVERYTHING, copied, encoder)
+    again = build(EVERYTHING, copied_index, encoder)
     assert list(again.damaged) == [state.source_id for state in damaged]
     assert (again.embedded, again.added) == (len(damaged), 0)
-    assert segments(copied) == before
+    assert segments(copied_index) == before
 
 
 @pytest.mark.parametrize("damage", [False, True])
 def test_a_lost_segment_is_made_of_the_cached_document_and_a_damaged_one_of_the_bytes(
-    built: Build, copied: Settings, encoder: Encoder, damage: bool
+    built: Build, copied_index: Settings, encoder: Encoder, damage: bool
 ) -> None:
-    before = segments(copied)
-    for path in copied.documents.glob("*.document") if damage else ():
+    before = segments(copied_index)
+    for path in copied_index.documents.glob("*.document") if damage else ():
         path.write_bytes(path.read_bytes()[:-1])
-    for path in copied.index.glob("*.segment"):
+    for path in copied_index.index.glob("*.segment"):
         path.unlink()
-    documents = touched(copied.documents)
-    assert build(EVERYTHING, copied, encoder).embedded == built.embedded
-    assert segments(copied) == before
-    assert (touched(copied.documents) != documents) is damage
+    documents = touched(copied_index.documents)
+    assert build(EVERYTHING, copied_index, encoder).embedded == built.embedded
+    assert segments(copied_index) == before
+    assert (touched(copied_index.documents) != documents) is damage
 
 
 @pytest.mark.parametrize("in_mirror", [True, False])
 def test_changed_bytes_are_fetched_anew_or_cost_one_source(
-    built: Build, copied: Settings, encoder: Encoder, tmp_path: Path, in_mirror: bool
+    built: Build, copied_index: Settings, encoder: Encoder, tmp_path: Path, in_mirror: bool
 ) -> None:
     source_id, state = next(item for item in built.states.items() if item[1].source)
     assert state.source is not None
-    (copied.sources / state.source.sha256).write_bytes(b"?" * state.source.size)
-    SegmentStore(copied.index).path(state.segment).unlink()
+    (copied_index.sources / state.source.sha256).write_bytes(b"?" * state.source.size)
+    SegmentStore(copied_index.index).path(state.segment).unlink()
     (tmp_path / "empty").mkdir()
-    settings = copied if in_mirror else replace(copied, mirror=tmp_path / "empty")
+    settings = copied_index if in_mirror else replace(copied_index, mirror=tmp_path / "empty")
     again = build(EVERYTHING, settings, encoder)
     reasons = {failed.source_id: failed.reason for failed in again.failed}
     assert reasons == dict.fromkeys(
@@ -150,17 +128,17 @@ def test_changed_bytes_are_fetched_anew_or_cost_one_source(
 
 
 def test_another_encoder_makes_other_segments(
-    built: Build, copied: Settings, encoder: Encoder
+    built: Build, copied_index: Settings, encoder: Encoder
 ) -> None:
-    renamed = LazyEncoder(copied)
+    renamed = LazyEncoder(copied_index)
     renamed.name = "another"
-    before = segments(copied)
-    assert outdated(EVERYTHING, copied, encoder.name) == ()
-    assert len(outdated(EVERYTHING, copied, renamed.name)) == built.embedded
-    assert build(EVERYTHING, copied, renamed).embedded == built.embedded
-    assert outdated(EVERYTHING, copied, renamed.name) == ()
-    assert before.items() < segments(copied).items()
-    assert len(segments(copied)) == 2 * len(before)
+    before = segments(copied_index)
+    assert outdated(EVERYTHING, copied_index, encoder.name) == ()
+    assert len(outdated(EVERYTHING, copied_index, renamed.name)) == built.embedded
+    assert build(EVERYTHING, copied_index, renamed).embedded == built.embedded
+    assert outdated(EVERYTHING, copied_index, renamed.name) == ()
+    assert before.items() < segments(copied_index).items()
+    assert len(segments(copied_index)) == 2 * len(before)
 
 
 @pytest.fixture

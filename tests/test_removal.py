@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import settings as configured
 from hypothesis import strategies as st
 
-from index.build import build, remove
+from index.build import Build, build, remove
 from index.catalog import Catalog
 from index.documents.extract import cache_document, cached_document, document_path, extract
 from index.encoder import Encoder
@@ -21,102 +22,90 @@ from index.errors import SegmentError, SourceError
 from index.settings import Settings
 from index.sources import SourceStore
 from index.stores import open_store
+from index.stores.segments import SegmentStore
 from rag.prompt import works_at
 from tests.parts.commands import invoke
 from tests.parts.indexed import ENCODER, IndexedWorks
-from tests.parts.works import PROMPTS
+from tests.parts.works import LISTED, PROMPTS, TIDE, write
 
 COLOUR = PROMPTS["colour"].catalog
 LANTERN = "arxiv:2401.00001v2"
-STORES = ("segments", "passages.db")
+README = "github:lantern-lab/lantern"
 
 
-@pytest.fixture(params=STORES)
-def chosen(
-    request: pytest.FixtureRequest, tmp_path: Path, small_mirror: Path, encoder_folder: Path
-) -> Settings:
-    """An empty data directory, with segments as files or in an embedded Milvus."""
-    store = request.param
-    if store != "segments":
-        pytest.importorskip("pymilvus", reason="the extra `milvus` is not installed")
-        pytest.importorskip("milvus_lite", reason="the extra `milvus` is not installed")
-        store = str(tmp_path / store)
-    data = tmp_path / "data"
-    return Settings(data, small_mirror, offline=True, encoder=str(encoder_folder), store=store)
+@pytest.fixture(params=["segments", "passages.db"])
+def empty(request: pytest.FixtureRequest, own_settings: Settings, tmp_path: Path) -> Settings:
+    """An empty data directory, for segments as files or in an embedded Milvus."""
+    if request.param == "segments":
+        return own_settings
+    pytest.importorskip("pymilvus", reason="the extra `milvus` is not installed")
+    pytest.importorskip("milvus_lite", reason="the extra `milvus` is not installed")
+    return replace(own_settings, store=str(tmp_path / request.param))
 
 
-def options(chosen: Settings) -> tuple[object, ...]:
-    return ("--data-dir", chosen.data_dir, "--encoder", chosen.encoder, "--store", chosen.store)
+def rm(settings: Settings, *links: object, code: int = 0) -> list[str]:
+    options = ("--data-dir", settings.data_dir, "--encoder", settings.encoder)
+    return invoke("remove", *links, *options, "--store", settings.store, code=code).out.splitlines()
+
+
+def files(settings: Settings) -> dict[Path, bytes]:
+    """All but the ledger, which tells the time."""
+    paths = (path for path in settings.data_dir.rglob("*") if path.is_file())
+    return {path: path.read_bytes() for path in paths if "ledger" not in path.parts}
 
 
 def test_a_work_goes_with_all_that_was_made_of_it_and_comes_back(
-    chosen: Settings, encoder: Encoder, prompt_files: Mapping[str, Path], tmp_path: Path
+    empty: Settings, encoder: Encoder
 ) -> None:
-    built = build(COLOUR, chosen, encoder)
-    answer = tmp_path / "answer.json"
-    fetching = (*options(chosen), "--mirror", chosen.mirror, "--offline")
-    ask = ("ask", prompt_files["colour"], "--writer", "extractive", "--output", answer)
-    invoke(*ask, *fetching)
-    before = {path: path.read_bytes() for path in chosen.data_dir.rglob("*") if path.is_file()}
-
-    gone = ("arxiv:2401.00001v2", "github:lantern-lab/lantern")
-    links = ("2401.00001v2", "Lantern-Lab/lantern", "2409.00009")
-    shown = invoke("remove", *links, *options(chosen))
-    assert shown.out.splitlines() == [
+    built, before = build(COLOUR, empty, encoder), files(empty)
+    links, gone = ("2401.00001v2", "Lantern-Lab/lantern", "2409.00009"), (LANTERN, README)
+    assert rm(empty, *links) == [
         "removed: arXiv 2401.00001 (1 source, 1 segment)",
         "removed: Lantern-Lab/lantern (1 source, 1 segment)",
         "nothing is stored: arXiv 2409.00009",
     ]
-    store, segments = SourceStore(chosen.sources), open_store(chosen)
-    names = {source_id: state.segment for source_id, state in built.states.items()}
-    assert not any(store.attempts(source_id) for source_id in gone)
+    store, segments = SourceStore(empty.sources), open_store(empty)
     for source_id, state in built.states.items():
         if state.source:
             stays = source_id not in gone
-            assert (store.get(source_id) == state.source) is stays
-            assert (chosen.sources / state.source.sha256).exists() is stays
-            assert document_path(state.source, chosen).exists() is stays
-            assert (names[source_id] in segments.known([names[source_id]])) is stays
-    said = invoke("verify", answer, "--data-dir", chosen.data_dir, code=1).err
-    assert said.count("no bytes with the recorded hash are in") == len(gone)
-
-    assert invoke("remove", *links, *options(chosen), code=1).out.count("nothing is stored") == 3
-    again = build(COLOUR, chosen, encoder)
+            assert bool(store.attempts(source_id)) is stays
+            assert (empty.sources / state.source.sha256).exists() is stays
+            assert document_path(state.source, empty).exists() is stays
+            assert (state.segment in segments.known([state.segment])) is stays
+    assert len(rm(empty, *links, code=1)) == len(links)
+    again = build(COLOUR, empty, encoder)
     assert (again.added, again.embedded) == (len(gone), len(gone))
-    assert {path: path.read_bytes() for path in before if "ledger" not in path.parts} == {
-        path: data for path, data in before.items() if "ledger" not in path.parts
-    }
-    assert invoke("verify", answer, "--data-dir", chosen.data_dir).out.startswith("verified")
+    assert files(empty) == before
 
 
 @pytest.mark.parametrize("steps", range(4))
 def test_a_removal_that_was_killed_is_finished_by_the_next(
-    chosen: Settings, encoder: Encoder, steps: int
+    whole_index: tuple[Build, Settings], copied_index: Settings, steps: int
 ) -> None:
     """Killed before the first of its steps, the second, …"""
-    built = build(COLOUR, chosen, encoder)
-    state = built.states[LANTERN]
-    assert state.source is not None
-    document, data = document_path(state.source, chosen), chosen.sources / state.source.sha256
-    if steps > 0:
-        open_store(chosen).delete([state.segment])
-    for path in (document, data)[: max(0, steps - 1)]:
+    states = whole_index[0].states
+    source, segment = states[LANTERN].source, states[LANTERN].segment
+    assert source is not None
+    here = [
+        SegmentStore(copied_index.index).path(segment),
+        document_path(source, copied_index),
+        copied_index.sources / source.sha256,
+        SourceStore(copied_index.sources).ledger(LANTERN),
+    ]
+    for path in here[:steps]:
         path.unlink()
-    segment = "no segment" if steps else "1 segment"
-    shown = invoke("remove", "2401.00001v2", *options(chosen)).out
-    assert shown == f"removed: arXiv 2401.00001 (1 source, {segment})\n"
-    assert not document.exists()
-    assert not data.exists()
-    assert not SourceStore(chosen.sources).ledger(LANTERN).exists()
-    others = {s.segment for s in built.states.values() if s.segment} - {state.segment}
-    assert open_store(chosen).known([state.segment, *others]) == others
+    count = "no segment" if steps else "1 segment"
+    assert rm(copied_index, "2401.00001v2") == [f"removed: arXiv 2401.00001 (1 source, {count})"]
+    assert not any(path.exists() for path in here)
+    others = {state.segment for state in states.values()} - {segment, ""}
+    assert open_store(copied_index).known(others) == others
 
 
 ids = st.sampled_from([f"arxiv:2401.0000{number}" for number in range(1, 6)])
 texts = st.sampled_from(["It paints.", "It draws lines.", "It colours a photo."])
 
 
-@configured(max_examples=40)
+@configured(max_examples=25)
 @given(st.lists(st.tuples(ids, texts), max_size=12), st.sets(ids))
 def test_what_other_sources_need_is_untouched_and_nothing_else_is_left(
     puts: list[tuple[str, str]], unwanted: set[str]
@@ -166,45 +155,36 @@ def test_another_process_may_write_and_read_what_is_removed(tmp_path: Path) -> N
         assert works.sources.read(other) == b"It draws lines."
         assert works.segments.load(works.name(other)).passages
     assert remover.exitcode == 0
-    source = works.add("arxiv:2401.00001", ["It paints."])
-    assert works.sources.get(source.id) == source
-    assert works.segments.load(works.name(source)).passages
 
 
 def test_a_file_is_removed_by_its_name_and_hash_when_it_is_gone(
-    chosen: Settings, encoder: Encoder, small_mirror: Path, tmp_path: Path
+    whole_index: tuple[Build, Settings], copied_index: Settings, encoder: Encoder, tmp_path: Path
 ) -> None:
     """A paper of arXiv with the same bytes keeps what it needs."""
-    (paper,) = small_mirror.rglob("2401.00002*.pdf")
-    (copy := tmp_path / "mine.pdf").write_bytes(paper.read_bytes())
-    built = build(COLOUR, chosen, encoder)
+    copy = write(tmp_path / "mine.pdf", TIDE)
     (listing,) = works_at([copy])
-    build(Catalog((listing,)), chosen, encoder)
+    build(Catalog((listing,)), copied_index, encoder)
     copy.unlink()
     assert listing.paper is not None
-    shown = invoke("remove", listing.paper.written, *options(chosen)).out
-    assert shown == "removed: mine.pdf (1 source, no segment)\n"
-    state = built.states["arxiv:2401.00002"]
+    assert rm(copied_index, listing.paper.written) == ["removed: mine.pdf (1 source, no segment)"]
+    state = whole_index[0].states["arxiv:2401.00002"]
     assert state.source is not None
-    assert open_store(chosen).load(state.segment).title
-    assert SourceStore(chosen.sources).read(state.source)
+    assert open_store(copied_index).load(state.segment).title
+    assert SourceStore(copied_index.sources).read(state.source) == TIDE
 
 
-def test_a_prompt_document_names_all_of_its_works(
-    chosen: Settings, encoder: Encoder, prompt_files: Mapping[str, Path]
+def test_prompt_documents_name_all_of_their_works(
+    copied_index: Settings, prompt_files: Mapping[str, Path]
 ) -> None:
-    build(COLOUR, chosen, encoder)
-    lines = invoke("remove", prompt_files["colour"], *options(chosen)).out.splitlines()
+    lines = rm(copied_index, *prompt_files.values())
     assert "removed: Lantern: Colouring Grey Photographs (3 sources, 3 segments)" in lines
-    assert len(lines) == 3
-    left = [path for path in chosen.data_dir.rglob("*") if path.is_file()]
-    assert left == []
+    assert len(lines) == len(LISTED)
+    assert [path for path in copied_index.data_dir.rglob("*") if path.is_file()] == []
 
 
 def test_where_nothing_is_nothing_is_made(
-    chosen: Settings, prompt_files: Mapping[str, Path]
+    empty: Settings, prompt_files: Mapping[str, Path], tmp_path: Path
 ) -> None:
-    shown = invoke("remove", prompt_files["move"], *options(chosen), code=1)
-    assert shown.out == "nothing is stored: Kite: Moving Pictures from One Frame\n"
-    assert not chosen.data_dir.exists()
-    assert chosen.store == "segments" or not Path(chosen.store).exists()
+    shown = rm(empty, prompt_files["move"], code=1)
+    assert shown == ["nothing is stored: Kite: Moving Pictures from One Frame"]
+    assert list(tmp_path.iterdir()) == []

@@ -234,6 +234,11 @@ PROMPTS: Mapping[str, Prompt] = {
 }
 
 
+EVERYTHING = prompt("colour", sorted(LISTED), []).catalog
+"""All works at once; the paper of Willow cannot be had."""
+UNREAD = "arxiv:2401.00004v1"
+
+
 def write_mirror(folder: Path, files: Mapping[str, bytes | str] = MIRROR) -> Path:
     """A mirror folder that holds `files`."""
     for name, data in files.items():
