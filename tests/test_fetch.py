@@ -6,13 +6,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from index.catalog import ArxivLink, Catalog, GithubLink, Listing
 from index.errors import RagError
-from index.sources import Attempt, Source, SourceStore
-from index.sources.fetch import Endpoints, Fetcher, Mirror, Progress, Step
+from index.sources import README_LIMIT, Attempt, Source, SourceStore
+from index.sources.fetch import Endpoints, Fetcher, Mirror, Step
 from index.sources.http import Http, RetryPolicy
 from tests.parts.servers import HTML, PDF, Reply, Server, commits, entry, feed, readme
 from tests.parts.works import write, write_mirror
@@ -64,24 +65,14 @@ def mirror(tmp_path: Path) -> Path:
     return write_mirror(tmp_path / "mirror", files)
 
 
-def silent(source_id: str, step: Step) -> None:
-    """A `Progress` that does nothing."""
-
-
 def fetch(
-    store: SourceStore,
-    server: Server,
-    mirror: Path | None = None,
-    *,
-    progress: Progress = silent,
-    spare: float = 0.0,
+    store: SourceStore, server: Server, *, spare: float = 0.0, **options: Any
 ) -> dict[str, Source | Attempt]:
-    """A run with the network."""
+    """A run with the network, in which only the server may be asked."""
     policy = RetryPolicy(backoff=0.01, read=2.0, tries=2, interval={})
     ends = Endpoints(arxiv=server.url, github=server.url, github_raw=server.url)
     with Http({server.url}, retry_policy=policy) as http:
-        fetcher = Fetcher(store, mirror=mirror, http=http, endpoints=ends, progress=progress)
-        return fetcher.fetch(EVERYTHING, spare=spare)
+        return Fetcher(store, http=http, endpoints=ends, **options).fetch(EVERYTHING, spare=spare)
 
 
 def source(sources: Mapping[str, Source | Attempt], source_id: str) -> Source:
@@ -137,8 +128,8 @@ def test_the_mirror_is_read_before_the_network_which_makes_good_its_bad_files(
 ) -> None:
     write(mirror / "arxiv/2404.13784v1.pdf", HTML)
     write(mirror / "arxiv/1706.03762v5.pdf", b"")
-    write(mirror / "github/owner/name/readme.rst", HTML)
-    sources = fetch(store, server, mirror)
+    write(mirror / "github/owner/name/readme.rst", b"x" * (README_LIMIT + 1))
+    sources = fetch(store, server, mirror=mirror)
     assert source(sources, LISTED).origin == "mirror:arxiv/2404.13784.pdf"
     assert source(sources, NEWEST).origin == f"{server.url}/pdf/1706.03762v7"
     assert source(sources, REPOSITORY).version == SHA
@@ -147,7 +138,7 @@ def test_the_mirror_is_read_before_the_network_which_makes_good_its_bad_files(
     assert [(attempt.origin, attempt.reason) for attempt in refused] == [
         ("mirror:arxiv/2404.13784v1.pdf", "not a PDF: an HTML page came in its place"),
         ("mirror:arxiv/1706.03762v5.pdf", "not a PDF: the file is empty"),
-        ("mirror:github/owner/name/readme.rst", "not plain text: it is an HTML page"),
+        ("mirror:github/owner/name/readme.rst", "larger than 5 MB: not stored"),
     ]
 
 
@@ -189,13 +180,19 @@ def test_a_failure_costs_its_source_and_is_spared_or_tried_again_by_the_next_run
     store: SourceStore, server: Server, path: str, answer: Reply, failed: list[str], reason: str
 ) -> None:
     server.tell(path, answer)
-    sources = fetch(store, server)
+    steps: list[tuple[str, Step]] = []
+    sources = fetch(store, server, progress=lambda *step: steps.append(step))
     assert reasons(sources) == dict.fromkeys(failed, reason)
     assert [store.failure(source_id) for source_id in failed] == [sources[sid] for sid in failed]
+    ends = dict.fromkeys(sources, "fetched") | {SUMMARY: "read"} | dict.fromkeys(failed, "failed")
+    assert sorted(step for step in steps if step[1] != "asking") == sorted(ends.items())
 
     asked = len(server.requests)
-    assert fetch(store, server, spare=600) == sources
+    steps.clear()
+    again = fetch(store, server, spare=600, progress=lambda *step: steps.append(step))
+    assert again == sources
     assert len(server.requests) == asked
+    assert sorted(steps) == [(source_id, "known") for source_id in sources]
 
     # A clock that went wrong once must not silence the source for ever.
     for name in map(store.ledger, failed):
@@ -209,20 +206,6 @@ def test_a_failure_costs_its_source_and_is_spared_or_tried_again_by_the_next_run
     for source_id in failed:
         had = [not attempt.reason for attempt in store.attempts(source_id)]
         assert had == [False, False, True]
-
-
-def test_progress_tells_once_how_each_source_ended(store: SourceStore, server: Server) -> None:
-    server.tell(PAPER_PATH, Reply(404))
-    steps: list[tuple[str, Step]] = []
-    for _ in range(2):
-        fetch(store, server, progress=lambda *step: steps.append(step))
-    ends = [(source_id, step) for source_id, step in steps if step != "asking"]
-    assert sorted(ends[:4]) == [
-        (NEWEST, "fetched"), (LISTED, "failed"), (REPOSITORY, "fetched"), (SUMMARY, "read")
-    ]  # fmt: skip
-    assert sorted(ends[4:]) == [
-        (NEWEST, "known"), (LISTED, "failed"), (REPOSITORY, "known"), (SUMMARY, "known")
-    ]  # fmt: skip
 
 
 def test_an_interruption_loses_the_file_in_hand_alone(store: SourceStore, server: Server) -> None:
@@ -299,8 +282,5 @@ def test_no_id_and_no_link_leads_out_of_the_mirror(tmp_path: Path) -> None:
         assert origins(inside, GithubLink("as written", owner, name)) == []
     papers = {name: len(origins(inside, ArxivLink("", name))) for name in ("1.2", "1.3", "1.4")}
     assert papers == {"1.2": 0, "1.3": 0, "1.4": 1}
-
-
-def test_a_mirror_that_is_no_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RagError, match=r"no folder .*missing.* check the path"):
         Mirror(tmp_path / "missing")

@@ -46,7 +46,12 @@ def api(server: Server, raw: Server) -> Iterator[GithubApi]:
 
 @pytest.mark.parametrize(
     ("name", "media_type"),
-    [("readme.MD", "text/markdown"), ("README.rst", "text/x-rst"), ("README", "text/plain")],
+    [
+        ("readme.MARKDOWN", "text/markdown"),
+        ("README.rst", "text/x-rst"),
+        ("README.org", "text/org"),
+        ("README", "text/plain"),
+    ],
 )
 def test_a_readme_comes_whatever_its_name_with_the_commit_it_is_of(
     server: Server, api: GithubApi, name: str, media_type: str
