@@ -156,7 +156,7 @@ def test_an_answer_that_does_not_come_whole_or_ends_nowhere_is_given_up(
     start = time.monotonic()
     with client(server, **policy) as http, pytest.raises(HttpError, match=error):
         get(http, server)
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60
     assert len(server.requests) == requests
 
 
