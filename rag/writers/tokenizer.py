@@ -62,8 +62,8 @@ class TokenVocabulary:
         highest = max(backend.get_vocab(with_added_tokens=True).values(), default=-1)
         if highest >= rows:
             raise WriterError(
-                f"the tokenizer in {tokenizer.name_or_path} has tokens up to {highest}, the model's "
-                f"embedding only {rows} rows: they do not belong together; use the model's own"
+                f"the tokenizer in {tokenizer.name_or_path} has tokens up to {highest}, the "
+                f"model's embedding only {rows} rows: they do not belong together; use its own"
             )
         self.rows = rows
         self.special = frozenset(int(item["id"]) for item in added)
