@@ -22,28 +22,16 @@ from rag.answer import Answer
 from rag.answer.verify import Reextraction, verify
 from rag.pipeline import Pipeline
 from rag.prompt import Prompt, parse_prompt, prompt_of, read_prompt, render_prompt, works_at
-from rag.views.highlight import pictures_of
 from rag.views.html import to_html
 from rag.views.markdown import to_markdown
 from rag.views.notebook import SettingsOptions, ask
 from rag.views.notebook.tables import look
-from tests.parts import SHARED
-from tests.parts.commands import invoke
+from tests.parts.commands import invoke, options_of
 from tests.parts.pdfs import pdf, text
 from tests.parts.works import KITE, LANTERN, LANTERN_README, TIDE, write
 
 QUESTION = "How can it know the colours?"
 DOCUMENT = "A user has asked the following question: Why?\n### Related Papers:\n"
-
-
-def options(settings: Settings) -> list[object]:
-    """Of the command line, so that it works in this data directory."""
-    names = ("--data-dir", settings.data_dir, "--encoder", settings.encoder, "--offline")
-    return [*names, "--mirror", settings.mirror, "--writer", "extractive"]
-
-
-def documented(blocks: str, folder: Path | None = None) -> Prompt:
-    return parse_prompt(DOCUMENT + blocks, folder=folder)
 
 
 # --- what a link may be --------------------------------------------------------------------------
@@ -80,20 +68,14 @@ def test_addresses_and_ids_become_links_that_a_reader_can_follow(tmp_path: Path)
         ("a\0b.pdf", "does not exist"),
         ("x" * 5000 + ".pdf", "does not exist"),
         ("~nobody-of-this-name/x.md", "does not exist"),
+        ("{tmp}", "there is no PDF in the folder"),
+        ("{tmp}/table.csv", "ends with one of"),
     ],
 )
-def test_what_is_no_link_is_refused(link: str, expected: str) -> None:
+def test_what_is_no_link_is_refused(link: str, expected: str, tmp_path: Path) -> None:
+    write(tmp_path / "table.csv", "1,2")
     with pytest.raises(LinkError, match=expected):
-        prompt_of(QUESTION, [link])
-
-
-def test_a_question_without_anything_to_read_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PromptError, match="nothing to be answered from"):
-        prompt_of(QUESTION, [])
-    with pytest.raises(LinkError, match="there is no PDF in the folder"):
-        prompt_of(QUESTION, [tmp_path])
-    with pytest.raises(LinkError, match="ends with one of"):
-        prompt_of(QUESTION, [write(tmp_path / "table.csv", "1,2")])
+        prompt_of(QUESTION, [link.replace("{tmp}", str(tmp_path))])
 
 
 def test_a_folder_gives_its_pdfs_and_nothing_outside_it_or_hidden(tmp_path: Path) -> None:
@@ -123,8 +105,8 @@ def test_the_link_to_a_file_says_the_same_once_it_is_written_down(name: str) -> 
 
 
 def test_a_work_needs_no_name_and_title_is_another_word_for_model() -> None:
-    prompt = documented(
-        "Paper: 2404.13784\nGitHub: https://github.com/o/a\n\n"
+    prompt = parse_prompt(
+        f"{DOCUMENT}Paper: 2404.13784\nGitHub: https://github.com/o/a\n\n"
         "GitHub: https://github.com/o/b\nSummary: It says\n\nthis.\n\n"
         "Title: A title\n\nGitHub: None\n\nPaper: 2404.13785\n\nPaper: 2404.13786\n"
     )
@@ -135,10 +117,7 @@ def test_a_work_needs_no_name_and_title_is_another_word_for_model() -> None:
         ("", 17, ("arxiv:2404.13786",)),
     ]
     assert prompt.listings[1].summary == "It says\n\nthis."
-    again = parse_prompt(render_prompt(prompt)).listings
-    assert [replace(item, line=0) for item in again] == [
-        replace(item, line=0) for item in prompt.listings
-    ]
+    assert render_prompt(parse_prompt(render_prompt(prompt))) == render_prompt(prompt)
 
 
 def test_a_title_is_written_into_the_document_of_every_work_without_a_name() -> None:
@@ -150,7 +129,7 @@ def test_a_title_is_written_into_the_document_of_every_work_without_a_name() -> 
         "arxiv:2404.13785": "https://evil.com/x",
         "arxiv:2404.13786": "None",
     }
-    prompt = documented(blocks).titled(titles)
+    prompt = parse_prompt(DOCUMENT + blocks).titled(titles)
     names = [item.name for item in prompt.listings]
     assert names == ["A title", "o/r", "arXiv 2404.13785", "arXiv 2404.13786", "B"]
     assert prompt == parse_prompt(prompt.text)
@@ -158,7 +137,7 @@ def test_a_title_is_written_into_the_document_of_every_work_without_a_name() -> 
 
 
 def test_a_block_that_stands_a_thousand_times_gets_its_title_at_once() -> None:
-    prompt = documented("Paper: 2404.13784\n\n" * 1000)
+    prompt = parse_prompt(DOCUMENT + "Paper: 2404.13784\n\n" * 1000)
     begin = time.process_time()
     titled = prompt.titled({"arxiv:2404.13784": "A title"})
     assert time.process_time() - begin < 5  # it took a minute, and hours for a longer document
@@ -166,13 +145,9 @@ def test_a_block_that_stands_a_thousand_times_gets_its_title_at_once() -> None:
 
 
 def test_a_document_names_files_of_its_own_folder_by_their_content(tmp_path: Path) -> None:
-    folder = tmp_path / "here"
-    write(folder / "sub" / "my paper.pdf", TIDE)
-    path = write(
-        folder / "prompt.txt",
-        DOCUMENT + "Title: Mine\nPaper: ./sub/my paper.pdf\n\nPaper: sub/my paper.pdf\n",
-    )
-    prompt = read_prompt(path)
+    write(tmp_path / "sub" / "my paper.pdf", TIDE)
+    blocks = "Title: Mine\nPaper: ./sub/my paper.pdf\n\nPaper: sub/my paper.pdf\n"
+    prompt = read_prompt(write(tmp_path / "prompt.txt", DOCUMENT + blocks))
     assert [item.name for item in prompt.listings] == ["Mine", ""]
     assert prompt.text.count("\nPaper: my paper.pdf (sha256 ") == 2
     assert "sub" not in prompt.text
@@ -190,8 +165,8 @@ def test_a_document_names_files_of_its_own_folder_by_their_content(tmp_path: Pat
         ("prompt.doc", "not a link to a paper"),
     ],
 )
-def test_a_document_reaches_no_file_outside_its_folder(
-    tmp_path: Path, name: str, expected: str
+def test_a_document_reaches_no_file_outside_its_folder_and_text_from_nowhere_none(
+    tmp_path: Path, name: str, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outside = write(tmp_path / "outside.pdf", TIDE)
     folder = tmp_path / "here"
@@ -202,15 +177,11 @@ def test_a_document_reaches_no_file_outside_its_folder(
     with pytest.raises(LinkError, match=expected) as refused:
         read_prompt(path)
     assert refused.value.line == 3
-
-
-def test_text_from_nowhere_reads_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(tmp_path / "mine.pdf", TIDE)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(LinkError, match="not a link to a paper"):
-        documented("Paper: mine.pdf")
+        parse_prompt(DOCUMENT + "Paper: outside.pdf")
     with pytest.raises(LinkError, match="not a link to a paper"):
-        Prompt.build("Why?", related=[{"paper": "mine.pdf"}])
+        Prompt.build("Why?", related=[{"paper": "outside.pdf"}])
 
 
 # --- answers -------------------------------------------------------------------------------------
@@ -221,53 +192,39 @@ def own(pipeline: Pipeline, own_settings: Settings) -> Pipeline:
     return replace(pipeline, settings=own_settings)
 
 
-def test_a_file_is_a_source_like_any_other(own: Pipeline, tmp_path: Path) -> None:
+def test_links_and_files_are_sources_like_any_other(own: Pipeline, tmp_path: Path) -> None:
     file = write(tmp_path / "desk" / "scan 7.pdf", LANTERN)
     notes = write(tmp_path / "desk" / "notes.md", LANTERN_README)
-    answer = own.ask(prompt_of(QUESTION, [file, notes, "2401.00002"]))
+    store = SourceStore(own.settings.sources)
+    store.put("arxiv:2401.00002", TIDE, "application/pdf", "arXiv", title="Tide, as it is known")
+    asked = prompt_of(QUESTION, [file, notes, "2401.00002", "mosaic-makers/mosaic"])
+    answer = own.ask(asked)
     assert [(item.name, item.paper and item.paper[:10]) for item in answer.references] == [
         ("Lantern: Colouring Grey Photographs", "scan 7.pdf"),
         ("Lantern", "notes.md ("),
-        ("Tide: Removing Objects from Pictures", "https://ar"),
+        ("Tide, as it is known", "https://ar"),
+        ("mosaic-makers/mosaic", None),
     ]
-    assert {source.source_type for source in answer.sources} == {"full text"}
     assert any(quote.source_id.startswith("file:") for _, quote in answer.quotes())
-    assert str(tmp_path) not in answer.to_json() + to_markdown(answer)
+    # Nobody recommended them, which makes no difference to what is told of them.
+    assert {reference.role for reference in answer.references} == {"given"}
+    assert "recommended" not in answer.prompt.text
+    recommended = own.ask(Prompt.build(QUESTION, recommended=asked.listings))
+    assert list(recommended.quotes()) == list(answer.quotes())
+    markdown, html = to_markdown(answer), to_html(answer)
+    listed = re.findall(r"^- \*\*.*", markdown, re.MULTILINE)
+    assert [line.rpartition("**")[2] for line in listed] == [" (own file)"] * 2 + ["", ""]
+    links = re.findall(r"^  - (Paper|GitHub): .*", markdown, re.MULTILINE)
+    assert links == ["Paper", "Paper", "Paper", "GitHub"]
+    assert html.count('class="role">own file<') == html.count('class="role"') == 2
+    assert not any(none in markdown + html for none in (": None", ">None<", str(tmp_path)))
     assert "desk" not in answer.to_json()
+    # It is proved, and given again from its own text, by the stored bytes alone.
     shutil.rmtree(file.parent)
     moved = own.settings.data_dir.rename(tmp_path / "moved")
     assert verify(answer, Reextraction(Settings(moved))).verified
-    # Asked again from its own text, it is answered from the stored bytes.
     again = replace(own, settings=replace(own.settings, data_dir=moved))
     assert again.ask(parse_prompt(answer.prompt.text)) == answer
-
-
-def test_nobody_recommended_what_was_asked_about(own: Pipeline, tmp_path: Path) -> None:
-    file = write(tmp_path / "scan.pdf", LANTERN)
-    asked = prompt_of(QUESTION, [file, "2401.00002", "lantern-lab/lantern"])
-    answer = own.ask(asked)
-    assert {reference.role for reference in answer.references} == {"given"}
-    assert "recommended" not in answer.prompt.text
-    listed = re.findall(r"^- \*\*.*", to_markdown(answer), re.MULTILINE)
-    assert [line.rpartition("**")[2] for line in listed] == [" (own file)", "", ""]
-    links = re.findall(r"^  - (Paper|GitHub): .*", to_markdown(answer), re.MULTILINE)
-    assert links == ["Paper", "Paper", "GitHub"]
-    assert "None" not in to_markdown(answer)
-    assert 'class="role">own file<' in (html := to_html(answer))
-    assert html.count('class="role"') == 1
-    assert ">None<" not in html
-    # It makes no difference to what is told of them.
-    recommended = own.ask(Prompt.build(QUESTION, recommended=asked.listings))
-    assert list(recommended.quotes()) == list(answer.quotes())
-    assert verify(answer, Reextraction(own.settings)).verified
-
-
-def test_a_paper_is_called_what_arxiv_calls_it(own: Pipeline) -> None:
-    store = SourceStore(own.settings.sources)
-    store.put("arxiv:2401.00002", TIDE, "application/pdf", "arXiv", title="Tide, as it is known")
-    answer = own.ask(prompt_of(QUESTION, ["2401.00002"]))
-    assert answer.references[0].name == "Tide, as it is known"
-    assert verify(answer, Reextraction(own.settings)).verified
 
 
 def test_another_file_in_its_place_is_found_out(own: Pipeline, tmp_path: Path) -> None:
@@ -280,55 +237,52 @@ def test_another_file_in_its_place_is_found_out(own: Pipeline, tmp_path: Path) -
     assert any("is not the file that the prompt gives" in each.message for each in failures)
 
 
-@pytest.mark.parametrize(
-    ("name", "data", "expected"),
-    [
-        ("page.pdf", b"<!doctype html>", "not a PDF: an HTML page came in its place"),
-        ("empty.md", b"", "the file is empty"),
-        ("binary.txt", b"\0\1", "not plain text: it has zero bytes"),
-    ],
-)
-def test_a_file_that_cannot_be_read_costs_one_work(
-    own: Pipeline, tmp_path: Path, name: str, data: bytes, expected: str
-) -> None:
-    answer = own.ask(prompt_of(QUESTION, [write(tmp_path / name, data), "2401.00002"]))
-    assert [source.reason for source in answer.sources] == [expected, ""]
-    assert [item.name for item in answer.references][:1] == [name]
-    assert verify(answer, Reextraction(own.settings)).verified
-
-
-def test_a_file_that_is_changed_or_gone_before_it_is_read_is_named(
+def test_a_file_that_cannot_be_read_or_was_changed_costs_one_work(
     own: Pipeline, tmp_path: Path
 ) -> None:
-    file, gone = write(tmp_path / "a.pdf", LANTERN), write(tmp_path / "b.pdf", TIDE)
-    prompt = prompt_of(QUESTION, [file, gone])
-    file.write_bytes(KITE)
-    gone.unlink()
-    reasons = [source.reason for source in own.ask(prompt).sources]
-    assert reasons[0] == "the file was changed while it was read: ask again"
-    assert reasons[1].startswith("the file cannot be read (No such file")
+    files: dict[str, bytes] = {
+        "page.pdf": b"<!doctype html>", "empty.md": b"", "binary.txt": b"\0\1",
+        "changed.pdf": LANTERN, "gone.pdf": TIDE,
+    }  # fmt: skip
+    paths = [write(tmp_path / name, data) for name, data in files.items()]
+    prompt = prompt_of(QUESTION, [*paths, "2401.00002"])
+    paths[3].write_bytes(KITE)
+    paths[4].unlink()
+    answer = own.ask(prompt)
+    assert [source.reason.partition(" (")[0] for source in answer.sources] == [
+        "not a PDF: an HTML page came in its place",
+        "the file is empty",
+        "not plain text: it has zero bytes",
+        "the file was changed while it was read: ask again",
+        "the file cannot be read",
+        "",
+    ]
+    assert [item.name for item in answer.references][:5] == [*files]
+    assert verify(answer, Reextraction(own.settings)).verified
     nowhere = own.ask(parse_prompt(prompt.text)).sources
-    assert "are not in this data directory" in nowhere[0].reason
+    assert "are not in this data directory" in nowhere[3].reason
 
 
 def test_a_title_that_a_file_claims_is_data(own: Pipeline, tmp_path: Path) -> None:
     page = text("It paints every picture from noise, step by step, as the user asks.", 90, 600)
-    for number, claimed in enumerate(["Model: B\nAnswer:", "None", "http://evil.com/"]):
-        file = write(tmp_path / f"{number}.pdf", pdf([page + text(claimed, 90, 730, size=15)]))
-        answer = own.ask(prompt_of(QUESTION, [file]))
-        assert len(answer.references) == 1
-        assert verify(answer, Reextraction(own.settings)).verified
+    files = [
+        write(tmp_path / f"{number}.pdf", pdf([page + text(claimed, 90, 730, size=15)]))
+        for number, claimed in enumerate(["Model: B\nAnswer:", "None", "http://evil.com/"])
+    ]
+    answer = own.ask(prompt_of(QUESTION, files))
+    assert len(answer.references) == len(files)
+    assert verify(answer, Reextraction(own.settings)).verified
 
 
 # --- the command and the notebook ----------------------------------------------------------------
 
 
-def test_the_command_asks_verifies_and_searches_without_a_prompt_document(
+def test_every_command_takes_links_and_files_without_a_prompt_document(
     own_settings: Settings, tmp_path: Path
 ) -> None:
     file = write(tmp_path / "papers" / "scan.pdf", LANTERN)
-    here = options(own_settings)
-    reading = here[:-2]
+    reading = options_of(own_settings)
+    here, data_dir = (*reading, "--writer", "extractive"), reading[:2]
     shown = invoke("ask", QUESTION, file, "2401.00002", *here, "--format", "json").out
     answer = Answer.from_json(shown)
     assert [item.name for item in answer.references] == [
@@ -336,118 +290,49 @@ def test_the_command_asks_verifies_and_searches_without_a_prompt_document(
         "Tide: Removing Objects from Pictures",
     ]
     saved = write(tmp_path / "answers" / "a.json", shown)
-    assert "verified: 1 answer" in invoke("verify", saved, "--data-dir", own_settings.data_dir).out
-    out = invoke("ask", QUESTION, file.parent, *here, "--output", saved.parent).err
-    assert "how-can-it-know-the-colours.md" in out
+    assert "verified: 1 answer" in invoke("verify", saved, *data_dir).out
+    markdown = saved.parent / "how-can-it-know-the-colours.md"
+    assert markdown.name in invoke("ask", QUESTION, file.parent, *here, "-o", saved.parent).err
+    assert "Lantern: Col" in markdown.read_text()
+    refusal = invoke("verify", markdown, *data_dir, code=1).err
+    assert "expected an answer file, as `rag ask --format json` writes it" in refusal
     # Nothing could be read: there is an answer, which says so, and an exit code.
     shown = invoke("ask", QUESTION, write(tmp_path / "blank.md", b""), *here, code=1).err
     assert "not read: blank.md: the file is empty" in shown
-    refusal = invoke("verify", saved.parent / "how-can-it-know-the-colours.md", code=1).err
-    assert "expected an answer file, as `rag ask --format json` writes it" in refusal
-    assert "Lantern: Col" in (saved.parent / "how-can-it-know-the-colours.md").read_text()
     found = invoke("search", "grey photographs", file.parent, *reading).out
     assert found.startswith("1. ")
     assert set(re.findall(r"(?:file|arxiv):\w+", found)) == {answer.sources[0].id}
     assert "1 of 1 sources usable" in invoke("index", "lantern-lab/lantern", *reading).err
-    listed = invoke("catalog", file, "2401.00003", "--data-dir", own_settings.data_dir).out
+    listed = invoke("catalog", file, "2401.00003", *data_dir).out
     assert listed.index("scan.pdf") < listed.index("arXiv 2401.00003")
-    page = tmp_path / "a.html"
-    invoke("ask", QUESTION, file, *here, "--format", "html", "--output", page)
-    assert "<image" in page.read_text()
-    assert str(tmp_path) not in page.read_text()
 
 
 def test_standard_input_is_a_prompt_document_beside_which_files_stand(
     own_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from typer.testing import CliRunner
-
-    from rag.cli.main import app
-
     write(tmp_path / "mine.pdf", KITE)
     monkeypatch.chdir(tmp_path)
-    arguments = list(map(str, ["ask", "-", *options(own_settings), "--format", "json"]))
-    asked = CliRunner().invoke(app, arguments, input=DOCUMENT + "Paper: mine.pdf\n")
-    answer = json.loads(asked.stdout)
-    assert answer["sections"]["references"][0]["name"] == "Kite: Moving Pictures from One Frame"
-    arguments = ["verify", "-", "--data-dir", str(own_settings.data_dir)]
-    verified = CliRunner().invoke(app, arguments, input=asked.stdout)
-    assert verified.stdout.startswith("verified: 1 answer")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        (("ask", "How does it work?"), "nothing to be answered from"),
-        (("ask", "How does it work?", "nowhere.pdf"), "nowhere.pdf does not exist"),
-        (("ask", "nowhere.txt"), "nowhere.txt: cannot be read"),
-        (("index", "nowhere.txt"), "nowhere.txt: cannot be read"),
-        (("catalog", "nowhere.pdf"), "nowhere.pdf does not exist"),
-        (("catalog", "https://example.org/x"), "expected the address or id of a paper on arXiv"),
-    ],
-)
-def test_what_cannot_be_asked_is_refused_in_a_line(
-    arguments: tuple[str, ...], expected: str
-) -> None:
-    with pytest.raises(PromptError, match=expected):
-        invoke(*arguments)
-
-
-def test_a_paper_in_the_place_of_the_question_is_pointed_out(tmp_path: Path) -> None:
-    file = write(tmp_path / "a.pdf", KITE)
-    for place in (file, tmp_path):
-        assert "the question comes first" in invoke("ask", place, "How?", code=2).refusal
-    assert "the question is empty" in invoke("ask", " ", file, code=2).refusal
-    refusal = invoke("ask", "degradation", file, code=2).refusal
-    assert "a question stands in quotes, and one of a single word ends in a question" in refusal
+    here = (*options_of(own_settings), "--writer", "extractive", "--format", "json")
+    asked = invoke("ask", "-", *here, given=DOCUMENT + "Paper: mine.pdf\n").out
+    reference, *_ = json.loads(asked)["sections"]["references"]
+    assert reference["name"] == "Kite: Moving Pictures from One Frame"
+    assert invoke("verify", "-", *here[:2], given=asked).out.startswith("verified: 1 answer")
 
 
 def test_a_notebook_asks_and_looks_without_a_prompt_document(
     own_settings: Settings, tmp_path: Path
 ) -> None:
-    here: SettingsOptions = {
-        "data_dir": own_settings.data_dir,
-        "mirror": own_settings.mirror,
-        "offline": True,
-        "encoder": own_settings.encoder,
-    }
+    data_dir, mirror, encoder = own_settings.data_dir, own_settings.mirror, own_settings.encoder
+    here: SettingsOptions = {"data_dir": data_dir, "mirror": mirror, "encoder": encoder}
     file = write(tmp_path / "scan.pdf", LANTERN)
-    shown = ask(QUESTION, ["2401.00002", file], writer="extractive", **here)
-    assert [item.name for item in shown.answer.references] == [
-        "Tide: Removing Objects from Pictures",
-        "Lantern: Colouring Grey Photographs",
-    ]
-    library = look("2401.00002", tmp_path, **here)
-    assert set(library.names.values()) == {item.name for item in shown.answer.references}
+    shown = ask(QUESTION, ["2401.00002", file], writer="extractive", offline=True, **here)
+    names = [item.name for item in shown.answer.references]
+    assert names == ["Tide: Removing Objects from Pictures", "Lantern: Colouring Grey Photographs"]
+    assert set(look("2401.00002", tmp_path, offline=True, **here).names.values()) == set(names)
     for asked, expected in (
-        ("How does it know?", "nothing to be answered from; expected links"),
-        (file, "scan.pdf: this is a paper; expected a prompt document, or a question and then"),
+        (("How does it know?",), "nothing to be answered from; expected links"),
+        ((file,), "scan.pdf: this is a paper; expected a prompt document, or a question and then"),
+        ((parse_prompt(shown.answer.prompt.text), [file]), "expected the question as text"),
     ):
         with pytest.raises(PromptError, match=expected):
-            ask(asked, **here)
-    with pytest.raises(PromptError, match="expected the question as text"):
-        ask(parse_prompt(shown.answer.prompt.text), ["2401.00002"])
-
-
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared folder with the mirror is not here")
-@pytest.mark.parametrize("own_copy", [False, True])
-def test_why_very_deep_networks_did_not_train(tmp_path: Path, own_copy: bool) -> None:
-    link: object = "1512.03385"
-    if own_copy:
-        data = (SHARED / "mirror" / "arxiv" / "1512.03385.pdf").read_bytes()
-        link = write(tmp_path / "desk" / "a copy.pdf", data)
-    question = "Why did very deep networks not train before this?"
-    settings = Settings(tmp_path / "data", SHARED / "mirror", offline=True)
-    shown = invoke("ask", question, link, *options(settings), "--format", "json").out
-    answer = Answer.from_json(shown)
-    assert answer.references[0].name == "Deep Residual Learning for Image Recognition"
-    quoted = " ".join(quote.text for _, quote in answer.quotes()).lower()
-    assert "the degradation problem" in quoted
-    assert "shortcut connections" in quoted
-    settings.data_dir.rename(tmp_path / "elsewhere")
-    shutil.rmtree(tmp_path / "desk", ignore_errors=True)
-    saved = write(tmp_path / "answer.json", shown)
-    proof = invoke("verify", saved, "--data-dir", tmp_path / "elsewhere").out
-    assert proof.startswith("verified: 1 answer")
-    pictures = pictures_of(answer, Settings(tmp_path / "elsewhere"))
-    assert {span.source_id for span in pictures.highlights} == {answer.sources[0].id}
+            ask(*asked, **here)  # type: ignore[arg-type]
