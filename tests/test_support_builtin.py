@@ -59,6 +59,15 @@ def test_a_quote_supports_itself_and_not_something_else(checker: BuiltinChecker)
     assert itself.checker == checker.name
 
 
+@pytest.mark.parametrize("checker", CHECKERS, ids=["lexical", READ])
+def test_a_lone_surrogate_is_read_as_the_replacement_character(checker: BuiltinChecker) -> None:
+    odd, plain = (
+        checker.check(f"The encoder{char} has 12 layers.", [f"{char} {QUOTE}"])
+        for char in ("\ud800", "\ufffd")
+    )
+    assert odd == plain
+
+
 def test_a_finding_is_enough_to_reject_however_probable() -> None:
     assert Support(0.99).holds(0.5) is True
     assert Support(0.4).holds(0.5) is False

@@ -105,6 +105,13 @@ def test_what_cannot_be_scored_is_not_scored(
     assert (support.probability, support.reason) == (None, reason)
 
 
+def test_a_lone_surrogate_is_read_as_the_replacement_character(
+    checker: CrossEncoderChecker,
+) -> None:
+    odd, plain = (checker.check(f"the {it} cat", [f"a {it} cat sat ."]) for it in "\ud800\ufffd")
+    assert odd == plain
+
+
 def test_findings_by_rule_come_with_the_models_probability(checker: CrossEncoderChecker) -> None:
     support = checker.check("the cat sat on 3 mats", ["the cat sat on 4 mats ."])
     assert [finding.kind for finding in support.findings] == ["number"]

@@ -46,15 +46,15 @@ class LabelledClaim:
     split: str | None = None
 
 
-def read_labelled_claims(path: Path, split: str = "") -> list[LabelledClaim]:
-    """The labelled claims of a file, those of another split than `split` left out if it is given.
+def read_labelled_claims(path: Path, part: str = "") -> list[LabelledClaim]:
+    """The labelled claims of a file, those of another split than `part` left out if it is given.
     Raises DatasetError."""
     form = (
         'a labelled claim, an object with "claim" (text), "evidence" (list of texts) and '
         '"supported" (true or false)'
     )
     claims = [claim for _, claim in read_json_lines(path, LabelledClaim, form)]
-    return [claim for claim in claims if not split or claim.split in (split, None)]
+    return [claim for claim in claims if not part or claim.split in (part, None)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +126,12 @@ def word_overlap(claim: str, evidence: Sequence[str]) -> float:
 
 
 def evaluate_files(
-    checker: SupportChecker, files: Sequence[Path], split: str = ""
+    checker: SupportChecker, files: Sequence[Path], part: str = ""
 ) -> list[SupportReport]:
     """Measure a checker on the claims of each file, those of another split left out. Raises
     DatasetError."""
     return [
-        evaluate_labels(checker, read_labelled_claims(path, split), data=path.name.split(".")[0])
+        evaluate_labels(checker, read_labelled_claims(path, part), data=path.name.split(".")[0])
         for path in files
     ]
 

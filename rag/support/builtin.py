@@ -12,6 +12,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from index.documents.repair import encodable
 from index.encoder import LazyEncoder, TokenStates
 from index.settings import Settings
 from index.weights import device_of
@@ -117,7 +118,10 @@ class BuiltinChecker(SupportChecker):
         every = list(pairs)
         for first in range(0, len(every), _TOGETHER):
             batch = every[first : first + _TOGETHER]
-            windows = [(pair[0], window(*pair)) for pair in batch] if self._meanings else []
+            # A tokenizer takes no lone surrogate.
+            windows = [
+                (encodable(pair[0]), encodable(window(*pair))) for pair in batch if self._meanings
+            ]
             values = {name: meaning(windows) for name, meaning in self._meanings.items()}
             for row, pair in enumerate(batch):
                 own = {name: numbers[row] for name, numbers in values.items()}

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from index.documents.repair import encodable
 from index.errors import EncoderError
 from index.weights import device_of, locate, open_model
 from rag.support import Pair, Support, SupportChecker, sentences
@@ -52,7 +53,7 @@ class CrossEncoderChecker(SupportChecker):
 
     def check_all(self, pairs: Iterable[Pair]) -> list[Support]:
         """All parts of all pairs go through the model in one batch."""
-        split = [(*pair, *self._parts(*pair)) for pair in pairs]
+        split = [(*pair, *self._parts(*pair)) for pair in map(_encodable, pairs)]
         texts = [(part, statement) for statement, _, parts, _ in split for part in parts]
         probabilities = iter(self._probabilities(texts))
         supports = []
@@ -99,6 +100,11 @@ class CrossEncoderChecker(SupportChecker):
         activation = torch.nn.Sigmoid() if single else torch.nn.Softmax(dim=-1)
         scores = self._model.predict(pairs, activation_fn=activation, show_progress_bar=False)
         return [float(score) for score in (scores if single else scores[:, self._entailment])]
+
+
+def _encodable(pair: Pair) -> Pair:
+    """As tokenizers take it: without lone surrogates."""
+    return encodable(pair[0]), [encodable(piece) for piece in pair[1]]
 
 
 def _entailment_label(model: CrossEncoder, name: str) -> int | None:
