@@ -31,7 +31,9 @@ def bench(*arguments: object) -> dict[str, Any]:
 
 
 def test_rag_bench_hands_its_arguments_to_the_benchmarks(tmp_path: Path) -> None:
-    listed = run("bench", "--help").out
+    listed = run("bench", "-h").out
+    assert "Usage: rag bench [OPTIONS] COMMAND" in listed
+    assert "--quiet" in invoke("cold", "-h", commands=app).out
     assert all(
         command in listed for command in ("index", "scale", "add", "cold", "decode", "serve")
     )

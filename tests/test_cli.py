@@ -343,6 +343,7 @@ def test_a_search_may_have_the_best_passages_reranked(
             "ask move.md --writer auto --base-url http://a",
             "has no use for it: it is for --writer c",
         ),
+        ("evaluate writers move.md --store nonsense", "--store nonsense: expected `segments`, the"),
         ("config mirors x", "there is no setting 'mirors'; expected one of data-dir, mirror,"),
         ("config offline perhaps", "offline is 'perhaps'; expected true or false"),
         ("config writer nonsense", "writer is 'nonsense'; expected auto or local or extractive"),

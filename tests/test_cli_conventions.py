@@ -27,7 +27,7 @@ from rag.views.notebook import settings_here
 from rag.writers.choice import WriterChoice
 from tests.parts.commands import invoke, options_of
 from tests.parts.servers import Reply, Server
-from tests.parts.tiny_encoders import write_reranker
+from tests.parts.tiny_encoders import write_encoder, write_reranker
 from tests.parts.works import write
 
 
@@ -135,8 +135,9 @@ def test_an_option_comes_before_the_environment_and_that_before_the_file(
         invoke("config", key, value)
     shown = help_of("ask")
     assert f"[default: {folders['file']}]" in shown
-    for name in ("RAG_DATA_DIR", "RAG_MIRROR", "RAG_OFFLINE", "RAG_MODEL"):
+    for name in ("RAG_DATA_DIR", "RAG_MIRROR", "RAG_OFFLINE", "RAG_MODEL", "RAG_STORE"):
         assert f"[env var: {name}" in shown
+        assert f"[env var: {name}" in help_of("evaluate", "writers")
     assert "rag config" in help_of()
 
     def index(*options: object) -> set[str]:
@@ -257,6 +258,16 @@ def test_a_missing_extra_is_named_before_any_work(
     expected = f"this needs the extra `evaluate` ({extra} missing): pip install 'grounded-rag["
     with pytest.raises(RagError, match=f"^{re.escape(expected)}evaluate]'"):
         invoke("evaluate", "retrieval", tmp_path / "none")
+
+
+def test_an_encoder_is_no_instruct_model(
+    own_settings: Settings, prompt_files: Mapping[str, Path], tmp_path: Path
+) -> None:
+    model = write_encoder(tmp_path / "encoder")
+    local = ("--writer", "local", "--model", model)
+    expected = rf"^{model} is no instruct model but a BertModel: name a causal language model"
+    with pytest.raises(RagError, match=expected):
+        invoke("ask", prompt_files["move"], *options_of(own_settings), *local)
 
 
 def test_the_version_in_a_servers_address_is_guessed_and_its_words_are_shown(

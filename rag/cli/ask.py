@@ -176,7 +176,7 @@ def _format(answer: Answer, form: AnswerFormat, pipeline: Pipeline, *, as_line: 
         return answer.to_json(indent=None if as_line else 2) + "\n"
     from rag.views.markdown import find_support_warnings, to_markdown
 
-    support_warnings = find_support_warnings(answer, _checker_of(pipeline.settings))
+    support_warnings = find_support_warnings(answer, _checker_opener(pipeline.settings))
     if form == "markdown":
         return to_markdown(answer, support_warnings=support_warnings)
     from rag.views.highlight import pictures_of
@@ -187,7 +187,7 @@ def _format(answer: Answer, form: AnswerFormat, pipeline: Pipeline, *, as_line: 
     return to_html(answer, pictures, support_warnings=support_warnings)
 
 
-def _checker_of(chosen: Settings) -> Callable[[], SupportChecker]:
+def _checker_opener(chosen: Settings) -> Callable[[], SupportChecker]:
     from rag.support.builtin import shared_checker
 
     return partial(shared_checker, offline=chosen.offline, announce=say, device=chosen.device)
@@ -244,7 +244,7 @@ def verify(
     if strict:
         pipeline = cache(lambda: Pipeline.of(chosen, ExtractiveWriter(device=chosen.device)))
         for name, answer in answers.items():
-            again = reproduce(answer, pipeline, _checker_of(chosen))
+            again = reproduce(answer, pipeline, _checker_opener(chosen))
             failures += [f"{name}: {failure}" for failure in again]
     for failure in failures:
         say(failure, always=True)

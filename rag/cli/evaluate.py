@@ -128,7 +128,9 @@ def compare(
 
 
 @app.command()
+@options.with_options_of(options.settings)
 def writers(
+    open_settings: options.OpenSettings,
     asked: options.QuestionOrPrompts,
     output: Annotated[Path, typer.Option(help="A folder for answers and reports.")] = Path(
         "data/reports"
@@ -137,11 +139,6 @@ def writers(
     checker: CheckerName = "",
     validity: Validity = None,
     perturbed: Perturbed = 25,
-    data_dir: options.DataDir = options.DATA_DIR,
-    mirror: options.Mirror = None,
-    offline: options.Offline = False,
-    device: options.Device = "",
-    encoder: options.EncoderName = options.ENCODER,
 ) -> None:
     """Let every writer that can run here answer the PROMPTs, and each question with another
     prompt's works; write a report on each, and a comparison where there are several."""
@@ -152,7 +149,8 @@ def writers(
     from rag.support.builtin import open_checker
     from rag.writers.choice import WriterChoice, open_writer
 
-    chosen = options.settings(data_dir, mirror, offline=offline, encoder=encoder, device=device)
+    chosen = open_settings()
+    offline, device = chosen.offline, chosen.device
     parsed = options.prompts_in(asked)
     prompts = {options.name_of(prompt): prompt for prompt in parsed}
     if len(prompts) < len(parsed):

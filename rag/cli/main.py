@@ -124,7 +124,7 @@ DEFECT = 70
 """The exit code of a defect: EX_SOFTWARE of sysexits.h."""
 
 
-def main(commands: typer.Typer = app) -> None:
+def main(commands: Callable[[], Any] = app) -> None:
     """Run `commands`. An expected error becomes one line on stderr and exit code 2, any other one
     line that asks for a report and exit code DEFECT."""
     for stream in (sys.stdout, sys.stderr):

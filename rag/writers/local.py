@@ -100,6 +100,12 @@ def load_model(name: str, *, offline: bool = False, device: str = "") -> LoadedM
         options |= {"use_safetensors": True, "output_loading_info": True}
         model, report = pretrained(folder, config=config, dtype=dtype, **options)
         if missing := sorted(report["missing_keys"]):
+            made = ", ".join(map(str, config.architectures or ()))
+            if made and made != type(model).__name__:
+                raise WriterError(
+                    f"{name} is no instruct model but a {made:.80}: name a causal language model, "
+                    "such as Qwen/Qwen3-1.7B"
+                )
             raise WriterError(
                 f"{name}: the checkpoint lacks {len(missing)} of the model's weights "
                 f"(the first is {missing[0]}); fetch it again"

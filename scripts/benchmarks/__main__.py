@@ -31,6 +31,7 @@ from rag.cli.options import (
     say,
     settings,
     with_options_of,
+    with_verbosity,
 )
 from rag.pipeline import Pipeline
 from rag.prompt import Prompt, read_prompt
@@ -292,9 +293,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Measure speed and memory, as ratios of one run.",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (index, scale, add, decode, serve, cold):
-    app.command()(command)
+    app.command()(with_verbosity(command))
 
 if __name__ == "__main__":
-    main(app)
+    main(partial(app, prog_name="rag bench"))
