@@ -169,6 +169,35 @@ def _prompt(name: str) -> "Prompt":
     return replace(parse_prompt(text, "standard input", Path()), path="")
 
 
+def with_options_of(
+    group: Callable[..., Any],
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Gives a command, or a larger group, an option for each parameter of `group`. Its own first
+    parameter is `group` with the values of these options, to be called without arguments."""
+    options = inspect.signature(group).parameters
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        def run(**arguments: Any) -> Any:
+            values = {name: arguments.pop(name) for name in options}
+            return command(partial(group, **values), **arguments)
+
+        _, *own = inspect.signature(command, eval_str=True).parameters.values()
+        return _signed(run, command, (*own, *options.values()))
+
+    return decorate
+
+
+def _signed(
+    run: Callable[..., Any], command: Callable[..., Any], parameters: Iterable[inspect.Parameter]
+) -> Callable[..., Any]:
+    """`run` as Typer sees it: with the name and help of `command`, and these parameters."""
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters]
+    )
+    return run
+
+
 @dataclass(frozen=True, slots=True)
 class PipelineOptions:
     """A pipeline as options describe it, which another process may open, too."""
@@ -191,7 +220,9 @@ class PipelineOptions:
         return Pipeline(self.settings, encoder, writer, self.concurrency)
 
 
+@with_options_of(settings)
 def pipeline_options(
+    open_settings: OpenSettings,
     context: typer.Context,
     writer: Annotated[
         WriterKind,
@@ -225,12 +256,6 @@ def pipeline_options(
         int,
         typer.Option(min=1, max=1000, help="How many answers are written at once (chat)."),
     ] = 4,
-    data_dir: DataDir = DATA_DIR,
-    mirror: Mirror = None,
-    offline: Offline = False,
-    encoder: EncoderName = ENCODER,
-    device: Device = "",
-    store: StoreName = STORE,
 ) -> PipelineOptions:
     """What these options add up to."""
     from rag.writers.choice import WriterChoice
@@ -243,11 +268,11 @@ def pipeline_options(
                 f"--writer {writer} has no use for it: it is for {others}",
                 param_hint="--" + name.replace("_", "-"),
             )
-    chosen = settings(data_dir, mirror, offline, encoder, device, store)
+    chosen = open_settings()
     if writer != "chat":
         base_url, concurrency = None, 1  # a model on this machine is not made for two
     choice = WriterChoice(
-        writer, model, base_url, offline, temperature, seed, threshold, tries, device
+        writer, model, base_url, chosen.offline, temperature, seed, threshold, tries, chosen.device
     )
     return PipelineOptions(chosen, choice, concurrency, _quiet.get())
 
@@ -266,35 +291,6 @@ def reextraction(answers: Iterable["Answer"], chosen: Settings) -> "Reextraction
     from rag.answer.verify import Reextraction
 
     return Reextraction(chosen).ahead(record for answer in answers for record in answer.sources)
-
-
-def with_options_of(
-    group: Callable[..., Any],
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a command an option for each parameter of `group`. The first parameter of the command
-    is `group` with the values of these options, to be called without arguments."""
-    options = inspect.signature(group).parameters
-
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        def run(**arguments: Any) -> None:
-            values = {name: arguments.pop(name) for name in options}
-            command(partial(group, **values), **arguments)
-
-        _, *own = inspect.signature(command, eval_str=True).parameters.values()
-        return _signed(run, command, (*own, *options.values()))
-
-    return decorate
-
-
-def _signed(
-    run: Callable[..., None], command: Callable[..., None], parameters: Iterable[inspect.Parameter]
-) -> Callable[..., None]:
-    """`run` as Typer sees it: with the name and help of `command`, and these parameters."""
-    run.__name__, run.__doc__ = command.__name__, command.__doc__
-    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters]
-    )
-    return run
 
 
 _quiet = ContextVar("quiet", default=False)
