@@ -322,17 +322,21 @@ def test_standard_input_is_a_prompt_document_beside_which_files_stand(
 def test_a_notebook_asks_and_looks_without_a_prompt_document(
     own_settings: Settings, tmp_path: Path
 ) -> None:
-    data_dir, mirror, encoder = own_settings.data_dir, own_settings.mirror, own_settings.encoder
-    here: SettingsOptions = {"data_dir": data_dir, "mirror": mirror, "encoder": encoder}
+    here: SettingsOptions = {
+        "data_dir": own_settings.data_dir,
+        "mirror": own_settings.mirror,
+        "offline": True,
+        "encoder": own_settings.encoder,
+    }
     file = write(tmp_path / "scan.pdf", LANTERN)
-    shown = ask(QUESTION, ["2401.00002", file], writer="extractive", offline=True, **here)
+    shown = ask(QUESTION, ["2401.00002", file], writer="extractive", **here)
     names = [item.name for item in shown.answer.references]
     assert names == ["Tide: Removing Objects from Pictures", "Lantern: Colouring Grey Photographs"]
-    assert set(look("2401.00002", tmp_path, offline=True, **here).names.values()) == set(names)
+    assert set(look("2401.00002", tmp_path, **here).names.values()) == set(names)
     for asked, expected in (
         (("How does it know?",), "nothing to be answered from; expected links"),
         ((file,), "scan.pdf: this is a paper; expected a prompt document, or a question and then"),
         ((parse_prompt(shown.answer.prompt.text), [file]), "expected the question as text"),
     ):
         with pytest.raises(PromptError, match=expected):
-            ask(*asked, **here)  # type: ignore[arg-type]
+            ask(*asked, **here)
