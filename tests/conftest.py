@@ -20,8 +20,10 @@ from rag.writers.extractive import ExtractiveWriter
 from tests.parts import works
 from tests.parts.tiny_encoders import write_static_encoder
 
-# How long an example takes depends on the machine and its load, not on the example alone.
-hypothesis.settings.register_profile("any machine", deadline=None)
+# How long an example takes, and making it, depends on the machine and its load, not on it alone.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("any machine")
 
 # The tests' models are small, and the workers of pytest share the cores.

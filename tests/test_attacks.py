@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
 
 import pytest
 
-from tests.attacks import Tally, table
+from tests.attacks import Tally, Target, table
 from tests.attacks.entries import ENTRIES, target_in
 
 
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Target:
+    return target_in(tmp_path_factory.mktemp("target"))
+
+
 @pytest.mark.parametrize("name", [name for name, entry in ENTRIES.items() if entry.short])
-def test_what_is_tried_holds(name: str, tmp_path: Path) -> None:
+def test_what_is_tried_holds(target: Target, name: str) -> None:
     tally = Tally()
-    ENTRIES[name].attack(target_in(tmp_path), ENTRIES[name].short, random.Random(1), tally)
+    ENTRIES[name].attack(target, ENTRIES[name].short, random.Random(1), tally)
     assert tally.outcomes.total() >= ENTRIES[name].short
     assert tally.faults == []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,15 +68,10 @@ def test_vectors_have_unit_length_and_keep_the_order_of_the_texts(encoder: Encod
     assert encoder.encode_passages([]).shape == (0, encoder.dimension)
 
 
-def test_a_querys_vector_does_not_depend_on_its_company(encoder: Encoder) -> None:
-    together = encoder.encode_queries(TEXTS)
-    assert together[1].tobytes() == encoder.encode_queries([TEXTS[1]])[0].tobytes()
-
-
-def test_a_query_of_bytes_that_are_no_text_is_encoded(encoder: Encoder) -> None:
-    """A command line gives them as halves of characters."""
-    asked = encoder.encode_queries(["a pic\udcffture"])
-    assert asked.tobytes() == encoder.encode_queries(["a pic?ture"]).tobytes()
+def test_a_querys_vector_depends_on_no_company_and_takes_any_bytes(encoder: Encoder) -> None:
+    together = encoder.encode_queries([*TEXTS, "a pic\udcffture"])
+    alone = [encoder.encode_queries([text])[0] for text in [*TEXTS, "a pic?ture"]]
+    assert [row.tobytes() for row in together] == [row.tobytes() for row in alone]
 
 
 def test_queries_and_passages_get_the_models_own_prompts(encoder: Encoder, folder: Path) -> None:
@@ -129,34 +124,43 @@ def closed_machine() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("closed_machine")
-def test_a_model_in_a_folder_is_loaded_without_asking_the_network(folder: Path) -> None:
+def test_the_network_is_not_asked_for_a_folder_nor_offline(folder: Path) -> None:
     load_encoder(str(folder)).encode_queries(["a model"])
-
-
-@pytest.mark.usefixtures("closed_machine")
-def test_offline_an_unknown_model_is_refused_with_what_to_do() -> None:
     with pytest.raises(EncoderError, match="local folder"):
         load_encoder("nobody/no-such-model", offline=True)
 
 
-def test_what_is_not_a_model_is_refused(tmp_path: Path, folder: Path) -> None:
-    with pytest.raises(EncoderError, match="does not exist"):
-        locate(str(tmp_path / "nothing"), offline=True)
-    with pytest.raises(EncoderError, match="holds no model"):
-        locate(str(tmp_path), offline=True)
+def pickled(folder: Path) -> None:
+    for weights in folder.rglob("*.safetensors"):
+        weights.rename(weights.with_suffix(".bin"))
+
+
+def damaged(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(b"not weights")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda folder: folder.rename(folder.with_name("elsewhere")), "does not exist"),
+        (lambda folder: (folder / "modules.json").unlink(), "holds no model"),
+        (pickled, "pickled weights are never loaded"),
+        (damaged, "cannot be loaded"),
+    ],
+)
+def test_a_folder_that_holds_no_sound_model_is_refused(
+    folder: Path, tmp_path: Path, change: Callable[[Path], object], reason: str
+) -> None:
+    copy = tmp_path / "model"
+    shutil.copytree(folder, copy)
+    change(copy)
+    with pytest.raises(EncoderError, match=reason):
+        load_encoder(str(copy), offline=True)
+
+
+def test_what_is_neither_a_folder_nor_a_name_is_refused() -> None:
     with pytest.raises(EncoderError, match="neither a folder nor the name"):
         locate("not a/model", offline=True)
-    pickled = tmp_path / "pickled"
-    shutil.copytree(folder, pickled)
-    for weights in pickled.rglob("*.safetensors"):
-        weights.rename(weights.with_suffix(".bin"))
-    with pytest.raises(EncoderError, match="pickled weights are never loaded"):
-        load_encoder(str(pickled), offline=True)
-    damaged = tmp_path / "damaged"
-    shutil.copytree(folder, damaged)
-    (damaged / "model.safetensors").write_bytes(b"not weights")
-    with pytest.raises(EncoderError, match="cannot be loaded"):
-        load_encoder(str(damaged), offline=True)
 
 
 def test_weights_so_large_that_vectors_are_no_numbers_are_refused(tmp_path: Path) -> None:
@@ -225,22 +229,14 @@ def test_vectors_do_not_depend_on_how_many_batches_are_computed_at_once(
 
 
 def test_a_passages_vector_is_the_mean_of_its_sentences() -> None:
-    texts = [["We train it.", "It works well."], ["Noise."]]
-    passages, start = [], 10
-    for sentences in texts:
-        spans, place = [], start
-        for sentence in sentences:
-            spans.append((place, place + len(sentence)))
-            place += len(sentence) + 1
-        text = " ".join(sentences)
-        passages.append(Passage(start, place - 1, text, sentences=tuple(spans)))
-        start = place
-    encoder = WordEncoder()
-    vectors, sentence_vectors = embed(encoder, passages)
-    assert sentence_vectors.shape == (3, encoder.dimension)
-    for row, sentences in enumerate(texts):
-        mean = encoder.encode_passages(sentences).mean(axis=0)
-        assert np.allclose(vectors[row], mean / np.linalg.norm(mean), atol=1e-6)
+    encoder, text = WordEncoder(), "We train it. It works well. Noise."
+    two = Passage(10, 37, text[:27], sentences=((10, 22), (23, 37)))
+    one = Passage(38, 44, text[28:], sentences=((38, 44),))
+    vectors, sentences = embed(encoder, [two, one])
+    alone = encoder.encode_passages(["We train it.", "It works well.", "Noise."])
+    assert np.array_equal(sentences, alone)
+    mean = alone[:2].mean(axis=0)
+    assert np.allclose(vectors, [mean / np.linalg.norm(mean), alone[2]], atol=1e-6)
     assert [part.shape for part in embed(encoder, [])] == [(0, encoder.dimension)] * 2
 
 
@@ -275,30 +271,16 @@ def padded(folder: Path) -> Any:
 
 
 @given(several=texts)
-@hypothesis_settings(max_examples=40, deadline=None)
-def test_vectors_are_those_of_the_padded_texts(
+@hypothesis_settings(max_examples=40)
+def test_vectors_are_those_of_the_padded_texts_and_each_alone(
     packed: Packing, padded: Any, several: list[str]
 ) -> None:
-    vectors = packed.vectors(packed.token_ids(several))
-    assert np.allclose(vectors, padded.encode_document(several), atol=1e-5)
-
-
-@given(several=texts, seed=st.randoms())
-@hypothesis_settings(max_examples=20, deadline=None)
-def test_a_vector_does_not_depend_on_its_company(
-    packed: Packing, several: list[str], seed: Any
-) -> None:
+    """Some texts are longer than the 32 tokens that the model reads."""
     ids = packed.token_ids(several)
-    order = list(range(len(ids)))
-    seed.shuffle(order)
-    together = packed.vectors([ids[row] for row in order])
-    for place, row in enumerate(order):
-        assert np.allclose(together[place], packed.vectors([ids[row]])[0], atol=1e-5)
-
-
-def test_a_text_is_cut_where_the_library_cuts_it(packed: Packing, padded: Any) -> None:
-    (ids,) = packed.token_ids(["model " * 100])
-    assert len(ids) == padded.max_seq_length == 32
+    assert max(map(len, ids)) <= padded.max_seq_length == 32
+    vectors = packed.vectors(ids)
+    assert np.allclose(vectors, padded.encode_document(several), atol=1e-5)
+    assert np.allclose(vectors[-1], packed.vectors(ids[-1:])[0], atol=1e-5)
 
 
 def test_the_model_still_takes_padded_texts(folder: Path, padded: Any) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import subprocess
-import sys
 import textwrap
 import time
 from collections.abc import Iterator
@@ -16,10 +14,9 @@ import pytest
 from index.documents import Document
 from index.documents.extract import Task, extract, extract_isolated
 from index.errors import ExtractionError
-from tests.parts import ROOT
 from tests.parts.commands import run
 from tests.parts.pdfs import lines, oversized, pdf, text, wrapped
-from tests.parts.processes import children, is_running
+from tests.parts.processes import children, is_running, program
 
 PDF = "application/pdf"
 GOOD = pdf([lines(wrapped("A short report on the harbour that was lost to the dunes."), 90, 600)])
@@ -29,6 +26,8 @@ ENDLESS = pdf(
     [text("Once.", 90, 600) + b"/X0 Do\n" * 40],
     forms=[text("Again.", 90, 500) + b"/X%d Do\n" % min(n + 1, 11) * 12 for n in range(12)],
 )
+
+TASKS: list[Task] = [("good", GOOD, PDF), ("endless", ENDLESS, PDF)]
 
 
 @pytest.fixture(autouse=True)
@@ -43,46 +42,37 @@ def reason(result: Document | ExtractionError) -> str:
     return result.reason
 
 
-def test_it_gives_what_the_plain_extraction_gives() -> None:
-    tasks: list[Task] = [("a", GOOD, PDF), ("b", b"Hello there.", "text/plain")]
-    assert dict(extract_isolated(tasks)) == {sid: extract(sid, d, m) for sid, d, m in tasks}
-
-
-def test_warnings_of_the_reader_reach_the_log_of_the_caller(
+def test_it_gives_what_the_plain_extraction_gives_and_its_warnings(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     odd = GOOD.replace(b"startxref\n", b"startxref\n9")
+    tasks: list[Task] = [("a", GOOD, PDF), ("b", b"Hello there.", "text/plain"), ("odd", odd, PDF)]
     with caplog.at_level(logging.WARNING):
-        assert len(list(extract_isolated([("odd", odd, PDF)]))) == 1
-    assert any(record.getMessage().startswith("odd: ") for record in caplog.records)
+        results = dict(extract_isolated(tasks))
+    warned = {record.getMessage().partition(": ")[0] for record in caplog.records}
+    assert results == {source_id: extract(source_id, *rest) for source_id, *rest in tasks}
+    assert warned == {"odd"}
 
 
-def test_a_file_without_end_is_stopped_and_the_others_are_read() -> None:
-    tasks: list[Task] = [("endless", ENDLESS, PDF), *((f"good{n}", GOOD, PDF) for n in range(3))]
+def test_a_file_without_end_and_one_that_takes_all_memory_are_stopped_alone() -> None:
+    goods: list[Task] = [(f"good{n}", GOOD, PDF) for n in range(3)]
+    tasks = [("endless", ENDLESS, PDF), ("bomb", oversized(), PDF), *goods]
     began = time.monotonic()
-    results = dict(extract_isolated(tasks, seconds=8))
+    results = dict(extract_isolated(tasks, seconds=10, memory_bytes=200 << 20))
     assert time.monotonic() - began < 80
-    assert "longer than 8 seconds" in reason(results.pop("endless"))
-    assert all(isinstance(result, Document) for result in results.values())
-    assert len(results) == 3
-
-
-def test_a_file_that_takes_all_memory_is_stopped() -> None:
-    tasks: list[Task] = [("bomb", oversized(), PDF), ("good", GOOD, PDF)]
-    results = dict(extract_isolated(tasks, workers=1, memory_bytes=200 << 20, seconds=90))
-    assert "memory" in reason(results["bomb"])
-    assert isinstance(results["good"], Document)
+    assert "longer than 10 seconds" in reason(results.pop("endless"))
+    assert "memory" in reason(results.pop("bomb"))
+    assert results == {name: extract(name, GOOD, PDF) for name, *_ in goods}
 
 
 def test_a_worker_that_dies_costs_its_file_only() -> None:
-    tasks = iter([("first", ENDLESS, PDF), ("good", GOOD, PDF)])
-    results = extract_isolated(tasks, workers=2, seconds=90)
     before = children()
+    results = extract_isolated(TASKS)
     assert next(results)[0] == "good"
     for pid in children() - before:
         os.kill(pid, signal.SIGKILL)
     source_id, result = next(results)
-    assert source_id == "first"
+    assert source_id == "endless"
     assert "broke down" in reason(result)
     assert list(results) == []
 
@@ -103,61 +93,34 @@ def test_tasks_are_taken_as_workers_become_free() -> None:
 
 def test_workers_end_when_the_caller_loses_interest() -> None:
     before = children()
-    results = extract_isolated([("good", GOOD, PDF), ("endless", ENDLESS, PDF)], seconds=60)
+    results = extract_isolated(TASKS)
     next(results)
     assert children() - before
     results.close()  # type: ignore[attr-defined]
     assert children() == before
 
 
-def test_an_interrupt_ends_the_workers_too() -> None:
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_workers_end_with_their_caller_however_that_ends(end: signal.Signals) -> None:
     script = textwrap.dedent("""
-        import signal, sys
+        import signal
         from index.documents.extract import extract_isolated
         from tests.parts.processes import children
-        from tests.test_isolation import ENDLESS, GOOD, PDF
+        from tests.test_isolation import TASKS
         # Where the tests run in the background, the shell has interrupts ignored.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        print("begun", flush=True)
-        try:
-            for _ in extract_isolated([("a", GOOD, PDF), ("b", ENDLESS, PDF)], seconds=60):
-                print("one", flush=True)
-        except KeyboardInterrupt:
-            sys.exit(len(children()))
-    """)
-    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=ROOT)
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"begun\n"
-    assert process.stdout.readline() == b"one\n"
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=90) == 0
-    process.stdout.close()
-
-
-def test_a_worker_ends_with_its_caller_however_that_ends() -> None:
-    script = textwrap.dedent("""
-        import threading, time
-        from index.documents.extract import extract_isolated
-        from tests.parts.processes import children
-        from tests.test_isolation import ENDLESS, PDF
-        def tell():
-            while not children():
-                time.sleep(0.1)
+        for _ in extract_isolated(TASKS):
             print(*children(), flush=True)
-        threading.Thread(target=tell).start()
-        list(extract_isolated([("b", ENDLESS, PDF)]))
     """)
-    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=ROOT)
-    assert process.stdout is not None
-    (worker,) = map(int, process.stdout.readline().split())
-    time.sleep(3)  # it is in the middle of a file
-    process.kill()
-    process.wait()
-    process.stdout.close()
+    with program(script) as process:
+        assert process.stdout is not None
+        workers = [int(pid) for pid in process.stdout.readline().split()]
+        process.send_signal(end)
+        process.wait(timeout=90)
     deadline = time.monotonic() + 20
-    while is_running(worker) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert not is_running(worker)
+    while any(map(is_running, workers)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert [is_running(pid) for pid in workers] == [False, False]
 
 
 def test_a_worker_imports_nothing_heavy() -> None:

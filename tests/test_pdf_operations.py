@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pypdf import PdfReader
 from pypdf.generic import ContentStream, DecodedStreamObject
@@ -78,6 +78,7 @@ def streams(draw: st.DrawFn) -> bytes:
 
 @pytest.mark.filterwarnings("ignore")
 @given(streams())
+@example(b"BT/F1 9 Tf[(A)-20(B)]TJ(C)Tj<44>Tj 1 0 0 1 0 0cm q%x\nQ")  # no blanks between signs
 def test_a_stream_is_read_as_pypdf_reads_it(data: bytes) -> None:
     assert read_operations(data) == by_pypdf(data)
 
@@ -86,11 +87,6 @@ def test_a_stream_is_read_as_pypdf_reads_it(data: bytes) -> None:
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     found = read_operations(data)
     assert found is None or all(isinstance(operator, bytes) for _, operator in found)
-
-
-def test_signs_need_no_blanks_between_them() -> None:
-    data = b"BT/F1 9 Tf[(A)-20(B)]TJ(C)Tj<44>Tj 1 0 0 1 0 0cm q%x\nQ"
-    assert read_operations(data) == by_pypdf(data)
 
 
 @pytest.mark.parametrize(

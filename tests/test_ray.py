@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -76,37 +77,9 @@ def alone(
 ) -> dict[str, bytes]:
     """The segments as one process makes them, without Ray."""
     folder = tmp_path_factory.mktemp("alone")
-    build(catalog, Settings(folder, settings.mirror, True, settings.encoder), encoder)
+    build(catalog, replace(settings, data_dir=folder), encoder)
     assert len(segments(folder)) == len(catalog.source_ids)
     return segments(folder)
-
-
-def test_a_command_that_was_killed_in_the_middle_goes_on_at_the_next(
-    nodes: RayNodes,
-    cluster: Cluster,
-    options: list[str],
-    settings: Settings,
-    catalog: Catalog,
-    encoder: Encoder,
-    alone: dict[str, bytes],
-    tmp_path: Path,
-) -> None:
-    command = [sys.executable, "-c", MAIN, "index", *options, "--data-dir", tmp_path]
-    with subprocess.Popen(
-        [*map(str, command), "--ray", nodes.address],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        while process.poll() is None and not segments(tmp_path):
-            time.sleep(0.005)
-        process.kill()
-    left = segments(tmp_path)
-    assert left.items() <= alone.items(), "a killed command leaves whole segments or none"
-    chosen = Settings(tmp_path, settings.mirror, True, settings.encoder)
-    again = build(catalog, chosen, encoder, cluster=cluster)
-    assert (again.embedded, again.failed) == (len(alone) - len(left), ())
-    assert segments(tmp_path) == alone
 
 
 def test_requests_of_several_commands_keep_the_pace_of_one(
@@ -145,15 +118,29 @@ def test_requests_of_several_commands_keep_the_pace_of_one(
         assert min(later - earlier for earlier, later in pairwise(times)) > 0.9 * pause
 
 
-def test_a_process_and_a_node_that_are_killed_cost_what_they_held(
+def test_what_a_killed_command_left_is_completed_while_a_process_and_a_node_are_killed(
     nodes: RayNodes,
     cluster: Cluster,
+    options: list[str],
     settings: Settings,
     catalog: Catalog,
     encoder: Encoder,
     alone: dict[str, bytes],
     tmp_path: Path,
 ) -> None:
+    command = [sys.executable, "-c", MAIN, "index", *options, "--data-dir", str(tmp_path)]
+    with subprocess.Popen(
+        [*command, "--ray", nodes.address],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        while process.poll() is None and not segments(tmp_path):
+            time.sleep(0.005)
+        process.kill()
+    left = segments(tmp_path)
+    assert left.items() <= alone.items(), "a killed command leaves whole segments or none"
+    missing = len(alone) - len(left)
     seen = []
 
     def notify(stage: str, done: int, total: int, what: str) -> None:
@@ -168,10 +155,10 @@ def test_a_process_and_a_node_that_are_killed_cost_what_they_held(
             if done == 4:
                 os.kill(nodes.other, signal.SIGKILL)
 
-    chosen = Settings(tmp_path, settings.mirror, True, settings.encoder)
-    built = build(catalog, chosen, encoder, notify=notify, cluster=cluster)
-    assert (built.embedded, built.failed) == (len(alone), ())
-    assert seen == [(done, len(alone)) for done in range(len(alone) + 1)]
+    chosen = replace(settings, data_dir=tmp_path)
+    again = build(catalog, chosen, encoder, notify=notify, cluster=cluster)
+    assert (again.embedded, again.failed) == (missing, ())
+    assert seen == [(done, missing) for done in range(missing + 1)]
     assert segments(tmp_path) == alone
 
 

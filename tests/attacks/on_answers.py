@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -86,15 +85,8 @@ PATHS = [
     *("/", "/form", "/answers", "/answers/x", "/answers/../../etc/passwd", "/answers/%2e%2e%2fx"),
     *("/answers/20260101T000000000Z-0123456789", "/answers/x/verify", "/answers/x/cancel", "//x"),
     *("/answers/x/answer.json", "/answers/x/answer.exe", "/static/../server.py", "/static/%00"),
-    *(
-        "/docs",
-        "/openapi.json",
-        "/answers/x/events",
-        "/\\x",
-        "/?again=../../x",
-        "/?token=x",
-        "/%ff",
-    ),
+    *("/docs", "/openapi.json", "/answers/x/events", "/\\x", "/%ff"),
+    *("/?again=../../x", "/?token=x"),
 ]
 HEADERS = [
     *({"origin": origin} for origin in ("http://evil.example", "null", LOCAL, "")),
@@ -105,10 +97,6 @@ HEADERS = [
     {"cookie": "rag_token=ÿ; a=b; ;;="},
     {},
 ]
-
-
-def _encoded(headers: Mapping[str, str]) -> dict[bytes, bytes]:
-    return {name.encode(): value.encode("latin-1") for name, value in headers.items()}
 
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"]
@@ -123,9 +111,10 @@ def page_requests(target: Target, count: int, chance: random.Random, tally: Tall
         method, path, headers = chance.choice(METHODS), chance.choice(PATHS), chance.choice(HEADERS)
         body = chance.choice([b"", b"text=x", b"\xff" * 99, b"--b\r\n", b"{" * 9999])
         where = f"{method} {path} {headers}"
+        encoded = {name.encode(): value.encode("latin-1") for name, value in headers.items()}
         before = pages.site.store.names(), len(pages.site.job_queue.active())
         try:
-            response = send(pages.app, method, path, headers=_encoded(headers), content=body)
+            response = send(pages.app, method, path, headers=encoded, content=body)
         except Exception as error:
             tally.fault(f"{where}: {type(error).__name__}: {error}")
             continue

@@ -12,7 +12,7 @@ from index.documents.extract import extract_isolated
 from tests.attacks import Tally, Target
 from tests.parts.hiding import HIDDEN, hiding
 from tests.parts.invariants import assert_invariants
-from tests.parts.pdfs import LOREM, OTHER, assembled, lines, oversized, pdf, text, wrapped
+from tests.parts.pdfs import LOREM, OTHER, assembled, lines, pdf, text, wrapped
 
 CATALOG = b"<< /Type /Catalog /Pages 2 0 R >>"
 SHOWN = lines(wrapped(LOREM), 90, 700)
@@ -77,15 +77,14 @@ def _tree(*objects: bytes) -> bytes:
 
 @cache
 def structures() -> Mapping[str, bytes]:
-    """Files with something wrong, by what it is. Some are large."""
+    """Files with something wrong, by what it is. Some are large. See test_extract.py and
+    test_isolation.py for more."""
     return {
-        "a bomb of operators": oversized(),
         "a bomb within a bomb": _tree(
             b"<< /Type /Pages /Count 1 /Kids [3 0 R] >>",
             b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 9 9] /Contents 4 0 R >>",
             _packed(b"\0" * 60_000_000, 2),
         ),
-        "a page tree in itself": _tree(b"<< /Type /Pages /Count 1 /Kids [2 0 R] >>"),
         "two page trees in each other": _tree(
             b"<< /Type /Pages /Count 1 /Kids [3 0 R] >>",
             b"<< /Type /Pages /Count 1 /Kids [2 0 R] >>",
@@ -99,12 +98,8 @@ def structures() -> Mapping[str, bytes]:
             b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 9 9] >>",
         ),
         "a count below zero": _tree(b"<< /Type /Pages /Count -5 /Kids [] >>"),
-        "no pages": _tree(b"<< /Type /Pages /Count 0 /Kids [] >>"),
         "kids that are a number": _tree(b"<< /Type /Pages /Count 1 /Kids 7 >>"),
         "a catalog that is a list": assembled([b"[1 0 R]"]),
-        "a form that paints itself": pdf(
-            [SHOWN + b"/X0 Do\n"], forms=[text("x", 9, 9) + b"/X0 Do\n"]
-        ),
         "forms that paint each other twice": pdf(
             [SHOWN + b"/X0 Do\n"],
             forms=[b"/X%d Do /X%d Do\n" % (n + 1, n + 1) for n in range(30)] + [text("x", 9, 9)],
@@ -126,7 +121,6 @@ def structures() -> Mapping[str, bytes]:
         "a stream of another length": _page(SHOWN).replace(b"/Length ", b"/Length 9999"),
         "a table of nowhere": _page(SHOWN).replace(b"startxref\n", b"startxref\n99"),
         "a previous table that is itself": _page(SHOWN).replace(b"/Root", b"/Prev 9 /Root"),
-        "only a header": b"%PDF-1.7\n",
         "fifty thousand areas": pdf([b"0 0 3 3 re f " * 50_000 + SHOWN]),
         "fifty thousand clips": pdf([b"0 0 612 792 re W n " * 50_000 + SHOWN]),
         "an encoding of everything": pdf(
