@@ -50,7 +50,7 @@ def test_it_gives_what_the_plain_extraction_gives_and_its_warnings(
     with caplog.at_level(logging.WARNING):
         results = dict(extract_isolated(tasks))
     warned = {record.getMessage().partition(": ")[0] for record in caplog.records}
-    assert results == {source_id: extract(source_id, *rest) for source_id, *rest in tasks}
+    assert results == {task[0]: extract(*task) for task in tasks}
     assert warned == {"odd"}
 
 

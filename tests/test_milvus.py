@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -231,13 +231,14 @@ def test_a_table_that_lacks_an_index_is_completed_by_whoever_asks_next(chosen: S
     store, one = open_store(chosen), segment(["A red fox runs.", "It rests."], name="a" * 32)
     client = client_of(store)
     store.save(one)
-    for step in (
+    steps: list[Callable[[], object]] = [
         lambda: store.save(one),
         lambda: store.known([one.name]),
         lambda: store.nearest([one.name], "fox", one.vectors[0], 3),
         lambda: store.load(one.name),
         lambda: store.delete([one.name]),
-    ):
+    ]
+    for step in steps:
         for table in (PIECES, PASSAGES.format(dimension=one.vectors.shape[1])):
             if client.list_indexes(table, "segment"):
                 client.release_collection(table)

@@ -117,7 +117,7 @@ def test_vectors_that_do_not_belong_to_the_passages_are_refused() -> None:
     document = Document("text", "", (), (Section(0, 4),), "test")
     for shape in ((2, 8), (0, 8), (8,)):
         with pytest.raises(ValueError, match="1 passages"):
-            make_segment("name", document, (Passage(0, 4, "text"),), np.zeros(shape), NONE)
+            make_segment("name", document, (Passage(0, 4, "text"),), np.zeros(shape, "f4"), NONE)
 
 
 def test_a_missing_segment_is_named_with_what_to_do(tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
+import io
+
+from PIL import Image
 
 from rag.answer import Answer
 from rag.retrieval import Span
@@ -12,20 +13,11 @@ from rag.views.highlight import Highlight, PageImage, Pictures, Rectangle
 WIDTH, HEIGHT, GREY = 300, 400, 150
 
 
-def png(width: int = WIDTH, height: int = HEIGHT, grey: int = GREY) -> bytes:
+def png(grey: int = GREY) -> bytes:
     """A picture of one shade."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        checked = kind + data
-        return struct.pack(">I", len(data)) + checked + struct.pack(">I", zlib.crc32(checked))
-
-    rows = (b"\0" + bytes([grey]) * width) * height
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
-        + chunk(b"IDAT", zlib.compress(rows))
-        + chunk(b"IEND", b"")
-    )
+    file = io.BytesIO()
+    Image.new("L", (WIDTH, HEIGHT), grey).save(file, "PNG")
+    return file.getvalue()
 
 
 def drawn(answer: Answer) -> Pictures:
