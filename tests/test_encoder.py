@@ -134,7 +134,9 @@ def test_the_network_is_not_asked_for_a_folder_nor_offline(folder: Path) -> None
 
 BROKEN: dict[str, Callable[[Path], object]] = {
     "does not exist": lambda folder: folder.rename(folder.with_name("elsewhere")),
-    "holds no model": lambda folder: [path.unlink() for path in folder.glob("*.json")],
+    "holds no model": lambda folder: [
+        path.rename(path.with_suffix(".txt")) for path in folder.glob("*.json")
+    ],
     "pickled weights are never loaded": lambda folder: [
         weights.rename(weights.with_suffix(".bin")) for weights in folder.rglob("*.safetensors")
     ],
