@@ -23,14 +23,8 @@ def row(number: int) -> float:
 def paragraph(painted: bytes, *, room: int = 1, words: str = BOATS, under: bytes = b"") -> Document:
     """A paragraph with `room` lines before the boats, and what is painted there and under it."""
     below = lines(wrapped(f"{words} {OTHER}"), LEFT, row(room))
-    above = lines([*BEGUN, ""], LEFT, TOP)
-    return read(
-        pdf(
-            [under + above + painted + below],
-            forms=[b".9 g 0 0 612 792 re f"],
-            readings={"A": "\ue000"},
-        )
-    )
+    page = under + lines([*BEGUN, ""], LEFT, TOP) + painted + below
+    return read(pdf([page], forms=[b".9 g 0 0 612 792 re f"], readings={"A": "\ue000"}))
 
 
 def quotable(document: Document) -> list[str]:

@@ -89,12 +89,9 @@ def test_what_is_deleted_is_gone_with_every_row_and_the_rest_stays(chosen: Setti
     client.delete(PIECES, ids=[f"{half}-0"])  # as a deletion that died leaves it
     store.delete([half, whole, "4" * 32])
     tables = [table for table in client.list_collections() if table.startswith("grounded_rag")]
-    rows = [
-        row["segment"]
-        for table in tables
-        for row in client.query(table, filter=f'segment in ["{half}", "{whole}"]')
-    ]
-    assert (len(tables) > 1, rows) == (True, [])
+    assert len(tables) > 1
+    for table in tables:
+        assert not client.query(table, filter=f'segment in ["{half}", "{whole}"]')
     assert [content(store.load(name)) for name in stay] == list(map(content, saved[2:]))
     store.delete(stay)
 
