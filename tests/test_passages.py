@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from index.documents import Document, Section
@@ -31,6 +31,7 @@ PARTS = st.lists(st.tuples(HEADINGS, TEXTS, st.booleans()), max_size=4)
 
 
 @given(PARTS, st.integers(20, 700), st.integers(0, 400))
+@example([("", "x" * 21, True)], 20, 0)
 @settings(max_examples=150)
 def test_nothing_is_lost_moved_or_taken_from_where_it_must_not_be(
     parts: list[tuple[str, str, bool]], maximum: int, minimum: int
