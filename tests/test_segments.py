@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.documents import Document, Section
@@ -70,6 +70,7 @@ def segments(draw: st.DrawFn) -> Segment:
 
 
 @given(segment=segments())
+@settings(max_examples=50)
 def test_loading_after_saving_is_the_identity_and_equal_segments_are_equal_bytes(
     store: SegmentStore, segment: Segment
 ) -> None:
@@ -85,6 +86,7 @@ def test_loading_after_saving_is_the_identity_and_equal_segments_are_equal_bytes
 
 
 @given(segment=segments(), data=st.data())
+@settings(max_examples=50)
 def test_any_damage_is_named(store: SegmentStore, segment: Segment, data: st.DataObject) -> None:
     path = store.save(segment)
     content = bytearray(path.read_bytes())
@@ -151,9 +153,13 @@ def test_a_file_is_two_lines_of_json_and_a_faiss_index_of_as_many_passages(tmp_p
     assert json.loads(header)["format"] == "segment/4"
     assert [text for _, _, text, *_ in json.loads(passages)] == ["one", "two"]
     assert b"IxFI" in vectors  # FAISS's own mark of a flat inner-product index
-    write_checksummed(path, content.replace(b'"passages": 2', b'"passages": 3'))
-    with pytest.raises(SegmentError, match="3 passages, 2 vectors"):
-        store.load("name")
+    for old, new, reason in (
+        (b'"passages": 2', b'"passages": 3', "3 passages, 2 vectors"),
+        (b"segment/4", b"segment/3", "format 'segment/3'"),
+    ):
+        write_checksummed(path, content.replace(old, new))
+        with pytest.raises(SegmentError, match=reason):
+            store.load("name")
 
 
 def test_the_name_is_the_content() -> None:
