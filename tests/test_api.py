@@ -65,5 +65,6 @@ def test_the_ten_lines_of_the_readme_answer_and_verify(
         warnings.simplefilter("ignore", LangChainBetaWarning)
         exec(compile(code, "README.md", "exec"), names)
     assert names["statements"] == list(names["answer"].statements())
+    assert set(names["tool"].args) == {"question", "links"}
     assert names["tool"].invoke(names["asked"]) == rag.to_markdown(names["answer"])
     assert [document.metadata["page"] for document in names["found"]] == [None] * 3

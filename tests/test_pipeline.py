@@ -75,24 +75,6 @@ def test_the_order_of_listings_changes_no_quote(full: Pipeline) -> None:
     assert len(quotes) == 1
 
 
-def test_equal_prompts_have_equal_answers(full: Pipeline, answers: Mapping[str, Answer]) -> None:
-    for name, answer in answers.items():
-        assert full.ask(PROMPTS[name]) == answer
-
-
-def test_works_that_are_not_indexed_are_indexed_first_with_a_lazy_encoder(
-    own_settings: Settings,
-) -> None:
-    segments = own_settings.index
-    assert not segments.exists()
-    texts: list[str] = []
-    pipeline = Pipeline.of(own_settings, PlainWriter())
-    answer = pipeline.ask(PROMPTS["move"], stream=texts.append)
-    assert len(list(segments.glob("*.segment"))) == 2
-    assert quoted(answer) <= set(PROMPTS["move"].catalog.source_ids)
-    assert texts == [answer.task[0].text]
-
-
 def test_a_closed_machine_without_a_mirror_answers_from_the_summaries(
     own_settings: Settings, encoder: Encoder
 ) -> None:

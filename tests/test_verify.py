@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from index.documents import Document, Section
@@ -26,7 +26,7 @@ from rag.answer.verify import Reextraction, Verification, on_sentence_boundaries
 from rag.pipeline import Pipeline, reproduce
 from rag.prompt import parse_prompt
 from rag.writers import NOT_SAID
-from tests.parts.values import JSON, Steps, at, changed, nodes
+from tests.parts.values import Steps, at, changed, nodes
 from tests.parts.works import PROMPTS, PlainWriter, prompt
 
 PAPER, README, UNREAD = "arxiv:2401.00001v2", "github:lantern-lab/lantern", "arxiv:2401.00004v1"
@@ -57,16 +57,15 @@ def reloaded(raw: Any, reextraction: Reextraction) -> Verification:
     return verify(Answer.from_json(json.dumps(raw)), reextraction)
 
 
-@pytest.mark.parametrize("name", PROMPTS)
 def test_a_good_answer_verifies_and_is_counted(
-    answers: Mapping[str, Answer], name: str, reextraction: Reextraction
+    answers: Mapping[str, Answer], reextraction: Reextraction
 ) -> None:
-    answer = answers[name]
-    verification = reloaded(json.loads(answer.to_json()), reextraction)
-    assert verification.verified, failures(verification)
-    assert verification.quotes == sum(1 for _ in answer.quotes()) > 3
-    assert verification.listings == len(PROMPTS[name].listings)
-    assert verification.sources == sum(not source.reason for source in answer.sources)
+    for name, answer in answers.items():
+        verification = verify(Answer.from_json(answer.to_json()), reextraction)
+        assert verification.verified, failures(verification)
+        assert verification.quotes == sum(1 for _ in answer.quotes()) > 3
+        assert verification.listings == len(PROMPTS[name].listings)
+        assert verification.sources == sum(not source.reason for source in answer.sources)
 
 
 # --- forged answers -------------------------------------------------------------------------
@@ -293,23 +292,6 @@ def test_no_text_takes_long(answer: Answer, reextraction: Reextraction, text: st
     statement = replace(answer.task[0], text=text)
     verify(replace(answer, task=(statement,)), reextraction)
     assert time.process_time() - began < 5
-
-
-@given(data=st.data())
-@settings(deadline=None, max_examples=100)
-def test_no_file_makes_verification_raise(
-    raw: Any, reextraction: Reextraction, data: st.DataObject
-) -> None:
-    path = data.draw(st.sampled_from([path for path in nodes(raw) if path]))
-    value = at(raw, path)
-    same_type = {str: st.text(), int: st.integers(), list: st.just([])}.get(type(value), JSON)
-    try:
-        forged = Answer.from_json(json.dumps(changed(raw, path, data.draw(same_type))))
-    except AnswerError:
-        return
-    assert all(
-        failure.part and failure.message for failure in verify(forged, reextraction).failures
-    )
 
 
 # --- sentence boundaries --------------------------------------------------------------------
