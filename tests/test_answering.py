@@ -73,6 +73,7 @@ def held_job(
     job = Job(name, prompt("What?"))
     answer = pool.submit(processes.answer, job)
     while not job.snapshot(0).text:
+        assert not answer.done()
         time.sleep(0.01)
     return job, answer, cast(Answer, job.snapshot(0).stages[0].done)
 
