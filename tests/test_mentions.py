@@ -93,6 +93,14 @@ def test_at_most_two_sentences_of_others_name_a_work_and_none_is_quoted_already(
     assert left not in first
 
 
+def test_a_sentence_that_names_two_works_is_a_mention_of_the_first() -> None:
+    both = "Our work joins the parts of GridPaint and of NetSketch in one network."
+    works = {"GridPaint": "It paints.", "NetSketch": "It draws.", "Third": both}
+    (span,), *others = mentions_of(evidence(works), ())
+    assert evidence(works).text(span) == both
+    assert others == [(), ()]
+
+
 def test_mentions_stand_in_the_answer_whoever_writes() -> None:
     material, nothing = evidence(WORKS), (SILENCE,)
     answer = compose(material, Draft(nothing, nothing, nothing, nothing, (None,) * 4))

@@ -225,7 +225,7 @@ def test_a_damaged_segment_is_named_and_the_others_are_searched(
 
 
 def test_reranking_orders_the_best_and_leaves_the_rest() -> None:
-    scores = np.linspace(3, -3, DEPTH + 5).tolist()
+    scores = np.linspace(9, 6, DEPTH + 5).tolist()
     hits = [
         Hit("arxiv:1", "full text", Passage(n, 2 * n + 1, "x" * (n + 1)), score)
         for n, score in enumerate(scores)

@@ -53,30 +53,32 @@ def test_a_candidate_is_a_whole_sentence_that_tells_something() -> None:
 
 
 @pytest.mark.parametrize(
-    ("heading", "told"),
+    ("heading", "pages", "told"),
     [
-        ("A. Proof in One Dimension", False),
-        ("B.2 Prompts", False),
-        ("Appendix", False),
-        ("V. Experiments", True),
-        ("Appendicitis in Children", True),
-        ("4. A Simple Method", True),
+        ("A. Proof in One Dimension", (1,), False),
+        ("B.2 Prompts", (1,), False),
+        ("Appendix", (1,), False),
+        ("Appendix", (), True),
+        ("V. Experiments", (1,), True),
+        ("Appendicitis in Children", (1,), True),
+        ("4. A Simple Method", (1,), True),
     ],
 )
-def test_what_stands_in_the_appendix_of_a_paper_is_no_candidate(heading: str, told: bool) -> None:
-    texts = [f"Sentence {number} of the paper stands here." for number in range(1, 5)]
-    found = evidence({"HumSearch": " ".join(texts)})
-    (hit,) = found.works[0]
-    headings = ("1. Introduction", "2. Method", heading, "Results")
-    parts = [
-        replace(hit, passage=replace(hit.passage, start=start, end=end, heading=each, pages=(1,),
-        text=hit.text[start:end], sentences=((start, end),)))
-        for (start, end), each in zip(hit.passage.sentences, headings, strict=True)
+def test_what_stands_in_the_appendix_of_a_paper_is_no_candidate(
+    heading: str, pages: tuple[int, ...], told: bool
+) -> None:
+    material = evidence({"HumSearch": HUM})
+    ((hit,),) = material.works
+    headings = ["1. Introduction", "1. Introduction", "2. Method", heading, "Results", "Results"]
+    passages = [
+        replace(hit.passage, start=start, end=end, text=hit.text[start:end], heading=each,
+                pages=pages, sentences=((start, end),))
+        for each, (start, end) in zip(headings, hit.passage.sentences, strict=True)
     ]  # fmt: skip
-    shown = [item.text for item in candidates_in(replace(found, works=(tuple(parts),)))]
-    assert shown == (texts if told else texts[:2])
-    unpaged = tuple(replace(it, passage=replace(it.passage, pages=())) for it in parts)
-    assert len(candidates_in(replace(found, works=(unpaged,)))) == 4
+    parts = tuple(replace(hit, passage=passage) for passage in passages)
+    candidates = candidates_in(replace(material, works=(parts,)))
+    assert len(candidates) == (6 if told else 3)
+    assert {item.heading for item in candidates} == set(headings if told else headings[:3])
 
 
 # --- the choice, by grades that are given ---------------------------------------------------
@@ -127,8 +129,8 @@ CHOICES: Mapping[str, tuple[Evidence, Grades, Mapping[str, str]]] = {
     ),
     "nor one that is too poor to stand beside another": (
         OFTEN,
-        {"model": {"The": 2.5, "Pitch": TOO_POOR}},
-        {"model": "The"},
+        {"model": {"The": 2.5, "Songs": TOO_POOR + 0.2, "Pitch": TOO_POOR}},
+        {"model": "The Songs"},
     ),
     "nor one about what the works say rarely": (
         RARELY,
