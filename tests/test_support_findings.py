@@ -43,13 +43,9 @@ Paris is larger than London. | London is larger than Paris. | comparison: larger
 It uses GPT-3 as a judge. | It uses GPT-4 as a judge. | name: GPT-3
 It takes 77 hours and needs 12 cards to fill a hole. | It fills the hole. | number: 77 hours
 It has 8 layers and 12 heads in all. | It has 12 layers and 8 heads in all. | number: 8
-It has 13 layers. | It has 12 layers. | number: 13
 Nine runs. | Several runs. | number: Nine
 It takes 5 s. | It takes 5 ms. | unit: 5 s
 It has 5 million weights. | It has 5 billion weights. | unit: 5 million
-It changes by 0.5. | It changes by −0.5. | sign: 0.5
-It changes by −0.5. | It changes by 0.5. | sign: -0.5
-It gains 54 %. | It gains 45 %. | percentage: 54 %
 It gains 45. | It gains 45 %. | percentage: 45
 It gains 5 percentage points. | It gains 5 %. | percentage: 5 percentage points
 It gains 90 %. | It gains 90.3%. | percentage: 90 %
@@ -77,8 +73,6 @@ He holds Armenian papers. | He holds papers of Armenia.
 The gain is higher. | The gain increases.
 According to the Authors, it works. | It works.
 It is not only fast but exact. | It is fast and exact.
-It reaches 0.905. | It reaches 90.5%.
-It has 1.5B weights. | It has 1,500 million weights.
 It gains more than 90 %. | It gains 93.2 %.
 It gains about 90 %. | It gains 90.3%.
 It drops by 0.5. | It changes by −0.5.
@@ -155,19 +149,14 @@ def test_sentences_do_not_end_at_abbreviations() -> None:
 # Text | the quantities in it: value in the base unit, and the dimension.
 READ = """
 175B parameters | 175000000000
-1.5 million steps | 1500000
 1,234,567 images | 1234567
 a rate of 1e-4 | 0.0001
 a rate of 3×10^-5 | 0.00003
 a rate of 2.5 × 10⁻³ | 0.0025
-16×16 patches | 16, 16
 256x256 pixels | 256, 256 px
-500 ms | 0.5 s
-a 12-layer model | 12
 a 4-bit model | 4 bit
 twenty-five models | 25
 two hundred and five papers | 205
-two and three | 2, 3
 five per cent | 5 %
 3.2 percentage points | 3.2 points
 $5 million | 5000000 $

@@ -56,18 +56,17 @@ def checker(checkers: Mapping[str, CrossEncoderChecker]) -> CrossEncoderChecker:
 def test_the_probability_is_that_of_what_the_config_calls_entailment(
     checkers: Mapping[str, CrossEncoderChecker],
 ) -> None:
-    probability = {
-        name: checker.check("the cat sat", ["the cat sat on the mat ."]).probability
-        for name, checker in checkers.items()
-    }
     pair = ("the cat sat on the mat .", "the cat sat")  # the evidence is the premise
     softmax, sigmoid = torch.nn.Softmax(dim=-1), torch.nn.Sigmoid()
-    scores = checkers["nli"]._model.predict([pair], activation_fn=softmax)[0]
-    (score,) = checkers["one"]._model.predict([pair], activation_fn=sigmoid)
-    assert [probability["nli"], probability["turned"]] == pytest.approx([scores[1], scores[0]])
-    assert probability["one"] == pytest.approx(score)
-    assert 0 < (probability["two"] or 0) < 1
-    assert scores[0] != pytest.approx(scores[1], abs=1e-3)
+    labels = {"nli": 1, "turned": 0, "two": 1, "one": None}
+    for name, label in labels.items():
+        checker = checkers[name]
+        activation = sigmoid if label is None else softmax
+        (scores,) = checker._model.predict([pair], activation_fn=activation)
+        expected = scores if label is None else scores[label]
+        probability = checker.check(pair[1], [pair[0]]).probability
+        assert probability == pytest.approx(float(expected), abs=1e-5)
+        assert label is None or abs(scores[0] - scores[1]) > 1e-3
 
 
 def test_long_evidence_is_split_and_the_best_part_counts(checker: CrossEncoderChecker) -> None:
