@@ -40,12 +40,12 @@ def test_lines_become_flowing_paragraphs_that_begin_at_an_indent() -> None:
 
 
 def test_headings_are_sections_that_begin_with_their_own_heading() -> None:
-    page = FRONT + heading("Abstract", 650) + body(LOREM, 630)
+    page = FRONT + text("ABSTRACT", 90, 660) + body(LOREM, 630)
     page += heading("1 Introduction", 540) + body(OTHER, 515)
     page += heading("1.1 Motivation of the Work", 420) + body(LOREM, 400)
     document = read(pdf([page]))
     headings = [s.heading for s in document.sections]
-    assert headings == ["", "Abstract", "1 Introduction", "1.1 Motivation of the Work"]
+    assert headings == ["", "ABSTRACT", "1 Introduction", "1.1 Motivation of the Work"]
     for item in document.sections[1:]:
         assert document.text[item.start :].startswith(item.heading + "\n\n")
 
