@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -33,8 +33,13 @@ def link(arxiv_id: str, version: int | None = None) -> ArxivLink:
     return ArxivLink(f"http://arxiv.org/abs/{arxiv_id}", arxiv_id, version)
 
 
-def reason(result: Paper | FetchError) -> str:
-    return result.reason if isinstance(result, FetchError) else f"version {result.version}"
+def found(papers: Mapping[str, Paper | FetchError]) -> list[int | str]:
+    """The version of each paper, or why there is none."""
+    return [item.version if isinstance(item, Paper) else item.reason for item in papers.values()]
+
+
+UNKNOWN = "arXiv has no such paper"
+NO_VERSION = "arXiv has this paper, but not its version 9"
 
 
 def test_many_papers_are_looked_up_in_one_request(server: Server, api: ArxivApi) -> None:
@@ -61,44 +66,32 @@ def test_of_more_than_a_hundred_papers_one_that_arxiv_refuses_does_not_lose_the_
     server.tell(QUERY, answer)
     links = [link(f"2401.{number:05}") for number in range(129)]
     papers = api.look_up([*links[:120], link("9999.0001"), *links[120:]])
-    assert reason(papers.pop("arxiv:9999.0001")) == "arXiv has no such paper"
-    assert list(map(reason, papers.values())) == ["version 1"] * 129
+    assert found({"": papers.pop("arxiv:9999.0001")}) == [UNKNOWN]
+    assert found(papers) == [1] * 129
     asked = [len(request.query["id_list"].split(",")) for request in server.requests]
     assert asked[:3] == [100, 30, 15]
-
-
-UNKNOWN = "arXiv has no such paper"
 
 
 @pytest.mark.parametrize(
     ("pages", "expected"),
     [
-        (
-            [feed(entry("2404.13784v2"))],
-            ["arXiv has this paper, but not its version 9", UNKNOWN, UNKNOWN],
-        ),
+        ([feed(entry("2404.13784v2"))], [NO_VERSION, UNKNOWN, UNKNOWN]),
         # Old ids are found with and without subject class.
-        (
-            [feed(entry("cs/0112017v1"), entry("math/0309136v2"))],
-            [UNKNOWN, "version 1", "version 2"],
-        ),
+        ([feed(entry("cs/0112017v1"), entry("math/0309136v2"))], [UNKNOWN, 1, 2]),
         # A feed that counts unknown papers too is asked for once, an empty one once more.
-        ([feed(entry("2404.13784v9"), total=3)], ["version 9", UNKNOWN, UNKNOWN]),
-        ([feed(), feed(entry("2404.13784v9"))], ["version 9", UNKNOWN, UNKNOWN]),
-        ([feed(total=1), feed()], [UNKNOWN] * 3),
+        ([feed(entry("2404.13784v9"), total=3)], [9, UNKNOWN, UNKNOWN]),
+        ([feed(), feed(entry("2404.13784v9"))], [9, UNKNOWN, UNKNOWN]),
+        ([feed(total=1), feed()], [UNKNOWN, UNKNOWN, UNKNOWN]),
         # An error among the others is no paper.
-        (
-            [feed(error_entry("incorrect id format"), entry("cs/0112017v1"))],
-            [UNKNOWN, "version 1", UNKNOWN],
-        ),
+        ([feed(error_entry("incorrect id"), entry("cs/0112017v1"))], [UNKNOWN, 1, UNKNOWN]),
     ],
 )
 def test_an_unknown_paper_is_told_apart_from_a_missing_version(
-    server: Server, api: ArxivApi, pages: list[Reply], expected: list[str]
+    server: Server, api: ArxivApi, pages: list[Reply], expected: list[int | str]
 ) -> None:
     server.tell(QUERY, *pages)
     papers = api.look_up([link("2404.13784", 9), link("cs/0112017"), link("math.GT/0309136")])
-    assert list(map(reason, papers.values())) == expected
+    assert found(papers) == expected
     assert len(server.requests) == len(pages)
 
 
@@ -129,7 +122,7 @@ def test_when_arxiv_misbehaves_no_paper_is_called_unknown(
 ) -> None:
     server.tell(QUERY, answer)
     papers = api.look_up([link("2404.13784"), link("1706.03762")])
-    assert {reason(paper) for paper in papers.values()} == {expected}
+    assert found(papers) == [expected, expected]
 
 
 WITHDRAWN = "withdrawn by its authors"
