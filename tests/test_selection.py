@@ -185,14 +185,18 @@ def test_of_works_that_are_foreign_to_the_question_nothing_is_told_but_what_they
     assert None not in selection.works
 
 
+ALIKE_SENTENCE = "HumSearch finds many songs by a hummed melody."
+
+
 @given(seed=st.integers(0, 10_000), scale=st.floats(0.0, 3.0))
 @settings(deadline=None, max_examples=60)
 def test_whatever_the_grades_no_sentence_stands_twice_and_none_is_below_its_threshold(
     seed: int, scale: float
 ) -> None:
-    candidates = candidates_in(MATERIAL)
+    material = evidence({"HumSearch": f"{HUM} {ALIKE_SENTENCE}"}, QUESTION, related=PRINTS)
+    candidates = candidates_in(material)
     grades = scale * np.random.default_rng(seed).random((len(candidates), len(PLACES)))
-    selection = select(MATERIAL, SentenceScores(candidates, grades.astype(np.float32)))
+    selection = select(material, SentenceScores(candidates, grades.astype(np.float32)))
     told = [placed for facet in FACETS for placed in selection.parts[facet]]
     for facet in FACETS:
         assert len(selection.parts[facet]) <= ROOM[facet]
