@@ -9,83 +9,44 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from index.files import parts_of
 from rag.prompt import Prompt, parse_prompt
-from rag.views.web.form import FIELDS, MAX_WORKS, PromptForm, WorkFields
-from rag.views.web.routes import LIMIT
+from rag.views.web.form import FIELDS, MAX_WORKS, PromptForm
+from rag.views.web.routes import LIMIT, LISTED
 from rag.views.web.site import AnswerStore, new_id
+from tests.parts.hostile import HOSTILE_HTML
+from tests.parts.markup import Markup, parsed
 from tests.parts.sites import SitePages, send, tiny_site
-from tests.parts.works import LISTED, PROMPTS, prompt
+from tests.parts.works import PROMPTS, write
 
 MOVE, COLOUR = PROMPTS["move"], PROMPTS["colour"]
-HOSTILE = (
-    "<script>alert(1)</script>",
-    "<img src=x onerror=alert(1)>",
-    "</textarea><script>alert(1)</script>",
-    '"><svg onload=alert(1)>',
-    "'><b onmouseover=alert(1)>",
-    "javascript:alert(1)",
-    "[a link](javascript:alert(1))",
-    "{{ 7 * 7 }}{% raw %}",
-    "\u202egnp.exe\x1b[31mred",
-    "<!-- --><style>*{display:none}</style>",
-)
 ROW = {"name": "A work", "role": "related", "paper": "", "github": "", "summary": "It is so."}
+NOTES = b"The kite is flown at dusk. It takes a photo as input. It gives a picture as output.\n"
+SHA = hashlib.sha256(NOTES).hexdigest()
 
 
-class PageMarkup(HTMLParser):
-    """What a browser would take for markup: element names, attribute names, links; and the
-    values of fields by their ids."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.scripts: list[str | None] = []
-        self.names: set[str] = set()
-        self.attributes: set[str] = set()
-        self.links: list[str] = []
-        self.fields: dict[str, str] = {}
-        self._textarea = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = dict(attrs)
-        self.names.add(tag)
-        self.attributes |= set(values)
-        if tag == "script":
-            self.scripts.append(values.get("src"))
-        self.links += [link for name in ("href", "src", "action") if (link := values.get(name))]
-        if tag == "input" and values.get("id"):
-            self.fields[str(values["id"])] = values.get("value") or ""
-        self._textarea = str(values["id"]) if tag == "textarea" else ""
-        if self._textarea:
-            self.fields[self._textarea] = ""
-
-    def handle_data(self, data: str) -> None:
-        if self._textarea:
-            self.fields[self._textarea] += data
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "textarea":
-            self.fields[self._textarea] = self.fields[self._textarea].removeprefix("\n")
-            self._textarea = ""
-
-
-def assert_only_own_markup(text: str) -> PageMarkup:
-    markup = PageMarkup(text)
-    assert markup.scripts == ["/static/page.js"]
-    assert not {name for name in markup.attributes if name.startswith("on")}
-    assert not markup.names & {"b", "iframe", "object", "embed", "base"}
+def only_own_markup(text: str) -> Markup:
+    """The page, in which nothing but its own script, attributes and links is live."""
+    page = parsed(text)
+    assert [each.get("src") for tag, each in page.elements if tag == "script"] == [
+        "/static/page.js"
+    ]
+    assert not {tag for tag, _ in page.elements} & {"b", "iframe", "object", "embed", "base"}
+    assert not [name for _, each in page.elements for name in each if name.startswith("on")]
+    named = [
+        each.get(name) or "" for _, each in page.elements for name in ("href", "src", "action")
+    ]
     live = r"\s*(javascript|data:(?!image/webp;base64,[\w+/=]*$)|vbscript)"
-    assert not [link for link in markup.links if re.match(live, link, re.IGNORECASE)]
+    assert not [link for link in named if re.match(live, link, re.IGNORECASE)]
     # Only fields hold what was typed unchanged.
     assert "\x1b" not in re.sub(r"<textarea.*?</textarea>|value=\".*?\"", "", text, flags=re.S)
-    return markup
+    return page
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +61,13 @@ def pages(site_pages: SitePages) -> Iterator[SitePages]:
     site_pages.rest()
 
 
-@pytest.mark.parametrize("charset", ["unicode_escape", "utf-7", "undefined", "punycode", "\0"])
+@pytest.fixture(scope="module")
+def moved(site_pages: SitePages) -> str:
+    """The name of an answer that is stored."""
+    return site_pages.answered(MOVE.text)
+
+
+@pytest.mark.parametrize("charset", ["unicode_escape", "utf-7", "punycode", "\0"])
 @pytest.mark.parametrize("path", ["/", "/document", "/form"])
 def test_a_charset_that_no_browser_sends_is_refused(
     pages: SitePages, path: str, charset: str
@@ -112,7 +79,7 @@ def test_a_charset_that_no_browser_sends_is_refused(
     assert "UTF-8" in refused.text
 
 
-@pytest.mark.parametrize("encoding", ["", "utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["", "utf-8-sig", "utf-16"])
 def test_a_document_is_asked_pasted_or_as_a_file_which_comes_first(
     pages: SitePages, encoding: str
 ) -> None:
@@ -121,46 +88,35 @@ def test_a_document_is_asked_pasted_or_as_a_file_which_comes_first(
         fields.append(("file", ("prompt.txt", COLOUR.text.encode(encoding))))
     name = pages.wait(pages.post("/document", *fields))
     assert pages.site.store.load(name).prompt.text == COLOUR.text
-    shown = html.unescape(pages.get(f"/answers/{name}").text)
-    assert html.escape(COLOUR.question, quote=False) in shown
+    if not encoding:
+        shown = html.unescape(pages.get(f"/answers/{name}").text)
+        assert html.escape(COLOUR.question, quote=False) in shown
 
 
-def test_an_error_names_the_line_shows_it_and_keeps_the_text(pages: SitePages) -> None:
-    text = COLOUR.text.replace("http://arxiv.org/pdf/2401.00001v2.pdf", "arxiv/?")
-    refused = pages.post("/document", ("text", text))
-    number = text.split("\n").index("Paper: arxiv/?") + 1
+WRONG = COLOUR.text.replace("http://arxiv.org/pdf/2401.00001v2.pdf", "arxiv/?")
+NUMBER = WRONG.split("\n").index("Paper: arxiv/?") + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "file", "why"),
+    [
+        (WRONG, b"", f"Line {NUMBER}: "),
+        (WRONG, b"", f'<span class="bad">{NUMBER:4}  Paper: arxiv/?</span>'),
+        ("pasted", b"ab\n\xff\xfe", "Line 2: byte 0xff is not UTF-8"),
+        ("\n\n  leading lines stay", b"", "Line 1: "),
+        ("tail\n\n", b"", "Line 1: "),
+        ("", b"", "<p>there is no prompt document here"),
+        ("  \n", b"", "<p>there is no prompt document here"),
+    ],
+)
+def test_a_document_that_cannot_be_read_stays_as_typed_below_the_line_at_fault(
+    pages: SitePages, text: str, file: bytes, why: str
+) -> None:
+    files = [("file", ("a.bin", file))] if file else []
+    refused = pages.post("/document", ("text", text), *files)
     assert refused.status_code == 200
-    assert f"Line {number}: " in refused.text
-    assert f'<span class="bad">{number:4}  Paper: arxiv/?</span>' in refused.text
-    assert PageMarkup(refused.text).fields["text"] == text
-
-
-def test_a_file_that_is_no_text_is_refused_and_what_was_pasted_stays(pages: SitePages) -> None:
-    refused = pages.post("/document", ("text", "pasted"), ("file", ("a.bin", b"ab\n\xff\xfe")))
-    assert refused.status_code == 200
-    assert "Line 2: byte 0xff is not UTF-8" in refused.text
-    assert PageMarkup(refused.text).fields["text"] == "pasted"
-
-
-@pytest.mark.parametrize("text", ["", "  \n", "\n\n  leading lines stay", "tail\n\n"])
-def test_blank_lines_around_a_refused_document_stay(pages: SitePages, text: str) -> None:
-    refused = pages.post("/document", ("text", text)).text
-    assert PageMarkup(refused).fields["text"] == text
-    if not text.strip():
-        assert "there is no prompt document here" in refused.lower()
-        assert "Line 1" not in refused
-
-
-@pytest.mark.parametrize("body", [b"", b"--b--", b"--b\r\nrubbish\r\n", b"\x00" * 50])
-def test_a_broken_request_is_refused_with_a_page(pages: SitePages, body: bytes) -> None:
-    headers = {"content-type": "multipart/form-data; boundary=b"}
-    refused = send(pages.app, "POST", "/document", content=body, headers=headers)
-    assert refused.status_code in (200, 400)
-    assert_only_own_markup(refused.text)
-
-
-NOTES = b"The kite is flown at dusk. It takes a photo as input. It gives a picture as output.\n"
-SHA = hashlib.sha256(NOTES).hexdigest()
+    assert why in refused.text
+    assert parsed(refused.text).fields["text"] == text
 
 
 def test_a_question_is_asked_of_links_and_files_and_of_their_works_again(pages: SitePages) -> None:
@@ -179,7 +135,7 @@ def test_a_question_is_asked_of_links_and_files_and_of_their_works_again(pages: 
     assert "<strong>Verified</strong>" in pages.get(f"/answers/{name}").text
 
     shown = pages.get(f"/?of={name}").text
-    assert PageMarkup(shown).fields["question"] == ""
+    assert parsed(shown).fields["question"] == ""
     assert shown.count('name="kept"') == shown.count(" checked") == 3
     fields = [("question", "And at dusk?"), ("of", name), ("kept", "2")]
     again = pages.site.store.load(pages.wait(pages.post("/", *fields)))
@@ -211,12 +167,12 @@ def test_an_error_stands_beside_links_and_files_and_names_no_file_of_the_server(
     if value == "":
         refused = pages.post("/", *typed.items())
     assert refused.status_code == 200
-    markup = assert_only_own_markup(refused.text)
+    page = only_own_markup(refused.text)
     assert f'id="{field}-error"' in refused.text
     assert why in refused.text
     assert "root:" not in refused.text
     # What was uploaded already need not be chosen again.
-    assert value == "" or f"good.md (sha256 {SHA[:16]})" in markup.fields["links"]
+    assert value == "" or f"good.md (sha256 {SHA[:16]})" in page.fields["links"]
 
 
 def test_a_large_file_is_accepted_where_files_are_and_nowhere_else(pages: SitePages) -> None:
@@ -225,22 +181,25 @@ def test_a_large_file_is_accepted_where_files_are_and_nowhere_else(pages: SitePa
     assert refused.status_code == 413
     asked = pages.post("/", ("question", ""), ("files", large))
     assert asked.status_code == 200
-    assert "large.txt (sha256 " in PageMarkup(asked.text).fields["links"]
+    assert "large.txt (sha256 " in parsed(asked.text).fields["links"]
     assert pages.post("/", ("question", "x" * LIMIT)).status_code in (400, 413)
 
 
-@pytest.mark.parametrize("path", ["/", "/form", "/document"])
-def test_who_writes_is_chosen_on_every_page(pages: SitePages, path: str) -> None:
-    name = "<another>"
-    assert f'<option value="{html.escape(name)}">' in pages.get(path).text
-    fields = {"/": ("links", "2401.00001"), "/document": ("text", COLOUR.text)}
-    if path == "/form":
-        sent = pages.form("How?", {**ROW, "writer": name})
-    else:
-        sent = pages.post(path, ("question", "How?"), fields[path], ("writer", name))
-    assert pages.site.store.load(pages.wait(sent)).writer.name == "another"
-    unknown = pages.post("/document", ("text", COLOUR.text), ("writer", "/etc/passwd"))
-    assert pages.site.store.load(pages.wait(unknown)).writer.name == "plain"
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/", {"question": "How?", "links": "2401.00001"}),
+        ("/document", {"text": COLOUR.text}),
+        ("/form", {"question": "How?", "action": "ask", **ROW}),
+    ],
+)
+def test_who_writes_is_chosen_on_every_page(
+    pages: SitePages, path: str, fields: dict[str, str]
+) -> None:
+    assert '<option value="&lt;another&gt;">' in pages.get(path).text
+    for name, writer in (("<another>", "another"), ("/etc/passwd", "plain")):
+        sent = pages.post(path, *fields.items(), ("writer", name))
+        assert pages.site.store.load(pages.wait(sent)).writer.name == writer
 
 
 def test_every_example_fills_the_page_and_is_answered_from_what_there_is(pages: SitePages) -> None:
@@ -248,71 +207,72 @@ def test_every_example_fills_the_page_and_is_answered_from_what_there_is(pages: 
     assert len(offered) == 3
     for name in offered:
         shown = pages.get(f"/?of={name}").text
-        question = PageMarkup(shown).fields["question"]
         kept = [("kept", number) for number in re.findall(r'name="kept" value="(\d+)"', shown)]
-        answer = pages.site.store.load(
-            pages.wait(pages.post("/", ("question", question), ("of", name), *kept))
-        )
+        fields = [("question", parsed(shown).fields["question"]), ("of", name), *kept]
+        answer = pages.site.store.load(pages.wait(pages.post("/", *fields)))
         assert len(answer.references) == len(kept) == 2
         assert list(answer.quotes())
 
 
-def test_the_address_of_a_verification_leads_back_to_the_answer(pages: SitePages) -> None:
-    name = pages.answered(MOVE.text)
-    path = f"/answers/{name}"
+def test_the_address_of_a_verification_leads_back_to_the_answer(
+    pages: SitePages, moved: str
+) -> None:
+    path = f"/answers/{moved}"
     assert "Verified" not in pages.get(path).text
     assert pages.get(f"{path}/verify").headers["location"] == path
     assert pages.post(f"{path}/verify").headers["location"] == f"{path}#verification"
     assert re.search(r"<strong>Verified</strong> at \d\d:\d\d UTC", pages.get(path).text)
-    pages.site.store.save(name, pages.site.store.load(name))
+    pages.site.store.save(moved, pages.site.store.load(moved))
     assert "Verified" not in pages.get(path).text
 
 
 def test_a_form_asks_what_a_document_would(pages: SitePages) -> None:
     form = PromptForm.of_prompt(COLOUR)
     rows = [{name: getattr(work, name) for name in FIELDS} for work in form.works]
-    name = pages.wait(pages.form(form.question, *rows))
+    blank = dict.fromkeys(FIELDS, "")
+    name = pages.wait(pages.form(form.question, rows[0], blank, *rows[1:]))
     assert parse_prompt(pages.site.store.load(name).prompt.text).listings == COLOUR.listings
 
 
 @pytest.mark.parametrize(
-    ("field", "value"),
+    ("question", "typed", "wrong"),
     [
-        ("name", " "),
-        ("name", "None"),
-        ("paper", "https://evil.example/a.pdf"),
-        ("github", "https://gitlab.com/a/b"),
-        ("summary", "One.\nModel: another"),
-        ("summary", "One.\n### Related Papers:"),
+        ("", {}, "question"),
+        ("  ", {}, "question"),
+        ("How?\n### Related Papers:\nModel: x", {}, "question"),
+        ("How?", {"name": " "}, "name-0"),
+        ("How?", {"name": "None"}, "name-0"),
+        ("How?", {"paper": "https://evil.example/a.pdf"}, "paper-0"),
+        ("How?", {"github": "https://gitlab.com/a/b"}, "github-0"),
+        ("How?", {"summary": "One.\nModel: another"}, "summary-0"),
+        ("How?", {"summary": "One.\n### Related Papers:"}, "summary-0"),
+        ("How?", {"summary": ""}, "works"),
     ],
 )
-def test_an_error_stands_beside_its_field(pages: SitePages, field: str, value: str) -> None:
-    refused = pages.form("How?", {**ROW, field: value})
-    assert refused.status_code == 200
-    assert re.findall(r'class="error" id="([^"]+)"', refused.text) == [f"{field}-error-0"]
-    assert f'aria-describedby="{field}-error-0"' in refused.text
-    assert PageMarkup(refused.text).fields[f"{field}-0"] == value
-
-
-def test_a_question_that_cannot_be_asked_and_works_without_a_text_are_refused(
-    pages: SitePages,
+def test_an_error_stands_beside_its_field_and_nothing_typed_is_lost(
+    pages: SitePages, question: str, typed: dict[str, str], wrong: str
 ) -> None:
-    for question in ("", "  ", "How?\n### Related Papers:\nModel: x"):
-        refused = pages.form(question, ROW)
-        assert 'id="question-error"' in refused.text
-        assert PageMarkup(refused.text).fields["question"] == question
-    for rows in ([{**ROW, "summary": ""}], []):
-        assert "There is nothing to read." in pages.form("How?", *rows).text
+    field, _, number = wrong.partition("-")
+    error = f"{field}-error" + (number and f"-{number}")
+    refused = pages.form(question, {**ROW, **typed})
+    assert refused.status_code == 200
+    page = parsed(refused.text)
+    assert [each["id"] for _, each in page.elements if each.get("class") == "error"] == [error]
+    described = {each.get("id"): each.get("aria-describedby") for _, each in page.elements}
+    assert wrong == "works" or described[wrong] == error
+    names = ("name", "paper", "github", "summary")
+    assert [page.fields[f"{name}-0"] for name in names] == [{**ROW, **typed}[it] for it in names]
+    assert page.fields["question"] == question
 
 
 def test_works_are_added_up_to_the_limit_and_removed_without_losing_a_word(
     pages: SitePages,
 ) -> None:
     rows = [{**ROW, "name": f"Work {number}"} for number in range(3)]
-    added = PageMarkup(pages.form("How?", *rows, action="add").text).fields
+    added = parsed(pages.form("How?", *rows, action="add").text).fields
     assert [added[f"name-{at}"] for at in range(4)] == ["Work 0", "Work 1", "Work 2", ""]
     assert pages.form("How?", *rows, action="remove:" + "9" * 5000).status_code == 200
-    removed = PageMarkup(pages.form("How?", *rows, action="remove:1").text).fields
+    removed = parsed(pages.form("How?", *rows, action="remove:1").text).fields
     assert [removed[f"name-{at}"] for at in range(2)] == ["Work 0", "Work 2"]
     assert removed["question"] == "How?"
     assert "name-2" not in removed
@@ -320,10 +280,11 @@ def test_works_are_added_up_to_the_limit_and_removed_without_losing_a_word(
     assert f'id="work-{MAX_WORKS - 1}"' in shown
     assert f'id="work-{MAX_WORKS}"' not in shown
     assert 'value="add"' not in shown
+    assert "There is nothing to read." in pages.form("How?").text
 
 
 def test_the_document_of_a_form_can_be_seen_and_asked(pages: SitePages) -> None:
-    shown = PageMarkup(pages.form("How?", ROW, action="look").text).fields["text"]
+    shown = parsed(pages.form("How?", ROW, action="look").text).fields["text"]
     assert parse_prompt(shown).question == "How?"
     assert pages.post("/document", ("text", shown)).status_code == 303
 
@@ -332,7 +293,7 @@ def test_the_document_of_a_form_can_be_seen_and_asked(pages: SitePages) -> None:
     question=st.text(max_size=60),
     rows=st.lists(st.tuples(*[st.text(max_size=40)] * len(FIELDS)), max_size=3),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100)
 def test_whatever_is_typed_is_a_prompt_or_an_error_and_stays_as_typed(
     question: str, rows: list[tuple[str, ...]]
 ) -> None:
@@ -346,58 +307,39 @@ def test_whatever_is_typed_is_a_prompt_or_an_error_and_stays_as_typed(
     assert replace(read, errors={}, works=bare) == typed
 
 
-@given(
-    st.lists(st.sampled_from(sorted(LISTED)), min_size=1, max_size=4, unique=True),
-    st.integers(0, 4),
-)
-@settings(deadline=None)
-def test_a_prompt_comes_back_from_the_form_it_fills(names: list[str], cut: int) -> None:
-    asked = prompt("How does it do that?", names[:cut], names[cut:])
-    read = PromptForm.of_prompt(asked).read()
-    assert isinstance(read, Prompt)
-    assert (read.question, read.listings) == (asked.question, asked.listings)
-
-
-def test_a_blank_work_between_others_is_no_work() -> None:
-    works = (WorkFields("A", summary="So."), WorkFields(), WorkFields("B", summary="So too."))
-    read = PromptForm("How?", works).read()
-    assert isinstance(read, Prompt)
-    assert [item.name for item in read.listings] == ["A", "B"]
-
-
-@pytest.mark.parametrize("words", HOSTILE)
-def test_hostile_text_is_text_wherever_it_is_shown(pages: SitePages, words: str) -> None:
-    refused = assert_only_own_markup(pages.post("/document", ("text", words)).text)
+@pytest.mark.parametrize("words", [each for each in HOSTILE_HTML if each])
+def test_hostile_text_is_text_in_every_form(pages: SitePages, words: str) -> None:
+    refused = only_own_markup(pages.post("/document", ("text", words)).text)
     assert refused.fields["text"] == words
-    shown = assert_only_own_markup(pages.form(words, dict.fromkeys(FIELDS, words)).text)
+    shown = only_own_markup(pages.form(words, dict.fromkeys(FIELDS, words)).text)
     assert shown.fields["question"] == shown.fields["summary-0"] == words
-    assert_only_own_markup(pages.form("How?", {**ROW, "paper": words, "github": words}).text)
+    only_own_markup(pages.form("How?", {**ROW, "paper": words, "github": words}).text)
 
+
+def test_hostile_text_is_text_on_every_page_of_an_answer(pages: SitePages, moved: str) -> None:
+    words = " ".join(" ".join(HOSTILE_HTML).split())
     summary = f"It {words} makes pictures. It takes a prompt as input."
     asked = Prompt.build(f"{words}, how?", recommended=[{"model": words, "summary": summary}])
     sent = pages.post("/document", ("text", asked.text))
     path = sent.headers["location"]
-    assert_only_own_markup(pages.get(path).text)
+    only_own_markup(pages.get(path).text)
     name = pages.wait(sent)
-    assert pages.post(f"{path}/verify").headers["location"] == f"{path}#verification"
-    # A statement with such words is no plain one; the verdict is shown all the same.
-    assert 'id="verification"' in pages.get(path).text
     for shown_at in (path, "/answers", f"/document?again={name}", f"/?of={name}"):
-        assert_only_own_markup(pages.get(shown_at).text)
+        only_own_markup(pages.get(shown_at).text)
 
-    answer = pages.site.store.load(pages.answered(MOVE.text))
+    answer = pages.site.store.load(moved)
     renamed = (replace(answer.references[0], name=words), *answer.references[1:])
     pages.site.store.save(name, replace(answer, references=renamed))
     pages.post(f"{path}/verify")
     failed = pages.get(path).text
     assert "not as the answer says" in failed
-    assert_only_own_markup(failed)
+    only_own_markup(failed)
 
 
 def test_an_answer_that_is_stored_after_its_job_was_looked_for_is_shown(
-    pages: SitePages, monkeypatch: pytest.MonkeyPatch
+    pages: SitePages, moved: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer, coming = pages.site.store.load(pages.answered(MOVE.text)), new_id()
+    answer, coming = pages.site.store.load(moved), new_id()
 
     def find(name: str) -> None:
         pages.site.store.save(coming, answer)
@@ -407,70 +349,55 @@ def test_an_answer_that_is_stored_after_its_job_was_looked_for_is_shown(
     assert pages.post(f"/answers/{coming}/cancel").status_code == 303
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "..%2f..%2fsecret",
-        "%2e%2e%2fsecret",
-        "%252e%252e%252fsecret",
-        "/etc/passwd",
-        "secret",
-        "secret.json",
-        "20260101T000000000Z-0123456789%00",
-        "２０260101T000000000Z-0123456789",
-        "a" * 5000,
-    ],
-)
-def test_no_path_is_smuggled_in(pages: SitePages, name: str) -> None:
-    (pages.site.store.folder.parent / "secret.json").write_text('{"secret": 1}')
-    for path in ("", "/events", "/answer.json", "/answer.md", "/answer.html"):
-        refused = pages.get(f"/answers/{name}{path}")
-        assert refused.status_code in (404, 405)
-        assert '"secret"' not in refused.text
-    for path in ("verify", "cancel"):
-        assert pages.post(f"/answers/{name}/{path}").status_code in (404, 405)
-    assert PageMarkup(pages.get(f"/document?again={name}").text).fields["text"] == ""
+def test_answers_are_listed_the_newest_first_and_page_by_page(pages: SitePages, moved: str) -> None:
+    for _ in range(LISTED):
+        pages.site.store.save(new_id(), pages.site.store.load(moved))
+    links: list[str] = []
+    page = "/answers"
+    while page:
+        text = pages.get(page).text
+        links += re.findall(r'<a href="/answers/([^"?]+)">', text)
+        page = "".join(re.findall(r'href="(/answers\?before=[^"]+)"', text))
+    assert links == sorted(set(links), reverse=True) == pages.site.store.names()
+    assert len(links) > LISTED
 
 
-def test_an_answer_has_no_other_form_and_no_other_file_is_served(pages: SitePages) -> None:
-    name = pages.answered(MOVE.text)
-    paths = [f"answers/{name}/answer.{form}" for form in ("exe", "html.exe", "..", "pickle")]
+def test_an_answer_has_no_other_form_and_no_other_file_is_served(
+    pages: SitePages, moved: str
+) -> None:
+    paths = [f"answers/{moved}/answer.{form}" for form in ("exe", "html.exe", "..", "pickle")]
     paths += [f"static/{file}" for file in ("server.py", "../views.py", "%2e%2e/views.py", "")]
     assert {path: pages.get(f"/{path}").status_code for path in paths} == dict.fromkeys(paths, 404)
 
 
 def test_what_a_kill_leaves_of_an_answer_is_removed_at_a_later_start(
-    pages: SitePages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pages: SitePages, moved: str, tmp_path: Path
 ) -> None:
-    answer = pages.site.store.load(pages.answered(MOVE.text))
-    left: list[Path] = []
-    monkeypatch.setattr(os, "fsync", lambda _: left.extend(tmp_path.rglob("*.part")))
-    AnswerStore(tmp_path).save(new_id(), answer)
-    (part,) = left
-    part.write_text("half of an ans")
+    AnswerStore(tmp_path).save(moved, pages.site.store.load(moved))
+    assert parts_of(tmp_path).is_dir()
+    part = write(parts_of(tmp_path) / ".0.part", "half of an ans")
     os.utime(part, (0, 0))
-    assert len(AnswerStore(tmp_path).names()) == 1
+    assert AnswerStore(tmp_path).names() == [moved]
     assert not part.exists()
 
 
 @pytest.mark.parametrize("moment", ["99999999T999999999", "20260230T000000000"])
 def test_a_file_named_by_no_moment_is_no_answer_and_hides_none(
-    pages: SitePages, moment: str
+    pages: SitePages, moved: str, moment: str
 ) -> None:
-    name = pages.answered(MOVE.text)
-    stray = pages.site.store.folder / f"{moment}Z-0123456789.json"
-    stray.write_text("{}")
+    stray = write(pages.site.store.folder / f"{moment}Z-0123456789.json", "{}")
+    pages.site.store.save(newest := new_id(), pages.site.store.load(moved))
     listed = pages.get("/answers")
     assert listed.status_code == 200
-    assert name in listed.text
+    assert newest in listed.text
     assert stray.stem not in listed.text
     assert pages.get(f"/answers/{stray.stem}").status_code == 404
 
 
 def test_a_damaged_answer_is_listed_and_opened_as_damaged(pages: SitePages) -> None:
-    name = pages.answered(MOVE.text)
-    (pages.site.store.folder / f"{name}.json").write_text("{<b>")
+    name = new_id()
+    write(pages.site.store.folder / f"{name}.json", "{<b>")
     assert "An answer that cannot be read" in pages.get("/answers").text
     opened = pages.get(f"/answers/{name}")
     assert opened.status_code == 500
-    assert_only_own_markup(opened.text)
+    only_own_markup(opened.text)
