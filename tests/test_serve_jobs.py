@@ -1,8 +1,13 @@
-"""The queue of jobs, the snapshots that clients follow, and calls whose result is shared."""
+"""The queue of jobs with its figures and its log, the snapshots that clients follow, and calls
+whose result is shared."""
 
 from __future__ import annotations
 
 import asyncio
+import io
+import json
+import logging
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rag.cli.serve import JsonFormatter
 from rag.views.web.jobs import (
     ENDED_LIMIT,
     TEXT_LIMIT,
@@ -22,6 +28,7 @@ from rag.views.web.jobs import (
     SingleFlight,
 )
 from rag.views.web.site import AnswerStore, moment_of, new_id
+from tests.parts.sites import SitePages, tiny_site
 from tests.parts.works import PROMPTS
 
 
@@ -89,11 +96,9 @@ def test_so_many_jobs_are_answered_at_once_as_may_be() -> None:
         together.wait(60)
 
     queue = JobQueue(answer, places=9, at_once=2)
-    jobs = [job(str(number)) for number in range(4)]
-    for each in jobs:
-        queue.put(each)
+    for _ in range(4):
+        queue.put(job())
     drain(queue)
-    assert [it.state for it in jobs] == ["done"] * 4
     assert queue.counts == {"done": 4}
 
 
@@ -106,6 +111,8 @@ def test_a_job_is_cancelled_whether_it_waits_or_runs(queue: JobQueue, held: Held
     assert held.order == ["running"]
     assert {it.state for it in (running, waiting)} == {"cancelled"}
     assert queue.find("waiting") is waiting
+    with pytest.raises(JobCancelled):
+        running.write("x")
 
 
 def test_few_jobs_without_an_answer_are_stored(queue: JobQueue) -> None:
@@ -125,15 +132,15 @@ def test_a_closed_queue_takes_nothing_and_cancels_what_is_active(queue: JobQueue
 
 
 def test_close_tells_when_the_running_job_does_not_end() -> None:
-    begun, released = threading.Event(), threading.Event()
+    released = threading.Event()
 
     def answer(asked: Job) -> None:
-        begun.set()
         released.wait(10)
 
     queue = JobQueue(answer, places=1)
-    queue.put(job())
-    assert begun.wait(5)
+    queue.put(running := job())
+    while running.state == "waiting":
+        time.sleep(0.01)
     assert not queue.close(0.05)
     released.set()
 
@@ -170,15 +177,6 @@ def test_of_a_long_text_the_newest_part_is_stored_and_an_ended_job_stores_none()
     long.end("done")
     ended = long.snapshot(1)
     assert (ended.text, ended.stages, ended.end, ended.ended) == ("", (), 3 * TEXT_LIMIT, True)
-
-
-def test_the_work_on_a_cancelled_job_is_stopped() -> None:
-    cancelled = job()
-    cancelled.cancel()
-    with pytest.raises(JobCancelled):
-        cancelled.write("x")
-    with pytest.raises(JobCancelled):
-        cancelled.notify("fetch", 0, 1, "")
 
 
 @pytest.mark.parametrize(("cached", "expected"), [(2, "abcb"), (0, "abacab")])
@@ -219,16 +217,15 @@ def test_many_who_await_the_same_key_share_one_call_and_its_error_which_is_not_c
 def test_a_client_that_leaves_takes_nothing_from_the_others() -> None:
     released = threading.Event()
 
-    async def ask() -> str:
-        shared = SingleFlight(lambda _: "done" if released.wait(5) else "", places=1)
-        first = asyncio.ensure_future(shared.get("a"))
-        second = asyncio.ensure_future(shared.get("a"))
+    async def ask() -> bool:
+        shared = SingleFlight(lambda _: released.wait(5), places=1)
+        first, second = (asyncio.ensure_future(shared.get("a")) for _ in range(2))
         await asyncio.sleep(0.01)
         first.cancel()
         released.set()
         return await second
 
-    assert asyncio.run(ask()) == "done"
+    assert asyncio.run(ask())
 
 
 def test_too_many_keys_are_refused_and_so_is_everybody_at_the_close() -> None:
@@ -250,6 +247,47 @@ def test_too_many_keys_are_refused_and_so_is_everybody_at_the_close() -> None:
             await asyncio.sleep(0.01)
 
     asyncio.run(ask())
+
+
+def test_figures_for_prometheus_count_what_was_asked(tmp_path: Path, small_mirror: Path) -> None:
+    pages = SitePages(tiny_site(tmp_path, small_mirror))
+    queue = pages.site.job_queue
+    queue.put(job())
+    drain(queue)
+    queue.close(1)
+    with pytest.raises(QueueFullError):
+        queue.put(job())
+    shown = pages.get("/metrics")
+    assert shown.headers["content-type"].startswith("text/plain; version=0.0.4")
+    lines = shown.text.splitlines()
+    samples = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    assert all(re.fullmatch(r'[a-z_]+(\{[a-z]+="[a-z]+"\})?', name) for name in samples)
+    assert samples['rag_questions_total{state="done"}'] == "1"
+    assert samples["rag_questions_refused_total"] == samples["rag_answer_seconds_count"] == "1"
+    assert float(samples["rag_answer_seconds_sum"]) > 0
+    assert samples["rag_questions_waiting"] == samples["rag_questions_running"] == "0"
+
+
+def test_every_question_is_a_line_of_json() -> None:
+    def answer(job: Job) -> None:
+        raise ZeroDivisionError("<b>nothing</b>\nto divide by")
+
+    stream, log = io.StringIO(), logging.getLogger("rag.views.web.jobs")
+    handler, level = logging.StreamHandler(stream), log.level
+    handler.setFormatter(JsonFormatter())
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        queue = JobQueue(answer, places=1)
+        queue.put(job("it"))
+        drain(queue)
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+    defect, line = map(json.loads, stream.getvalue().splitlines())
+    assert "ZeroDivisionError" in defect["exception"]
+    assert (line["answer"], line["state"], line["level"]) == ("it", "failed", "INFO")
+    assert line["seconds"] >= 0
 
 
 def test_names_of_answers_are_unique_and_sort_by_time() -> None:
