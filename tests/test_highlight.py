@@ -6,13 +6,11 @@ What a rectangle covers is read back by pdfium from its coordinates, in the page
 from __future__ import annotations
 
 import io
-import logging
 import os
 import random
 import re
 import shutil
 import signal
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import pairwise
@@ -32,6 +30,7 @@ from rag.answer import Answer, Quote, SourceRecord, Statement
 from rag.pipeline import Pipeline
 from rag.views.drawing import draw, drawn_pages
 from rag.views.highlight import NO_PICTURES, Highlight, Pictures, highlights_of, pictures_of
+from tests.parts.answers import EMPTY
 from tests.parts.commands import run
 from tests.parts.pdfs import LOREM, OTHER, body, lines, oversized, pdf, read, text, upright, wrapped
 from tests.parts.processes import children
@@ -53,7 +52,7 @@ def assert_covers(data: bytes, places: tuple[Highlight, ...], quote: str) -> Non
     assert folded(covered(data, places)) == folded(quote)
 
 
-def test_each_line_of_a_quote_has_one_rectangle_in_reading_order() -> None:
+def test_a_quote_has_one_rectangle_for_each_line_and_of_a_line_only_its_part() -> None:
     (highlight,) = highlights(GOOD, LOREM)
     assert highlight.page == 1
     assert len(highlight.rectangles) == len(wrapped(LOREM))
@@ -62,17 +61,12 @@ def test_each_line_of_a_quote_has_one_rectangle_in_reading_order() -> None:
     for box in highlight.rectangles:
         assert 0.005 < box.bottom - box.top < 0.016  # ten points of 792, more or less
     assert_covers(GOOD, (highlight,), LOREM)
-
-
-def test_a_quote_that_is_a_part_of_a_line_covers_that_part_only() -> None:
     words = "small stones down to the sea"
     (highlight,) = highlights(GOOD, words)
     (box,) = highlight.rectangles
     assert_covers(GOOD, (highlight,), words)
-    assert box.left > 0.3
-    assert box.right - box.left < 0.4
     (part,) = highlights(GOOD, words[2:-2])[0].rectangles
-    assert box.left + 0.015 < part.left < part.right < box.right - 0.015
+    assert 0.3 < box.left + 0.015 < part.left < part.right < box.right - 0.015 < box.left + 0.4
 
 
 @pytest.mark.parametrize(
@@ -112,18 +106,6 @@ def test_ligatures_accents_and_double_spaces_keep_the_words_in_their_places() ->
         assert box.left == pytest.approx((90 + 6 * start) / 612, abs=0.001)
 
 
-def test_a_quote_goes_on_in_the_next_column() -> None:
-    rows = wrapped(f"{OTHER} {LOREM}", 200)
-    cut = len(rows) - 5
-    columns = lines([*rows[:cut], ""], 90, 700, width=200) + lines(rows[cut:], 320, 700, width=200)
-    data = pdf([columns, body(OTHER, 600)])
-    (highlight,) = highlights(data, LOREM)
-    assert_covers(data, (highlight,), LOREM)
-    sides = [box.left > 0.5 for box in highlight.rectangles]
-    assert sides == sorted(sides)
-    assert len(set(sides)) == 2
-
-
 def test_a_quote_goes_on_past_a_footnote_and_the_head_of_the_next_page() -> None:
     rows = wrapped(f"{OTHER} {LOREM}", 432)
     cut = len(rows) - 3
@@ -148,16 +130,6 @@ def test_of_the_same_words_those_at_the_offset_of_the_quote_are_covered(nth: int
     (highlight,) = highlights(data, LOREM, nth)
     assert highlight.rectangles[0].top == pytest.approx((72 + 4 * 12 + 230 * nth) / 792, abs=0.05)
     assert_covers(data, (highlight,), LOREM)
-
-
-@pytest.mark.parametrize("setup", ["1 g", "3 Tr", "0 g 80 280 500 60 re f"])
-def test_words_that_cannot_be_seen_are_never_covered(setup: str) -> None:
-    quote = "It is lost to the dunes."
-    hidden, shown = text(quote, 90, 300, setup=setup), body(f"{LOREM} {quote}", 600)
-    for data in (pdf([hidden + shown]), pdf([shown + hidden])):
-        (highlight,) = highlights(data, quote)
-        assert highlight.rectangles[0].bottom < 0.4
-        assert_covers(data, (highlight,), quote)
 
 
 BOXES = [
@@ -318,43 +290,39 @@ def test_pictures_are_the_same_again_without_the_cache_and_report_their_progress
     assert {what for *_, what in steps[1:]} == {source for source, _ in first.pages}
 
 
-def test_what_is_not_as_the_answer_says_has_no_pictures(
-    answers: Mapping[str, Answer],
-    pipeline: Pipeline,
-    tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    answer = answers["move"]
-    (record,) = [one for one in answer.sources if one.source_type == "full text"]
-    assert pictures_of(answer, Settings(data_dir=tmp_path)) == NO_PICTURES
-    assert "its bytes are not in" in caplog.text
-    for other in (
-        replace(record, sha256="0" * 64),
-        replace(record, document_sha256="0" * 64),
-        replace(record, id="arxiv:9999.1"),
-    ):
-        changed = replace(answer, sources=(other,))
-        assert pictures_of(changed, pipeline.settings) == NO_PICTURES
-    assert pictures_of(replace(answer, sources=()), pipeline.settings) == NO_PICTURES
-
-
 @pytest.mark.parametrize(
-    "change",
+    ("of_quote", "of_source"),
     [
-        lambda quote: replace(quote, text="No quote."),
-        lambda quote: replace(quote, start=quote.start + 1),
-        lambda quote: replace(quote, start=0, end=0, text=""),
-        lambda quote: replace(quote, start=-5, end=1 << 40),
-        lambda quote: replace(quote, start=quote.end, end=quote.start),
+        ({"text": "No quote."}, {}),
+        ({"start": 1}, {}),
+        ({"start": 0, "end": 0, "text": ""}, {}),
+        ({"start": -5, "end": 1 << 40}, {}),
+        ({"end": 0}, {}),
+        ({}, {"sha256": "0" * 64}),
+        ({}, {"document_sha256": "0" * 64}),
+        ({}, {"id": "arxiv:9999.1"}),
     ],
 )
-def test_a_quote_that_is_not_in_the_text_has_no_highlight(
-    change: Callable[[Quote], Quote], answers: Mapping[str, Answer], pipeline: Pipeline
-) -> None:
+def test_what_is_not_as_the_answer_says_has_no_pictures(
+    of_quote: dict[str, Any], of_source: dict[str, Any],
+    answers: Mapping[str, Answer], pipeline: Pipeline,
+) -> None:  # fmt: skip
     answer = answers["move"]
-    quote = change(quotes_of_pdfs(answer)[0])
-    other = replace(answer, task=(Statement("So it is.", (quote,)),))
-    assert pictures_of(other, pipeline.settings).of(quote) == ()
+    quote, *_ = quotes_of_pdfs(answer)
+    (record,) = [one for one in answer.sources if one.source_type == "full text"]
+    said = Statement("So it is.", (quote,))
+    true = replace(EMPTY, task=(said,), sources=(record,))
+    assert pictures_of(true, pipeline.settings).of(quote)
+    said = Statement("So it is.", (replace(quote, **of_quote),))
+    changed = replace(EMPTY, task=(said,), sources=(replace(record, **of_source),))
+    assert pictures_of(changed, pipeline.settings) == NO_PICTURES
+
+
+def test_a_source_that_is_not_stored_has_no_pictures_and_is_named(
+    answers: Mapping[str, Answer], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert pictures_of(answers["move"], Settings(data_dir=tmp_path)) == NO_PICTURES
+    assert "its bytes are not in" in caplog.text
 
 
 @pytest.fixture
@@ -381,26 +349,23 @@ def sources_of(pictures: Pictures) -> set[str]:
     return {span.source_id for span in pictures.highlights}
 
 
-@pytest.mark.parametrize(
-    "bad",
-    [
-        b"",
-        b"\0" * 5000,
-        b"%PDF-1.5 and no more",
-        b"<html>Not found</html>",
-        GOOD[: len(GOOD) // 2],
-        GOOD.replace(b"/Count 1", b"/Count 0").replace(b"/Kids [8 0 R]", b"/Kids []"),
-        GOOD.replace(b"/Kids [8 0 R]", b"/Kids [2 0 R]"),
-    ],
-    ids=["empty", "zeros", "head", "html", "half", "no page", "itself"],
-)
+NO_PDF = {
+    "empty": b"",
+    "zeros": b"\0" * 5000,
+    "head": b"%PDF-1.5 and no more",
+    "html": b"<html>Not found</html>",
+    "half": GOOD[: len(GOOD) // 2],
+    "no page": GOOD.replace(b"/Count 1", b"/Count 0").replace(b"/Kids [8 0 R]", b"/Kids []"),
+    "itself": GOOD.replace(b"/Kids [8 0 R]", b"/Kids [2 0 R]"),
+}
+
+
+@pytest.mark.parametrize("bad", NO_PDF.values(), ids=NO_PDF)
 def test_a_file_that_is_no_pdf_has_no_pictures_and_the_others_do(
     bad: bytes, quoting: Quoting, caplog: pytest.LogCaptureFixture
 ) -> None:
     answer, chosen = quoting({"arxiv:2401.00011": bad, "arxiv:2401.00012": GOOD})
-    with caplog.at_level(logging.WARNING):
-        pictures = pictures_of(answer, chosen)
-    assert sources_of(pictures) == {"arxiv:2401.00012"}
+    assert sources_of(pictures_of(answer, chosen)) == {"arxiv:2401.00012"}
     assert "no pictures of arxiv:2401.00011" in caplog.text
 
 
@@ -409,12 +374,9 @@ def test_a_page_that_takes_too_long_is_given_up(
 ) -> None:
     forms = [b"/X%d Do\n" % (n + 1) * 40 for n in range(9)] + [text("Now.", 9, 9)]
     endless = pdf([b"/X0 Do\n" * 40], forms=forms)
-    papers = {"arxiv:2401.00011": endless, "arxiv:2401.00012": GOOD}
-    answer, chosen = quoting(papers, pdf_seconds=4)
-    began = time.monotonic()
-    assert sources_of(pictures_of(answer, chosen)) == {"arxiv:2401.00012"}
-    assert time.monotonic() - began < 40
-    assert "longer than 4 seconds" in caplog.text
+    answer, chosen = quoting({"arxiv:2401.00011": endless}, pdf_seconds=2)
+    assert pictures_of(answer, chosen) == NO_PICTURES
+    assert "longer than 2 seconds" in caplog.text
 
 
 def test_a_page_that_unpacks_to_seventy_megabytes_costs_its_source_at_most(
