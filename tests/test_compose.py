@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -124,21 +123,6 @@ def test_a_work_says_by_a_quote_how_it_is_relevant_or_what_it_is_or_whether_it_w
     references = compose(whole, draft(span)).references
     above = next(each for each in references if span.source_id in each.sources)
     assert (above.relevance, above.relevant) == (Statement(QUOTED_ELSEWHERE, ()), True)
-
-
-@pytest.mark.parametrize("name", PROMPTS)
-def test_every_quote_is_a_slice_of_its_document(
-    answers: Mapping[str, Answer], pipeline: Pipeline, name: str
-) -> None:
-    sources = answers[name].sources
-    reextraction = Reextraction(pipeline.settings).ahead(sources)
-    documents = {source.id: reextraction(source) for source in sources if not source.reason}
-    quotes = [quote for _, quote in answers[name].quotes()]
-    for quote in quotes:
-        document = documents[quote.source_id]
-        assert document.text[quote.start : quote.end] == quote.text
-        assert document.pages(quote.start, quote.end) == quote.pages
-    assert len({(q.source_id, q.start, q.end) for q in quotes}) == len(quotes)
 
 
 @pytest.mark.parametrize(

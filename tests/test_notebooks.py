@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import re
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -18,88 +19,72 @@ from tests.parts.works import LANTERN, PROMPTS
 
 FOLDER = ROOT / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-NAMES = [path.stem for path in NOTEBOOKS]
-
-
-@pytest.fixture(params=NOTEBOOKS, ids=NAMES)
-def path(request: pytest.FixtureRequest) -> Path:
-    found: Path = request.param
-    return found
+NAMES = ("01_ask", "02_retrieval", "03_faithfulness")
+APART = "%reset -f"
+"""A cell after which the kernel knows no name of the cells before it."""
 
 
 def read(path: Path) -> Any:
     return nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
 
 
-def code(notebook: Any) -> list[str]:
-    return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-
-
-def test_they_are_stored_without_what_a_run_leaves_behind(path: Path) -> None:
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_they_explain_their_steps_define_nothing_and_are_stored_as_before_a_run(path: Path) -> None:
     notebook = read(path)
-    for cell in notebook.cells:
-        assert cell.metadata == {}
-        assert cell.get("outputs", []) == []
-        assert cell.get("execution_count") is None
     assert notebook.metadata.kernelspec.name == "python3"
     assert "widgets" not in notebook.metadata
-
-
-def test_they_explain_their_steps_and_define_nothing(path: Path) -> None:
-    notebook = read(path)
-    assert notebook.cells[0].source.startswith("# ")
     kinds = [cell.cell_type for cell in notebook.cells]
+    assert notebook.cells[0].source.startswith("# ")
     assert kinds[0] == "markdown"
     assert kinds.count("markdown") >= 0.6 * kinds.count("code")
     defining = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
-    for source in code(notebook):
-        assert not [node for node in ast.walk(ast.parse(source)) if isinstance(node, defining)]
+    for cell in notebook.cells:
+        assert (cell.metadata, cell.get("outputs", []), cell.get("execution_count")) == (
+            {},
+            [],
+            None,
+        )
+        if cell.cell_type == "code":
+            assert not [it for it in ast.walk(ast.parse(cell.source)) if isinstance(it, defining)]
 
 
-def test_there_are_three_and_the_first_one_asks_in_ten_short_cells() -> None:
-    assert NAMES == ["01_ask", "02_retrieval", "03_faithfulness"]
-    cells = code(read(FOLDER / "01_ask.ipynb"))
-    assert len(cells) == 10
-    assert all(len(source.splitlines()) <= 18 for source in cells)
-
-
-def test_they_run_on_a_machine_with_neither_papers_nor_a_network(
-    path: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_they_run_on_a_machine_with_neither_papers_nor_a_network(tmp_path: Path) -> None:
+    assert tuple(path.stem for path in NOTEBOOKS) == NAMES
     beside = {each.name for each in FOLDER.iterdir()}
-    # One data directory for all of them that this worker runs: a person has one, too.
-    data_dir = tmp_path_factory.getbasetemp() / "data_dir of the notebooks"
-    cells = executed(read(path), tmp_path, cwd=FOLDER, RAG_DATA_DIR=str(data_dir))
+    data_dir = tmp_path / "data_dir of the notebooks"
+    together = of_cells()
+    for path in NOTEBOOKS:
+        together.cells += [*read(path).cells, *of_cells(APART).cells]
+    cells = executed(together, tmp_path, cwd=FOLDER, RAG_DATA_DIR=str(data_dir))
     assert streamed(cells, "stderr") == ""
     assert {each.name for each in FOLDER.iterdir()} == beside
     assert all(cell.execution_count for cell in cells)
-    match path.stem:
-        case "01_ask":
-            first, second = (shown(cells[place], "text/html")[-1] for place in (3, 8))
-            for answer in (first, second):
-                assert "input → model → output" in parsed(answer).words
-            assert repr(str(data_dir))[1:-1] in shown(cells[9], "text/plain")[-1]
-            assert (data_dir / "answers" / "snow.html").is_file()
-            assert "**verified: " in shown(cells[6], "text/markdown")[-1]
-        case "02_retrieval":
-            assert sum(len(shown(cell, "image/png")) for cell in cells) == 2
-            assert sum("<mark>" in "".join(shown(cell, "text/html")) for cell in cells) >= 2
-        case "03_faithfulness":
-            assert sum(len(shown(cell, "image/png")) for cell in cells) == 2
-            assert "**verified: " in shown(cells[1], "text/markdown")[-1]
-            assert "**1 failure: " in shown(cells[2], "text/markdown")[-1]
-            changed = re.match(
-                "Changed: “([a-z]+)” is now “([a-z]+)” in “", streamed([cells[2]], "stdout")
-            )
-            assert changed
-            assert changed[1] == changed[2][::-1]
-            assert "extractive against typed" in shown(cells[8], "text/markdown")[-1]
+    first, second, third = (
+        list(run) for apart, run in groupby(cells, lambda cell: cell.source == APART) if not apart
+    )
+
+    assert len(first) == 10
+    assert all(len(cell.source.splitlines()) <= 18 for cell in first)
+    for place in (3, 8):
+        assert "input → model → output" in parsed(shown(first[place], "text/html")[-1]).words
+    assert "**verified: " in shown(first[6], "text/markdown")[-1]
+    assert repr(str(data_dir))[1:-1] in shown(first[9], "text/plain")[-1]
+    assert (data_dir / "answers" / "snow.html").is_file()
+
+    assert sum(len(shown(cell, "image/png")) for cell in second) == 2
+    assert sum("<mark>" in "".join(shown(cell, "text/html")) for cell in second) >= 2
+
+    assert sum(len(shown(cell, "image/png")) for cell in third) == 2
+    assert "**verified: " in shown(third[1], "text/markdown")[-1]
+    assert "**1 failure: " in shown(third[2], "text/markdown")[-1]
+    said = streamed([third[2]], "stdout")
+    changed = re.match("Changed: “([a-z]+)” is now “([a-z]+)” in “", said)
+    assert changed
+    assert changed[1] == changed[2][::-1]
+    assert "extractive against typed" in shown(third[8], "text/markdown")[-1]
 
 
-# --- in a kernel ---------------------------------------------------------------------------------
-
-
-def test_an_answer_is_shown_with_bars_that_are_gone_and_errors_in_one_line(
+def test_an_answer_is_shown_with_bars_that_last_as_long_as_the_work_and_errors_in_one_line(
     tmp_path: Path, small_mirror: Path, encoder_folder: Path
 ) -> None:
     prompt = tmp_path / "move.txt"
@@ -117,6 +102,9 @@ def test_an_answer_is_shown_with_bars_that_are_gone_and_errors_in_one_line(
             "progress('fetch', 1, 3, 'a paper\\x1b[31m')\nsay('no <i>model</i>\\x1b[31m here')",
             "progress.write('word by ')\nprogress.write('word\\x1b[31m')",
             "progress('fetch', 3, 3, '')\nprogress.__exit__()",
+            "lasting = ProgressBar()\nlasting('fetch', 1, 3, 'a paper\\x1b[31m')\n"
+            "lasting('embed', 0, 2, 'b')\nimport time; time.sleep(0.2)\n"
+            "lasting.write('word\\x1b[31m by ')",
         ),
         tmp_path,
         cwd=tmp_path,
@@ -124,7 +112,7 @@ def test_an_answer_is_shown_with_bars_that_are_gone_and_errors_in_one_line(
         RAG_DATA_DIR=str(tmp_path / "data_dir"),
         RAG_MIRROR=str(small_mirror),
     )
-    asking, broken, linked, begun, writing, ended = cells
+    asking, broken, linked, begun, writing, ended, lasting = cells
     assert streamed(cells, "stderr") == streamed([asking, ended], "stdout") == ""
     assert shown(asking, "text/plain")[0] == ""  # the bar
     (answer,) = shown(asking, "text/html")
@@ -144,15 +132,6 @@ def test_an_answer_is_shown_with_bars_that_are_gone_and_errors_in_one_line(
     assert streamed([begun], "stdout") == "no <i>model</i>[31m here\n"
     assert shown(writing, "text/plain") == shown(ended, "text/plain") == []
 
-
-def test_a_bar_is_drawn_with_the_text_below_it_while_it_lasts(tmp_path: Path) -> None:
-    cell = (
-        "from rag.views.notebook import ProgressBar\nprogress = ProgressBar()\n"
-        "progress('fetch', 1, 3, 'a paper\\x1b[31m')\nprogress('embed', 0, 2, 'b')\n"
-        "import time; time.sleep(0.2)\nprogress.write('word\\x1b[31m by ')"
-    )
-    (drawn,) = executed(of_cells(cell), tmp_path, cwd=tmp_path)
-    (text,) = shown(drawn, "text/plain")
-    bar, words = text.splitlines()
+    bar, words = shown(lasting, "text/plain")[0].splitlines()
     assert re.fullmatch(r"embed 0/2 +, b", bar)
     assert words == "word[31m by"
