@@ -18,13 +18,13 @@ from playwright.sync_api import Browser, FilePayload, Page, expect
 from index.settings import Settings
 from rag.answer import Answer
 from rag.answer.verify import Reextraction, verify
-from rag.prompt import Prompt
 from tests.parts.browser import chromium
 from tests.parts.served import PACED, SLOWLY, UNPACED, Served, served
 from tests.parts.works import LISTED, PROMPTS, prompt
 
-expect.set_options(timeout=60_000)
+TIMEOUT = 180_000
 """Milliseconds: enough for a busy machine."""
+expect.set_options(timeout=TIMEOUT)
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +49,16 @@ class Visit:
     complaints: list[str] = field(default_factory=list)
 
     def check(self) -> None:
-        """The page is accessible, and nothing has to be scrolled sideways."""
+        """The page is accessible, and nothing has to be scrolled sideways, on a telephone by day
+        and on a screen by night."""
         self.page.wait_for_load_state()  # A click returns before the next page has its colours.
-        report = Axe().run(self.page)
-        assert report.violations_count == 0, report.generate_report()
-        assert self.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        schemes: tuple[tuple[int, Literal["light", "dark"]], ...] = ((360, "light"), (1280, "dark"))
+        for width, scheme in schemes:
+            self.page.set_viewport_size({"width": width, "height": 800})
+            self.page.emulate_media(color_scheme=scheme)
+            report = Axe().run(self.page)
+            assert report.violations_count == 0, report.generate_report()
+            assert self.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
     def ask_document(self, text: str) -> None:
         self.page.goto("/document")
@@ -68,7 +73,7 @@ def visit(browser: Browser, server: Served, **options: Any) -> Iterator[Visit]:
         base_url=server.base, accept_downloads=True, reduced_motion="reduce", **options
     )
     visit = Visit(context.new_page())
-    visit.page.set_default_timeout(60_000)
+    visit.page.set_default_timeout(TIMEOUT)
     visit.page.on("request", lambda request: visit.hosts.add(request.url.split("/")[2]))
     visit.page.on("console", lambda message: visit.complaints.append(message.text))
     visit.page.on("pageerror", lambda error: visit.complaints.append(str(error)))
@@ -91,14 +96,15 @@ def slow_question(server: Served, why: str) -> Iterator[str]:
         server.enough(question)
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1280, "dark")])
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+
+
 def test_a_form_is_filled_corrected_watched_read_downloaded_and_verified(
-    browser: Browser, server: Served, width: int, scheme: Literal["light", "dark"]
+    browser: Browser, server: Served
 ) -> None:
-    size = {"width": width, "height": 800}
     with (
-        visit(browser, server, viewport=size, color_scheme=scheme) as here,
-        slow_question(server, f"at {width} pixels, how?") as question,
+        visit(browser, server) as here,
+        slow_question(server, f"how does {HOSTILE} work?") as question,
     ):
         page = here.page
         fill_form_with_a_mistake(here, question)
@@ -109,7 +115,7 @@ def test_a_form_is_filled_corrected_watched_read_downloaded_and_verified(
         here.check()
         server.enough(question)
         page.get_by_role("heading", name="3. Papers and tools").wait_for()
-        expect(page.locator(".answer")).to_contain_text(question)
+        expect(page.locator(".answer .question")).to_have_text(question)
         here.check()
         check_downloads(here, server, question)
         page.get_by_role("button", name="Verify").click()
@@ -162,22 +168,20 @@ def check_downloads(here: Visit, server: Served, question: str) -> None:
     assert [item.name for item in answer.references] == [LISTED["Lantern"]["model"], "Tide"]
     assert verify(answer, Reextraction(Settings(server.data_dir, offline=True))).verified
     assert files["HTML"].startswith("<!DOCTYPE html>")
-    assert question in files["Markdown"]
+    assert files["Markdown"].startswith(f"# {SLOWLY}: how does ")
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1280, "light")])
 def test_links_and_a_file_are_asked_left_come_back_to_and_their_works_asked_again(
-    browser: Browser, server: Served, width: int, scheme: Literal["light", "dark"]
+    browser: Browser, server: Served
 ) -> None:
-    size = {"width": width, "height": 800}
     notes: FilePayload = {
         "name": "mine.md",
         "mimeType": "",
         "buffer": b"The kite takes a photo as input.",
     }
     with (
-        visit(browser, server, viewport=size, color_scheme=scheme) as here,
-        slow_question(server, f"from links at {width}, how?") as question,
+        visit(browser, server) as here,
+        slow_question(server, "from links, how?") as question,
     ):
         page = here.page
         page.goto("/")
@@ -217,27 +221,9 @@ def test_links_and_a_file_are_asked_left_come_back_to_and_their_works_asked_agai
         expect(page.locator(".answer tbody")).to_have_count(1)
 
 
-def test_an_example_is_answered_by_two_clicks(browser: Browser, server: Served) -> None:
-    with visit(browser, server) as here:
-        here.page.goto("/")
-        here.page.get_by_role("link", name="I typed a few words").click()
-        here.check()
-        here.page.get_by_role("button", name="Ask").click()
-        expect(here.page.locator(".answer")).to_contain_text("Latent Diffusion")
-
-
-def test_who_writes_is_chosen(browser: Browser, server: Served) -> None:
-    with visit(browser, server) as here:
-        here.page.goto("/")
-        here.page.get_by_label("Question").fill(f"{SLOWLY}: but chosen, how?")
-        here.page.get_by_label("Links").fill("2401.00001")
-        here.page.get_by_label("Who writes").select_option(UNPACED)
-        here.check()
-        here.page.get_by_role("button", name="Ask").click()
-        expect(here.page.locator(".answer")).to_contain_text("Nobody waited.")
-
-
-def test_a_document_is_asked_with_the_keyboard_alone(browser: Browser, server: Served) -> None:
+def test_a_document_is_corrected_and_asked_with_the_keyboard(
+    browser: Browser, server: Served
+) -> None:
     with visit(browser, server) as here:
         page = here.page
         page.goto("/document")
@@ -247,12 +233,18 @@ def test_a_document_is_asked_with_the_keyboard_alone(browser: Browser, server: S
         for _ in range(4):
             page.keyboard.press("Tab")
         expect(page.get_by_label("Prompt document", exact=True)).to_be_focused()
-        page.keyboard.insert_text(PROMPTS["remove"].text)
+        page.keyboard.insert_text(PROMPTS["remove"].text.replace("Paper: http", "Paper: ht"))
         for _ in range(3):  # past the file and who writes
             page.keyboard.press("Tab")
         expect(page.get_by_role("button", name="Ask")).to_be_focused()
         page.keyboard.press("Enter")
-        page.locator(".answer").wait_for()
+        expect(page.get_by_role("alert")).to_be_focused()
+        expect(page.get_by_role("alert")).to_contain_text("not a link to a paper")
+        here.check()
+        page.get_by_label("Prompt document", exact=True).fill(PROMPTS["remove"].text)
+        page.get_by_label("Who writes").select_option(UNPACED)
+        page.get_by_role("button", name="Ask").press("Enter")
+        expect(page.locator(".answer")).to_contain_text("Nobody waited.")
         focused = set()
         for _ in range(60):
             page.keyboard.press("Tab")
@@ -260,59 +252,26 @@ def test_a_document_is_asked_with_the_keyboard_alone(browser: Browser, server: S
         assert {"Verify", "HTML", "JSON", "Markdown", "Change the prompt"} <= focused
 
 
-def test_a_file_with_a_mistake_comes_back_with_its_line(browser: Browser, server: Served) -> None:
-    text = PROMPTS["colour"].text.replace("GitHub: https://github.com", "GitHub: https://git")
-    with visit(browser, server) as here:
-        page = here.page
-        page.goto("/document")
-        page.get_by_label("Or a file").set_input_files(
-            {"name": "prompt.txt", "mimeType": "text/plain", "buffer": text.encode()}
-        )
-        page.get_by_role("button", name="Ask").click()
-        expect(page.get_by_role("alert")).to_contain_text("not a link to a GitHub repository")
-        expect(page.locator(".excerpt .bad")).to_contain_text("GitHub: https://git/")
-        assert page.get_by_label("Prompt document", exact=True).input_value() == text
-        here.check()
-
-
-def test_without_a_script_everything_works(browser: Browser, server: Served) -> None:
+def test_without_a_script_an_answer_is_watched_cancelled_asked_again_and_verified(
+    browser: Browser, server: Served
+) -> None:
     with (
         visit(browser, server, java_script_enabled=False) as here,
         slow_question(server, "without a script?") as question,
     ):
-        here.ask_document(prompt(question, ["Kite"], []).text)
-        # The page loads itself again every two seconds.
-        expect(here.page.get_by_role("log")).to_contain_text("word 20", timeout=15_000)
-        server.enough(question)
-        here.page.locator(".answer").wait_for()
-        here.page.get_by_role("button", name="Verify").click()
-        verdict = here.page.get_by_role("status", name="Verification")
-        expect(verdict).to_contain_text("Verified")
-
-
-def test_an_answer_is_cancelled_and_its_prompt_comes_back(browser: Browser, server: Served) -> None:
-    with visit(browser, server) as here, slow_question(server, "never mind?") as question:
-        text = prompt(question, ["Kite"], []).text
+        page, text = here.page, prompt(question, ["Kite"], []).text
         here.ask_document(text)
-        expect(here.page.get_by_role("log")).to_contain_text("word 5")
-        here.page.get_by_role("button", name="Cancel").click()
-        here.page.get_by_role("link", name="Back to the prompt").click()
-        assert here.page.get_by_label("Prompt document", exact=True).input_value() == text
-
-
-def test_hostile_text_is_shown_as_text(browser: Browser, server: Served) -> None:
-    words = "<script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}"
-    work = {"model": words, "summary": f"It takes {words} as input. It makes a picture of {words}."}
-    with visit(browser, server) as here:
-        here.ask_document(words)
-        expect(here.page.get_by_role("alert")).to_be_visible()
-        here.ask_document(Prompt.build(f"How does {words} work?", related=[work]).text)
-        here.page.locator(".answer").wait_for()
-        question = here.page.locator(".answer .question")
-        expect(question).to_have_text(f"How does {words} work?")
-        here.page.goto("/answers")
-        listed = here.page.get_by_role("link", name="How does <script>alert(1)")
-        expect(listed).to_be_visible()
+        page.get_by_role("button", name="Cancel").click()
+        # A page that waits loads itself again every two seconds.
+        page.get_by_role("link", name="Back to the prompt").click()
+        assert page.get_by_label("Prompt document", exact=True).input_value() == text
+        page.get_by_role("button", name="Ask").click()
+        expect(page.get_by_role("log")).to_contain_text("word 20")
+        server.enough(question)
+        page.locator(".answer").wait_for()
+        page.get_by_role("button", name="Verify").click()
+        verdict = page.get_by_role("status", name="Verification")
+        expect(verdict).to_contain_text("Verified")
 
 
 def test_from_another_machine_the_token_in_the_address_opens_all_pages(
@@ -330,7 +289,7 @@ def test_from_another_machine_the_token_in_the_address_opens_all_pages(
         page.goto(f"/?token={running.address.partition('?token=')[2]}")
         assert page.url == f"{outside}/"
         Visit(page).ask_document(PROMPTS["move"].text)
-        page.locator(".answer").wait_for(timeout=60_000)
+        page.locator(".answer").wait_for(timeout=TIMEOUT)
         assert page.evaluate("document.cookie") == ""
         context.close()
 
