@@ -36,6 +36,11 @@ def test_it_quotes_and_streams_what_it_quotes_and_describes_every_work() -> None
         f"“{material.text(span)}”\n" for span in spans
     ]
     assert all(note is not None and note.statement.quotes for note in draft.relevance_notes)
+    foreign = evidence({"HumSearch": HUM}, "Why is the sky blue?", near=0.0)
+    (note,) = ExtractiveWriter().write(foreign).relevance_notes
+    assert note is not None
+    assert note.statement.quotes
+    assert not note.relevant
 
 
 SENTENCES = st.lists(st.sampled_from((HUM + " " + PRINTS + " " + FILL).split(". ")), max_size=8)
