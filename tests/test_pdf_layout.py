@@ -134,6 +134,7 @@ def test_running_heads_page_numbers_stamps_and_notices_are_dropped() -> None:
         assert words not in document.text
     assert not any(item.strip().isdigit() for item in paragraphs(document))
     assert document.text.count("begins.") == 3
+    assert paragraphs(read(pdf([body(LOREM, 700) + text("17", 300, 40)]))) == [LOREM]
 
 
 def test_a_caption_between_the_halves_of_a_paragraph_stands_after_it() -> None:

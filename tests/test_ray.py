@@ -10,7 +10,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -55,60 +56,6 @@ def cluster(nodes: RayNodes) -> Iterator[Cluster]:
         yield cluster
 
 
-@pytest.fixture(scope="module")
-def options(tmp_path_factory: pytest.TempPathFactory, encoder_folder: Path) -> list[str]:
-    return write_papers(tmp_path_factory.mktemp("papers"), encoder_folder)
-
-
-@pytest.fixture(scope="module")
-def catalog(options: list[str]) -> Catalog:
-    return Catalog.of(listings_in(options[:1]))
-
-
-@pytest.fixture(scope="module")
-def settings(options: list[str], encoder_folder: Path) -> Settings:
-    return Settings(mirror=Path(options[2]), offline=True, encoder=str(encoder_folder))
-
-
-@pytest.fixture(scope="module")
-def alone(
-    tmp_path_factory: pytest.TempPathFactory, settings: Settings, catalog: Catalog, encoder: Encoder
-) -> dict[str, bytes]:
-    """The segments as one process makes them, without Ray."""
-    folder = tmp_path_factory.mktemp("alone")
-    build(catalog, Settings(folder, settings.mirror, True, settings.encoder), encoder)
-    assert len(segments(folder)) == len(catalog.source_ids)
-    return segments(folder)
-
-
-def test_a_command_that_was_killed_in_the_middle_goes_on_at_the_next(
-    nodes: RayNodes,
-    cluster: Cluster,
-    options: list[str],
-    settings: Settings,
-    catalog: Catalog,
-    encoder: Encoder,
-    alone: dict[str, bytes],
-    tmp_path: Path,
-) -> None:
-    command = [sys.executable, "-c", MAIN, "index", *options, "--data-dir", tmp_path]
-    with subprocess.Popen(
-        [*map(str, command), "--ray", nodes.address],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        while process.poll() is None and not segments(tmp_path):
-            time.sleep(0.005)
-        process.kill()
-    left = segments(tmp_path)
-    assert left.items() <= alone.items(), "a killed command leaves whole segments or none"
-    chosen = Settings(tmp_path, settings.mirror, True, settings.encoder)
-    again = build(catalog, chosen, encoder, cluster=cluster)
-    assert (again.embedded, again.failed) == (len(alone) - len(left), ())
-    assert segments(tmp_path) == alone
-
-
 def test_requests_of_several_commands_keep_the_pace_of_one(
     cluster: Cluster, tmp_path: Path
 ) -> None:
@@ -145,15 +92,30 @@ def test_requests_of_several_commands_keep_the_pace_of_one(
         assert min(later - earlier for earlier, later in pairwise(times)) > 0.9 * pause
 
 
-def test_a_process_and_a_node_that_are_killed_cost_what_they_held(
-    nodes: RayNodes,
-    cluster: Cluster,
-    settings: Settings,
-    catalog: Catalog,
-    encoder: Encoder,
-    alone: dict[str, bytes],
-    tmp_path: Path,
+def test_what_a_killed_command_left_is_completed_while_a_process_and_a_node_are_killed(
+    nodes: RayNodes, cluster: Cluster, encoder_folder: Path, encoder: Encoder, tmp_path: Path
 ) -> None:
+    options = write_papers(tmp_path / "papers", encoder_folder)
+    catalog = Catalog.of(listings_in(options[:1]))
+    settings = Settings(tmp_path / "alone", Path(options[2]), True, str(encoder_folder))
+    build(catalog, settings, encoder)
+    alone = segments(settings.data_dir)
+    assert len(alone) == len(catalog.source_ids)
+
+    shared = replace(settings, data_dir=tmp_path / "shared")
+    command = [sys.executable, "-c", MAIN, "index", *options, "--data-dir", str(shared.data_dir)]
+    with subprocess.Popen(
+        [*command, "--ray", nodes.address],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        while process.poll() is None and not segments(shared.data_dir):
+            time.sleep(0.005)
+        process.kill()
+    left = segments(shared.data_dir)
+    assert left.items() <= alone.items(), "a killed command leaves whole segments or none"
+    missing = len(alone) - len(left)
     seen = []
 
     def notify(stage: str, done: int, total: int, what: str) -> None:
@@ -168,11 +130,10 @@ def test_a_process_and_a_node_that_are_killed_cost_what_they_held(
             if done == 4:
                 os.kill(nodes.other, signal.SIGKILL)
 
-    chosen = Settings(tmp_path, settings.mirror, True, settings.encoder)
-    built = build(catalog, chosen, encoder, notify=notify, cluster=cluster)
-    assert (built.embedded, built.failed) == (len(alone), ())
-    assert seen == [(done, len(alone)) for done in range(len(alone) + 1)]
-    assert segments(tmp_path) == alone
+    again = build(catalog, shared, encoder, notify=notify, cluster=cluster)
+    assert (again.embedded, again.failed) == (missing, ())
+    assert seen == [(done, missing) for done in range(missing + 1)]
+    assert segments(shared.data_dir) == alone
 
 
 @pytest.mark.parametrize(
@@ -188,9 +149,11 @@ def test_a_cluster_that_is_not_there_is_named_at_once(address: str, reason: str)
     assert reason in str(error.value)
 
 
-def test_without_the_extra_it_says_which_one(options: list[str], tmp_path: Path) -> None:
+def test_without_the_extra_it_says_which_one(
+    prompt_files: Mapping[str, Path], tmp_path: Path
+) -> None:
     program = f"import sys; sys.modules['ray'] = None; {MAIN}"
-    data_dir = ("--data-dir", tmp_path)
-    output = run("index", *options, *data_dir, "--ray", "auto", code=2, program=program)
+    arguments = ("index", prompt_files["move"], "--data-dir", tmp_path, "--ray", "auto")
+    output = run(*arguments, code=2, program=program)
     assert "--ray auto needs the extra `ray`" in output.err
     assert "pip install 'grounded-rag[ray]'" in output.err
