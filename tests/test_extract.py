@@ -53,6 +53,7 @@ REFUSED = {
     "not a PDF": b"PDF-1.5",
     "broken": b"%PDF-1.5\n%nothing more",
     "no text": pdf([b"", b"0 0 m 10 10 l S"]),
+    "only numbers": pdf([text("17", 300, 40)]),
     "no pages": pdf([]),
     "password": locked("secret"),
     "3000 pages": assembled(
