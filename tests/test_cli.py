@@ -98,6 +98,7 @@ def test_help_and_an_index_that_is_up_to_date_write_nothing_and_load_nothing_hea
         monkeypatch.setenv(f"RAG_{name}", str(value))
     monkeypatch.setenv("RAG_OFFLINE", "1")
     data_dir = pipeline.settings.data_dir
+    invoke("index", *prompt_files.values())  # Another test may have asked without the mirror.
     before = {path: path.stat().st_mtime_ns for path in data_dir.rglob("*")}
     shown = run("index", *prompt_files.values(), program=PRINT_LOADED)
     last, loaded = shown.err.splitlines()[-2:]
