@@ -97,8 +97,10 @@ class Served:
         return int(found[1]) * 1024
 
     def client(self) -> httpx.Client:
-        """A client of its own, as every browser has."""
-        return httpx.Client(base_url=self.base, timeout=30)
+        """A client of its own, as every browser has. It keeps no connection: on a busy machine the
+        server may close one in the moment in which it is used again."""
+        limits = httpx.Limits(max_keepalive_connections=0)
+        return httpx.Client(base_url=self.base, timeout=120, limits=limits)
 
     def enough(self, question: str) -> None:
         """End the answer to `question`, which is written slowly."""
@@ -164,7 +166,7 @@ def ask(client: httpx.Client, asked: Prompt) -> str:
 
 def answered(client: httpx.Client, path: str) -> Answer:
     """Wait for the answer: minutes, as fifty are one after the other on a busy machine."""
-    end = time.monotonic() + 300
+    end = time.monotonic() + 900
     while time.monotonic() < end:
         got = client.get(f"{path}/answer.json")
         if got.status_code == 200:
