@@ -267,7 +267,7 @@ class Table(pd.DataFrame):  # type: ignore[misc]
         from rich.table import Table as Grid
         from rich.text import Text
 
-        grid = Grid(title=plain(self.attrs.get("caption", "")) or None, title_justify="left")
+        grid = Grid(title=Text(plain(self.attrs.get("caption", ""))) or None, title_justify="left")
         for name in self.columns:
             grid.add_column(Text(plain(str(name))), overflow="fold")
         for row in self.itertuples(index=False):
