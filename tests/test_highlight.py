@@ -199,7 +199,15 @@ def test_every_sentence_of_any_page_is_covered_exactly(data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "box", [(0, 0, 14400, 14400), (0, 0, 2, 14400), (0, 0, 14400, 2), (0, 0, 0, 0), (0, 0, 1e9, 9)]
+    "box",
+    [
+        (0, 0, 14400, 14400),
+        (0, 0, 600, 6000),
+        (0, 0, 2, 14400),
+        (0, 0, 14400, 2),
+        (0, 0, 0, 0),
+        (0, 0, 1e9, 9),
+    ],
 )
 def test_pages_of_any_size_are_drawn_within_bounds(box: tuple[float, float, float, float]) -> None:
     ((width, height, _),) = drawn_pages(draw("", pdf([body(LOREM, 600)], box=box), b"1"), [1])
