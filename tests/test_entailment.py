@@ -17,6 +17,7 @@ from index.weights import locate
 from rag.support import entailment
 from rag.support.entailment import (
     PAIR_TOKENS,
+    STATEMENT_TOKENS,
     WINDOW,
     EntailmentReader,
     PairTokens,
@@ -89,8 +90,10 @@ def test_it_knows_what_follows_also_of_a_batch(reader: EntailmentReader) -> None
 def test_any_pair_fits_the_network(
     reader: EntailmentReader, statement: str, evidence: list[str]
 ) -> None:
-    (tokens,) = reader.tokens([(statement * 9, window(statement, evidence * 9))])
-    assert tokens.length <= PAIR_TOKENS
+    for text in (statement * 9, f"{statement} water" * 200):
+        (tokens,) = reader.tokens([(text, window(statement, evidence * 9))])
+        assert tokens.length <= PAIR_TOKENS
+        assert len(tokens.statement) <= STATEMENT_TOKENS
 
 
 def test_damaged_weights_and_those_of_another_encoder_are_refused(

@@ -96,6 +96,9 @@ def test_what_is_told_is_measured_by_its_grades(graded: GradedPrompt) -> None:
     assert best["silent"] == pytest.approx(1 / 5)
     misplaced = values(output="Clone", input="Whistle")
     assert (misplaced["useful"], misplaced["noise"]) == (0, 1)
+    # A sentence of grade 1 is neither.
+    weak = values(relevance="The count")
+    assert (weak["useful"], weak["noise"]) == (0, 0)
 
 
 def test_the_trained_selection_tells_no_installation(graded: GradedPrompt) -> None:

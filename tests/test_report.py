@@ -232,9 +232,9 @@ def test_questions_get_works_that_their_prompt_does_not_list(
     assert move.listings == PROMPTS["colour"].listings
     alike = [prompt("colour", ["Lantern"]), prompt("remove", ["Tide"], [])]
     assert mismatched_prompts(alike) == [None, None]
-    links = [prompt_of(f"How {n}?", [f"2401.0000{n}"]) for n in (1, 2)]
-    asked = mismatched_prompts(links)
-    assert [item and item.listings for item in asked] == [links[1].listings, links[0].listings]
+    links = [prompt_of(f"How {n}?", [f"2401.0000{n}"]) for n in (1, 2, 3)]
+    following = [item.listings for item in (*links[1:], links[0])]
+    assert [item and item.listings for item in mismatched_prompts(links)] == following
 
     own, mismatched = try_writer(replace(pipeline, writer=PlainWriter()), PROMPTS)
     assert own.keys() == PROMPTS.keys()
@@ -267,14 +267,15 @@ def test_words_of_a_file_cannot_act_in_the_page_or_the_plot(
     changed: Callable[[Change], Report], before: Report, tmp_path: Path
 ) -> None:
     words = "\x1b[2J | <img src=x> | [click](http://evil.example/x)"
-    page = changed(lambda raw: first(raw).update(text=words)).to_markdown()
+    hostile = changed(lambda raw: first(raw).update(text=words))
+    page = hostile.to_markdown()
     assert "\x1b" not in page
     assert "<img" not in page.replace("\\<img", "")
     assert "[click]" not in page.replace("\\[click\\]", "")
 
     pytest.importorskip("matplotlib")
     odd = replace(before, name="a|b <img> $x_{", measures=before.measures[5:7])
-    other = replace(before, measures=before.measures[4:6])
+    other = replace(hostile, measures=hostile.measures[4:6])  # of one question: no intervals
     assert "a\\|b \\<img\\>" in compare(odd, other).to_markdown()
     assert plot_reports([odd, other], tmp_path / "new" / "page.png", title="$x_{ and \x1b")
     assert plot_reports([replace(before, measures=())], tmp_path / "empty.png", title="nothing")
@@ -418,4 +419,5 @@ def test_the_first_is_compared_with_the_second_on_what_both_have(
     assert (row.second, row.difference.clusters) == (0, 3)
     assert (row.difference.mean or 0) > 0.5
     assert "Judged by two checkers" in found.to_markdown()
-    assert not any(row.key == "exact" for row in found.rows if row.second is not None)
+    fewer = compare(before, replace(second, measures=second.measures[:2]))
+    assert [row.key for row in fewer.rows] == [item.key for item in second.measures[:2]]

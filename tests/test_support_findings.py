@@ -63,6 +63,7 @@ The authors train it end to end. | It does not need labels, and we train it end 
 No improvement was seen. | The score did not improve.
 It failed to converge. | It did not converge.
 It is unstable. | It is not stable.
+It needs no labels. | It does not need any labels.
 GPT-4 underperforms BERT. | BERT outperforms GPT-4.
 BERT is outperformed by GPT-4. | GPT-4 outperforms BERT.
 BERT is slower than GPT-4 on all tasks. | GPT-4 is faster than BERT on all tasks.
@@ -75,6 +76,7 @@ According to the Authors, it works. | It works.
 It is not only fast but exact. | It is fast and exact.
 It gains more than 90 %. | It gains 93.2 %.
 It gains about 90 %. | It gains 90.3%.
+It takes less than 5 days. | It takes 5 days at first, and 4 days then.
 It drops by 0.5. | It changes by −0.5.
 It uses two models. | Both models are used.
 It uses one model. | A single model is used.

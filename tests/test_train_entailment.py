@@ -87,5 +87,6 @@ def test_sentences_of_texts_are_changed_and_left_as_they_are(tmp_path: Path) -> 
     (tmp_path / "work.md").write_text("# Work\n\n" + " ".join(sentences), encoding="utf-8")
     made = list(generated(tmp_path, seed=0))
     assert {example.supported for example in made} == {True, False}
+    assert all(example.supported for example in made if example.claim in example.evidence)
     assert {example.source for example in made} == {"generated"}
     assert made == list(generated(tmp_path, seed=0))
